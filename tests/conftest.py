@@ -1,0 +1,28 @@
+"""Fixtures that every test package shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Nothing that a test starts may phone home or write into a user's own MLflow or Ray settings.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+os.environ.pop("RAY_ADDRESS", None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with the real pictures: `gt_faces/` and `ncd/ColorfulOriginal/`."""
+    named = os.environ.get("CHROMATUNE_REAL_DATA")
+    if not named:
+        pytest.skip("needs the real pictures: set CHROMATUNE_REAL_DATA to the folder with gt_faces/ and ncd/")
+    folder = Path(named).expanduser().resolve()
+    missing = [name for name in ("gt_faces", "ncd") if not (folder / name).is_dir()]
+    if missing:
+        pytest.fail(f"CHROMATUNE_REAL_DATA={named} has no {' and no '.join(missing)}/")
+    return folder

@@ -1,0 +1,1 @@
+"""Tuning of image-colorization models: searches on Ray Tune, tracked and promoted in MLflow."""

@@ -1,0 +1,97 @@
+"""The launch folder, on a local disk or on any storage that pyarrow reaches."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs
+
+from tuning.errors import ChromatuneError
+
+
+class LaunchStorage:
+    """Files of one launch, addressed by paths relative to its folder.
+
+    `uri` is a local path or a URI such as `s3://bucket/prefix/launch`. Writes are atomic: a local
+    file appears by rename, an object store shows an object only once it is whole.
+    """
+
+    def __init__(self, uri: str | Path, filesystem: pyarrow.fs.FileSystem | None = None) -> None:
+        self.uri = str(uri)
+        if filesystem is not None:
+            self._fs, self._root = filesystem, self.uri
+        elif "://" in self.uri:
+            self._fs, self._root = pyarrow.fs.FileSystem.from_uri(self.uri)
+        else:
+            self._fs, self._root = pyarrow.fs.LocalFileSystem(), str(Path(self.uri).absolute())
+
+    @property
+    def name(self) -> str:
+        """Last component of the folder: the launch id."""
+        return self._root.rstrip("/").rsplit("/", 1)[-1]
+
+    def exists(self, path: str = "") -> bool:
+        info = self._fs.get_file_info(self._full(path))
+        return bool(info.type != pyarrow.fs.FileType.NotFound)
+
+    def list_dir(self, path: str = "") -> list[str]:
+        """Names directly inside `path`, sorted; none if it does not exist."""
+        selector = pyarrow.fs.FileSelector(self._full(path), allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+    def read_json(self, path: str) -> Any:
+        """Parse the JSON file at `path`; ChromatuneError if it is missing or not JSON."""
+        try:
+            with self._fs.open_input_stream(self._full(path)) as stream:
+                return json.loads(stream.read())
+        except FileNotFoundError:
+            raise ChromatuneError(f"{self.uri}/{path} is missing") from None
+        except ValueError as error:
+            raise ChromatuneError(f"{self.uri}/{path} is not valid JSON: {error}") from None
+
+    def write_json(self, path: str, value: Any) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / "value.json"
+            local.write_text(json.dumps(value, indent=1, sort_keys=True))
+            self._upload_file(local, path)
+
+    def upload_dir(self, local: Path, path: str, last: str) -> None:
+        """Copy the files directly in `local` to the folder `path`, the file named `last` at the end.
+
+        A reader that waits for `last` never sees a folder half written.
+        """
+        names = sorted(item.name for item in local.iterdir() if item.name != last)
+        for name in [*names, last]:
+            self._upload_file(local / name, f"{path}/{name}")
+
+    def download(self, path: str, local: Path) -> Path:
+        """Copy one file to the local path `local`; ChromatuneError if it is missing."""
+        try:
+            pyarrow.fs.copy_files(
+                self._full(path), str(local), source_filesystem=self._fs,
+                destination_filesystem=pyarrow.fs.LocalFileSystem(),
+            )
+        except FileNotFoundError:
+            raise ChromatuneError(f"{self.uri}/{path} is missing") from None
+        return local
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def _upload_file(self, local: Path, path: str) -> None:
+        target = self._full(path)
+        if isinstance(self._fs, pyarrow.fs.LocalFileSystem):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            scratch = f"{target}.{os.getpid()}.tmp"
+            shutil.copyfile(local, scratch)
+            Path(scratch).replace(target)
+        else:
+            pyarrow.fs.copy_files(
+                str(local), target, source_filesystem=pyarrow.fs.LocalFileSystem(),
+                destination_filesystem=self._fs,
+            )
