@@ -1,0 +1,47 @@
+# One command per intent. Everything runs in .venv, which the first command makes.
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?=
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+# No tool that this project starts may phone home.
+export RAY_USAGE_STATS_ENABLED ?= 0
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export DO_NOT_TRACK ?= 1
+ifneq ($(wildcard $(DATA)/gt_faces),)
+export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
+endif
+
+.PHONY: install run test lint test-fast ui clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Chromatune needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+## The main job, on the embedded pictures, or on DATA/gt_faces and DATA/ncd: make run DATA=DIR
+run: install
+	$(BIN)/chromatune reproduce --preset quick $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+## ruff, mypy and all tests; with DATA=DIR also those on the real pictures
+test: lint
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-fast: install
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: install
+	$(BIN)/chromatune ui
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
