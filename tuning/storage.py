@@ -73,7 +73,9 @@ class LaunchStorage:
         """Copy one file to the local path `local`; ChromatuneError if it is missing."""
         try:
             pyarrow.fs.copy_files(
-                self._full(path), str(local), source_filesystem=self._fs,
+                self._full(path),
+                str(local),
+                source_filesystem=self._fs,
                 destination_filesystem=pyarrow.fs.LocalFileSystem(),
             )
         except FileNotFoundError:
@@ -92,6 +94,8 @@ class LaunchStorage:
             Path(scratch).replace(target)
         else:
             pyarrow.fs.copy_files(
-                str(local), target, source_filesystem=pyarrow.fs.LocalFileSystem(),
+                str(local),
+                target,
+                source_filesystem=pyarrow.fs.LocalFileSystem(),
                 destination_filesystem=self._fs,
             )
