@@ -1,0 +1,69 @@
+"""How metrics are named and numbers written, the same in tables, pictures and progress lines."""
+
+from __future__ import annotations
+
+import math
+
+from tuning.errors import ChromatuneError, nearest
+
+# What a metric's name contains -> (title, higher is better, how a value is written).
+_KINDS = {
+    "rmse_lab": ("RMSE, Lab units", False, "{:.2f}"),
+    "mse": ("MSE", False, "{:.2e}"),
+    "loss": ("loss", False, "{:.2e}"),
+    "psnr": ("PSNR, dB", True, "{:.2f}"),
+    "ssim": ("SSIM", True, "{:.3f}"),
+}
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_DETAILS = {
+    "a": "channel a",
+    "b": "channel b",
+    "rgb": "in RGB",
+    "as_reported": "as the report measured",
+}
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say whether a larger value of `metric` is a better one; ChromatuneError if it is unknown."""
+    return _KINDS[_kind(metric)][1]
+
+
+def metric_title(metric: str) -> str:
+    """Write out a metric's name with its unit: `val_psnr_a` is `validation PSNR, dB (channel a)`."""
+    kind = _kind(metric)
+    before, _, after = metric.partition(kind)
+    split = _SPLITS.get(before.strip("_"), before.strip("_"))
+    detail = _DETAILS.get(after.strip("_"), after.strip("_"))
+    return f"{split} {_KINDS[kind][0]}".strip() + (f" ({detail})" if detail else "")
+
+
+def format_value(metric: str, value: float) -> str:
+    """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; a value not finite as `nan`, `inf`."""
+    if not math.isfinite(value):
+        return str(float(value))
+    mantissa, mark, exponent = _KINDS[_kind(metric)][2].format(value).partition("e")
+    return f"{mantissa}e{int(exponent)}" if mark else mantissa
+
+
+def format_lr(lr: float) -> str:
+    """Write a learning rate as the report and the cell ids do: `1e-3`, `2.5e-4`."""
+    mantissa, exponent = f"{lr:.9e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def format_duration(seconds: float) -> str:
+    """Write a span of time as `42 s`, `3:07` (minutes) or `1:03:07` (hours)."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _kind(metric: str) -> str:
+    for kind in _KINDS:
+        if kind in metric:
+            return kind
+    hint = nearest(metric, ["val_mse", "val_psnr", "val_ssim", "train_loss", "test_mse"])
+    raise ChromatuneError(f"metric '{metric}' names none of {', '.join(_KINDS)}{hint}")
