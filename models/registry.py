@@ -1,0 +1,126 @@
+"""The registry of networks: `create_model(name, head=…)` builds any of them, as in timm."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import nn
+
+from models.base import ChromaModel
+from models.errors import ModelError, unknown
+from models.heads import HEADS, create_head
+
+TASKS = ("regression", "colorizer")
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+
+@dataclass(frozen=True)
+class _Entry:
+    build: Callable[..., nn.Module]
+    task: str
+    heads: tuple[str, ...]
+    image_sizes: range
+
+    @property
+    def kwargs(self) -> list[str]:
+        return [name for name in inspect.signature(self.build).parameters if name != "image_size"]
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register_model(
+    *, task: str, heads: tuple[str, ...], image_sizes: range
+) -> Callable[[Builder], Builder]:
+    """Register a function `name(image_size, **kwargs)` that builds a network's body.
+
+    The function's own name becomes the model's. `heads` are the heads the network is offered with;
+    `image_sizes` are the picture sides in px it can take.
+    """
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    for head in heads:
+        if head not in HEADS:
+            raise unknown("head", head, HEADS)
+
+    def register(build: Builder) -> Builder:
+        name = build.__name__
+        if name in _ENTRIES:
+            raise ModelError(f"a model named '{name}' is registered already")
+        _ENTRIES[name] = _Entry(build, task, heads, image_sizes)
+        return build
+
+    return register
+
+
+def create_model(
+    name: str, *, head: str = "relu", image_size: int = 128, **kwargs: Any
+) -> ChromaModel:
+    """Build the model called `name` with weights drawn from torch's global generator.
+
+    `kwargs` go to the network's own function, for instance `channels` of `cnn2`. Raises ModelError
+    for a name, head, argument or image size that is not offered, naming what is.
+    """
+    entry = _entry(name)
+    if head not in HEADS:
+        raise unknown("head", head, entry.heads)
+    if head not in entry.heads:
+        raise ModelError(f"{name} has no head '{head}' (valid: {', '.join(entry.heads)})")
+    # A bool or a float that equals a valid size would pass `in range` and break a layer's shape.
+    if type(image_size) is not int or image_size not in entry.image_sizes:
+        raise ModelError(
+            f"{name} cannot take image_size {image_size!r} (valid: {_described(entry.image_sizes)})"
+        )
+    for key in kwargs:
+        if key not in entry.kwargs:
+            raise unknown(f"argument of {name}", key, entry.kwargs)
+    spec = {"name": name, "head": head, "image_size": image_size, "kwargs": _listed(kwargs)}
+    body = entry.build(image_size, **kwargs)
+    return ChromaModel(body, create_head(head), entry.task, spec)
+
+
+def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
+    """Build the model that a `ChromaModel.spec` describes; ModelError if it describes none."""
+    expected = {"name", "head", "image_size", "kwargs"}
+    if set(spec) != expected or not isinstance(spec["kwargs"], dict):
+        raise ModelError(f"a model's spec needs {', '.join(sorted(expected))}, but got {spec!r}")
+    return create_model(
+        spec["name"], head=spec["head"], image_size=spec["image_size"], **spec["kwargs"]
+    )
+
+
+def list_models(task: str | None = None) -> list[str]:
+    """List the registered names, sorted; with `task`, those of `regression` or `colorizer`."""
+    if task is not None and task not in TASKS:
+        raise unknown("task", task, TASKS)
+    return sorted(name for name, entry in _ENTRIES.items() if task in (None, entry.task))
+
+
+def model_task(name: str) -> str:
+    """Return the task of the model called `name`."""
+    return _entry(name).task
+
+
+def model_heads(name: str) -> tuple[str, ...]:
+    """Return the heads that the model called `name` is offered with."""
+    return _entry(name).heads
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise unknown("model", name, list_models())
+    return _ENTRIES[name]
+
+
+def _described(sizes: range) -> str:
+    step = f" in steps of {sizes.step}" if sizes.step > 1 else ""
+    return f"{sizes[0]} to {sizes[-1]}{step}"
+
+
+def _listed(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    # As JSON gives them back, so that a spec equals its own round trip.
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in kwargs.items()}
