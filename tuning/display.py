@@ -29,7 +29,7 @@ def higher_is_better(metric: str) -> bool:
 
 
 def metric_title(metric: str) -> str:
-    """Write out a metric's name with its unit: `val_psnr_a` is `validation PSNR, dB (channel a)`."""
+    """Write out a metric with its unit: `val_psnr_a` is `validation PSNR, dB (channel a)`."""
     kind = _kind(metric)
     before, _, after = metric.partition(kind)
     split = _SPLITS.get(before.strip("_"), before.strip("_"))
@@ -38,7 +38,7 @@ def metric_title(metric: str) -> str:
 
 
 def format_value(metric: str, value: float) -> str:
-    """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; a value not finite as `nan`, `inf`."""
+    """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; not finite: `nan`, `inf`."""
     if not math.isfinite(value):
         return str(float(value))
     mantissa, mark, exponent = _KINDS[_kind(metric)][2].format(value).partition("e")
