@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from models.errors import ModelError
 
 
-def checked_widths(name: str, key: str, widths: Sequence[int], count: int | None = None) -> None:
+def checked_widths(name: str, key: str, widths: object, count: int | None = None) -> None:
     """Raise ModelError unless `widths` are positive whole numbers, `count` of them if given."""
-    whole = not isinstance(widths, str) and isinstance(widths, Sequence)
-    if not whole or any(type(width) is not int or width < 1 for width in widths):
+    # Arguments come from command lines and files too: anything can be in there.
+    if not isinstance(widths, (list, tuple)) or not all(
+        type(width) is int and width > 0 for width in widths
+    ):
         raise ModelError(f"{key} of {name} must be positive whole numbers, but got {widths!r}")
     if count is not None and len(widths) != count:
         raise ModelError(f"{key} of {name} must be {count} numbers, but got {len(widths)}")

@@ -1,0 +1,175 @@
+"""`fit()`: the training loop, in plain PyTorch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tuning.checkpoint import EpochRecord, TrainState
+from tuning.data import DeviceSplit, TaskData
+from tuning.errors import ChromatuneError
+from tuning.fit_config import FitConfig
+from tuning.metrics import NonFinitePredictionError, evaluate
+
+__all__ = ["Diverged", "EpochRecord", "EpochResult", "FitConfig", "TrainState", "fit"]
+
+
+class Diverged(ChromatuneError):  # noqa: N818  (it names an outcome of a trial)
+    """A training's loss or a validation metric became NaN or infinite: the trial has failed."""
+
+    def __init__(self, epoch: int, name: str, value: float) -> None:
+        super().__init__(epoch, name, value)  # all three, so that the error survives pickling
+        self.epoch = epoch
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        return (
+            f"the training diverged in epoch {self.epoch}: {self.name} is {self.value}; "
+            "try a lower learning rate"
+        )
+
+
+@dataclass
+class EpochResult:
+    """What `fit` yields after an epoch.
+
+    `record` holds `epoch`, `train_loss` (mean of the batches' losses in the head's range), `lr`,
+    `seconds` (of training, without validation), `timestamp` (ms since 1970), and the `val_` metrics
+    of epochs that were validated. `state` is live: the next epoch changes it.
+    """
+
+    record: EpochRecord
+    milestone: bool
+    state: TrainState
+
+
+def fit(
+    config: FitConfig,
+    data: TaskData,
+    *,
+    device: str | torch.device = "cpu",
+    state: TrainState | None = None,
+    initial_weights: Mapping[str, Tensor] | None = None,
+) -> Iterator[EpochResult]:
+    """Train a model on `data` and yield after every epoch, as the report trained.
+
+    Adam with weight decay, mean squared error, a constant learning rate; the training set is
+    shuffled once by the seed, and its batches are visited in the same order every epoch. A last
+    batch that is not full is left out, unless it is the only one.
+
+    With a `state`, go on after its epoch; `initial_weights` then no longer matter. On a CPU the
+    same configuration, data and number of threads give the same bits, in one go or resumed.
+
+    Raises ChromatuneError at once if configuration, data and state do not belong together, and
+    Diverged while iterating.
+    """
+    device = torch.device(device)
+    _check_data(config, data)
+    if state is None:
+        state = TrainState.create(config, device, initial_weights)
+    _check_state(state, config, data)
+    return _epochs(config, data, device, state)
+
+
+def _epochs(
+    config: FitConfig, data: TaskData, device: torch.device, state: TrainState
+) -> Iterator[EpochResult]:
+    if state.epoch == config.epochs:
+        return
+    train = DeviceSplit(data.train, data.task, device)
+    batches = _fixed_batches(len(train), config.batch_size, config.seed, device)
+    for epoch in range(state.epoch + 1, config.epochs + 1):
+        started = time.perf_counter()
+        with state.own_rng():
+            train_loss = _train_epoch(state, train, batches)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(train_loss):
+            raise Diverged(epoch, "train_loss", train_loss)
+
+        record: EpochRecord = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "lr": config.lr,
+            "seconds": seconds,
+            "timestamp": time.time_ns() // 1_000_000,
+        }
+        if config.is_validated(epoch):
+            record |= _validate(state, config, data, device, epoch)
+        state.epoch = epoch
+        state.history.append(record)
+        yield EpochResult(record, epoch in config.milestones, state)
+
+
+def _train_epoch(state: TrainState, train: DeviceSplit, batches: list[Tensor]) -> float:
+    model, optimizer = state.model, state.optimizer
+    model.train()
+    total = torch.zeros((), dtype=torch.float64, device=batches[0].device)
+    for batch in batches:
+        loss = model.loss(train.pictures(batch), train.targets(batch))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        # Summed on the device: reading every loss would make a GPU wait for each batch.
+        total += loss.detach()
+    return total.item() / len(batches)
+
+
+def _validate(
+    state: TrainState, config: FitConfig, data: TaskData, device: torch.device, epoch: int
+) -> dict[str, float]:
+    try:
+        metrics = evaluate(
+            state.model, data.val, data.task, device=device, batch_size=config.batch_size
+        )
+    except NonFinitePredictionError:
+        raise Diverged(epoch, "val_mse", math.nan) from None
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise Diverged(epoch, name, value)
+    return metrics
+
+
+def _fixed_batches(count: int, batch_size: int, seed: int, device: torch.device) -> list[Tensor]:
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    batches = list(torch.split(order.to(device), batch_size))
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
+
+
+def _check_data(config: FitConfig, data: TaskData) -> None:
+    if config.task != data.task:
+        raise ChromatuneError(
+            f"{config.model} is a model for {config.task}, but the data were loaded for {data.task}"
+        )
+    if config.image_size != data.image_size:
+        raise ChromatuneError(
+            f"the training is set to image_size {config.image_size}, "
+            f"but {data.dataset} holds pictures of {data.image_size} px"
+        )
+
+
+def _check_state(state: TrainState, config: FitConfig, data: TaskData) -> None:
+    if state.dataset_digest is None:
+        state.dataset_digest = data.digest
+    if state.dataset_digest != data.digest:
+        raise ChromatuneError(
+            f"the checkpoint was trained on data with the digest {state.dataset_digest[:12]}, "
+            f"but {data.dataset} has {data.digest[:12]}: the dataset was prepared otherwise"
+        )
+    if state.epoch > config.epochs:
+        raise ChromatuneError(
+            f"the checkpoint is at epoch {state.epoch}, behind the last milestone {config.epochs}"
+        )
+    if state.ended and state.epoch < config.epochs:
+        raise ChromatuneError(
+            f"the training ended at epoch {state.epoch} and kept no weights to go on to "
+            f"{config.epochs}; train it anew"
+        )
+    batch = min(config.batch_size, len(data.train))
+    if batch == 1 and any(isinstance(m, nn.BatchNorm1d) for m in state.model.modules()):
+        raise ChromatuneError(f"{config.model} normalizes over a batch, which one picture is not")
