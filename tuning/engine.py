@@ -103,7 +103,7 @@ def _epochs(
             record |= _validate(state, config, data, device, epoch)
         state.epoch = epoch
         state.history.append(record)
-        yield EpochResult(record, epoch in config.milestones, state)
+        yield EpochResult(dict(record), epoch in config.milestones, state)
 
 
 def _train_epoch(state: TrainState, train: DeviceSplit, batches: list[Tensor]) -> float:
