@@ -1,0 +1,91 @@
+"""Grids as trainings and cells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuning.config import REPORT_GRIDS, GridConfig, TrainingConfig
+from tuning.errors import ChromatuneError
+from tuning.spaces import Training, format_lr, grid_trainings
+
+
+def _grid(task: str, **changes: object) -> list[Training]:
+    grid = GridConfig.model_validate({**REPORT_GRIDS[task], **changes})  # type: ignore[index]
+    return grid_trainings(task, grid, TrainingConfig(), 128)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["regression", "colorizer"])
+def test_a_report_grid_is_nine_trainings_of_27_cells(task: str) -> None:
+    trainings = _grid(task)
+    assert len(trainings) == 9
+    assert all(training.fit.milestones == (100, 300, 500) for training in trainings)
+    cells = [cell.cell_id for training in trainings for cell in training.cells]
+    assert len(set(cells)) == 27
+    axes = {
+        (training.fit.model, training.fit.head, training.fit.lr, cell.epochs)
+        for training in trainings
+        for cell in training.cells
+    }
+    models = [("cnn1", "relu"), ("cnn2", "relu"), ("cnn3", "relu")]
+    if task == "colorizer":
+        models = [("autoencoder", head) for head in ("relu", "sigmoid", "tanh")]
+    assert axes == {
+        (*model, lr, epochs)
+        for model, lr, epochs in itertools.product(models, (1e-3, 1e-4, 1e-5), (100, 300, 500))
+    }
+
+
+def test_independent_cells_are_one_training_each_with_the_same_cell_ids() -> None:
+    together = {cell.cell_id for one in _grid("regression") for cell in one.cells}
+    apart = _grid("regression", independent_cells=True)
+    assert len(apart) == 27
+    assert {one.cells[0].cell_id for one in apart} == together
+    assert all(one.training_id == one.cells[0].cell_id for one in apart)
+
+
+def test_the_costliest_trainings_come_first() -> None:
+    models = [training.fit.model for training in _grid("regression")]
+    assert models == ["cnn3"] * 3 + ["cnn2"] * 3 + ["cnn1"] * 3
+
+
+def test_scaled_cells_know_the_published_cell_they_stand_for() -> None:
+    training = _grid("regression", epoch_scale=0.01)[0]
+    assert [(cell.epochs, cell.published_epochs) for cell in training.cells] == [
+        (1, 100),
+        (3, 300),
+        (5, 500),
+    ]
+    assert training.cell_at(3).cell_id == "cnn3-relu-lr1e-3-e3"
+
+
+def test_a_training_survives_json() -> None:
+    for training in _grid("colorizer", epochs=[3, 1]):
+        assert training.fit.milestones == (1, 3)
+        assert Training.from_dict(json.loads(json.dumps(training.to_dict()))) == training
+
+
+def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
+    with pytest.raises(ChromatuneError, match="'autoencoder' is no regression model"):
+        _grid("regression", models=["autoencoder"])
+    with pytest.raises(ChromatuneError, match="did you mean 'cnn2'"):
+        _grid("regression", models=["cn2"])
+
+
+@given(st.floats(min_value=1e-12, max_value=1e6))
+def test_a_learning_rate_is_written_so_that_it_reads_back(lr: float) -> None:
+    assert float(format_lr(lr)) == pytest.approx(lr, rel=1e-6)
+
+
+def test_learning_rates_look_as_people_write_them() -> None:
+    assert [format_lr(lr) for lr in (1e-3, 1e-5, 2.5e-4, 0.02, 1.0)] == [
+        "1e-3",
+        "1e-5",
+        "2.5e-4",
+        "2e-2",
+        "1e0",
+    ]

@@ -1,0 +1,5 @@
+"""`python -m tuning` is `chromatune`."""
+
+from tuning.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""Ray: start or join it, and find out what a trial can be given."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+
+import ray
+
+from tuning.config import ResourcesConfig
+from tuning.errors import ChromatuneError
+
+_TRIALS_PER_GPU = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialResources:
+    """What Ray sets aside for one trial, and how many fit at once."""
+
+    cpus: float
+    gpus: float
+    slots: int
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own on loopback."""
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                num_cpus=len(os.sched_getaffinity(0)),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+    except ConnectionError as error:
+        first_line = str(error).splitlines()[0]
+        raise ChromatuneError(
+            f"no Ray cluster answers at {address}: {first_line}; start one with `ray start --head`, "
+            f"or leave out --address to run on this machine"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def trial_resources(wanted: ResourcesConfig) -> TrialResources:
+    """Fit a trial to the cluster; ChromatuneError if no node could ever hold one.
+
+    By default a trial gets one core, and on a cluster with GPUs a quarter of one: nodes are
+    compared one by one, because a trial does not span nodes.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
+    gpus = wanted.gpus_per_trial
+    if gpus is None:
+        gpus = 1 / _TRIALS_PER_GPU if has_gpus else 0.0
+    cpus = wanted.cpus_per_trial
+    if cpus is None:
+        cpus = min(
+            (_cpu_share(node, gpus) for node in nodes if node.get("CPU", 0) > 0), default=1.0
+        )
+    slots = sum(_fits(node, cpus, gpus) for node in nodes)
+    if slots == 0:
+        has = "; ".join(
+            f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
+        )
+        raise ChromatuneError(
+            f"no node can ever run a trial of {cpus:g} CPU and {gpus:g} GPU; the nodes have: {has}; "
+            f"lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return TrialResources(cpus, gpus, min(slots, wanted.max_concurrent_trials or slots))
+
+
+def _cpu_share(node: dict[str, float], gpus: float) -> float:
+    """One core, or less where a node has more GPU shares than cores."""
+    if gpus <= 0 or node.get("GPU", 0) <= 0:
+        return 1.0
+    return min(1.0, node["CPU"] / (node["GPU"] / gpus))
+
+
+def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
+    limits = [node.get("CPU", 0) / cpus]
+    if gpus > 0:
+        limits.append(node.get("GPU", 0) / gpus)
+    return int(min(limits) + 1e-9)

@@ -1,0 +1,30 @@
+"""Environment variables that must be set before Ray or MLflow is imported."""
+
+from __future__ import annotations
+
+import os
+
+_DEFAULTS = {
+    # Nothing phones home unless the user asks for it.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    # A bare local Ray would write a token file into the home folder; it listens on loopback only.
+    "RAY_AUTH_MODE": "disabled",
+    # Ray Tune's own progress tables and loggers give way to ours.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Experiment state is small and num_to_keep=1 makes Ray save it at every checkpoint.
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Trials of CPU launches must not see the GPUs that other trials were given.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # MLflow's client hangs for minutes on a dead server with its own defaults.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+def set_defaults() -> None:
+    """Set what the user has not set. Processes started from here inherit it."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)

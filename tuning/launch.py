@@ -1,0 +1,135 @@
+"""A launch: what is to be trained, written down in its folder before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep import PreparedDataset
+from tuning import provenance
+from tuning.config import LaunchConfig, Task
+from tuning.errors import ChromatuneError, nearest
+from tuning.spaces import Training
+from tuning.storage import LaunchStorage
+
+_FORMAT = 1
+DOCUMENT = "launch.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """One launch and its folder, which is also Ray's experiment folder."""
+
+    storage: LaunchStorage
+    document: Mapping[str, Any]
+
+    @property
+    def launch_id(self) -> str:
+        return str(self.document["launch_id"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.document["kind"])
+
+    @property
+    def task(self) -> Task:
+        task: Task = self.document["task"]
+        return task
+
+    @property
+    def trainings(self) -> list[Training]:
+        return [Training.from_dict(one) for one in self.document["trainings"]]
+
+
+def create_launch(
+    kind: str,
+    task: Task,
+    config: LaunchConfig,
+    dataset: PreparedDataset,
+    trainings: Sequence[Training],
+    *,
+    baseline: Mapping[str, float],
+    tags: Mapping[str, str] | None = None,
+    parent_model: str | None = None,
+) -> Launch:
+    """Write `launch.json` into a new folder under `config.storage_path`.
+
+    `baseline` holds the constant predictor's validation metrics. Raises ChromatuneError if the
+    folder exists already or cannot be written.
+    """
+    created = time.time()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
+    launch_id = f"{kind}-{task}-{dataset.name}-{stamp}"
+    storage = LaunchStorage(f"{config.storage_path.rstrip('/')}/{launch_id}")
+    if storage.exists():
+        raise ChromatuneError(f"{storage.uri} exists already: start again in a second")
+    document = {
+        "format": _FORMAT,
+        "launch_id": launch_id,
+        "kind": kind,
+        "task": task,
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest,
+        "dataset_manifest": dataset.manifest.summary(),
+        "dataset_folder": str(dataset.folder.absolute()),
+        "experiment": f"{dataset.name}-{task}-{kind}",
+        "command": provenance.command(),
+        "created": round(created * 1000),
+        "config": config.model_dump(mode="json"),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "tags": dict(tags or {}),
+        "baseline": dict(baseline),
+        "parent_model": parent_model,
+        "trainings": [training.to_dict() for training in trainings],
+    }
+    try:
+        storage.write_json(DOCUMENT, document)
+    except OSError as error:
+        raise ChromatuneError(
+            f"cannot write to the storage path {config.storage_path}: {error}; choose another with "
+            f"--storage-path"
+        ) from None
+    return Launch(storage, document)
+
+
+def open_launch(name: str, storage_path: str) -> Launch:
+    """Open a launch by its id, its folder, or `last` for the newest under `storage_path`."""
+    if name == "last":
+        launches = list_launches(storage_path)
+        if not launches:
+            raise ChromatuneError(f"no launch in {storage_path}: start one with `chromatune grid`")
+        return launches[-1]
+    is_folder = "://" in name or (Path(name).expanduser() / DOCUMENT).is_file()
+    if is_folder:
+        storage = LaunchStorage(name if "://" in name else Path(name).expanduser())
+    else:
+        storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
+    if not storage.exists(DOCUMENT):
+        known = [launch.launch_id for launch in list_launches(storage_path)]
+        raise ChromatuneError(
+            f"no launch '{name}' in {storage_path}{nearest(name, known)} "
+            f"(name one by its id, its folder, or `last`)"
+        )
+    return _read(storage)
+
+
+def list_launches(storage_path: str) -> list[Launch]:
+    """All launches under `storage_path`, oldest first."""
+    root = LaunchStorage(storage_path)
+    found = []
+    for name in root.list_dir():
+        if root.exists(f"{name}/{DOCUMENT}"):
+            found.append(_read(LaunchStorage(f"{storage_path.rstrip('/')}/{name}")))
+    return sorted(found, key=lambda launch: int(launch.document["created"]))
+
+
+def _read(storage: LaunchStorage) -> Launch:
+    document = storage.read_json(DOCUMENT)
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise ChromatuneError(f"{storage.uri}/{DOCUMENT} was not written by this version")
+    return Launch(storage, document)

@@ -1,0 +1,263 @@
+"""Runs a launch on Ray Tune: assembles the Tuner, watches it, resumes it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from ray import tune
+from rich.console import Console
+
+from tuning.cluster import connected, trial_resources
+from tuning.config import ResourcesConfig, Task
+from tuning.data import TaskData
+from tuning.engine import EpochRecord
+from tuning.errors import ChromatuneError
+from tuning.launch import Launch
+from tuning.progress import LaunchProgress
+from tuning.spaces import Cell, Training
+from tuning.tracking import Projection
+from tuning.trainable import TrialInputs, run_trial
+
+SCORES: dict[Task, tuple[str, str]] = {
+    "regression": ("val_mse", "min"),
+    "colorizer": ("val_psnr", "max"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class CellOutcome:
+    """How one cell of a launch ended; `metrics` are the cell's own, empty if it has none."""
+
+    training: Training
+    cell_id: str
+    epochs: int
+    published_epochs: int | None
+    outcome: str
+    message: str
+    metrics: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOutcome:
+    launch: Launch
+    cells: list[CellOutcome]
+    undelivered: list[str]
+
+    @property
+    def complete(self) -> bool:
+        return not self.undelivered and all(cell.outcome == "finished" for cell in self.cells)
+
+    @property
+    def interrupted(self) -> bool:
+        return any(cell.outcome == "stopped" for cell in self.cells)
+
+
+def run_launch(
+    launch: Launch,
+    data: TaskData,
+    resources: ResourcesConfig,
+    *,
+    address: str | None,
+    tracking_uri: str,
+    console: Console,
+    resume: bool = False,
+) -> LaunchOutcome:
+    """Train all that is not trained yet and project it into MLflow.
+
+    Returns when every trial has ended or the user has stopped it. Raises ChromatuneError before
+    any training if the tracking store or the resources are not there.
+    """
+    if data.digest != launch.document["dataset_digest"]:
+        raise ChromatuneError(
+            f"launch {launch.launch_id} was made on data with digest "
+            f"{launch.document['dataset_digest']}, but the prepared data now has {data.digest}: "
+            f"prepare the original pictures again"
+        )
+    projection = Projection(launch.storage, tracking_uri)
+    status = "KILLED"
+    undelivered: list[str] = []
+    with connected(address):
+        share = trial_resources(resources)
+        projection.start()
+        try:
+            with _progress(launch, console) as progress:
+                watcher = _Watcher(projection, progress)
+                tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
+                tuner.fit()
+            cells = _outcomes(launch, watcher.messages)
+            status = _status(cells)
+        finally:
+            undelivered = projection.close(status)
+    return LaunchOutcome(launch, cells, undelivered)
+
+
+def _tuner(
+    launch: Launch,
+    data: TaskData,
+    resources: ResourcesConfig,
+    cpus: float,
+    gpus: float,
+    watcher: tune.Callback,
+    resume: bool,
+) -> tune.Tuner:
+    # Failed trials are told by the progress view, in a line each instead of a traceback.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, inputs=TrialInputs(launch.storage.uri, data)),
+        {"cpu": cpus, "gpu": gpus},
+    )
+    if resume and tune.Tuner.can_restore(launch.storage.uri):
+        tuner = tune.Tuner.restore(
+            launch.storage.uri, trainable=trainable, resume_unfinished=True, resume_errored=True
+        )
+        # Ray restores neither callbacks with live connections nor a changed verbosity.
+        tuner._local_tuner._run_config.callbacks = [watcher]
+        return tuner
+    metric, mode = SCORES[launch.task]
+    storage_path, _, name = launch.storage.uri.rpartition("/")
+    return tune.Tuner(
+        trainable,
+        param_space={
+            "training": tune.grid_search([training.to_dict() for training in launch.trainings])
+        },
+        tune_config=tune.TuneConfig(
+            metric=metric,
+            mode=mode,
+            reuse_actors=True,
+            max_concurrent_trials=resources.max_concurrent_trials,
+            time_budget_s=resources.time_budget_s,
+            trial_name_creator=_training_id,
+            trial_dirname_creator=_training_id,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=storage_path,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+            callbacks=[watcher],
+            verbose=0,
+        ),
+    )
+
+
+class _Watcher(tune.Callback):
+    """Hands what Ray Tune sees to the progress view and to MLflow's projection.
+
+    Ray pickles callbacks into the experiment folder; this one holds threads and a terminal, so
+    nothing of it is kept there, and a resumed launch gets a new one.
+    """
+
+    def __init__(self, projection: Projection, progress: LaunchProgress) -> None:
+        self._projection = projection
+        self._progress = progress
+        self._epochs: dict[str, int] = {}
+        self.messages: dict[str, tuple[str, str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = _training_id(trial)
+        self._progress.update(name, self._epochs.get(name, 0), {}, status="running")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        name = _training_id(trial)
+        if result.get("outcome") == "diverged":
+            self.messages[name] = ("diverged", result["message"])
+            self._progress.update(name, self._epochs.get(name, 0), {}, status="diverged")
+        records: list[EpochRecord] = result.get("records", [])
+        if not records:
+            return
+        self._epochs[name] = records[-1]["epoch"]
+        self._projection.observe(name, records)
+        for record in records:
+            metrics = {key: value for key, value in record.items() if isinstance(value, float)}
+            self._progress.update(name, record["epoch"], metrics, status="running")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = _training_id(trial)
+        outcome, message = self.messages.get(name, ("finished", ""))
+        self._projection.training_ended(name, outcome, message)
+        if outcome == "finished":
+            self._progress.update(name, self._epochs.get(name, 0), {}, status="done")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._progress.message(
+            f"{_training_id(trial)} crashed and goes on from its last checkpoint "
+            f"(failure {trial.num_failures}): {_last_line(trial)}"
+        )
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = _training_id(trial)
+        message = _last_line(trial)
+        self.messages[name] = ("failed", message)
+        self._projection.training_ended(name, "failed", message)
+        self._progress.update(name, self._epochs.get(name, 0), {}, status="failed")
+
+
+@contextlib.contextmanager
+def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
+    metric, mode = SCORES[launch.task]
+    trainings = [(training.training_id, training.epochs) for training in launch.trainings]
+    with LaunchProgress(
+        console, launch.launch_id, trainings, metric, higher_is_better=mode == "max"
+    ) as progress:
+        for training in launch.trainings:
+            if all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells):
+                progress.update(training.training_id, training.epochs, {}, status="done")
+        yield progress
+
+
+def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[CellOutcome]:
+    """Read off the launch folder, which is the truth, what has become of every cell."""
+    found = []
+    for training in launch.trainings:
+        outcome, message = messages.get(training.training_id, ("stopped", ""))
+        if launch.storage.exists(f"{training.training_id}/failed.json"):
+            failure = launch.storage.read_json(f"{training.training_id}/failed.json")
+            outcome, message = failure["outcome"], failure["message"]
+        for cell in training.cells:
+            path = _cell_file(training, cell)
+            finished = launch.storage.exists(path)
+            metrics = launch.storage.read_json(path)["metrics"] if finished else {}
+            found.append(
+                CellOutcome(
+                    training,
+                    cell.cell_id,
+                    cell.epochs,
+                    cell.published_epochs,
+                    "finished" if finished else outcome,
+                    "" if finished else message,
+                    metrics,
+                )
+            )
+    return found
+
+
+def _cell_file(training: Training, cell: Cell) -> str:
+    """Path of what is written last of a cell, so that it stands for the whole."""
+    return f"{training.training_id}/cells/{cell.cell_id}/cell.json"
+
+
+def _status(cells: list[CellOutcome]) -> str:
+    outcomes = {cell.outcome for cell in cells}
+    if "stopped" in outcomes:
+        return "KILLED"
+    return "FINISHED" if outcomes == {"finished"} else "FAILED"
+
+
+def _training_id(trial: Any) -> str:
+    return str(trial.config["training"]["training_id"])
+
+
+def _last_line(trial: Any) -> str:
+    """The exception itself, which Ray puts at the end of its traceback."""
+    error = trial.get_pickled_error() if trial.pickled_error_file else None
+    lines = str(error or "the trial's process died").strip().splitlines()
+    return lines[-1]

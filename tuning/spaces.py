@@ -1,0 +1,154 @@
+"""Trainings and grid cells: what a launch is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from models import create_model, list_models
+from tuning.config import GridConfig, Task, TrainingConfig, scaled_epochs
+from tuning.engine import FitConfig
+from tuning.errors import ChromatuneError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One row of a launch's table: a training read off after `epochs` epochs.
+
+    `published_epochs` is the report's cell that a scaled cell stands for.
+    """
+
+    cell_id: str
+    epochs: int
+    published_epochs: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One trial: a model trained once, its cells cut at the milestones.
+
+    `initial_weights` names a safetensors file in the launch folder to start from.
+    """
+
+    training_id: str
+    fit: FitConfig
+    cells: tuple[Cell, ...]
+    initial_weights: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        return self.fit.milestones[-1]
+
+    def cell_at(self, epoch: int) -> Cell:
+        return next(cell for cell in self.cells if cell.epochs == epoch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, read back by `from_dict`."""
+        params = dataclasses.asdict(self.fit)
+        milestones = list(params.pop("milestones"))
+        return {
+            "training_id": self.training_id,
+            "params": params,
+            "milestones": milestones,
+            "cells": [dataclasses.asdict(cell) for cell in self.cells],
+            "initial_weights": self.initial_weights,
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Training:
+        fit = FitConfig(**value["params"], milestones=tuple(value["milestones"]))
+        cells = tuple(Cell(**cell) for cell in value["cells"])
+        return cls(value["training_id"], fit, cells, value["initial_weights"])
+
+
+def format_lr(lr: float) -> str:
+    """Write a learning rate as people do: 0.001 -> '1e-3', 0.00025 -> '2.5e-4'."""
+    mantissa, exponent = f"{lr:e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def grid_trainings(
+    task: Task, grid: GridConfig, training: TrainingConfig, image_size: int
+) -> list[Training]:
+    """Turn a grid into trainings, the costliest first so that the last ones to end are short.
+
+    Without `independent_cells`, all epochs of one (model, head, lr) come from one training: at a
+    constant learning rate a long training passes through the exact states of a shorter one.
+    """
+    check_models(task, grid.models)
+    milestones = scaled_epochs(grid.epochs, grid.epoch_scale)
+    published = dict(zip(milestones, grid.epochs, strict=True)) if grid.epoch_scale else {}
+    milestones.sort()
+    groups = [(epochs,) for epochs in milestones] if grid.independent_cells else [tuple(milestones)]
+    trainings = [
+        make_training(
+            FitConfig(
+                model=model,
+                head=head,
+                lr=lr,
+                milestones=group,
+                image_size=image_size,
+                batch_size=training.batch_size,
+                weight_decay=training.weight_decay,
+                seed=training.seed,
+                eval_every=training.eval_every,
+            ),
+            published=published,
+            independent=grid.independent_cells,
+        )
+        for model in grid.models
+        for head in grid.heads
+        for lr in grid.lrs
+        for group in groups
+    ]
+    return costliest_first(trainings)
+
+
+def make_training(
+    fit: FitConfig,
+    *,
+    published: dict[int, int] | None = None,
+    independent: bool = False,
+    suffix: str = "",
+    initial_weights: str | None = None,
+) -> Training:
+    """Name a training and its cells after what tells them apart from others of the launch."""
+    name = f"{fit.model}-{fit.head}-lr{format_lr(fit.lr)}{suffix}"
+    cells = tuple(
+        Cell(f"{name}-e{epochs}", epochs, (published or {}).get(epochs))
+        for epochs in fit.milestones
+    )
+    training_id = cells[-1].cell_id if independent else name
+    return Training(training_id, fit, cells, initial_weights)
+
+
+def check_models(task: Task, names: Iterable[str]) -> None:
+    """Refuse models that are unknown or made for the other task."""
+    valid = list_models(task)
+    for name in names:
+        if name not in valid:
+            raise ChromatuneError(
+                f"'{name}' is no {task} model{nearest(name, valid)} (valid: {', '.join(valid)})"
+            )
+
+
+def costliest_first(trainings: Sequence[Training]) -> list[Training]:
+    """Sort by estimated arithmetic, largest first (stable)."""
+    return sorted(trainings, key=lambda one: -one.epochs * _operations(one.fit))
+
+
+def _operations(fit: FitConfig) -> int:
+    """Floating-point operations of one picture's forward pass."""
+    with torch.device("meta"):
+        model = create_model(
+            fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
+        )
+        L = torch.empty(1, 1, fit.image_size, fit.image_size)
+    model.eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(L)
+    return counter.get_total_flops()

@@ -1,0 +1,152 @@
+"""The only adapter of `fit()` to Ray Tune: one trial is one training."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from safetensors.torch import load_file
+
+from tuning.cells import write_cell
+from tuning.checkpoint import TrainState
+from tuning.data import TaskData
+from tuning.engine import Diverged, EpochRecord, EpochResult, fit
+from tuning.spaces import Training
+from tuning.storage import LaunchStorage
+
+# Between milestones a report is worth its cost about once a second, a checkpoint once a minute.
+_REPORT_EVERY_S = 1.0
+_CHECKPOINT_EVERY_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialInputs:
+    """What all trials of a launch share; Ray's object store keeps one copy per node."""
+
+    launch_uri: str
+    data: TaskData
+
+
+def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
+    """Train `config["training"]`, report its epochs and leave its cells in the launch folder.
+
+    A report carries the newest metrics and, under `records`, every epoch since the last report; a
+    cell's files are in the launch folder before the report that names it. A diverged training
+    reports so and ends: trying the same numbers again could only diverge again.
+    """
+    training = Training.from_dict(config["training"])
+    resources = tune.get_context().get_trial_resources().required_resources
+    torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
+    device = _claim_device(resources.get("GPU", 0))
+    storage = LaunchStorage(inputs.launch_uri)
+    reporter = _Reporter(training, inputs, storage, device)
+    try:
+        for result in fit(
+            training.fit,
+            inputs.data,
+            device=device,
+            state=_restored_state(training, inputs.data, device),
+            initial_weights=_initial_weights(training, storage),
+        ):
+            reporter.epoch_ended(result)
+    except Diverged as error:
+        reporter.diverged(error)
+
+
+class _Reporter:
+    """Decides when an epoch becomes a report, a checkpoint and a cell."""
+
+    def __init__(
+        self, training: Training, inputs: TrialInputs, storage: LaunchStorage, device: str
+    ) -> None:
+        self._training = training
+        self._inputs = inputs
+        self._storage = storage
+        self._device = device
+        self._records: list[EpochRecord] = []
+        self._history: list[EpochRecord] = []
+        self._reported = self._saved = time.monotonic()
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        self._history = result.state.history
+        record = dict(result.record)
+        if result.milestone:
+            record["milestone"] = self._write_cell(result)
+        self._records.append(record)
+        now = time.monotonic()
+        if result.milestone or now - self._saved >= _CHECKPOINT_EVERY_S:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch) / "checkpoint"
+                result.state.save(folder, final=result.record["epoch"] == self._training.epochs)
+                self._report(tune.Checkpoint.from_directory(folder))
+            self._saved = time.monotonic()
+        elif now - self._reported >= _REPORT_EVERY_S:
+            self._report()
+
+    def diverged(self, error: Diverged) -> None:
+        self._storage.write_json(
+            f"{self._training.training_id}/failed.json",
+            {"outcome": "diverged", "message": str(error), "history": self._history},
+        )
+        self._report(outcome="diverged", message=str(error))
+
+    def _write_cell(self, result: EpochResult) -> str:
+        cell = self._training.cell_at(result.record["epoch"])
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "cell"
+            write_cell(
+                folder,
+                cell_id=cell.cell_id,
+                training_id=self._training.training_id,
+                config=self._training.fit,
+                history=result.state.history,
+                metrics=result.record,
+                model=result.state.model,
+                data=self._inputs.data,
+                device=self._device,
+            )
+            target = f"{self._training.training_id}/cells/{cell.cell_id}"
+            self._storage.upload_dir(folder, target, last="cell.json")
+        return cell.cell_id
+
+    def _report(
+        self, checkpoint: tune.Checkpoint | None = None, outcome: str = "running", message: str = ""
+    ) -> None:
+        newest: dict[str, Any] = {}
+        for record in self._records:
+            newest.update(record)
+        newest.pop("milestone", None)
+        report = {**newest, "outcome": outcome, "message": message, "records": self._records}
+        tune.report(report, checkpoint=checkpoint)
+        self._records = []
+        self._reported = time.monotonic()
+
+
+def _claim_device(gpus: float) -> str:
+    """Pick the device and keep to the trial's share of its memory."""
+    if gpus <= 0 or not torch.cuda.is_available():
+        return "cpu"
+    if gpus < 1:
+        # Ray's fraction only counts trials: without this one of them could take all the memory.
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return "cuda"
+
+
+def _restored_state(training: Training, data: TaskData, device: str) -> TrainState | None:
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        return TrainState.load(Path(folder), training.fit, device=device)
+
+
+def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, torch.Tensor] | None:
+    if training.initial_weights is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_file(storage.download(training.initial_weights, Path(scratch) / "weights"))
