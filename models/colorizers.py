@@ -14,9 +14,7 @@ from models.widths import checked_widths
 _AUTOENCODER_SIZES = range(64, 513, 16)
 
 
-@register_model(
-    task="colorizer", heads=("relu", "sigmoid", "tanh"), image_sizes=_AUTOENCODER_SIZES
-)
+@register_model(task="colorizer", heads=("relu", "sigmoid", "tanh"), image_sizes=_AUTOENCODER_SIZES)
 def autoencoder(
     image_size: int, channels: Sequence[int] = (8, 16, 32, 32, 64), latent: int = 512
 ) -> nn.Module:

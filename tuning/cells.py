@@ -1,4 +1,4 @@
-"""What one finished cell of a grid leaves behind: its numbers, its model and a sheet of pictures."""
+"""What a finished cell of a grid leaves behind: its numbers, its model, a sheet of pictures."""
 
 from __future__ import annotations
 
@@ -94,10 +94,9 @@ def _draw_sheet(model: ChromaModel, val: Split, device: torch.device, path: Path
     true_a, true_b = val.planes
     shown = Split(val.L[rows], true_a[rows], true_b[rows], val.mean_ab[rows])
     planes = to_bytes(predict(model, DeviceSplit(shown, "colorizer", device)))
-    picture_sheet(
-        shown.L, planes[:, 0], planes[:, 1], true_a[rows], true_b[rows], path,
-        [f"val picture {row}" for row in rows],
-    )
+    predicted_a, predicted_b = planes[:, 0], planes[:, 1]
+    titles = [f"val picture {row}" for row in rows]
+    picture_sheet(shown.L, predicted_a, predicted_b, *shown.planes, path, titles)
 
 
 def _device_name(device: torch.device) -> str:

@@ -130,8 +130,14 @@ class TrainState:
             _load_weights(model, _read_tensors(folder, "model", files), str(folder), assign=True)
         optimizer = _optimizer(model, config, torch.device(device if files else "meta"))
         state = cls(
-            config, model, optimizer, {}, content["epoch"], content["history"],
-            content["dataset_digest"], ended=not files,
+            config,
+            model,
+            optimizer,
+            {},
+            content["epoch"],
+            content["history"],
+            content["dataset_digest"],
+            ended=not files,
         )
         if files:
             state._restore_optimizer(_read_tensors(folder, "optimizer", files))

@@ -6,7 +6,6 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -52,6 +51,7 @@ def evaluate(
     predicted = predict(model, on_device, batch_size)
     if task == "regression":
         return regression_metrics(predicted, split, prefix)
+    # One picture has no statistics of its own to normalize by.
     reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
     return {
         **colorizer_metrics(predicted, split, prefix),
@@ -127,21 +127,18 @@ def colorizer_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str,
     the predicted and the true chrominance make with the true L.
     """
     true = _true_planes(split)
-    channels = {
-        name: (_mse(predicted[:, channel], true[:, channel]),
-               _mean_ssim(predicted[:, channel], true[:, channel]))
-        for channel, name in enumerate("ab")
-    }
-    mse = float(np.mean([mse for mse, _ in channels.values()]))
+    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    ssim = [_mean_ssim(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    pooled_mse = float(np.mean(mse))
     metrics = {
-        f"{prefix}mse": mse,
-        f"{prefix}psnr": psnr(mse),
-        f"{prefix}ssim": float(np.mean([ssim for _, ssim in channels.values()])),
+        f"{prefix}mse": pooled_mse,
+        f"{prefix}psnr": psnr(pooled_mse),
+        f"{prefix}ssim": float(np.mean(ssim)),
     }
-    for name, (channel_mse, channel_ssim) in channels.items():
-        metrics[f"{prefix}mse_{name}"] = channel_mse
-        metrics[f"{prefix}psnr_{name}"] = psnr(channel_mse)
-        metrics[f"{prefix}ssim_{name}"] = channel_ssim
+    for channel, name in enumerate("ab"):
+        metrics[f"{prefix}mse_{name}"] = mse[channel]
+        metrics[f"{prefix}psnr_{name}"] = psnr(mse[channel])
+        metrics[f"{prefix}ssim_{name}"] = ssim[channel]
     return metrics | _rgb_metrics(predicted, split, prefix)
 
 
@@ -153,20 +150,23 @@ def reported_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, 
     SSIM does not fit. These values cannot be compared with the usual ones.
     """
     true = _true_planes(split)
-    mses = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
-    metrics = {f"{prefix}psnr_as_reported": psnr(float(np.mean(mses)))}
-    for name, mse in zip("ab", mses, strict=True):
-        metrics[f"{prefix}psnr_{name}_as_reported"] = psnr(mse)
+    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    metrics = {
+        f"{prefix}psnr_as_reported": psnr(float(np.mean(mse))),
+        f"{prefix}psnr_a_as_reported": psnr(mse[0]),
+        f"{prefix}psnr_b_as_reported": psnr(mse[1]),
+    }
     if len(split) < _SSIM_WINDOW:
         return metrics
-    ssims = [
+    ssim = [
         float(structural_similarity(true[:, channel], predicted[:, channel], data_range=2.0))
         for channel in range(2)
     ]
-    metrics[f"{prefix}ssim_as_reported"] = float(np.mean(ssims))
-    for name, ssim in zip("ab", ssims, strict=True):
-        metrics[f"{prefix}ssim_{name}_as_reported"] = ssim
-    return metrics
+    return metrics | {
+        f"{prefix}ssim_as_reported": float(np.mean(ssim)),
+        f"{prefix}ssim_a_as_reported": ssim[0],
+        f"{prefix}ssim_b_as_reported": ssim[1],
+    }
 
 
 def psnr(mse: float) -> float:
@@ -208,7 +208,7 @@ def _mse(predicted: Floats, true: Floats) -> float:
     return float(np.mean(np.square(predicted.astype(np.float64) - true)))
 
 
-def _mean_ssim(predicted: Sequence[Floats] | Floats, true: Sequence[Floats] | Floats) -> float:
+def _mean_ssim(predicted: Floats, true: Floats) -> float:
     pairs = zip(true, predicted, strict=True)
     return float(np.mean([structural_similarity(t, p, data_range=1.0) for t, p in pairs]))
 
