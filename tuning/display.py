@@ -37,11 +37,25 @@ def metric_title(metric: str) -> str:
     return f"{split} {_KINDS[kind][0]}".strip() + (f" ({detail})" if detail else "")
 
 
+def metric_heading(metric: str) -> str:
+    """Write a metric as a short column heading: `test_psnr_a` is `PSNR a, dB`."""
+    kind = _kind(metric)
+    name, _, unit = _KINDS[kind][0].partition(", ")
+    detail = metric.partition(kind)[2].strip("_").replace("_as_reported", "*")
+    heading = f"{name} {detail.replace('as_reported', '*')}".strip()
+    return f"{heading}, {unit}" if unit else heading
+
+
 def format_value(metric: str, value: float) -> str:
-    """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; not finite: `nan`, `inf`."""
+    """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; not finite: `nan`, `inf`.
+
+    A metric of no known kind is written with four significant digits.
+    """
     if not math.isfinite(value):
         return str(float(value))
-    mantissa, mark, exponent = _KINDS[_kind(metric)][2].format(value).partition("e")
+    kind = next((kind for kind in _KINDS if kind in metric), None)
+    form = _KINDS[kind][2] if kind else "{:.4g}"
+    mantissa, mark, exponent = form.format(value).partition("e")
     return f"{mantissa}e{int(exponent)}" if mark else mantissa
 
 
