@@ -15,12 +15,7 @@ _KINDS = {
     "ssim": ("SSIM", True, "{:.3f}"),
 }
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_DETAILS = {
-    "a": "channel a",
-    "b": "channel b",
-    "rgb": "in RGB",
-    "as_reported": "as the report measured",
-}
+_DETAILS = {"a": "channel a", "b": "channel b", "rgb": "in RGB"}
 
 
 def higher_is_better(metric: str) -> bool:
@@ -33,16 +28,22 @@ def metric_title(metric: str) -> str:
     kind = _kind(metric)
     before, _, after = metric.partition(kind)
     split = _SPLITS.get(before.strip("_"), before.strip("_"))
-    detail = _DETAILS.get(after.strip("_"), after.strip("_"))
-    return f"{split} {_KINDS[kind][0]}".strip() + (f" ({detail})" if detail else "")
+    channel = after.removesuffix("_as_reported").strip("_")
+    details = [_DETAILS.get(channel, channel)] if channel else []
+    if after.endswith("_as_reported"):
+        details.append("as the report measured")
+    return f"{split} {_KINDS[kind][0]}".strip() + (f" ({', '.join(details)})" if details else "")
 
 
 def metric_heading(metric: str) -> str:
-    """Write a metric as a short column heading: `test_psnr_a` is `PSNR a, dB`."""
+    """Write a metric as a short column heading: `test_psnr_a` is `PSNR a, dB`.
+
+    A star stands for `_as_reported`.
+    """
     kind = _kind(metric)
     name, _, unit = _KINDS[kind][0].partition(", ")
-    detail = metric.partition(kind)[2].strip("_").replace("_as_reported", "*")
-    heading = f"{name} {detail.replace('as_reported', '*')}".strip()
+    detail = metric.partition(kind)[2].removesuffix("_as_reported").strip("_")
+    heading = f"{name} {detail}".strip() + ("*" if metric.endswith("_as_reported") else "")
     return f"{heading}, {unit}" if unit else heading
 
 

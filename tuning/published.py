@@ -88,7 +88,7 @@ def _psnr(a: float, b: float) -> dict[str, float]:
 
 
 def _volume_ssim(a: float, b: float) -> dict[str, float]:
-    return {"test_ssim_as_reported_a": a, "test_ssim_as_reported_b": b}
+    return {"test_ssim_a_as_reported": a, "test_ssim_b_as_reported": b}
 
 
 # Tables V and VI start from the Faces weights and train all layers on NCD.

@@ -1,0 +1,86 @@
+"""Final results: models by metrics, each beside the report and the constant predictor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from tuning.display import format_value, metric_heading
+from tuning.tables._cells import comparison_mark
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultRow:
+    """A model's metrics, beside the published ones and those of the constant predictor."""
+
+    name: str
+    measured: Mapping[str, float]
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    constant: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def result_table(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> Table:
+    """Lay results out for a terminal: `columns` are metric names, each row up to three lines.
+
+    ▲ and ▼ mark what is better or worse than the report; `*` heads a metric measured its way.
+    """
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption=_legend(columns),
+        caption_justify="left",
+    )
+    table.add_column("", overflow="fold", min_width=12)
+    for metric in columns:
+        table.add_column(metric_heading(metric).replace(", ", "\n"), justify="right", no_wrap=True)
+    for row in rows:
+        measured, *others = _lines(row, columns)
+        table.add_row(Text(measured[0], style="bold"), *measured[1:])
+        for label, *values in others:
+            table.add_row(f"  {label}", *values, style="dim")
+        table.add_section()
+    return table
+
+
+def result_markdown(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> str:
+    """Write the same table as `result_table` in Markdown."""
+    heads = [metric_heading(metric).replace("*", r"\*") for metric in columns]
+    lines = [f"**{title}**", "", f"| | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
+    for row in rows:
+        measured, *others = _lines(row, columns)
+        lines.append(f"| **{measured[0]}** | {' | '.join(measured[1:])} |")
+        lines.extend(f"| {' | '.join(line)} |" for line in others)
+    legend = _legend(columns).replace("*", r"\*")
+    return "\n".join([*lines, "", legend]) + "\n"
+
+
+def _lines(row: ResultRow, columns: Sequence[str]) -> Iterator[list[str]]:
+    yield [row.name, *(_measured(row, metric) for metric in columns)]
+    for label, values in (("report", row.published), ("constant", row.constant)):
+        if values:
+            yield [label, *(_number(values, metric) for metric in columns)]
+
+
+def _measured(row: ResultRow, metric: str) -> str:
+    text = _number(row.measured, metric)
+    if metric not in row.measured or metric not in row.published:
+        return text
+    return f"{text} {comparison_mark(metric, row.measured[metric], row.published[metric])}"
+
+
+def _number(values: Mapping[str, float], metric: str) -> str:
+    return format_value(metric, values[metric]) if metric in values else "–"
+
+
+def _legend(columns: Sequence[str]) -> str:
+    legend = "▲ better ▼ worse = equal to the report · constant: mean a, b of the training set"
+    if any(metric.endswith("_as_reported") for metric in columns):
+        legend += "\n* measured as the report did"
+    return legend
