@@ -1,0 +1,84 @@
+"""From the bytes of a picture file to an RGB picture of the wanted size."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from data_prep.lab import UInt8Array
+
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 16
+
+# What Pillow's readers raise on damaged files, whatever the format.
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+
+class Unusable(Exception):
+    """The picture is left out; the message is the reason, short enough for a list."""
+
+
+def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
+    """Decode to sRGB (size,size,3) uint8; also return the JPEG comment, empty where none.
+
+    CMYK is converted, transparency laid on white, the EXIF orientation applied, then the picture
+    is stretched to a square (areas averaged where it shrinks). Raises Unusable with the reason for
+    pictures that hold no colour, are damaged, smaller than 16 px a side or over 50 megapixels
+    (told from the header, before any pixel is decoded).
+    """
+    if not data:
+        raise Unusable("empty file")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _check_header(image)
+            raw_comment = image.info.get("comment", b"")
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError:
+        raise Unusable(f"over {MAX_PIXELS // 10**6} megapixels") from None
+    except _DAMAGED as error:
+        raise Unusable(f"not a readable picture ({_first_line(error)})") from None
+    if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
+        raise Unusable("grayscale: red, green and blue are equal everywhere")
+    return resize(rgb, size), _comment_text(raw_comment)
+
+
+def resize(rgb: UInt8Array, size: int) -> UInt8Array:
+    """Stretch an (H,W,3) picture to (size,size,3)."""
+    height, width = rgb.shape[:2]
+    if (height, width) == (size, size):
+        return rgb
+    method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(rgb, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def _check_header(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"over {MAX_PIXELS // 10**6} megapixels ({width}x{height})")
+    if min(width, height) < MIN_SIDE:
+        raise Unusable(f"smaller than {MIN_SIDE} px a side ({width}x{height})")
+    if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
+        raise Unusable(f"grayscale (mode {image.mode})")
+
+
+def _to_rgb(image: Image.Image) -> UInt8Array:
+    if image.has_transparency_data or image.mode == "RGBa":
+        pixels = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
+    return np.asarray(image.convert("RGB"))
+
+
+def _comment_text(comment: object) -> str:
+    return comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

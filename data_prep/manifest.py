@@ -1,0 +1,107 @@
+"""What a prepared dataset says of itself: `manifest.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from data_prep.settings import PrepareSettings
+from data_prep.split import Side
+
+MANIFEST_NAME = "manifest.json"
+PLANES = ("L", "a", "b")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SettingsEntry(_Strict):
+    """The settings of the preparation."""
+
+    size: int
+    split: str
+    augment: int
+    seed: int
+    count: int | None
+
+
+class SourceEntry(_Strict):
+    """Where the pictures came from.
+
+    `pictures_digest` covers the content and label of every picture found there, in no order;
+    `sha256` is the archive's, where there was one.
+    """
+
+    kind: Literal["folder", "zip", "download", "synthetic"]
+    location: str
+    sha256: str | None
+    pictures_digest: str
+
+
+class FileEntry(_Strict):
+    """One source picture. `row` is its row in its split, before augmentation."""
+
+    name: str
+    sha256: str
+    split: Side
+    row: int
+    subject: str | None
+    category: str | None
+
+
+class SkippedEntry(_Strict):
+    """A picture that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+class ArrayEntry(_Strict):
+    """One stored array: `train/L` and so on."""
+
+    shape: tuple[int, int, int]
+    sha256: str
+
+
+class Manifest(_Strict):
+    """All of `manifest.json`. `digest` covers the arrays' content and split, nothing else."""
+
+    format: Literal[1] = 1
+    dataset: str
+    settings: SettingsEntry
+    source: SourceEntry
+    counts: dict[Side, int]
+    files: list[FileEntry]
+    skipped: list[SkippedEntry]
+    ignored: int
+    arrays: dict[str, ArrayEntry]
+    digest: str
+    versions: dict[str, str]
+    created: str
+
+    def matches(self, settings: PrepareSettings) -> bool:
+        """Tell whether this dataset was prepared with exactly these settings."""
+        return self.dataset == settings.dataset and self.settings == settings_entry(settings)
+
+    def to_settings(self) -> PrepareSettings:
+        return PrepareSettings(self.dataset, **self.settings.model_dump())
+
+
+def settings_entry(settings: PrepareSettings) -> SettingsEntry:
+    return SettingsEntry(
+        size=settings.size,
+        split=settings.split,
+        augment=settings.augment,
+        seed=settings.seed,
+        count=settings.count,
+    )
+
+
+def arrays_digest(arrays: dict[str, ArrayEntry]) -> str:
+    """Return the digest of the whole: of each array's name (its split), shape and content."""
+    rows = sorted((name, entry.shape, entry.sha256) for name, entry in arrays.items())
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -1,0 +1,280 @@
+"""From pictures to a prepared dataset, in one atomic step."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL
+
+from data_prep.augment import augmented_copies
+from data_prep.datasets import DatasetInfo, dataset_info
+from data_prep.errors import DataError
+from data_prep.export import IMAGES_FOLDER, export_pictures
+from data_prep.lab import UInt8Array, rgb_to_lab
+from data_prep.manifest import (
+    MANIFEST_NAME,
+    PLANES,
+    FileEntry,
+    Manifest,
+    SourceEntry,
+    arrays_digest,
+    settings_entry,
+)
+from data_prep.origin import Origin, open_origin
+from data_prep.parallel import Progress, map_threads
+from data_prep.reading import (
+    Reading,
+    describe_skipped,
+    list_pictures,
+    pictures_digest,
+    read_pictures,
+)
+from data_prep.settings import PrepareSettings, dataset_folder
+from data_prep.sources import Listing
+from data_prep.split import SIDES, Side, split_pictures
+from data_prep.store import PreparedDataset, array_entries, create_array, open_dataset
+from data_prep.workspace import Workspace, writing_to
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` hands back. `created` is False where the dataset was there already."""
+
+    dataset: PreparedDataset
+    created: bool
+    summary: str
+
+
+def prepare(
+    settings: PrepareSettings,
+    data_root: Path,
+    *,
+    source: str | Path | None = None,
+    overwrite: bool = False,
+    export_images: bool = False,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Prepare a dataset below `data_root`, or find it there already prepared.
+
+    `source` is a folder, a zip, or the URL of a zip; None means the official archive (downloaded
+    once, into `data_root/downloads`) or, for synthetic datasets, the generator. The folder appears
+    whole or not at all. Raises DataError where the source is unusable, the disk is full or
+    unwritable, or the same settings were prepared from other pictures and `overwrite` is False.
+    `progress` is called as `progress(stage, done, total)` from the calling thread.
+    """
+    data_root = Path(data_root)
+    info = dataset_info(settings.dataset)
+    workspace = Workspace(dataset_folder(settings, data_root))
+    if source is None and not overwrite and not export_images and workspace.target.exists():
+        # Nothing is going to be written, so a data root that is only readable will do.
+        _may_replace(workspace.target, overwrite)
+        dataset = open_dataset(workspace.target)
+        return Prepared(dataset, False, _summary(dataset, created=False))
+    with workspace.exclusive():
+        existing = None if _may_replace(workspace.target, overwrite) else workspace.target
+        dataset = open_dataset(existing) if existing else None
+        if dataset is None or source is not None:
+            with closing(open_origin(settings, info, source, data_root, progress)) as origin:
+                listing = list_pictures(origin.source)
+                if dataset is None:
+                    _build(workspace, settings, info, origin, listing, progress)
+                else:
+                    _check_same_pictures(dataset, info, origin, listing, progress)
+        prepared = open_dataset(workspace.target)
+        if export_images and not (workspace.target / IMAGES_FOLDER).exists():
+            with writing_to(data_root):
+                export_pictures(prepared, workspace.begin(), progress)
+                workspace.publish_inside(IMAGES_FOLDER)
+    return Prepared(prepared, dataset is None, _summary(prepared, created=dataset is None))
+
+
+def _may_replace(target: Path, overwrite: bool) -> bool:
+    """Tell whether to build; DataError where that would delete what is no prepared dataset."""
+    if not target.exists():
+        return True
+    if not (target / MANIFEST_NAME).is_file():
+        raise DataError(f"{target} is in the way and is no prepared dataset: move it elsewhere")
+    return overwrite
+
+
+def _check_same_pictures(
+    dataset: PreparedDataset,
+    info: DatasetInfo,
+    origin: Origin,
+    listing: Listing,
+    progress: Progress | None,
+) -> None:
+    found = pictures_digest(origin.source, listing, info, progress)
+    before = dataset.manifest.source
+    if found != before.pictures_digest:
+        raise DataError(
+            f"{dataset.folder} was prepared from other pictures ({before.location}) than those in "
+            f"{origin.source.location}: add --overwrite to replace it, or choose another data root"
+        )
+
+
+def _build(
+    workspace: Workspace,
+    settings: PrepareSettings,
+    info: DatasetInfo,
+    origin: Origin,
+    listing: Listing,
+    progress: Progress | None,
+) -> None:
+    with writing_to(workspace.target.parent):
+        folder = workspace.begin()
+        spool = folder / "spool.npy"
+        reading = read_pictures(origin.source, listing, info, settings.size, spool, progress)
+        sides = _split(settings, info, reading)
+        arrays = _write_arrays(folder, settings, reading, sides, progress)
+        spool.unlink()
+        entries = array_entries(arrays)
+        manifest = Manifest(
+            dataset=settings.dataset,
+            settings=settings_entry(settings),
+            source=SourceEntry(
+                kind=origin.kind,
+                location=origin.location,
+                sha256=origin.sha256,
+                pictures_digest=reading.digest,
+            ),
+            counts={side: len(sides[side]) for side in SIDES},
+            files=_file_entries(info, reading, sides),
+            skipped=reading.skipped,
+            ignored=reading.ignored,
+            arrays=entries,
+            digest=arrays_digest(entries),
+            versions=_versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        text = manifest.model_dump_json(indent=1)
+        (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+        workspace.publish()
+
+
+def _split(settings: PrepareSettings, info: DatasetInfo, reading: Reading) -> dict[Side, list[int]]:
+    pictures = reading.pictures
+    labels = [picture.label for picture in pictures]
+    nameless = [picture.name for picture in pictures if picture.label is None]
+    by_subject = settings.split == "subject"
+    if by_subject and nameless:
+        raise DataError(
+            f"split 'subject' needs to know who is shown, and {len(nameless)} of {len(pictures)} "
+            f"pictures do not tell ({nameless[0]}): name their folders s01, s02, … or write s1 in "
+            "the JPEG comment, or use split 'random'"
+        )
+    sides = split_pictures(
+        [picture.sha256 for picture in pictures],
+        settings.seed,
+        strata=[label or "" for label in labels] if info.grouping == "category" else None,
+        together=labels if by_subject else None,
+    )
+    empty = [side for side in SIDES if not sides[side]]
+    if empty:
+        different = len(set(labels)) if by_subject else len({p.sha256 for p in pictures})
+        kind = "subjects" if by_subject else "different pictures"
+        raise DataError(
+            f"{different} {kind} cannot fill train, val and test ({', '.join(empty)} would stay "
+            f"empty): more {kind} are needed"
+        )
+    return sides
+
+
+def _write_arrays(
+    folder: Path,
+    settings: PrepareSettings,
+    reading: Reading,
+    sides: dict[Side, list[int]],
+    progress: Progress | None,
+) -> dict[str, UInt8Array]:
+    arrays: dict[str, UInt8Array] = {}
+    factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
+    for side in SIDES:
+        (folder / side).mkdir()
+        shape = (len(sides[side]) * factors[side], settings.size, settings.size)
+        for plane in PLANES:
+            arrays[f"{side}/{plane}"] = create_array(folder / side / f"{plane}.npy", shape)
+    keys = _augmentation_keys(settings.seed, reading)
+
+    def write(task: tuple[Side, int, int]) -> None:
+        side, row, number = task
+        picture = reading.pictures[number]
+        rgb = np.asarray(reading.pixels[picture.index])
+        first = row * factors[side]
+        for offset, copy in enumerate(augmented_copies(rgb, factors[side], keys[number])):
+            lab = rgb_to_lab(copy)
+            for channel, plane in enumerate(PLANES):
+                arrays[f"{side}/{plane}"][first + offset] = lab[..., channel]
+
+    tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
+    map_threads(write, tasks, "write", progress)
+    return arrays
+
+
+def _augmentation_keys(seed: int, reading: Reading) -> list[str]:
+    """Return what each picture's draws are seeded by: its content, told apart from its twins."""
+    twins: dict[str, int] = {}
+    keys = []
+    for picture in reading.pictures:
+        twin = twins[picture.sha256] = twins.get(picture.sha256, -1) + 1
+        keys.append(f"{seed}:{picture.sha256}:{twin}")
+    return keys
+
+
+def _file_entries(
+    info: DatasetInfo, reading: Reading, sides: dict[Side, list[int]]
+) -> list[FileEntry]:
+    entries = []
+    for side in SIDES:
+        for row, number in enumerate(sides[side]):
+            picture = reading.pictures[number]
+            entries.append(
+                FileEntry(
+                    name=picture.name,
+                    sha256=picture.sha256,
+                    split=side,
+                    row=row,
+                    subject=picture.label if info.grouping == "subject" else None,
+                    category=picture.label if info.grouping == "category" else None,
+                )
+            )
+    return entries
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = metadata.version("chromatune")
+    except metadata.PackageNotFoundError:
+        own = "not installed"
+    return {
+        "chromatune": own,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def _summary(dataset: PreparedDataset, *, created: bool) -> str:
+    manifest = dataset.manifest
+    counts = manifest.counts
+    parts = [
+        f"{sum(counts.values())} pictures: {counts['train']} train / {counts['val']} val / "
+        f"{counts['test']} test",
+        f"x{manifest.settings.augment} = {manifest.arrays['train/L'].shape[0]} training rows",
+        f"{dataset.size} px",
+        f"digest {dataset.digest[:12]}",
+    ]
+    if manifest.skipped:
+        parts.append(describe_skipped(manifest.skipped))
+    if manifest.ignored:
+        parts.append(f"{manifest.ignored} other files ignored")
+    state = "prepared" if created else "already prepared, nothing to do"
+    return f"{dataset.folder}: {state} ({'; '.join(parts)})"

@@ -1,0 +1,151 @@
+"""Prepared data on disk: memory-mapped planes per split, and the manifest beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from data_prep.errors import DataError
+from data_prep.lab import UInt8Array
+from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, arrays_digest
+from data_prep.settings import settings_of
+from data_prep.split import SIDES, Side
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The planes of one split: read-only memory-mapped uint8 (N,H,W) in OpenCV's 8-bit Lab."""
+
+    L: UInt8Array
+    a: UInt8Array
+    b: UInt8Array
+
+
+class PreparedDataset:
+    """A prepared dataset, opened for reading. Make one with `open_dataset`."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.dataset
+
+    @property
+    def digest(self) -> str:
+        """Digest of the arrays' content and split: equal on every machine that prepares alike."""
+        return self.manifest.digest
+
+    @property
+    def size(self) -> int:
+        return self.manifest.settings.size
+
+    def planes(self, split: Side) -> Planes:
+        """Map the planes of a split.
+
+        Rows of train are image-major: the `augment` copies of its first picture, then those of the
+        second. Val and test hold one row a picture.
+        """
+        return Planes(*(self._open(f"{split}/{plane}") for plane in PLANES))
+
+    def files(self, split: Side) -> list[FileEntry]:
+        """Return the source pictures of a split, in the order of its rows."""
+        entries = [entry for entry in self.manifest.files if entry.split == split]
+        return sorted(entries, key=lambda entry: entry.row)
+
+    def verify(self) -> None:
+        """Read every array and compare it with the manifest; DataError if a byte differs."""
+        for name, entry in self.manifest.arrays.items():
+            if array_sha256(self._open(name)) != entry.sha256:
+                raise _damaged(self.folder, f"{name}.npy is not what was written")
+
+    def _open(self, name: str) -> UInt8Array:
+        path = self.folder / f"{name}.npy"
+        expected = self.manifest.arrays[name].shape
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise _damaged(self.folder, f"{name}.npy is missing") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(self.folder, f"{name}.npy cannot be read ({error})") from None
+        if array.dtype != np.uint8 or array.shape != expected:
+            raise _damaged(
+                self.folder,
+                f"{name}.npy holds {array.dtype} {array.shape}, its manifest says uint8 {expected}",
+            )
+        return np.asanyarray(array)
+
+
+def open_dataset(folder: Path) -> PreparedDataset:
+    """Open the dataset prepared in `folder`, after checking that all its arrays are there.
+
+    Raises DataError, naming the command that prepares it, where it is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"no prepared dataset in {folder}: run `{_command_for(folder.name)}` first"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(folder, f"{MANIFEST_NAME} cannot be read ({error})") from None
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"{MANIFEST_NAME}: {where + ': ' if where else ''}{first['msg']}"
+        raise _damaged(folder, problem) from None
+    expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}
+    if set(manifest.arrays) != expected or arrays_digest(manifest.arrays) != manifest.digest:
+        raise _damaged(folder, f"{MANIFEST_NAME} does not agree with itself")
+    dataset = PreparedDataset(folder, manifest)
+    for side in SIDES:
+        dataset.planes(side)
+    return dataset
+
+
+def create_array(path: Path, shape: tuple[int, ...]) -> UInt8Array:
+    """Create a memory-mapped uint8 array of zeros, its disk space taken up.
+
+    The space is taken at once because writing into a sparse map on a full disk ends the process
+    by a signal, where this raises OSError.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def array_entries(arrays: Mapping[str, UInt8Array]) -> dict[str, ArrayEntry]:
+    """Describe written arrays for the manifest."""
+    return {
+        name: ArrayEntry(
+            shape=(array.shape[0], array.shape[1], array.shape[2]), sha256=array_sha256(array)
+        )
+        for name, array in arrays.items()
+    }
+
+
+def array_sha256(array: UInt8Array) -> str:
+    return hashlib.sha256(memoryview(np.ascontiguousarray(array))).hexdigest()
+
+
+def _damaged(folder: Path, problem: str) -> DataError:
+    return DataError(
+        f"the prepared dataset {folder} is damaged: {problem}; "
+        f"run `{_command_for(folder.name)} --overwrite`"
+    )
+
+
+def _command_for(folder_name: str) -> str:
+    settings = settings_of(folder_name)
+    return settings.command if settings else "chromatune prepare <dataset>"
