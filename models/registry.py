@@ -86,7 +86,12 @@ def create_model(
 def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
     """Build the model that a `ChromaModel.spec` describes; ModelError if it describes none."""
     expected = {"name", "head", "image_size", "kwargs"}
-    if set(spec) != expected or not isinstance(spec["kwargs"], dict):
+    if set(spec) != expected or not (
+        isinstance(spec["name"], str)
+        and isinstance(spec["head"], str)
+        and isinstance(spec["kwargs"], dict)
+        and not expected & set(spec["kwargs"])
+    ):
         raise ModelError(f"a model's spec needs {', '.join(sorted(expected))}, but got {spec!r}")
     return create_model(
         spec["name"], head=spec["head"], image_size=spec["image_size"], **spec["kwargs"]

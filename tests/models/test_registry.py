@@ -1,0 +1,153 @@
+"""Every registered model keeps the same promises; wrong names and arguments are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import models
+from models import ModelError, create_model, create_model_from_spec, list_models, model_heads
+from models.registry import register_model
+
+# Small widths: what is promised here does not depend on them.
+SMALL = {"fc": {"hidden": (8, 4)}}
+VARIANTS = [(name, head) for name in list_models() for head in model_heads(name)]
+
+
+def small_model(name: str, head: str, image_size: int = 128) -> models.ChromaModel:
+    torch.manual_seed(0)
+    return create_model(name, head=head, image_size=image_size, **SMALL.get(name, {}))
+
+
+def pictures(count: int, size: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 1, size, size), generator=generator) / 255
+
+
+def test_the_registry_holds_the_networks_of_the_report() -> None:
+    assert list_models() == ["autoencoder", "cnn1", "cnn2", "cnn3", "fc"]
+    assert list_models("regression") == ["cnn1", "cnn2", "cnn3", "fc"]
+    assert list_models("colorizer") == ["autoencoder"]
+    assert model_heads("cnn2") == ("relu", "tanh")
+    assert model_heads("autoencoder") == ("relu", "sigmoid", "tanh")
+
+
+@pytest.mark.parametrize(("name", "head"), VARIANTS)
+def test_predictions_have_the_shape_of_the_task_and_stay_in_the_unit_range(
+    name: str, head: str
+) -> None:
+    model = small_model(name, head).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(5)  # far outside of what the initial weights reach
+        predicted = model(pictures(3, 128))
+    planes = (128, 128) if models.model_task(name) == "colorizer" else ()
+    assert predicted.shape == (3, 2, *planes)
+    assert predicted.dtype == torch.float32
+    assert predicted.min() >= 0
+    assert predicted.max() <= 1
+
+
+@pytest.mark.parametrize(("name", "head"), VARIANTS)
+def test_loss_is_taken_in_the_range_of_the_head(name: str, head: str) -> None:
+    model = small_model(name, head).eval()
+    L = pictures(3, 128)
+    target = torch.rand(model(L).shape, generator=torch.Generator().manual_seed(2))
+    in_unit_range = (model(L) - target).square().mean()
+    scale = 4 if head == "tanh" else 1  # [-1, 1] is twice as wide
+    torch.testing.assert_close(model.loss(L, target), scale * in_unit_range)
+
+
+@pytest.mark.parametrize(("name", "head"), VARIANTS)
+def test_every_parameter_learns(name: str, head: str) -> None:
+    model = small_model(name, head)
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.constant_(module.bias, 0.1)  # keeps every ReLU awake
+    L = pictures(4, 128)
+    model.loss(L, torch.full_like(model(L), 0.9)).backward()
+    for label, parameter in model.named_parameters():
+        assert parameter.grad is not None, label
+        assert parameter.grad.isfinite().all(), label
+    # A convolution's bias in front of a BatchNorm is taken away again: its gradient is only noise.
+    assert model.body[-1].weight.grad.abs().sum() > 0  # type: ignore[union-attr, index, operator]
+
+
+@pytest.mark.parametrize(("name", "head"), VARIANTS)
+def test_spec_rebuilds_the_model(name: str, head: str) -> None:
+    model = small_model(name, head, image_size=64)
+    again = create_model_from_spec(json.loads(json.dumps(model.spec)))
+    assert again.spec == model.spec
+    assert {k: v.shape for k, v in again.state_dict().items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }
+    again.load_state_dict(model.state_dict())
+    L = pictures(2, 64)
+    assert torch.equal(again.eval()(L), model.eval()(L))
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "invalid", "named"),
+    [
+        ("cnn1", [16, 100, 128], [8, 129, 256, 0, -128, True, 64.0], "16 to 128"),
+        ("autoencoder", [64, 80, 128], [48, 100, 528], "64 to 512 in steps of 16"),
+        ("fc", [16, 64], [129, 8], "16 to 128"),
+    ],
+)
+def test_image_sizes(name: str, valid: list[int], invalid: list[int], named: str) -> None:
+    for size in valid:
+        predicted = small_model(name, "relu", image_size=size)(pictures(2, size))
+        assert predicted.shape[:2] == (2, 2)
+        assert predicted.shape[2:] in [(), (size, size)]
+    for size in invalid:
+        with pytest.raises(ModelError, match=f"{name} cannot take image_size {size!r}") as caught:
+            create_model(name, image_size=size)
+        assert f"valid: {named}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: create_model("cn2"), r"unknown model 'cn2'; did you mean 'cnn2'\? \(valid: auto"),
+        (lambda: create_model("resnet"), r"unknown model 'resnet' \(valid: autoencoder, cnn1"),
+        (lambda: create_model("cnn2", head="tahn"), "unknown head 'tahn'; did you mean 'tanh'"),
+        (
+            lambda: create_model("cnn2", head="sigmoid"),
+            r"cnn2 has no head 'sigmoid' \(valid: relu, tanh\)",
+        ),
+        (
+            lambda: create_model("cnn2", chanels=(1,) * 7),
+            "argument of cnn2 'chanels'; did you mean 'channels'",
+        ),
+        (
+            lambda: create_model("cnn2", channels=(1, 2)),
+            "channels of cnn2 must be 7 numbers, but got 2",
+        ),
+        (
+            lambda: create_model("autoencoder", latent=0),
+            r"latent of autoencoder must be positive whole numbers, but got \[0\]",
+        ),
+        (lambda: create_model("fc", hidden="8"), "hidden of fc must be positive whole numbers"),
+        (lambda: create_model("fc", hidden=(8.0,)), "hidden of fc must be positive whole numbers"),
+        (lambda: list_models("colouring"), "unknown task 'colouring'"),
+        (lambda: models.model_task("cnn4"), r"unknown model 'cnn4'; did you mean 'cnn"),
+        (lambda: create_model_from_spec({"name": "cnn1"}), "a model's spec needs head, image_size"),
+    ],
+)
+def test_what_is_not_offered_is_refused(call: object, message: str) -> None:
+    assert callable(call)
+    with pytest.raises(ModelError, match=message):
+        call()
+
+
+def test_a_name_is_registered_once() -> None:
+    def cnn1(image_size: int) -> nn.Module:
+        return nn.Linear(image_size, 2)
+
+    with pytest.raises(ModelError, match="'cnn1' is registered already"):
+        register_model(task="regression", heads=("relu",), image_sizes=range(1, 2))(cnn1)
+    with pytest.raises(ModelError, match="unknown head 'gelu'"):
+        register_model(task="regression", heads=("gelu",), image_sizes=range(1, 2))
