@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from skimage.metrics import structural_similarity
 from torch.func import functional_call
 
+from data_prep import lab_to_rgb
 from models import ChromaModel
 from tuning.data import DeviceSplit, Split
 from tuning.errors import ChromatuneError
@@ -177,12 +177,6 @@ def psnr(mse: float) -> float:
 def to_bytes(unit: Floats) -> Bytes:
     """Round values in [0, 1] to uint8."""
     return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
-
-
-def lab_to_rgb(L: Bytes, a: Bytes, b: Bytes) -> Bytes:
-    """Recombine uint8 planes (H, W) of 8-bit Lab into one RGB picture (H, W, 3)."""
-    rgb: Bytes = cv2.cvtColor(np.stack([L, a, b], axis=-1), cv2.COLOR_LAB2RGB)
-    return rgb
 
 
 def _rgb_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
