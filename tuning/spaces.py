@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models import create_model, list_models
 from tuning.config import GridConfig, Task, TrainingConfig, scaled_epochs
-from tuning.engine import FitConfig
+from tuning.display import format_lr
 from tuning.errors import ChromatuneError, nearest
+from tuning.fit_config import FitConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +64,6 @@ class Training:
         fit = FitConfig(**value["params"], milestones=tuple(value["milestones"]))
         cells = tuple(Cell(**cell) for cell in value["cells"])
         return cls(value["training_id"], fit, cells, value["initial_weights"])
-
-
-def format_lr(lr: float) -> str:
-    """Write a learning rate as people do: 0.001 -> '1e-3', 0.00025 -> '2.5e-4'."""
-    mantissa, exponent = f"{lr:e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def grid_trainings(

@@ -6,12 +6,10 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tuning.config import REPORT_GRIDS, GridConfig, TrainingConfig
 from tuning.errors import ChromatuneError
-from tuning.spaces import Training, format_lr, grid_trainings
+from tuning.spaces import Training, grid_trainings
 
 
 def _grid(task: str, **changes: object) -> list[Training]:
@@ -74,18 +72,3 @@ def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
         _grid("regression", models=["autoencoder"])
     with pytest.raises(ChromatuneError, match="did you mean 'cnn2'"):
         _grid("regression", models=["cn2"])
-
-
-@given(st.floats(min_value=1e-12, max_value=1e6))
-def test_a_learning_rate_is_written_so_that_it_reads_back(lr: float) -> None:
-    assert float(format_lr(lr)) == pytest.approx(lr, rel=1e-6)
-
-
-def test_learning_rates_look_as_people_write_them() -> None:
-    assert [format_lr(lr) for lr in (1e-3, 1e-5, 2.5e-4, 0.02, 1.0)] == [
-        "1e-3",
-        "1e-5",
-        "2.5e-4",
-        "2e-2",
-        "1e0",
-    ]

@@ -1,0 +1,38 @@
+"""The MLflow UI on the tracking store."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from tuning.errors import ChromatuneError
+
+_HOST = "127.0.0.1"
+
+
+def serve_ui(tracking_uri: str, artifacts: str, port: int) -> None:
+    """Turn this process into MLflow's server on loopback; returns never.
+
+    Raises ChromatuneError if the port is taken, or if `tracking_uri` is a server, which has a UI
+    of its own.
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        raise ChromatuneError(
+            f"{tracking_uri} is an MLflow server already: open that address in a browser"
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise ChromatuneError(
+                f"port {port} on {_HOST} cannot be used ({error.strerror}): choose another "
+                f"with --port"
+            ) from None
+    # One worker without background jobs takes a quarter of the memory and serves one person well.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", tracking_uri]
+    command += ["--default-artifact-root", artifacts]
+    os.execv(sys.executable, command)
