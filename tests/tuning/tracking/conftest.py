@@ -1,0 +1,183 @@
+"""Launch folders without training, and MLflow stores without waiting for migrations."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from models import create_model, save_model
+from tuning.storage import LaunchStorage
+from tuning.tracking_store import prepare_store
+
+T0 = 1_700_000_000_000
+DIGEST = "d" * 64
+
+
+class LaunchWriter:
+    """Writes the files of a launch as its trainings would, with made-up numbers and real models."""
+
+    def __init__(
+        self,
+        root: Path,
+        task: str,
+        *,
+        launch_id: str,
+        models: Sequence[str],
+        lrs: Sequence[float] = (1e-3,),
+        epochs: Sequence[int] = (2, 4),
+        digest: str = DIGEST,
+        **document: Any,
+    ) -> None:
+        self.task = task
+        self.folder = root / launch_id
+        self.storage = LaunchStorage(self.folder)
+        self.epochs = sorted(epochs)
+        self.trainings = [
+            {
+                "training_id": f"{model}-relu-lr{lr:g}",
+                "params": {
+                    "model": model,
+                    "head": "relu",
+                    "lr": lr,
+                    "batch_size": 100,
+                    "weight_decay": 1e-5,
+                    "seed": 0,
+                    "eval_every": None,
+                    "image_size": 128,
+                    "model_kwargs": {},
+                },
+                "milestones": list(self.epochs),
+                "cells": [
+                    {"cell_id": f"{model}-relu-lr{lr:g}-e{epoch}", "epochs": epoch}
+                    for epoch in self.epochs
+                ],
+            }
+            for model in models
+            for lr in lrs
+        ]
+        self.document = {
+            "format": 1,
+            "launch_id": launch_id,
+            "kind": "grid",
+            "task": task,
+            "dataset": "faces",
+            "dataset_digest": digest,
+            "dataset_manifest": {"counts": {"train": 6000, "val": 75}, "source": "/pictures/faces"},
+            "experiment": f"faces-{task}-grid",
+            "command": "chromatune grid",
+            "created": T0,
+            "config": {"grid": {"models": list(models), "lrs": list(lrs)}},
+            "git_commit": "c" * 40,
+            "versions": {"torch": "2.13.0"},
+            "hardware": {"cores": "2"},
+            "tags": {},
+            "baseline": {"val_mse": 1.7e-4, "val_psnr": 27.0, "val_ssim": 0.7},
+            "parent_model": None,
+            "trainings": self.trainings,
+            **document,
+        }
+        self.storage.write_json("launch.json", self.document)
+
+    def training_ids(self) -> list[str]:
+        return [training["training_id"] for training in self.trainings]
+
+    def record(self, epoch: int, *, score: float = 0.0, shift_ms: int = 0) -> dict[str, Any]:
+        """One epoch; `score` above 0 makes its validation figures better."""
+        record: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": 1.0 / epoch,
+            "lr": 1e-3,
+            "seconds": 1.0,
+            "timestamp": T0 + 1000 * epoch + shift_ms,
+        }
+        if epoch in self.epochs:
+            record |= {"val_mse": 1e-3 / epoch / (1 + score)}
+            if self.task == "colorizer":
+                record |= {"val_psnr": 20.0 + epoch + score, "val_ssim": 0.8}
+        return record
+
+    def finish_cell(self, training_id: str, epochs: int, *, score: float = 0.0, seed: int = 0) -> str:
+        """Write one finished cell's folder, `cell.json` last; return its id."""
+        training = next(t for t in self.trainings if t["training_id"] == training_id)
+        cell_id = f"{training_id}-e{epochs}"
+        folder = self.folder / training_id / "cells" / cell_id
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(seed)
+        save_model(create_model(training["params"]["model"]), folder / "model.safetensors")
+        if self.task == "colorizer":
+            (folder / "sheet.png").write_bytes(b"\x89PNG drawn by the trial")
+        history = [self.record(epoch, score=score) for epoch in range(1, epochs + 1)]
+        last = history[-1]
+        cell = {
+            "cell_id": cell_id,
+            "training_id": training_id,
+            "task": self.task,
+            "dataset": "faces",
+            "dataset_digest": self.document["dataset_digest"],
+            "params": {**training["params"], "epochs": epochs},
+            "metrics": {key: last[key] for key in last if key.startswith(("val_", "train_"))},
+            "baseline": {},
+            "parameters": 1234,
+            "history": history,
+            "seconds": float(epochs),
+            "started": T0,
+            "ended": last["timestamp"],
+            "device": "cpu",
+            "hostname": "host",
+        }
+        (folder / "cell.json").write_text(json.dumps(cell))
+        return cell_id
+
+    def finish_all(self, *, score: float = 0.0, seed: int = 0) -> None:
+        for training_id in self.training_ids():
+            for epochs in self.epochs:
+                self.finish_cell(training_id, epochs, score=score, seed=seed)
+
+    def fail(self, training_id: str, epochs: int, message: str) -> None:
+        """Write that a training diverged after `epochs` epochs."""
+        history = [self.record(epoch) for epoch in range(1, epochs + 1)]
+        self.storage.write_json(
+            f"{training_id}/failed.json",
+            {"outcome": "diverged", "message": message, "history": history},
+        )
+
+
+@pytest.fixture()
+def make_launch(tmp_path: Path) -> Callable[..., LaunchWriter]:
+    """Make a launch folder: `make_launch("regression", models=["cnn1"], lrs=[1e-3])`."""
+
+    def make(task: str = "regression", **options: Any) -> LaunchWriter:
+        options.setdefault("launch_id", f"grid-{task}-faces-1")
+        options.setdefault("models", ["cnn1"] if task == "regression" else ["autoencoder"])
+        return LaunchWriter(tmp_path / "ray_results", task, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: copying it saves each test the migrations."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    prepare_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture()
+def store(tmp_path: Path, migrated_database: Path) -> str:
+    """Tracking URI of an empty SQLite store."""
+    path = tmp_path / "mlruns" / "mlflow.db"
+    path.parent.mkdir()
+    shutil.copy(migrated_database, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture()
+def client(store: str) -> MlflowClient:
+    return MlflowClient(store, store)

@@ -1,0 +1,100 @@
+"""The MLflow model: the script that is stored beside the weights and runs where they are served.
+
+It may import `models`, which is stored with it, and the packages in its requirements, but nothing
+else of this project: the process that loads it need not have the project installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mlflow
+import numpy as np
+import torch
+from mlflow.pyfunc import PythonModel
+from numpy.typing import NDArray
+
+from models import ChromaModel, load_model
+
+_OUTPUTS = ("rgb", "lab")
+_BATCH = 64
+
+
+class ServingModel(PythonModel):  # type: ignore[misc]
+    """Predict the colours of grayscale pictures.
+
+    Input: L planes of OpenCV 8-bit Lab, (N, H, W), 0 to 255, of any height and width. A regressor
+    returns float32 (N, 2), each picture's mean a* and b* in Lab units. A colorizer returns uint8
+    (N, H, W, 3): RGB, or 8-bit Lab with params={"output": "lab"}; its L is the input's own.
+    """
+
+    def load_context(self, context: Any) -> None:
+        """Build the network from the one safetensors file; nothing is unpickled."""
+        self._model: ChromaModel = load_model(Path(context.artifacts["weights"]))
+        self._model.eval()
+
+    # MLflow reads these hints and only knows the bare array type.
+    def predict(
+        self,
+        context: Any,
+        model_input: np.ndarray,  # type: ignore[type-arg]
+        params: dict[str, Any] | None = None,
+    ) -> np.ndarray:  # type: ignore[type-arg]
+        """Predict for each picture; ValueError if the input is not a stack of L planes."""
+        del context
+        L = _as_planes(model_input)
+        if self._model.task == "regression":
+            return self._run(L) * 255 - 128
+        output = (params or {}).get("output", "rgb")
+        if output not in _OUTPUTS:
+            raise ValueError(f"output must be one of {', '.join(_OUTPUTS)}, but got '{output}'")
+        lab = np.stack([_join(plane, ab) for plane, ab in zip(L, self._run(L), strict=True)])
+        if output == "lab":
+            return lab
+        return np.stack([cv2.cvtColor(picture, cv2.COLOR_LAB2RGB) for picture in lab])
+
+    def _run(self, L: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = int(self._model.spec["image_size"])
+        resized = np.stack([_resize(plane, size, size) for plane in L])
+        L01 = torch.from_numpy(resized).unsqueeze(1)
+        with torch.inference_mode():
+            parts = [
+                self._model(L01[start : start + _BATCH].float() / 255)
+                for start in range(0, len(L01), _BATCH)
+            ]
+        predicted: NDArray[np.float32] = torch.cat(parts).float().numpy()
+        return predicted
+
+
+def _as_planes(model_input: NDArray[Any]) -> NDArray[np.uint8]:
+    planes = np.asarray(model_input)
+    if planes.ndim != 3 or 0 in planes.shape:
+        raise ValueError(f"expected L planes of shape (N, H, W), but got shape {planes.shape}")
+    if planes.dtype != np.uint8:
+        if not np.isfinite(planes).all() or planes.min() < 0 or planes.max() > 255:
+            raise ValueError(
+                f"L planes must lie in 0 to 255, but reach from {planes.min()} to {planes.max()}"
+            )
+        planes = np.rint(planes).astype(np.uint8)
+    return planes
+
+
+def _resize(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    if plane.shape == (height, width):
+        return plane
+    shrinks = plane.shape[0] * plane.shape[1] > height * width
+    resized: NDArray[Any] = cv2.resize(
+        plane, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return resized
+
+
+def _join(L: NDArray[np.uint8], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Put predicted a and b (2, h, w) in [0, 1] behind L (H, W), at L's own size."""
+    planes = [np.rint(_resize(plane, *L.shape) * 255).clip(0, 255).astype(np.uint8) for plane in ab]
+    return np.stack([L, *planes], axis=-1)
+
+
+mlflow.models.set_model(ServingModel())

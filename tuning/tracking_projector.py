@@ -1,0 +1,258 @@
+"""Brings the runs of a launch to what its folder and its live trainings say."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric
+
+from tuning.pictures import loss_curve
+from tuning.redaction import redact, redact_document
+from tuning.tracking_dataset import log_dataset
+from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell, PlannedTraining
+from tuning.tracking_model import log_cell_model
+from tuning.tracking_parent import ParentRun
+from tuning.tracking_runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun
+from tuning.tracking_store import make_client, open_experiment
+from tuning.tracking_weights import WEIGHTS
+
+_FAILURES = ("diverged", "failed")
+
+
+@dataclasses.dataclass
+class _Progress:
+    """What is known of one training; `changed` until all of it is in MLflow."""
+
+    plan: PlannedTraining
+    history: dict[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    in_folder: set[str] = dataclasses.field(default_factory=set)
+    outcome: str = ""
+    message: str = ""
+    changed: bool = False
+
+    @property
+    def current(self) -> PlannedCell | None:
+        """The cell that is being trained: the first that is not finished."""
+        return next((cell for cell in self.plan.cells if cell.cell_id not in self.in_folder), None)
+
+    @property
+    def has_begun_current(self) -> bool:
+        """Whether an epoch beyond the last finished cell is known."""
+        done = [cell.epochs for cell in self.plan.cells if cell.cell_id in self.in_folder]
+        return max(self.history, default=0) > max(done, default=0)
+
+
+class Projector:
+    """Writes one launch to MLflow. Not for several threads at once.
+
+    Knowledge is taken in with `observe`, `training_ended` and `read_folder`; `deliver` writes what
+    MLflow lacks. After an error deliver again: what has arrived is found, the rest is written.
+    """
+
+    def __init__(self, folder: LaunchFolder, tracking_uri: str) -> None:
+        self._folder = folder
+        self._client = make_client(tracking_uri)
+        self._trainings = {name: _Progress(plan) for name, plan in folder.trainings.items()}
+        self._delivered: dict[str, FinishedCell] = {}
+        kind = {key: str(getattr(folder, key)) for key in ("kind", "task", "dataset")}
+        self._tags = {f"{TAG}{key}": value for key, value in kind.items()}
+        self._experiment_id = open_experiment(
+            self._client, tracking_uri, folder.experiment, self._tags
+        )
+        self._tags |= _launch_tags(folder)
+        self._runs = LaunchRuns(self._client, self._experiment_id, folder.launch_id)
+        self.parent = ParentRun(folder, self._client, self._runs, self._tags)
+
+    @property
+    def pending(self) -> list[str]:
+        """Ids of the trainings with something that MLflow lacks."""
+        return [name for name, progress in self._trainings.items() if progress.changed]
+
+    @property
+    def undelivered_cells(self) -> list[str]:
+        """Ids of finished cells that are not in MLflow as a whole."""
+        return [
+            cell.cell_id
+            for progress in self._trainings.values()
+            for cell in progress.plan.cells
+            if cell.cell_id in progress.in_folder and cell.cell_id not in self._delivered
+        ]
+
+    def read_folder(self) -> None:
+        """Take in everything that the launch folder holds."""
+        for training_id, progress in self._trainings.items():
+            progress.in_folder |= self._folder.cells_of(progress.plan)
+            failure = self._folder.failure(training_id)
+            if failure is not None:
+                progress.outcome, progress.message = failure.outcome, failure.message
+                for record in failure.history:
+                    progress.history.setdefault(int(record["epoch"]), record)
+            progress.changed = bool(progress.in_folder or failure)
+
+    def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Take in live epoch records; one with `milestone` names a cell that is in the folder."""
+        progress = self._trainings[training_id]
+        progress.outcome, progress.message, progress.changed = "", "", True
+        for record in records:
+            progress.history.setdefault(int(record["epoch"]), record)
+            if "milestone" in record:
+                progress.in_folder.add(str(record["milestone"]))
+
+    def training_ended(self, training_id: str, outcome: str, message: str) -> None:
+        """Take in that a training has ended: finished, diverged, failed or stopped."""
+        progress = self._trainings[training_id]
+        progress.outcome, progress.message, progress.changed = outcome, message, True
+
+    def deliver(self, training_id: str) -> None:
+        """Write what MLflow lacks of one training: its finished cells, then the one in training."""
+        progress = self._trainings[training_id]
+        for cell in progress.plan.cells:
+            if cell.cell_id in progress.in_folder and cell.cell_id not in self._delivered:
+                self._delivered[cell.cell_id] = self._deliver_finished(progress, cell)
+        current = progress.current
+        if current is not None and progress.outcome:
+            self._deliver_ended(progress, current)
+        elif current is not None and progress.has_begun_current:
+            run = self._open_run(current, _started(progress.history))
+            self._runs.reopen(run)
+            self._runs.write_history(run, progress.history.values())
+        progress.changed = False
+
+    def set_aside(self, training_id: str) -> None:
+        """Leave a training that cannot be written alone until there is news of it."""
+        self._trainings[training_id].changed = False
+
+    def describe(self) -> None:
+        """Bring the parent run's table up to date."""
+        self.parent.describe(self._delivered)
+
+    def finish(self, status: str | None) -> None:
+        """End every run: cells that are still RUNNING as stopped, the parent last.
+
+        Without `status` the parent's is read off its cells.
+        """
+        for key, run in self._runs.running():
+            if key:
+                self._runs.end(run, KILLED, "stopped", _now())
+        ended = _now() if status else None
+        self.parent.finish(self._delivered, status or self._status(), ended)
+
+    def forget(self) -> None:
+        """Ask MLflow again what it holds: after an error nobody knows what has arrived."""
+        self._runs.forget()
+
+    def _deliver_finished(self, progress: _Progress, plan: PlannedCell) -> FinishedCell:
+        cell = self._folder.finished_cell(plan)
+        for record in cell.history:
+            progress.history.setdefault(int(record["epoch"]), record)
+        run = self._open_run(plan, cell.started)
+        if not run.is_complete:
+            self._runs.write_history(run, cell.history)
+            self._runs.write(
+                run,
+                metrics=_closing_metrics(cell),
+                params={"parameters": str(cell.parameters)},
+                tags={f"{TAG}device": cell.device, f"{TAG}hostname": cell.hostname},
+            )
+            log_dataset(self._client, run.run_id, self._folder.document)
+            self._store_files(run, plan, cell)
+            self._runs.end(run, FINISHED, "finished", cell.ended)
+        return cell.model_copy(update={"history": []})
+
+    def _store_files(self, run: TrackedRun, plan: PlannedCell, cell: FinishedCell) -> None:
+        storage = self._folder.storage
+        with tempfile.TemporaryDirectory() as scratch:
+            pictures = Path(scratch) / "pictures"
+            pictures.mkdir()
+            head = plan.params.get("head", "relu")
+            loss_curve(cell.history, plan.name, pictures / "loss_curve.png", head=head)
+            if storage.exists(f"{plan.folder}/sheet.png"):
+                storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
+            self._client.log_artifacts(run.run_id, str(pictures), "pictures")
+            log_cell_model(
+                self._client,
+                experiment_id=self._experiment_id,
+                run_id=run.run_id,
+                task=self._folder.task,
+                name=plan.params["model"],
+                weights=storage.download(f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS),
+                step=plan.epochs,
+                params=plan.params,
+                tags={f"{TAG}cell_id": plan.cell_id, **self._tags},
+            )
+
+    def _deliver_ended(self, progress: _Progress, cell: PlannedCell) -> None:
+        failed = progress.outcome in _FAILURES
+        run = self._runs.find(cell.cell_id)
+        if run is None and not failed and not progress.has_begun_current:
+            return
+        run = self._open_run(cell, _started(progress.history))
+        self._runs.write_history(run, progress.history.values())
+        last = max(progress.history, default=0)
+        ended = int(progress.history[last]["timestamp"]) if last else _now()
+        if failed:
+            self._runs.end(run, FAILED, progress.outcome, ended, redact(progress.message))
+        else:
+            self._runs.end(run, KILLED, "stopped", ended)
+
+    def _open_run(self, cell: PlannedCell, started: int) -> TrackedRun:
+        parent = self.parent.open()
+        tags = {
+            **self._tags,
+            f"{TAG}training_id": cell.training_id,
+            "mlflow.parentRunId": parent.run_id,
+        }
+        return self._runs.open(
+            cell.cell_id, name=cell.name, params=cell.params, tags=tags, started=started
+        )
+
+    def _status(self) -> str:
+        outcomes = {self._outcome(one) for one in self._trainings.values()}
+        if "stopped" in outcomes:
+            return KILLED
+        return FAILED if outcomes.intersection(_FAILURES) else FINISHED
+
+    def _outcome(self, progress: _Progress) -> str:
+        """How a training has ended; one that failed without a word in its folder, by its run."""
+        if progress.current is None:
+            return "finished"
+        run = self._runs.find(progress.current.cell_id)
+        outcome = progress.outcome or (run.tags.get(f"{TAG}outcome", "") if run else "")
+        return outcome if outcome in _FAILURES else "stopped"
+
+
+def _launch_tags(folder: LaunchFolder) -> dict[str, str]:
+    document = folder.document
+    tags = {
+        f"{TAG}dataset_digest": folder.dataset_digest,
+        "mlflow.source.name": redact(str(document.get("command") or "chromatune")),
+        "mlflow.source.type": "LOCAL",
+    }
+    if document.get("git_commit"):
+        tags["mlflow.source.git.commit"] = str(document["git_commit"])
+    if document.get("parent_model"):
+        tags[f"{TAG}parent_model"] = str(document["parent_model"])
+    own = redact_document(dict(document.get("tags") or {}))
+    return {**{str(key): str(value) for key, value in own.items()}, **tags}
+
+
+def _closing_metrics(cell: FinishedCell) -> list[Metric]:
+    """What a cell has beside its epochs' metrics, timed so that writing it twice adds nothing."""
+    step = max((int(record["epoch"]) for record in cell.history), default=0)
+    return [Metric("train_seconds", cell.seconds, cell.ended, step)]
+
+
+def _started(history: Mapping[int, Mapping[str, Any]]) -> int:
+    if not history:
+        return _now()
+    first = history[min(history)]
+    return int(first["timestamp"] - 1000 * first.get("seconds", 0))
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
