@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.lab import lab_to_rgb
 from tuning.pictures._canvas import DPI, DRAWING, INK, MUTED, new_figure, write_png
 
 # Page geometry in pixels of the file.
@@ -81,6 +81,5 @@ def _to_rgb(
 
     The lowest bit is noise to the eye but a fifth of the PNG; black and white stay exact.
     """
-    lab = np.stack([L, a, b], axis=-1)
-    rgb = np.stack([cv2.cvtColor(picture, cv2.COLOR_LAB2RGB) for picture in lab])
+    rgb = np.stack([lab_to_rgb(*planes) for planes in zip(L, a, b, strict=True)])
     return list((rgb & 0xFE) | (rgb >> 7))
