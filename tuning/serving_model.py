@@ -39,9 +39,9 @@ class ServingModel(PythonModel):  # type: ignore[misc]
     def predict(
         self,
         context: Any,
-        model_input: np.ndarray,  # type: ignore[type-arg]
+        model_input: np.ndarray,
         params: dict[str, Any] | None = None,
-    ) -> np.ndarray:  # type: ignore[type-arg]
+    ) -> np.ndarray:
         """Predict for each picture; ValueError if the input is not a stack of L planes."""
         del context
         L = _as_planes(model_input)

@@ -17,7 +17,9 @@ from tuning.redaction import redact
 from tuning.storage import LaunchStorage
 from tuning.tracking_launch import LaunchFolder
 from tuning.tracking_projector import Projector
-from tuning.tracking_store import first_line, prepare_store
+from tuning.tracking_store import first_line, prepare_store, tracking_uri
+
+__all__ = ["Projection", "project_launch", "tracking_uri"]
 
 _News = Callable[[Projector], None]
 _LOG = logging.getLogger(__name__)
@@ -33,16 +35,16 @@ _LASTING_CODES = frozenset(
 )
 
 
-def project_launch(storage: LaunchStorage, tracking_uri: str) -> None:
+def project_launch(storage: LaunchStorage, uri: str) -> None:
     """Bring MLflow to what a launch's folder holds; run again, it changes nothing.
 
     For launches that no process is running any more: afterwards none of their runs is RUNNING.
     Raises ChromatuneError if the store cannot be reached, or, after all else is written, if a
     cell's files are damaged.
     """
-    prepare_store(tracking_uri)
+    prepare_store(uri)
     try:
-        projector = Projector(LaunchFolder(storage), tracking_uri)
+        projector = Projector(LaunchFolder(storage), uri)
         projector.read_folder()
         projector.parent.open()
         damaged = []
@@ -70,10 +72,10 @@ class Projection:
     """
 
     def __init__(
-        self, storage: LaunchStorage, tracking_uri: str, *, delivery_timeout_s: float = 60.0
+        self, storage: LaunchStorage, uri: str, *, delivery_timeout_s: float = 60.0
     ) -> None:
         self._storage = storage
-        self._uri = tracking_uri
+        self._uri = uri
         self._delivery_timeout_s = delivery_timeout_s
         self._projector: Projector | None = None
         self._wake = threading.Condition()

@@ -51,6 +51,7 @@ class PlannedCell:
     epochs: int
     name: str
     params: Mapping[str, str]
+    published_epochs: int | None = None
 
     @property
     def folder(self) -> str:
@@ -129,6 +130,7 @@ class LaunchFolder:
                 epochs=int(cell["epochs"]),
                 name=_run_name(self.task, training["params"], int(cell["epochs"])),
                 params={**shared, "epochs": str(cell["epochs"])},
+                published_epochs=cell.get("published_epochs"),
             )
             for cell in training["cells"]
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from tuning.display import format_lr, format_value
+from tuning.display import format_value, metric_title
 from tuning.pictures import grid_heatmap
 from tuning.redaction import redact, redact_document
 from tuning.selection import CRITERIA
+from tuning.tables import CellRow, grid_panels, markdown_table
 from tuning.tracking_dataset import log_dataset
-from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell
+from tuning.tracking_launch import FinishedCell, LaunchFolder
 from tuning.tracking_runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun
 
 _PARENT = ""
@@ -31,7 +32,7 @@ _FIGURES = {
 }
 _OUTCOMES = {FINISHED: "finished", FAILED: "failed", KILLED: "stopped"}
 # A tag holds 8000 characters.
-_ROWS = 40
+_NOTE_LENGTH = 7900
 
 
 class ParentRun:
@@ -46,6 +47,7 @@ class ParentRun:
         self._tags = tags
         self._cells = [cell for plan in folder.trainings.values() for cell in plan.cells]
         self._criterion = CRITERIA[folder.task]
+        self._baseline: Mapping[str, float] = folder.document.get("baseline") or {}
         self._metric = f"val_{self._criterion.name}"
 
     def open(self) -> TrackedRun:
@@ -89,7 +91,7 @@ class ParentRun:
         if run.status == status and run.tags.get(_NOTE) == note:
             return
         self._store_documents(run)
-        self._store_results(run, finished, note)
+        self._store_results(run, finished)
         best = self._best(finished)
         metrics = self._best_metrics(best, len(finished)) if best else []
         tags = {_NOTE: note, **({f"{TAG}best_cell": best.cell_id} if best else {})}
@@ -112,10 +114,9 @@ class ParentRun:
         config = yaml.safe_dump(document.get("config", {}), sort_keys=False)
         self._client.log_text(run.run_id, config, "config.yaml")
 
-    def _store_results(
-        self, run: TrackedRun, finished: Mapping[str, FinishedCell], note: str
-    ) -> None:
-        self._client.log_text(run.run_id, note, "cells.md")
+    def _store_results(self, run: TrackedRun, finished: Mapping[str, FinishedCell]) -> None:
+        table = markdown_table(self._rows(finished), self._folder.task, self._baseline)
+        self._client.log_text(run.run_id, table, "cells.md")
         if len(self._cells) < 2 or not finished:
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -124,19 +125,12 @@ class ParentRun:
             self._client.log_artifact(run.run_id, str(path), "pictures")
 
     def _draw_heatmap(self, finished: Mapping[str, FinishedCell], path: Path) -> None:
-        epochs = sorted({cell.epochs for cell in self._cells})
-        lrs = sorted({float(cell.params["lr"]) for cell in self._cells}, reverse=True)
-        panels: dict[str, list[list[float]]] = {}
-        for cell in self._cells:
-            panel = panels.setdefault(_panel(cell), [[math.nan] * len(lrs) for _ in epochs])
-            if cell.cell_id in finished:
-                value = finished[cell.cell_id].metrics.get(self._metric, math.nan)
-                panel[epochs.index(cell.epochs)][lrs.index(float(cell.params["lr"]))] = value
+        panels = grid_panels(self._rows(finished), self._folder.task)
         grid_heatmap(
-            self._folder.launch_id,
-            [str(value) for value in epochs],
-            [format_lr(value) for value in lrs],
-            panels,
+            f"{metric_title(self._metric)}, {self._folder.dataset}",
+            panels.rows,
+            panels.columns,
+            panels.values,
             self._metric,
             self._criterion.higher_is_better,
             path,
@@ -153,9 +147,8 @@ class ParentRun:
 
     def _best_metrics(self, best: FinishedCell, step: int) -> list[Metric]:
         figures = _FIGURES[self._folder.task]
-        baseline = self._folder.document.get("baseline") or {}
         values = {f"best_{name}": best.metrics.get(name) for name in figures} | {
-            f"baseline_{name}": baseline.get(name) for name in figures
+            f"baseline_{name}": self._baseline.get(name) for name in figures
         }
         return [
             Metric(name, float(value), best.ended, step)
@@ -164,28 +157,38 @@ class ParentRun:
         ]
 
     def _note(self, finished: Mapping[str, FinishedCell]) -> str:
-        """The run's description: the winner and the table of cells, the best first."""
+        """The run's description: the winner and the table of cells."""
         best = self._best(finished)
-        done = f"{len(finished)} of {len(self._cells)} cells finished"
-        lines = [done if best is None else f"{done}; best: **{best.cell_id}**"]
-        figures = _FIGURES[self._folder.task]
-        columns = ("model", "head", "lr", "epochs")
-        lines += ["", _row((*columns, *figures)), "|---" * (len(columns) + len(figures)) + "|"]
-        for cell in self._cells[:_ROWS]:
-            metrics = finished[cell.cell_id].metrics if cell.cell_id in finished else {}
-            values = [
-                format_value(name, metrics[name]) if name in metrics else "" for name in figures
-            ]
-            lines.append(_row([*(cell.params.get(name, "") for name in columns), *values]))
-        return "\n".join(lines)
+        lines = [f"{len(finished)} of {len(self._cells)} cells finished."]
+        if best is not None:
+            value = format_value(self._metric, best.metrics[self._metric])
+            lines.append(f"Best: **{best.cell_id}**, {metric_title(self._metric)} {value}.")
+        table = markdown_table(self._rows(finished), self._folder.task, self._baseline)
+        note = f"{' '.join(lines)}\n\n{table}"
+        if len(note) <= _NOTE_LENGTH:
+            return note
+        return note[:_NOTE_LENGTH].rpartition("\n")[0] + "\n\nThe whole table is in cells.md."
 
-
-def _row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(texts) + " |"
-
-
-def _panel(cell: PlannedCell) -> str:
-    return " ".join(filter(None, (cell.params["model"], cell.params.get("head"))))
+    def _rows(self, finished: Mapping[str, FinishedCell]) -> list[CellRow]:
+        rows = []
+        for cell in self._cells:
+            run = self._runs.find(cell.cell_id)
+            is_finished = cell.cell_id in finished
+            begun = run.tags.get(f"{TAG}outcome", "") if run else "not run"
+            row = CellRow(
+                cell_id=cell.cell_id,
+                model=cell.params["model"],
+                head=cell.params.get("head", "relu"),
+                lr=float(cell.params["lr"]),
+                epochs=cell.epochs,
+                metrics=finished[cell.cell_id].metrics if is_finished else {},
+                outcome="finished" if is_finished else begun,
+                run_id=run.run_id if run else None,
+                launch_id=self._folder.launch_id,
+                published_epochs=cell.published_epochs,
+            )
+            rows.append(row)
+        return rows
 
 
 def _one_line(values: Mapping[str, Any] | None) -> str:

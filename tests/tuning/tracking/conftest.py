@@ -103,7 +103,9 @@ class LaunchWriter:
                 record |= {"val_psnr": 20.0 + epoch + score, "val_ssim": 0.8}
         return record
 
-    def finish_cell(self, training_id: str, epochs: int, *, score: float = 0.0, seed: int = 0) -> str:
+    def finish_cell(
+        self, training_id: str, epochs: int, *, score: float = 0.0, seed: int = 0
+    ) -> str:
         """Write one finished cell's folder, `cell.json` last; return its id."""
         training = next(t for t in self.trainings if t["training_id"] == training_id)
         cell_id = f"{training_id}-e{epochs}"
@@ -149,7 +151,7 @@ class LaunchWriter:
         )
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_launch(tmp_path: Path) -> Callable[..., LaunchWriter]:
     """Make a launch folder: `make_launch("regression", models=["cnn1"], lrs=[1e-3])`."""
 
@@ -169,7 +171,7 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path: Path, migrated_database: Path) -> str:
     """Tracking URI of an empty SQLite store."""
     path = tmp_path / "mlruns" / "mlflow.db"
@@ -178,6 +180,6 @@ def store(tmp_path: Path, migrated_database: Path) -> str:
     return f"sqlite:///{path}"
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(store: str) -> MlflowClient:
     return MlflowClient(store, store)
