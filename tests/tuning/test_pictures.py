@@ -13,6 +13,7 @@ from skimage.color import lab2rgb
 
 from data_prep import rgb_to_lab
 from tuning.pictures import _curve, _heatmap, grid_heatmap, loss_curve, picture_sheet
+from tuning.pictures._canvas import write_png
 
 ROWS, COLUMNS = ["100", "300", "500"], ["1e-3", "1e-4", "1e-5"]
 
@@ -21,11 +22,13 @@ ROWS, COLUMNS = ["100", "300", "500"], ["1e-3", "1e-4", "1e-5"]
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Figures, as the drawing functions hand them over for writing."""
     figures: list[Any] = []
+
+    def keep(figure: Any, path: Path) -> None:
+        write_png(figure, path)
+        figures.append(figure)
+
     for module in (_curve, _heatmap):
-        write = module.write_png
-        monkeypatch.setattr(
-            module, "write_png", lambda f, path, write=write: (write(f, path), figures.append(f))
-        )
+        monkeypatch.setattr(module, "write_png", keep)
     return figures
 
 
@@ -94,7 +97,7 @@ def test_sheet_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"predicted_b is uint8 \(1, 8, 8\)"):
         picture_sheet(L, pa, pb[:1], a, b, tmp_path / "sheet.png")
     with pytest.raises(ValueError, match="a is float32"):
-        picture_sheet(L, pa, pb, (a / 255).astype(np.float32), b, tmp_path / "sheet.png")  # type: ignore[arg-type]
+        picture_sheet(L, pa, pb, (a / 255).astype(np.float32), b, tmp_path / "sheet.png")
     with pytest.raises(ValueError, match="1 titles for 2 pictures"):
         picture_sheet(L, pa, pb, a, b, tmp_path / "sheet.png", titles=["one"])
     assert not list(tmp_path.iterdir())

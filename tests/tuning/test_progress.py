@@ -111,8 +111,8 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     running = "3 trials: 0 done, 2 running, 1 waiting, 0 failed"
     assert written(console) == [
         "grid-1: 3 trials, 40 epochs",
-        # At 35 s, 5 + 4 epochs are behind. Shared by two trials, the 31 ahead take 1:49 at 7 s each,
-        # but the last trial's 20 alone take longer.
+        # At 35 s, 5 + 4 epochs are behind. Shared by two trials, the 31 ahead take 1:49 at 7 s
+        # each, but the last trial's 20 alone take longer.
         f"22 %, 35 s elapsed, 2:20 left: {running}; {best} 5, val_mse 2.00e-4",
         f"47 %, 1:10 elapsed, 2:20 left: {running}; {best} 10, val_mse 1.00e-4",
         "cnn1-relu-lr1e-3 done: epoch 10/10, val_mse 1.00e-4 (1 of 3 trials ended)",
