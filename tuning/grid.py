@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from tuning.conclusion import Conclusion
 from tuning.config import GridLaunchConfig, Task
 from tuning.data import load_task_data
 from tuning.datasets import open_prepared
@@ -11,6 +12,7 @@ from tuning.launch import create_launch
 from tuning.metrics import constant_baseline
 from tuning.runner import LaunchOutcome, run_launch
 from tuning.spaces import grid_trainings
+from tuning.tables import CellRow, as_records, grid_tables
 
 
 def run_grid(
@@ -41,4 +43,29 @@ def run_grid(
         address=config.address,
         tracking_uri=tracking_uri,
         console=console,
+    )
+
+
+def conclude_grid(outcome: LaunchOutcome) -> Conclusion:
+    """Lay the launch's cells out as the report's table."""
+    launch = outcome.launch
+    cells = [
+        CellRow(
+            cell_id=cell.cell_id,
+            model=cell.training.fit.model,
+            head=cell.training.fit.head,
+            lr=cell.training.fit.lr,
+            epochs=cell.epochs,
+            metrics=cell.metrics,
+            outcome=cell.outcome,
+            launch_id=launch.launch_id,
+            published_epochs=cell.published_epochs,
+        )
+        for cell in outcome.cells
+    ]
+    baseline = launch.document["baseline"]
+    return Conclusion(
+        outcome,
+        [grid_tables(cells, launch.task, baseline)],
+        as_records(cells, launch.task, baseline),
     )

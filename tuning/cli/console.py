@@ -19,6 +19,7 @@ log = Console(stderr=True, highlight=False)
 
 FAILED = 1
 WRONG_INPUT = 2
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def errors_as_lines() -> Iterator[None]:
         sys.exit(WRONG_INPUT)
     except KeyboardInterrupt:
         log.print("interrupted")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of a pipe such as `| head` has gone: there is nobody left to tell.
         sys.stderr.close()

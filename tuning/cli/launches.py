@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tuning.cli.console import FAILED, log, results, show
+from tuning.cli.console import FAILED, INTERRUPTED, log, show
 from tuning.cli.options import (
+    Address,
     Format,
     LaunchOptions,
     StoragePath,
@@ -20,14 +22,17 @@ from tuning.cli.options import (
 )
 from tuning.config import (
     REPORT_GRIDS,
+    TASKS,
     FinalsLaunchConfig,
     FinetuneLaunchConfig,
     GridLaunchConfig,
     LaunchConfig,
+    Task,
     resolve,
 )
 
-_INTERRUPTED = 130
+if TYPE_CHECKING:
+    from tuning.conclusion import Conclusion
 
 
 def register(app: typer.Typer) -> None:
@@ -77,11 +82,11 @@ def grid(
             "grid.independent_cells": independent_cells,
         },
     )
-    from tuning.grid import run_grid
-    from tuning.tracking import tracking_uri
+    from tuning.grid import conclude_grid, run_grid
+    from tuning.tracking_store import tracking_uri
 
     outcome = run_grid(task, config, tracking_uri=tracking_uri(options.tracking_uri), console=log)
-    _finish([outcome], format_)
+    finish([conclude_grid(outcome)], format_)
 
 
 @takes(LaunchOptions)
@@ -117,16 +122,17 @@ def finals(
             "finals.fc_epochs": fc_epochs,
         },
     )
-    from tuning.finals import run_finals
-    from tuning.tracking import tracking_uri
+    from tuning.finals import conclude_finals, run_finals
+    from tuning.tracking_store import tracking_uri
 
     uri = tracking_uri(options.tracking_uri)
-    complete = True
-    for one in TASKS if task is None else (task,):
-        outcome, table = run_finals(one, config, tracking_uri=uri, console=log)
-        report_launch(outcome, [table.rich()], table.records(), format_)
-        complete &= outcome.complete
-    sys.exit(0 if complete else FAILED)
+    finish(
+        [
+            conclude_finals(run_finals(one, config, tracking_uri=uri, console=log), uri)
+            for one in (TASKS if task is None else (task,))
+        ],
+        format_,
+    )
 
 
 @takes(LaunchOptions)
@@ -169,10 +175,43 @@ def finetune(
             "finetune.compare_scratch": compare_scratch,
         },
     )
-    from tuning.finetune import run_finetune
-    from tuning.tracking import tracking_uri
+    from tuning.finetune import conclude_finetune, run_finetune
+    from tuning.tracking_store import tracking_uri
 
     uri = tracking_uri(options.tracking_uri)
-    outcome, table = run_finetune(task, config, tracking_uri=uri, console=log)
-    report_launch(outcome, [table.rich()], table.records(), format_)
-    sys.exit(0 if outcome.complete else FAILED)
+    outcome = run_finetune(task, config, tracking_uri=uri, console=log)
+    finish([conclude_finetune(outcome, uri)], format_)
+
+
+def resume(
+    launch: Annotated[str, typer.Argument(help="Launch id, its folder, or `last`.")] = "last",
+    storage_path: StoragePath = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    format_: Format = "table",
+) -> None:
+    """Go on with a launch: what is finished stays, the rest continues from its checkpoints."""
+    from tuning import tracking_store
+    from tuning.resume import conclude, resume_launch
+
+    where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
+    uri = tracking_store.tracking_uri(tracking_uri)
+    outcome = resume_launch(
+        launch, where.storage_path, address=address, tracking_uri=uri, console=log
+    )
+    finish([conclude(outcome, uri)], format_)
+
+
+def finish(conclusions: Sequence[Conclusion], format_: str) -> NoReturn:
+    """Print what launches have come to, and exit as their outcomes demand."""
+    show(
+        [table for one in conclusions for table in one.tables],
+        [record for one in conclusions for record in one.records],
+        format_,
+    )
+    for conclusion in conclusions:
+        for line in conclusion.advice:
+            log.print(line, soft_wrap=True, markup=False)
+    if any(conclusion.outcome.interrupted for conclusion in conclusions):
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if all(conclusion.succeeded for conclusion in conclusions) else FAILED)

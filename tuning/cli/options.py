@@ -33,6 +33,14 @@ StoragePath = Annotated[
         show_default=False,
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Ray cluster to join [default: RAY_ADDRESS, else a local Ray].",
+        show_default=False,
+    ),
+]
 Format = Annotated[
     Literal["table", "json"], typer.Option("--format", help="How results are printed.")
 ]
@@ -120,13 +128,7 @@ class LaunchOptions(DataOptions):
         float | None, typer.Option(help="Stop all trials after so many seconds.")
     ] = None
     storage_path: StoragePath = None
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Ray cluster to join [default: RAY_ADDRESS, else a local Ray].",
-            show_default=False,
-        ),
-    ] = None
+    address: Address = None
     tracking_uri: TrackingUri = None
 
     def flags(self) -> dict[str, Any]:
