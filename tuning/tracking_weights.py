@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -15,12 +16,12 @@ from tuning.tracking_store import first_line, make_client
 WEIGHTS = "model.safetensors"
 
 
-def load_logged_weights(model_uri: str, tracking_uri: str) -> Path:
+def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None = None) -> Path:
     """Fetch the safetensors file of a model and return its local path; no code of it is run.
 
     `model_uri` is `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/m-<id>`. The
-    file lies in a temporary folder that is the caller's to delete, or in the store itself if that
-    is local: never write to it. Raises ChromatuneError if the model is not there or not of this
+    file is put into `folder`; without one it lies in the store itself if that is local, so never
+    write to it, and otherwise in a temporary folder that is the caller's to delete. Raises ChromatuneError if the model is not there or not of this
     project.
     """
     client = make_client(tracking_uri)
@@ -30,7 +31,9 @@ def load_logged_weights(model_uri: str, tracking_uri: str) -> Path:
         raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}") from None
     try:
         fetched = download_artifacts(
-            f"{location.rstrip('/')}/artifacts/{WEIGHTS}", tracking_uri=tracking_uri
+            f"{location.rstrip('/')}/artifacts/{WEIGHTS}",
+            dst_path=str(folder) if folder else None,
+            tracking_uri=tracking_uri,
         )
     except (MlflowException, OSError) as error:
         raise ChromatuneError(
@@ -42,7 +45,8 @@ def load_logged_weights(model_uri: str, tracking_uri: str) -> Path:
 
 def load_registered(model_uri: str, tracking_uri: str, device: str = "cpu") -> ChromaModel:
     """Load the network of an MLflow model; the same URIs and errors as `load_logged_weights`."""
-    return load_model(load_logged_weights(model_uri, tracking_uri), device=device)
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_model(load_logged_weights(model_uri, tracking_uri, Path(scratch)), device)
 
 
 def _artifact_location(client: MlflowClient, model_uri: str) -> str:

@@ -1,0 +1,256 @@
+"""The promotion gate: the best cell by val, measured once on test, against the champion."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+
+from data_prep import PreparedDataset
+from models import ChromaModel, ModelError
+from tuning.data import Split, load_split, load_task_data
+from tuning.display import format_value
+from tuning.errors import ChromatuneError
+from tuning.metrics import constant_baseline, evaluate
+from tuning.selection import CRITERIA, Criterion
+from tuning.tracking_cells import TrackedCell, finished_cells
+from tuning.tracking_registry import (
+    RegisteredVersion,
+    champion_uri,
+    crown,
+    find_champion,
+    find_version,
+    register,
+    registered_name,
+)
+from tuning.tracking_store import first_line, make_client, prepare_store
+from tuning.tracking_weights import load_registered
+
+__all__ = ["Promotion", "best_cell", "champion_uri", "find_champion", "promote"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Promotion:
+    """What was compared, and what came of it.
+
+    `version` is None if a dry run found a cell that is not registered. `champion` is who held the
+    alias before; its metrics are empty if there was none or it cannot be measured on this data.
+    """
+
+    name: str
+    cell: TrackedCell
+    version: int | None
+    metric: str
+    test_metrics: Mapping[str, float]
+    champion: RegisteredVersion | None
+    champion_metrics: Mapping[str, float]
+    constant_metrics: Mapping[str, float]
+    decision: str
+    moved: bool
+
+
+def best_cell(
+    tracking_uri: str, dataset_digest: str, task: str, kind: str | None = None
+) -> TrackedCell | None:
+    """The finished cell with the best val figure, of equal ones the oldest; None if none is."""
+    return _best(finished_cells(tracking_uri, dataset_digest, task, kind), CRITERIA[task])
+
+
+def promote(
+    dataset: PreparedDataset,
+    task: str,
+    tracking_uri: str,
+    *,
+    run_id: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    device: str = "cpu",
+) -> Promotion:
+    """Register the best cell on `dataset`, or that of `run_id`, and make it champion if it wins.
+
+    It wins if it beats the champion on this very test set, or with `force`. With `dry_run` nothing
+    is written anywhere. Raises ChromatuneError if there is nothing to promote or MLflow fails.
+    """
+    prepare_store(tracking_uri)
+    client = make_client(tracking_uri)
+    cell = _candidate(dataset, task, tracking_uri, run_id)
+    gate = _Gate(dataset, task, tracking_uri, device)
+    champion = find_champion(tracking_uri, dataset.name, task)
+    test_metrics = gate.candidate_metrics(cell)
+    champion_metrics, obstacle = gate.champion_metrics(champion)
+    moved, decision = _decide(
+        cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
+    )
+    promotion = Promotion(
+        name=registered_name(dataset.name, task),
+        cell=cell,
+        version=None,
+        metric=f"test_{CRITERIA[task].name}",
+        test_metrics=test_metrics,
+        champion=champion,
+        champion_metrics=champion_metrics,
+        constant_metrics=gate.constant_metrics(),
+        decision=decision,
+        moved=moved,
+    )
+    try:
+        if dry_run:
+            present = find_version(client, promotion.name, cell.run_id)
+            version = present.version if present else None
+            decision = f"dry run: {decision}"
+            return dataclasses.replace(promotion, version=version, moved=False, decision=decision)
+        return dataclasses.replace(promotion, version=_carry_out(client, promotion, dataset.digest))
+    except MlflowException as error:
+        raise ChromatuneError(
+            f"the promotion was not completed: {first_line(error)}; run the same command again"
+        ) from None
+
+
+class _Gate:
+    """Measures models on one test set."""
+
+    def __init__(self, dataset: PreparedDataset, task: str, uri: str, device: str) -> None:
+        self._dataset = dataset
+        self._task = task
+        self._uri = uri
+        self._device = device
+        self._test: Split = load_split(dataset, "test", task)
+
+    def candidate_metrics(self, cell: TrackedCell) -> dict[str, float]:
+        """The cell's test metrics: those of an earlier promotion, or measured now."""
+        known = {key: value for key, value in cell.metrics.items() if key.startswith("test_")}
+        return known or self._measure(load_registered(cell.model_uri, self._uri, self._device))
+
+    def champion_metrics(self, champion: RegisteredVersion | None) -> tuple[dict[str, float], str]:
+        """The champion's metrics on this test set, and what is to be said about them."""
+        if champion is None:
+            return {}, ""
+        if champion.dataset_digest == self._dataset.digest and champion.test_metrics:
+            return champion.test_metrics, ""
+        note = f"champion version {champion.version} was measured on other data"
+        try:
+            model = load_registered(champion.uri, self._uri, self._device)
+            return self._measure(model), f"{note} and is measured anew"
+        except (ChromatuneError, ModelError) as error:
+            return {}, f"{note} and cannot be measured on this: {error}"
+
+    def constant_metrics(self) -> dict[str, float]:
+        baseline = load_task_data(self._dataset, self._task).baseline_ab
+        return constant_baseline(self._test, baseline, self._task, "test_")
+
+    def _measure(self, model: ChromaModel) -> dict[str, float]:
+        size = model.spec["image_size"]
+        if model.task != self._task or size != self._dataset.size:
+            raise ChromatuneError(
+                f"the model is a {model.task} for {size} px, but the data is for {self._task} "
+                f"with {self._dataset.size} px"
+            )
+        return evaluate(model, self._test, self._task, prefix="test_", device=self._device)
+
+
+def _candidate(
+    dataset: PreparedDataset, task: str, tracking_uri: str, run_id: str | None
+) -> TrackedCell:
+    cells = finished_cells(tracking_uri, dataset.digest, task)
+    if run_id is not None:
+        named = next((cell for cell in cells if cell.run_id == run_id), None)
+        if named is None:
+            raise ChromatuneError(
+                f"run '{run_id}' cannot be promoted: it is none of the {len(cells)} finished "
+                f"{task} cells on this {dataset.name} data (see `chromatune trials`)"
+            )
+        return named
+    best = _best(cells, CRITERIA[task])
+    if best is None:
+        raise ChromatuneError(
+            f"nothing to promote: no finished {task} cell on this {dataset.name} data; make one "
+            f"with `chromatune grid {task} --dataset {dataset.name}`"
+        )
+    return best
+
+
+def _best(cells: list[TrackedCell], criterion: Criterion) -> TrackedCell | None:
+    best: TrackedCell | None = None
+    for cell in cells:
+        present = criterion.value(best.metrics, "val_") if best else math.nan
+        if criterion.better(criterion.value(cell.metrics, "val_"), present):
+            best = cell
+    return best
+
+
+def _decide(
+    cell: TrackedCell,
+    test_metrics: Mapping[str, float],
+    champion: RegisteredVersion | None,
+    champion_metrics: Mapping[str, float],
+    note: str,
+    force: bool,
+    criterion: Criterion,
+) -> tuple[bool, str]:
+    """Say whether the cell becomes champion, and why in one sentence."""
+    metric = f"test_{criterion.name}"
+    own = criterion.value(test_metrics, "test_")
+    figure = f"{metric} {format_value(metric, own)}"
+    if champion is None:
+        return True, f"becomes the first champion with {figure}"
+    if champion.run_id == cell.run_id:
+        return False, f"is the champion already, as version {champion.version}, with {figure}"
+    theirs = criterion.value(champion_metrics, "test_")
+    against = f"champion version {champion.version} with {format_value(metric, theirs)}"
+    suffix = f" ({note})" if note else ""
+    if not champion_metrics:
+        if force:
+            return True, f"becomes champion by force with {figure}{suffix}"
+        return False, f"does not become champion, there is nothing to compare {figure} with{suffix}"
+    if criterion.better(own, theirs):
+        return True, f"becomes champion: {figure} beats {against}{suffix}"
+    if force:
+        return True, f"becomes champion by force, though {figure} does not beat {against}{suffix}"
+    return False, f"does not become champion: {figure} does not beat {against}{suffix}"
+
+
+def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:
+    """Write what was measured and decided; repeatable after a crash at any point."""
+    cell, champion = promotion.cell, promotion.champion
+    unlogged = [key for key in promotion.test_metrics if key not in cell.metrics]
+    now, step = round(time.time() * 1000), int(cell.params["epochs"])
+    client.log_batch(
+        cell.run_id,
+        metrics=[Metric(key, promotion.test_metrics[key], now, step) for key in unlogged],
+    )
+    version = register(client, promotion.name, cell, _version_tags(promotion, digest))
+    if promotion.moved:
+        crown(client, version, champion)
+    return version.version
+
+
+def _version_tags(promotion: Promotion, digest: str) -> dict[str, str]:
+    """What was compared, the figures and the decision, to be read beside the version."""
+    if promotion.champion is not None and promotion.champion.run_id == promotion.cell.run_id:
+        # Its tags tell how it became champion; a second look does not change that.
+        return {}
+    val_metric = promotion.metric.replace("test_", "val_")
+    figures = {
+        val_metric: promotion.cell.metrics[val_metric],
+        f"constant_{promotion.metric}": promotion.constant_metrics[promotion.metric],
+        **promotion.test_metrics,
+    }
+    return {
+        **{key: repr(value) for key, value in figures.items()},
+        "dataset_digest": digest,
+        "decision": promotion.decision,
+        "compared_with": _compared_with(promotion),
+    }
+
+
+def _compared_with(promotion: Promotion) -> str:
+    if promotion.champion is None:
+        return "none: the first"
+    value = promotion.champion_metrics.get(promotion.metric)
+    figure = "not measurable" if value is None else f"{promotion.metric} {value!r}"
+    return f"version {promotion.champion.version}: {figure}"

@@ -1,0 +1,140 @@
+"""The registered models of a dataset and task, and who of them is champion."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from tuning.errors import ChromatuneError
+from tuning.tracking_cells import TrackedCell
+from tuning.tracking_runs import TAG
+from tuning.tracking_store import first_line, make_client
+
+CHAMPION, PREVIOUS = "champion", "previous"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_TEST = f"{TAG}test_"
+
+
+@dataclasses.dataclass(frozen=True)
+class RegisteredVersion:
+    """A version in the registry; `test_metrics` were taken on the data of `dataset_digest`."""
+
+    name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def dataset_digest(self) -> str:
+        return self.tags.get(f"{TAG}dataset_digest", "")
+
+    @property
+    def test_metrics(self) -> dict[str, float]:
+        return {
+            key.removeprefix(TAG): float(text)
+            for key, text in self.tags.items()
+            if key.startswith(_TEST)
+        }
+
+
+def registered_name(dataset_name: str, task: str) -> str:
+    """Name of the registered model: `faces-colorizer`."""
+    return f"{dataset_name}-{task}"
+
+
+def champion_uri(dataset_name: str, task: str) -> str:
+    """URI of the present champion, whoever that is: `models:/faces-colorizer@champion`."""
+    return f"models:/{registered_name(dataset_name, task)}@{CHAMPION}"
+
+
+def find_champion(tracking_uri: str, dataset_name: str, task: str) -> RegisteredVersion | None:
+    """The version that holds the alias `champion`; None if nothing was promoted yet.
+
+    Raises ChromatuneError if the registry cannot be read.
+    """
+    client = make_client(tracking_uri)
+    try:
+        version = client.get_model_version_by_alias(registered_name(dataset_name, task), CHAMPION)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise ChromatuneError(f"cannot read the model registry: {first_line(error)}") from None
+    return _registered(version)
+
+
+def find_version(client: MlflowClient, name: str, run_id: str) -> RegisteredVersion | None:
+    """The version that was made of a run; None if it has none."""
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        for version in page:
+            if version.run_id == run_id:
+                return _registered(version)
+        token = page.token
+        if not token:
+            return None
+
+
+def register(
+    client: MlflowClient, name: str, cell: TrackedCell, tags: Mapping[str, str]
+) -> RegisteredVersion:
+    """Register a cell's model under `name` with `tags`, their names without prefix.
+
+    A cell that is registered already gets no second version; tags that differ are written.
+    """
+    prefixed = {f"{TAG}{key}": text for key, text in tags.items()}
+    present = find_version(client, name, cell.run_id)
+    if present is not None:
+        for key, text in prefixed.items():
+            if present.tags.get(key) != text:
+                client.set_model_version_tag(name, str(present.version), key, text)
+        return present
+    try:
+        client.create_registered_model(
+            name,
+            description=f"Models for {name}, each measured once on its test set. The alias "
+            f"`{CHAMPION}` marks the best, `{PREVIOUS}` the one before it.",
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    origin = {"run_id": cell.run_id, "launch_id": cell.launch_id, "cell_id": cell.cell_id}
+    if cell.parent_model:
+        origin["parent_model"] = cell.parent_model
+    version = client.create_model_version(
+        name,
+        # The location itself: a database store would look a models:/ URI up in the global store.
+        source=client.get_logged_model(cell.model_id).artifact_location,
+        run_id=cell.run_id,
+        model_id=cell.model_id,
+        tags={**{f"{TAG}{key}": text for key, text in origin.items()}, **prefixed},
+        description=f"{cell.run_name}, from launch {cell.launch_id}",
+    )
+    return _registered(version)
+
+
+def crown(
+    client: MlflowClient, version: RegisteredVersion, displaced: RegisteredVersion | None
+) -> None:
+    """Make `version` the champion; `displaced` keeps the alias `previous`.
+
+    The old champion is marked first and the alias then moved in one call, so that there is a
+    champion at every moment.
+    """
+    if displaced is not None:
+        client.set_registered_model_alias(version.name, PREVIOUS, str(displaced.version))
+    client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
+
+
+def _registered(version: ModelVersion) -> RegisteredVersion:
+    return RegisteredVersion(
+        version.name, int(version.version), str(version.run_id), dict(version.tags)
+    )
