@@ -14,7 +14,7 @@ from models.base import ChromaModel
 from models.errors import ModelError
 from models.registry import create_model_from_spec
 
-_FORMAT = "chromatune-model-1"
+_KEY = "chromatune-model-1"
 
 
 def save_model(model: ChromaModel, path: str | Path) -> None:
@@ -25,7 +25,8 @@ def save_model(model: ChromaModel, path: str | Path) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     try:
-        save_file(tensors, scratch, {"format": _FORMAT, "spec": json.dumps(model.spec)})
+        # A single entry: safetensors writes several in random order, and equal models would differ.
+        save_file(tensors, scratch, {_KEY: json.dumps(model.spec, sort_keys=True)})
         with scratch.open("rb") as stream:
             os.fsync(stream.fileno())
         scratch.replace(path)
@@ -47,13 +48,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaMo
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ModelError(f"{path} is damaged or no model file: {error}") from None
-    if metadata.get("format") != _FORMAT:
+    if _KEY not in metadata:
         raise ModelError(f"{path} is a safetensors file, but holds no model of Chromatune")
     try:
         # On the meta device no initial weights are drawn, so loading leaves the generator alone.
         with torch.device("meta"):
-            model = create_model_from_spec(json.loads(metadata["spec"]))
+            model = create_model_from_spec(json.loads(metadata[_KEY]))
         model.load_state_dict(tensors, assign=True)
-    except (ModelError, ValueError, KeyError, RuntimeError) as error:
+    except (ModelError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} does not hold the model it names: {error}") from None
     return model.to(device).eval()

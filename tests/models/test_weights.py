@@ -26,6 +26,13 @@ def test_round_trip_predicts_the_same_bits(tmp_path: Path, name: str, head: str)
     assert [item.name for item in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_equal_models_give_equal_files(tmp_path: Path) -> None:
+    model = create_model("cnn1")
+    for number in range(5):
+        save_model(model, tmp_path / f"{number}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_saving_leaves_the_old_file_when_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +82,6 @@ def test_missing_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None
 def test_a_spec_that_does_not_fit_the_weights_is_refused(tmp_path: Path, spec: str) -> None:
     path = tmp_path / "model.safetensors"
     save_model(create_model("cnn1"), path)
-    save_file(load_file(path), path, {"format": "chromatune-model-1", "spec": spec})
+    save_file(load_file(path), path, {"chromatune-model-1": spec})
     with pytest.raises(ModelError, match="does not hold the model it names"):
         load_model(path)
