@@ -22,7 +22,7 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """The picture is left out; the message is the reason, short enough for a list."""
 
 
@@ -30,23 +30,23 @@ def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     """Decode to sRGB (size,size,3) uint8; also return the JPEG comment, empty where none.
 
     CMYK is converted, transparency laid on white, the EXIF orientation applied, then the picture
-    is stretched to a square (areas averaged where it shrinks). Raises Unusable with the reason for
-    pictures that hold no colour, are damaged, smaller than 16 px a side or over 50 megapixels
-    (told from the header, before any pixel is decoded).
+    is stretched to a square (areas averaged where it shrinks). Raises UnusableError with the
+    reason for pictures that hold no colour, are damaged, smaller than 16 px a side or over 50
+    megapixels (told from the header, before any pixel is decoded).
     """
     if not data:
-        raise Unusable("empty file")
+        raise UnusableError("empty file")
     try:
         with Image.open(io.BytesIO(data)) as image:
             _check_header(image)
             raw_comment = image.info.get("comment", b"")
             rgb = _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError:
-        raise Unusable(f"over {MAX_PIXELS // 10**6} megapixels") from None
+        raise UnusableError(f"over {MAX_PIXELS // 10**6} megapixels") from None
     except _DAMAGED as error:
-        raise Unusable(f"not a readable picture ({_first_line(error)})") from None
+        raise UnusableError(f"not a readable picture ({_first_line(error)})") from None
     if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
-        raise Unusable("grayscale: red, green and blue are equal everywhere")
+        raise UnusableError("grayscale: red, green and blue are equal everywhere")
     return resize(rgb, size), _comment_text(raw_comment)
 
 
@@ -62,11 +62,11 @@ def resize(rgb: UInt8Array, size: int) -> UInt8Array:
 def _check_header(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise Unusable(f"over {MAX_PIXELS // 10**6} megapixels ({width}x{height})")
+        raise UnusableError(f"over {MAX_PIXELS // 10**6} megapixels ({width}x{height})")
     if min(width, height) < MIN_SIDE:
-        raise Unusable(f"smaller than {MIN_SIDE} px a side ({width}x{height})")
+        raise UnusableError(f"smaller than {MIN_SIDE} px a side ({width}x{height})")
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
-        raise Unusable(f"grayscale (mode {image.mode})")
+        raise UnusableError(f"grayscale (mode {image.mode})")
 
 
 def _to_rgb(image: Image.Image) -> UInt8Array:

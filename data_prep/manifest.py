@@ -87,9 +87,6 @@ class Manifest(_Strict):
         """Tell whether this dataset was prepared with exactly these settings."""
         return self.dataset == settings.dataset and self.settings == settings_entry(settings)
 
-    def to_settings(self) -> PrepareSettings:
-        return PrepareSettings(self.dataset, **self.settings.model_dump())
-
 
 def settings_entry(settings: PrepareSettings) -> SettingsEntry:
     return SettingsEntry(

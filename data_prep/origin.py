@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.datasets import DatasetInfo
-from data_prep.download import DRIVE_URL, download_archive
+from data_prep.download import download_archive
+from data_prep.drive import DRIVE_URL
 from data_prep.errors import DataError
 from data_prep.parallel import Progress
 from data_prep.settings import PrepareSettings

@@ -13,24 +13,20 @@ import cv2
 import numpy as np
 import PIL
 
-from data_prep.augment import augmented_copies
+from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import DatasetInfo, dataset_info
 from data_prep.errors import DataError
 from data_prep.export import IMAGES_FOLDER, export_pictures
-from data_prep.lab import UInt8Array, rgb_to_lab
 from data_prep.manifest import (
     MANIFEST_NAME,
-    PLANES,
-    FileEntry,
     Manifest,
     SourceEntry,
     arrays_digest,
     settings_entry,
 )
 from data_prep.origin import Origin, open_origin
-from data_prep.parallel import Progress, map_threads
+from data_prep.parallel import Progress
 from data_prep.reading import (
-    Reading,
     describe_skipped,
     list_pictures,
     pictures_digest,
@@ -38,8 +34,8 @@ from data_prep.reading import (
 )
 from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import Listing
-from data_prep.split import SIDES, Side, split_pictures
-from data_prep.store import PreparedDataset, array_entries, create_array, open_dataset
+from data_prep.split import SIDES
+from data_prep.store import PreparedDataset, array_entries, open_dataset
 from data_prep.workspace import Workspace, writing_to
 
 
@@ -75,8 +71,8 @@ def prepare(
     if source is None and not overwrite and not export_images and workspace.target.exists():
         # Nothing is going to be written, so a data root that is only readable will do.
         _may_replace(workspace.target, overwrite)
-        dataset = open_dataset(workspace.target)
-        return Prepared(dataset, False, _summary(dataset, created=False))
+        there = open_dataset(workspace.target)
+        return Prepared(there, False, _summary(there, created=False))
     with workspace.exclusive():
         existing = None if _may_replace(workspace.target, overwrite) else workspace.target
         dataset = open_dataset(existing) if existing else None
@@ -132,8 +128,8 @@ def _build(
         folder = workspace.begin()
         spool = folder / "spool.npy"
         reading = read_pictures(origin.source, listing, info, settings.size, spool, progress)
-        sides = _split(settings, info, reading)
-        arrays = _write_arrays(folder, settings, reading, sides, progress)
+        sides = choose_sides(settings, info, reading)
+        arrays = write_arrays(folder, settings, reading, sides, progress)
         spool.unlink()
         entries = array_entries(arrays)
         manifest = Manifest(
@@ -146,7 +142,7 @@ def _build(
                 pictures_digest=reading.digest,
             ),
             counts={side: len(sides[side]) for side in SIDES},
-            files=_file_entries(info, reading, sides),
+            files=file_entries(info, reading, sides),
             skipped=reading.skipped,
             ignored=reading.ignored,
             arrays=entries,
@@ -157,95 +153,6 @@ def _build(
         text = manifest.model_dump_json(indent=1)
         (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
         workspace.publish()
-
-
-def _split(settings: PrepareSettings, info: DatasetInfo, reading: Reading) -> dict[Side, list[int]]:
-    pictures = reading.pictures
-    labels = [picture.label for picture in pictures]
-    nameless = [picture.name for picture in pictures if picture.label is None]
-    by_subject = settings.split == "subject"
-    if by_subject and nameless:
-        raise DataError(
-            f"split 'subject' needs to know who is shown, and {len(nameless)} of {len(pictures)} "
-            f"pictures do not tell ({nameless[0]}): name their folders s01, s02, … or write s1 in "
-            "the JPEG comment, or use split 'random'"
-        )
-    sides = split_pictures(
-        [picture.sha256 for picture in pictures],
-        settings.seed,
-        strata=[label or "" for label in labels] if info.grouping == "category" else None,
-        together=labels if by_subject else None,
-    )
-    empty = [side for side in SIDES if not sides[side]]
-    if empty:
-        different = len(set(labels)) if by_subject else len({p.sha256 for p in pictures})
-        kind = "subjects" if by_subject else "different pictures"
-        raise DataError(
-            f"{different} {kind} cannot fill train, val and test ({', '.join(empty)} would stay "
-            f"empty): more {kind} are needed"
-        )
-    return sides
-
-
-def _write_arrays(
-    folder: Path,
-    settings: PrepareSettings,
-    reading: Reading,
-    sides: dict[Side, list[int]],
-    progress: Progress | None,
-) -> dict[str, UInt8Array]:
-    arrays: dict[str, UInt8Array] = {}
-    factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
-    for side in SIDES:
-        (folder / side).mkdir()
-        shape = (len(sides[side]) * factors[side], settings.size, settings.size)
-        for plane in PLANES:
-            arrays[f"{side}/{plane}"] = create_array(folder / side / f"{plane}.npy", shape)
-    keys = _augmentation_keys(settings.seed, reading)
-
-    def write(task: tuple[Side, int, int]) -> None:
-        side, row, number = task
-        picture = reading.pictures[number]
-        rgb = np.asarray(reading.pixels[picture.index])
-        first = row * factors[side]
-        for offset, copy in enumerate(augmented_copies(rgb, factors[side], keys[number])):
-            lab = rgb_to_lab(copy)
-            for channel, plane in enumerate(PLANES):
-                arrays[f"{side}/{plane}"][first + offset] = lab[..., channel]
-
-    tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
-    map_threads(write, tasks, "write", progress)
-    return arrays
-
-
-def _augmentation_keys(seed: int, reading: Reading) -> list[str]:
-    """Return what each picture's draws are seeded by: its content, told apart from its twins."""
-    twins: dict[str, int] = {}
-    keys = []
-    for picture in reading.pictures:
-        twin = twins[picture.sha256] = twins.get(picture.sha256, -1) + 1
-        keys.append(f"{seed}:{picture.sha256}:{twin}")
-    return keys
-
-
-def _file_entries(
-    info: DatasetInfo, reading: Reading, sides: dict[Side, list[int]]
-) -> list[FileEntry]:
-    entries = []
-    for side in SIDES:
-        for row, number in enumerate(sides[side]):
-            picture = reading.pictures[number]
-            entries.append(
-                FileEntry(
-                    name=picture.name,
-                    sha256=picture.sha256,
-                    split=side,
-                    row=row,
-                    subject=picture.label if info.grouping == "subject" else None,
-                    category=picture.label if info.grouping == "category" else None,
-                )
-            )
-    return entries
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.datasets import DatasetInfo
-from data_prep.decode import Unusable, decode_picture
+from data_prep.decode import UnusableError, decode_picture
 from data_prep.errors import DataError
 from data_prep.lab import UInt8Array
 from data_prep.layout import path_label, subject_id
@@ -61,7 +61,7 @@ def pictures_digest(
     def fingerprint(name: str) -> tuple[str, str] | None:
         try:
             return _fingerprint(source.read(name), path_label(name, info.grouping))
-        except Unusable:
+        except UnusableError:
             return None
 
     found = map_threads(fingerprint, listing.names, "read", progress)
@@ -92,7 +92,7 @@ def read_pictures(
             data = source.read(name)
             mark = _fingerprint(data, label)
             pixels[index], comment = decode_picture(data, size)
-        except Unusable as reason:
+        except UnusableError as reason:
             return mark, SkippedEntry(name=name, reason=str(reason))
         if label is None and info.grouping == "subject":
             label = subject_id(comment)

@@ -12,29 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from data_prep.decode import Unusable
+from data_prep.decode import UnusableError
 from data_prep.errors import DataError
 
 MAX_FILE_BYTES = 100_000_000
 _EXTENSIONS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".ppm",
-        ".pnm",
-        ".pgm",
-        ".pbm",
-        ".jp2",
-        ".avif",
-    ]
-)
+    {
+        ".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pnm",
+        ".pgm", ".pbm", ".jp2", ".avif",
+    }
+)  # fmt: skip
 _TOO_BIG = f"file over {MAX_FILE_BYTES // 10**6} MB"
 
 
@@ -62,7 +49,7 @@ class PictureSource(Protocol):
         """List the pictures by `/`-separated relative name, sorted."""
 
     def read(self, name: str) -> bytes:
-        """Return the file's bytes; Unusable if this one cannot be had."""
+        """Return the file's bytes; UnusableError if this one cannot be had."""
 
     def close(self) -> None: ...
 
@@ -93,7 +80,7 @@ class FolderSource:
             with (self._folder / name).open("rb") as stream:
                 return _read_limited(stream)
         except OSError as error:
-            raise Unusable(f"cannot be read ({error.strerror})") from None
+            raise UnusableError(f"cannot be read ({error.strerror})") from None
 
     def close(self) -> None:
         """Nothing is held open between reads."""
@@ -165,7 +152,7 @@ class ZipSource:
             with self._zip.open(self._members[name]) as stream:
                 return _read_limited(stream)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise Unusable(f"broken inside the zip ({error})") from None
+            raise UnusableError(f"broken inside the zip ({error})") from None
 
 
 class _Readable(Protocol):
@@ -201,7 +188,7 @@ def _nearest_existing(path: Path) -> str:
 def _read_limited(stream: _Readable) -> bytes:
     data = stream.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
-        raise Unusable(_TOO_BIG)
+        raise UnusableError(_TOO_BIG)
     return data
 
 

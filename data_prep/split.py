@@ -58,13 +58,18 @@ def split_pictures(
     large = [i for i, group in enumerate(ordered) if len(group.members) > 1]
     sizes = [len(ordered[i].members) for i in large]
     placed = _place([wanted[i] for i in large], sizes, capacity, n)
-    side_of = dict(zip(large, placed, strict=True))
+    side_of: dict[int, Side] = dict(zip(large, placed, strict=True))
     for i in large:
         capacity[side_of[i]] -= len(ordered[i].members)
-    for i, group in enumerate(ordered):
-        if len(group.members) == 1:
-            side_of[i] = next(side for side in SIDES if capacity[side] > 0)
-            capacity[side_of[i]] -= 1
+    singles = [i for i, group in enumerate(ordered) if len(group.members) == 1]
+    # Test and val are served first: where groups are too coarse to be exact, neither is left empty.
+    to_test = min(max(capacity["test"], 0), len(singles))
+    to_val = min(max(capacity["val"], 0), len(singles) - to_test)
+    to_train = len(singles) - to_test - to_val
+    filling: list[Side] = []
+    for side, count in zip(SIDES, (to_train, to_val, to_test), strict=True):
+        filling += [side] * count
+    side_of.update(zip(singles, filling, strict=True))
     for i in sorted(range(len(ordered)), key=lambda i: ordered[i].rank):
         sides[side_of[i]].extend(ordered[i].members)
     return sides
@@ -142,9 +147,8 @@ def _place(wanted: list[Side], sizes: list[int], capacity: dict[Side, int], n: i
         room[side] -= sizes[len(placed)]
         placed.append(side)
     rest = sizes[len(placed) :]
-    # Where there are no single pictures to fill it, a side left without a group stays empty.
-    empty_cost = n if sum(sizes) == n else 0
-    costs = _overflow_costs(rest, room, capacity, empty_cost)
+    before = {side: capacity[side] - room[side] for side in SIDES}
+    costs = _overflow_costs(rest, room, before, singles=n - sum(sizes))
     t = v = 0
     for size, side, after in zip(rest, wanted[len(placed) :], costs[1:], strict=True):
         options: dict[Side, tuple[int, int]] = {
@@ -178,8 +182,9 @@ def _cells(sizes: list[int], room: dict[Side, int]) -> int:
 
 
 def _overflow_costs(
-    sizes: list[int], room: dict[Side, int], capacity: dict[Side, int], empty_cost: int
+    sizes: list[int], room: dict[Side, int], before: dict[Side, int], singles: int
 ) -> list[npt.NDArray[np.int64]]:
+    """Return `cost` of `_place`; a side that ends up empty costs more than any overflow."""
     height, width = _bounds(sizes, room)
     t = np.arange(height)[:, None]
     v = np.arange(width)[None, :]
@@ -189,8 +194,15 @@ def _overflow_costs(
         + np.maximum(v - room["val"], 0)
         + np.maximum(s - room["test"], 0)
     )
-    for side, placed in zip(SIDES, (t, v, s), strict=True):
-        over = over + empty_cost * ((placed == 0) & (room[side] == capacity[side]))
+    to_test = np.clip(room["test"] - s, 0, singles)
+    to_val = np.clip(room["val"] - v, 0, singles - to_test)
+    everything = sum(sizes) + sum(before.values()) + singles
+    for total in (
+        before["train"] + t + singles - to_test - to_val,
+        before["val"] + v + to_val,
+        before["test"] + s + to_test,
+    ):
+        over = over + everything * (total == 0)
     last = np.where(s < 0, np.iinfo(np.int64).max, over)
     costs = [last]
     for size in reversed(sizes):

@@ -136,7 +136,7 @@ def array_entries(arrays: Mapping[str, UInt8Array]) -> dict[str, ArrayEntry]:
 
 
 def array_sha256(array: UInt8Array) -> str:
-    return hashlib.sha256(memoryview(np.ascontiguousarray(array))).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _damaged(folder: Path, problem: str) -> DataError:

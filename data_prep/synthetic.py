@@ -21,9 +21,8 @@ class SyntheticSource:
     def __init__(self, settings: PrepareSettings) -> None:
         self._settings = settings
         self._count = settings.count or 0
-        self.location = (
-            f"{settings.dataset}, {self._count} pictures drawn with seed {settings.seed}"
-        )
+        drawn = f"{self._count} pictures drawn with seed {settings.seed}"
+        self.location = f"{settings.dataset}, {drawn}"
 
     def list(self) -> Listing:
         if self._settings.dataset == "synthetic-faces":

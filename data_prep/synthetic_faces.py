@@ -164,10 +164,10 @@ def _shoulders(
     shade = lit(np.clip(x / 0.3, -1, 1), np.zeros_like(x), light, 0.5, 0.0)
     canvas.ramp(canvas.cover(neck), np.clip(person.skin * shade * 0.78 * gain, 0, 1), _SKIN)
     body = ellipse(x, y - 1.35, 0.95, 0.66)
+    ramp = _V_NECK if person.v_neck else _ROUND_COLLAR
+    hole = ellipse(x, y - 0.66, 0.26, 0.2)
     if person.v_neck:
-        hole, ramp = (np.abs(x) * 1.5 - (0.98 - y)) * 0.6, _V_NECK
-    else:
-        hole, ramp = ellipse(x, y - 0.66, 0.26, 0.2), _ROUND_COLLAR
+        hole = (np.abs(x) * 1.5 - (0.98 - y)) * 0.6
     cloth = lit(np.clip(x, -1, 1), np.clip((y - 1.2) / 0.8, -1, 1), light, 0.45, 0.0)
     canvas.ramp(canvas.cover(np.maximum(body, -hole)), person.shirt * cloth * gain, ramp)
 

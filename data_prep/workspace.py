@@ -61,7 +61,7 @@ class Workspace:
         self.building.rename(self.target / name)
 
     def _recover(self) -> None:
-        """Bring back the folder that a killed process had moved aside; remove what it was building."""
+        """Bring back the folder that a killed process moved aside; remove what it was building."""
         if self._replaced.exists():
             if self.target.exists():
                 shutil.rmtree(self._replaced)

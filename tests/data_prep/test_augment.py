@@ -1,0 +1,87 @@
+"""The ten kinds of copies."""
+
+from __future__ import annotations
+
+import random
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep import augment
+from data_prep.augment import augmented_copies
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A picture whose red is its column and green its row, so that a crop can be read back."""
+    rgb = np.zeros((128, 128, 3), np.uint8)
+    rgb[..., 0] = np.arange(128) * 2
+    rgb[..., 1] = (np.arange(128) * 2)[:, None]
+    return rgb
+
+
+def test_the_ten_kinds_come_in_the_reports_order(picture: np.ndarray) -> None:
+    copies = list(augmented_copies(picture, 10, "key"))
+    flipped = picture[:, ::-1]
+    assert np.array_equal(copies[0], picture)
+    for number in (1, 2, 3):
+        assert np.array_equal(copies[number], flipped)
+    assert np.array_equal(copies[8], copies[6][:, ::-1])
+    assert np.array_equal(copies[9], copies[7][:, ::-1])
+    assert not np.array_equal(copies[4], copies[5])
+    assert all(copy.shape == picture.shape and copy.dtype == np.uint8 for copy in copies)
+
+
+def _window(copy: np.ndarray) -> tuple[float, float, float, float]:
+    """Return left, right, top, bottom of the crop, in pixels of the original."""
+    columns, rows = copy[..., 0].astype(float) / 2, copy[..., 1].astype(float) / 2
+    return columns.min(), columns.max(), rows.min(), rows.max()
+
+
+@pytest.mark.parametrize("key", [f"key{i}" for i in range(20)])
+def test_zooms_and_shifts_keep_to_their_ranges(picture: np.ndarray, key: str) -> None:
+    copies = list(augmented_copies(picture, 8, key))
+    for copy in copies[4:]:
+        left, right, top, bottom = _window(copy)
+        width, height = right - left + 1, bottom - top + 1
+        assert 0.6 * 128 - 2 <= width <= 128
+        assert abs(width - height) <= 1
+    left, right, _, _ = _window(copies[6])
+    assert abs(left - (127 - right)) <= 2  # moved up or down only
+    _, _, top, bottom = _window(copies[7])
+    assert abs(top - (127 - bottom)) <= 2  # moved left or right only
+
+
+def test_crops_reach_every_place_and_size(picture: np.ndarray) -> None:
+    windows = [_window(list(augmented_copies(picture, 5, str(i)))[4]) for i in range(300)]
+    sides = np.array([right - left + 1 for left, right, _, _ in windows])
+    assert sides.min() < 81
+    assert sides.max() > 124
+    lefts = np.array([left for left, *_ in windows])
+    assert lefts.min() <= 1
+    assert lefts.max() > 40
+    assert abs(sides.mean() - 0.8 * 128) < 5
+
+
+def test_a_copy_depends_on_neither_factor_nor_order(picture: np.ndarray) -> None:
+    few, many = (list(augmented_copies(picture, factor, "k")) for factor in (6, 25))
+    assert len(many) == 25
+    for one, other in zip(few, many, strict=False):
+        assert np.array_equal(one, other)
+    extra = {copy.tobytes() for copy in many[10:]}
+    assert len(extra) == 15
+    assert not np.array_equal(few[4], list(augmented_copies(picture, 6, "other"))[4])
+
+
+def test_a_zoom_is_the_crop_resized(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fixed(random.Random):
+        def random(self) -> float:
+            return 0.5
+
+    monkeypatch.setattr(augment, "_draws", lambda _key, _number: Fixed())
+    zoomed = list(augmented_copies(picture, 5, "k"))[4]
+    side = round(128 * 0.8)
+    start = int(0.5 * (128 - side + 1))
+    cut = picture[start : start + side, start : start + side]
+    assert np.array_equal(zoomed, cv2.resize(cut, (128, 128), interpolation=cv2.INTER_LINEAR))

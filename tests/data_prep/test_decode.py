@@ -1,0 +1,146 @@
+"""Strange pictures: converted rightly, or left out with a reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.decode import UnusableError, decode_picture
+
+
+def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def _colour(width: int = 32, height: int = 32) -> Image.Image:
+    coarse = np.random.RandomState(0).randint(0, 256, (3, 3, 3)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    return start + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def _reason(data: bytes) -> str:
+    with pytest.raises(UnusableError) as caught:
+        decode_picture(data, 32)
+    return str(caught.value)
+
+
+def test_a_plain_picture_of_the_right_size_is_unchanged() -> None:
+    rgb, comment = decode_picture(_saved(_colour(), "PNG"), 32)
+    assert np.array_equal(rgb, np.asarray(_colour()))
+    assert comment == ""
+
+
+def test_shrinking_averages_areas() -> None:
+    rgb, _ = decode_picture(_saved(_colour(64, 64), "PNG"), 32)
+    expected = np.asarray(_colour(64, 64)).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+    assert np.abs(rgb - expected).max() <= 0.51
+
+
+def test_jpeg_comment_is_returned() -> None:
+    assert decode_picture(_saved(_colour(), "JPEG", comment="s17"), 32)[1] == "s17"
+
+
+def test_cmyk_becomes_the_same_colours() -> None:
+    cmyk = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
+    cmyk.paste((255, 0, 0, 0), (0, 0, 16, 32))
+    rgb, _ = decode_picture(_saved(cmyk, "JPEG", quality=95), 32)
+    assert np.abs(rgb[16, 24].astype(int) - (255, 0, 0)).max() < 12
+    assert np.abs(rgb[16, 4].astype(int) - (0, 255, 255)).max() < 12
+
+
+def test_transparency_lies_on_white() -> None:
+    rgba = Image.new("RGBA", (32, 32), (200, 0, 0, 255))
+    rgba.paste((0, 0, 200, 0), (0, 0, 16, 32))
+    rgba.paste((0, 0, 200, 128), (0, 0, 16, 8))
+    rgb, _ = decode_picture(_saved(rgba, "PNG"), 32)
+    assert rgb[20, 4].tolist() == [255, 255, 255]
+    assert np.abs(rgb[4, 4].astype(int) - (127, 127, 227)).max() <= 1
+    assert rgb[4, 24].tolist() == [200, 0, 0]
+
+
+def test_a_palette_with_transparency_lies_on_white() -> None:
+    palette = Image.new("P", (32, 32), 0)
+    palette.putpalette([10, 20, 30, 250, 0, 0])
+    palette.paste(1, (0, 0, 16, 32))
+    rgb, _ = decode_picture(_saved(palette, "PNG", transparency=0), 32)
+    assert rgb[0, 31].tolist() == [255, 255, 255]
+    assert rgb[0, 0].tolist() == [250, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    upright = np.zeros((32, 32, 3), np.uint8)
+    upright[:16, :16], upright[:16, 16:], upright[16:, :16] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.transpose(1, 0, 2), 6: np.rot90(upright, 1),
+        7: np.rot90(upright.transpose(1, 0, 2), 2), 8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = _saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
+    assert np.array_equal(decode_picture(data, 32)[0], upright)
+
+
+def test_sixteen_bit_colour_keeps_its_high_bytes() -> None:
+    row = b"\x00" + b"".join(struct.pack(">HHH", 200 << 8 | 7, 100 << 8, i << 8) for i in range(32))
+    rgb, _ = decode_picture(_png(32, 32, 16, 2, row * 32), 32)
+    assert np.abs(rgb[0, 9].astype(int) - (200, 100, 9)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"plain words", "not a readable picture"),
+        (_saved(_colour(), "PNG")[:-300], "not a readable picture"),
+        (_saved(_colour(256, 256), "JPEG")[:900], "not a readable picture"),
+        (_saved(_colour(1, 1), "PNG"), "smaller than 16 px a side (1x1)"),
+        (_saved(_colour(400, 15), "PNG"), "smaller than 16 px a side (400x15)"),
+        (_saved(_colour().convert("L"), "PNG"), "grayscale (mode L)"),
+        (_saved(_colour().convert("LA"), "PNG"), "grayscale (mode LA)"),
+        (_saved(_colour().convert("1"), "PNG"), "grayscale (mode 1)"),
+        (_saved(_colour().convert("L").convert("RGB"), "PNG"), "grayscale: red, green and blue"),
+        (_png(32, 32, 16, 0, (b"\x00" + b"\x12\x34" * 32) * 32), "grayscale (mode I;16"),
+        (_png(8000, 8000, 8, 2, b""), "over 50 megapixels"),
+        (_png(30000, 30000, 8, 2, b""), "over 50 megapixels"),
+    ],
+)
+def test_left_out_with_the_reason(data: bytes, reason: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        assert _reason(data).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_random_damage_never_escapes_as_another_error(kind: str) -> None:
+    good = _saved(_colour(), kind)
+    random = np.random.RandomState(len(good))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        for _ in range(150):
+            data = bytearray(good[: random.randint(1, len(good) + 1)])
+            for place in random.randint(0, len(data), 4):
+                data[place] = random.randint(0, 256)
+            try:
+                rgb, _ = decode_picture(bytes(data), 32)
+            except UnusableError:
+                continue
+            assert rgb.shape == (32, 32, 3)

@@ -1,0 +1,366 @@
+"""From a source to a prepared folder, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import color
+
+from data_prep import DataError, PrepareSettings, dataset_folder, open_dataset, prepare
+from data_prep import store as store_module
+
+Make = Callable[..., bytes]
+Write = Callable[..., Path]
+
+SMALL = PrepareSettings("faces", size=16, augment=3)
+
+
+@pytest.fixture
+def faces(folder_of: Write, make_png: Make) -> Path:
+    return folder_of({f"gt_db/s{i % 5 + 1:02d}/{i:02d}.png": make_png(i) for i in range(30)})
+
+
+def _visible(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
+
+
+def test_arrays_and_manifest_agree(faces: Path, tmp_path: Path) -> None:
+    prepared = prepare(SMALL, tmp_path / "data", source=faces)
+    assert prepared.created
+    dataset = open_dataset(dataset_folder(SMALL, tmp_path / "data"))
+    assert dataset.folder.name == "faces-16px-random-x3-seed0"
+    assert (dataset.name, dataset.size) == ("faces", 16)
+    for side, rows in (("train", 24 * 3), ("val", 3), ("test", 3)):
+        planes = dataset.planes(side)
+        for plane in (planes.L, planes.a, planes.b):
+            assert plane.shape == (rows, 16, 16)
+            assert plane.dtype == np.uint8
+            assert isinstance(plane, np.memmap)
+            with pytest.raises(ValueError, match="read-only"):
+                plane[0, 0, 0] = 1
+    assert [entry.row for entry in dataset.files("train")] == list(range(24))
+    assert {entry.subject for entry in dataset.manifest.files} == {f"s{i}" for i in range(1, 6)}
+    assert dataset.manifest.source.kind == "folder"
+    dataset.verify()
+
+
+def test_rows_are_the_pictures_named_in_the_manifest(faces: Path, tmp_path: Path) -> None:
+    dataset = prepare(SMALL, tmp_path, source=faces).dataset
+    for side in ("train", "val", "test"):
+        factor = 3 if side == "train" else 1
+        planes = dataset.planes(side)
+        for entry in dataset.files(side):
+            bgr = cv2.imread(str(faces / entry.name))
+            small = cv2.resize(bgr, (16, 16), interpolation=cv2.INTER_AREA)
+            lab = color.rgb2lab(small[..., ::-1])
+            row = entry.row * factor
+            assert np.abs(planes.L[row] - lab[..., 0] * 2.55).max() < 2
+            assert np.abs(planes.a[row] - 128.0 - lab[..., 1]).max() < 3.5
+            if side == "train":
+                assert np.array_equal(planes.b[row + 1], planes.b[row][:, ::-1])
+                assert np.array_equal(planes.b[row + 2], planes.b[row][:, ::-1])
+
+
+def test_preparing_again_does_nothing_and_says_so(faces: Path, tmp_path: Path) -> None:
+    first = prepare(SMALL, tmp_path, source=faces)
+    before = (first.dataset.folder / "manifest.json").stat().st_mtime_ns
+    for source in (faces, None):
+        again = prepare(SMALL, tmp_path, source=source)
+        assert not again.created
+        assert "already prepared" in again.summary
+        assert again.dataset.digest == first.dataset.digest
+    assert (first.dataset.folder / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_other_pictures_need_overwrite(faces: Path, tmp_path: Path, make_png: Make) -> None:
+    first = prepare(SMALL, tmp_path, source=faces)
+    (faces / "gt_db/s01/new.png").write_bytes(make_png(99))
+    with pytest.raises(DataError, match=r"prepared from other pictures.*--overwrite"):
+        prepare(SMALL, tmp_path, source=faces)
+    second = prepare(SMALL, tmp_path, source=faces, overwrite=True)
+    assert second.created
+    assert sum(second.dataset.manifest.counts.values()) == 31
+    assert second.dataset.digest != first.dataset.digest
+
+
+def test_a_failed_overwrite_leaves_the_old_data(faces: Path, tmp_path: Path) -> None:
+    digest = prepare(SMALL, tmp_path, source=faces).dataset.digest
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        prepare(SMALL, tmp_path, source=tmp_path / "empty", overwrite=True)
+    assert open_dataset(dataset_folder(SMALL, tmp_path)).digest == digest
+
+
+def test_digest_depends_on_content_and_split_alone(
+    faces: Path, zip_of: Write, tmp_path: Path
+) -> None:
+    """Other file names, a zip instead of a folder, another place: the same arrays and digest."""
+    digest = prepare(SMALL, tmp_path / "one", source=faces).dataset.digest
+    files = sorted(path for path in faces.rglob("*.png"))
+    renamed = {
+        f"x/{path.parent.name}/{99 - i}.png": path.read_bytes() for i, path in enumerate(files)
+    }
+    archive = zip_of(renamed)
+    from_zip = prepare(SMALL, tmp_path / "two", source=archive).dataset
+    assert from_zip.digest == digest
+    assert from_zip.manifest.source.kind == "zip"
+    assert from_zip.manifest.source.sha256 is not None
+    other = prepare(replace(SMALL, seed=1), tmp_path / "one", source=faces).dataset
+    assert other.digest != digest
+    assert not prepare(SMALL, tmp_path / "one", source=archive).created
+
+
+def test_factor_changes_no_copy(faces: Path, tmp_path: Path) -> None:
+    few = prepare(SMALL, tmp_path, source=faces).dataset.planes("train")
+    many = prepare(replace(SMALL, augment=12), tmp_path, source=faces).dataset.planes("train")
+    for row in range(24):
+        assert np.array_equal(few.L[row * 3 : row * 3 + 3], many.L[row * 12 : row * 12 + 3])
+
+
+def test_strange_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make) -> None:
+    (faces / "empty.png").write_bytes(b"")
+    (faces / "cut.png").write_bytes(make_png(50)[:-200])
+    (faces / "tiny.png").write_bytes(make_png(51, 1, 1))
+    (faces / "notes.txt").write_text("words")
+    prepared = prepare(SMALL, tmp_path, source=faces)
+    reasons = {entry.name: entry.reason for entry in prepared.dataset.manifest.skipped}
+    assert set(reasons) == {"empty.png", "cut.png", "tiny.png"}
+    assert "3 skipped: " in prepared.summary
+    assert "1 empty file" in prepared.summary
+    assert "1 other files ignored" in prepared.summary
+    assert "\n" not in prepared.summary
+
+
+def test_too_few_pictures(folder_of: Write, make_png: Make, tmp_path: Path) -> None:
+    files = {f"{i}.png": make_png(i) for i in range(9)} | {"bad.png": b"x"}
+    with pytest.raises(DataError, match=r"only 9 usable pictures.*1 not a readable picture"):
+        prepare(SMALL, tmp_path / "data", source=folder_of(files))
+    assert _visible(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": "face"}, "unknown dataset 'face'.*did you mean 'faces'"),
+        ({"split": "subjekt"}, "unknown split 'subjekt'.*did you mean 'subject'"),
+        ({"size": 8}, "size must be a whole number from 16 to 1024, but is 8"),
+        ({"augment": 0}, "augment must be a whole number from 1"),
+        ({"seed": -1}, "seed must be"),
+        ({"count": 100}, "count=100 is for synthetic datasets"),
+        ({"dataset": "ncd", "split": "subject"}, "ncd has no subjects"),
+        ({"dataset": "synthetic-faces", "count": 9}, "count must be a whole number from 10"),
+    ],
+)
+def test_settings_are_checked(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(SMALL, **change)
+
+
+def test_subject_split_needs_subjects(folder_of: Write, make_png: Make, tmp_path: Path) -> None:
+    source = folder_of({f"{i}.png": make_png(i) for i in range(12)})
+    with pytest.raises(DataError, match="12 of 12 pictures do not tell"):
+        prepare(replace(SMALL, split="subject"), tmp_path, source=source)
+
+
+def test_too_few_subjects(folder_of: Write, make_png: Make, tmp_path: Path) -> None:
+    source = folder_of({f"s{i % 2 + 1}/{i}.png": make_png(i) for i in range(12)})
+    with pytest.raises(DataError, match="2 subjects cannot fill train, val and test"):
+        prepare(replace(SMALL, split="subject"), tmp_path, source=source)
+
+
+def test_categories_are_needed(folder_of: Write, make_png: Make, tmp_path: Path) -> None:
+    source = folder_of({f"{i}.png": make_png(i) for i in range(12)})
+    with pytest.raises(DataError, match="no category folders"):
+        prepare(PrepareSettings("ncd", size=16, augment=1), tmp_path, source=source)
+
+
+def test_synthetic_takes_no_source(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is drawn, not read"):
+        prepare(PrepareSettings("synthetic-faces", count=10), tmp_path, source=tmp_path)
+
+
+def test_exported_planes_are_the_arrays(faces: Path, tmp_path: Path) -> None:
+    prepare(SMALL, tmp_path, source=faces)
+    dataset = prepare(SMALL, tmp_path, source=faces, export_images=True).dataset
+    planes = dataset.planes("train")
+    names = sorted(path.name for path in (dataset.folder / "images/train/a").iterdir())
+    assert names[:4] == ["00000-00.png", "00000-01.png", "00000-02.png", "00001-00.png"]
+    assert len(names) == 72
+    read = cv2.imread(str(dataset.folder / "images/train/a/00001-02.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(read, planes.a[5])
+    rgb = cv2.imread(str(dataset.folder / "images/val/rgb/00002-00.png"))[..., ::-1]
+    again = color.rgb2lab(rgb)[..., 0] * 2.55
+    assert np.abs(again - dataset.planes("val").L[2]).mean() < 2
+    assert open_dataset(dataset.folder).digest == dataset.digest
+
+
+def _tamper(folder: Path, how: str) -> None:
+    manifest = folder / "manifest.json"
+    if how == "no folder":
+        shutil.rmtree(folder)
+    elif how == "no array":
+        (folder / "val/a.npy").unlink()
+    elif how == "short array":
+        os.truncate(folder / "train/L.npy", 1000)
+    elif how == "other array":
+        np.save(folder / "train/L.npy", np.zeros((2, 16, 16), np.uint8))
+    elif how == "pickled array":
+        np.save(folder / "train/L.npy", np.array([{}], dtype=object), allow_pickle=True)
+    elif how == "cut manifest":
+        os.truncate(manifest, 100)
+    elif how == "unknown key":
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"extra": 1}))
+    elif how == "other digest":
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"digest": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["no folder", "no array", "short array", "other array", "pickled array", "cut manifest",
+     "unknown key", "other digest"],
+)  # fmt: skip
+def test_damage_is_told_with_the_command_that_mends_it(
+    how: str, faces: Path, tmp_path: Path
+) -> None:
+    folder = prepare(SMALL, tmp_path, source=faces).dataset.folder
+    _tamper(folder, how)
+    command = "chromatune prepare faces --size 16 --augment 3"
+    with pytest.raises(DataError, match=command) as caught:
+        open_dataset(folder)
+    assert "\n" not in str(caught.value)
+    if how != "no folder":
+        with pytest.raises(DataError, match="--overwrite"):
+            prepare(SMALL, tmp_path, source=faces)
+    prepare(SMALL, tmp_path, source=faces, overwrite=True).dataset.verify()
+
+
+def test_a_changed_byte_is_found_by_verify(faces: Path, tmp_path: Path) -> None:
+    dataset = prepare(SMALL, tmp_path, source=faces).dataset
+    with (dataset.folder / "test/b.npy").open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last[0] ^ 1]))
+    with pytest.raises(DataError, match=r"test/b.npy is not what was written"):
+        open_dataset(dataset.folder).verify()
+
+
+def test_a_folder_that_is_no_dataset_is_never_replaced(faces: Path, tmp_path: Path) -> None:
+    mine = dataset_folder(SMALL, tmp_path)
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match="in the way"):
+        prepare(SMALL, tmp_path, source=faces, overwrite=True)
+    assert (mine / "thesis.txt").read_text() == "mine"
+
+
+def test_full_disk(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int, _offset: int, _length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store_module.os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=r"no room in .* MB free"):
+        prepare(SMALL, tmp_path / "data", source=faces)
+    assert _visible(tmp_path / "data") == []
+    assert not list((tmp_path / "data").rglob("*.npy"))
+
+
+def test_unwritable_data_root(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write in"):
+        prepare(SMALL, tmp_path / "file" / "data", source=faces)
+
+
+_SLOW_PREPARE = """
+import sys, time
+from pathlib import Path
+from data_prep import PrepareSettings, prepare
+def pause(stage, done, total):
+    if stage == sys.argv[3] and done == 5:
+        print("ready", flush=True)
+        time.sleep(60)
+prepare(PrepareSettings("faces", size=16, augment=3), Path(sys.argv[1]), source=sys.argv[2],
+        overwrite=True, progress=pause)
+"""
+
+
+@pytest.mark.parametrize("stage", ["read", "write"])
+@pytest.mark.parametrize("already", [False, True])
+def test_kill_leaves_nothing_half_made(
+    stage: str, already: bool, faces: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    digest = prepare(SMALL, data, source=faces).dataset.digest if already else None
+    command = [sys.executable, "-c", _SLOW_PREPARE, str(data), str(faces), stage]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGKILL)
+    leftovers = list(data.rglob("*.new"))
+    assert leftovers
+    if already:
+        assert open_dataset(dataset_folder(SMALL, data)).digest == digest
+    else:
+        assert _visible(data) == []
+        with pytest.raises(DataError, match="no prepared dataset"):
+            open_dataset(dataset_folder(SMALL, data))
+    # Preparing anything else in the same place clears the dead run's folder away.
+    prepare(replace(SMALL, seed=5), data, source=faces)
+    assert not list(data.rglob("*.new"))
+    prepare(SMALL, data, source=faces).dataset.verify()
+
+
+def test_kill_between_the_two_renames_is_mended(faces: Path, tmp_path: Path) -> None:
+    folder = prepare(SMALL, tmp_path, source=faces).dataset.folder
+    folder.rename(tmp_path / ".work" / f"{folder.name}.old")
+    assert not prepare(SMALL, tmp_path, source=faces).created
+    assert not list(tmp_path.rglob("*.old"))
+
+
+def test_two_at_once_make_it_once(faces: Path, tmp_path: Path) -> None:
+    created: list[bool] = []
+
+    def run() -> None:
+        created.append(prepare(SMALL, tmp_path, source=faces).created)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(created) == [False, False, False, True]
+
+
+def test_progress_counts_up(faces: Path, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    prepare(SMALL, tmp_path, source=faces, progress=lambda *event: seen.append(event))
+    assert [event for event in seen if event[0] == "read"] == [
+        ("read", done, 30) for done in range(1, 31)
+    ]
+    assert seen[-1] == ("write", 30, 30)
+
+
+def test_an_interrupt_clears_up_at_once(faces: Path, tmp_path: Path) -> None:
+    def interrupt(_stage: str, done: int, _total: int) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        prepare(SMALL, tmp_path / "data", source=faces, progress=interrupt)
+    assert time.monotonic() - started < 10
+    assert not list((tmp_path / "data").rglob("*.npy"))

@@ -1,0 +1,133 @@
+"""Folders and zips as they really are."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from data_prep import sources
+from data_prep.decode import UnusableError
+from data_prep.errors import DataError
+from data_prep.layout import path_label, subject_id
+from data_prep.sources import open_source
+
+Write = Callable[[dict[str, bytes]], Path]
+
+
+def test_nested_folder_and_zip_list_the_same_names(folder_of: Write, zip_of: Write) -> None:
+    files = {
+        "gt_db/s01/01.jpg": b"a", "gt_db/s10/02.JPG": b"b", "top.png": b"c", "gt_db/a.txt": b"",
+        "__MACOSX/gt_db/s01/._01.jpg": b"", ".DS_Store": b"", "gt_db/.hidden.jpg": b"",
+    }  # fmt: skip
+    for opened in (open_source(folder_of(files)), open_source(zip_of(files))):
+        with closing(opened) as source:
+            listing = source.list()
+            assert listing.names == ["gt_db/s01/01.jpg", "gt_db/s10/02.JPG", "top.png"]
+            assert listing.ignored == 4
+            assert [source.read(name) for name in listing.names] == [b"a", b"b", b"c"]
+
+
+def test_links_that_lead_out_are_left_out(folder_of: Write, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(b"x")
+    folder = folder_of({"in/a.png": b"a"})
+    (folder / "out.png").symlink_to(outside / "secret.png")
+    (folder / "outdir").symlink_to(outside)
+    (folder / "twin.png").symlink_to("in/a.png")
+    (folder / "again").symlink_to("in")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "loop").symlink_to(".")
+    os.mkfifo(folder / "pipe.png")
+    listing = open_source(folder).list()
+    assert listing.names == ["in/a.png", "twin.png"]
+    reasons = dict(listing.skipped)
+    assert reasons["out.png"] == reasons["outdir"] == "link that leads out of the source folder"
+    assert reasons["gone.png"] == "broken link"
+    assert reasons["pipe.png"] == "not a regular file"
+    assert {"again", "loop"} <= set(reasons)
+
+
+def test_a_zip_is_read_in_place_whatever_its_names(zip_of: Write, tmp_path: Path) -> None:
+    path = zip_of({"../../evil.png": b"e", "/root.png": b"r"})
+    with closing(open_source(path)) as source:
+        assert [source.read(name) for name in source.list().names] == [b"e", b"r"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["source.zip"]
+
+
+def test_a_huge_member_is_left_out(zip_of: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 1000)
+    with closing(open_source(zip_of({"big.png": bytes(1001), "ok.png": bytes(1000)}))) as source:
+        listing = source.list()
+        assert listing.names == ["ok.png"]
+        assert listing.skipped[0][0] == "big.png"
+
+
+def test_a_damaged_member_is_left_out(zip_of: Write) -> None:
+    path = zip_of({"a.png": b"A" * 400, "b.png": b"B" * 400})
+    path.write_bytes(path.read_bytes().replace(b"A" * 400, b"A" * 399 + b"x"))
+    with closing(open_source(path)) as source:
+        with pytest.raises(UnusableError, match="broken inside the zip"):
+            source.read("a.png")
+        assert source.read("b.png") == b"B" * 400
+
+
+def test_encrypted_zip_is_an_error(zip_of: Write) -> None:
+    path = zip_of({"a.png": b"A"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(bytes(data))
+    with closing(open_source(path)) as source, pytest.raises(DataError, match="is encrypted"):
+        source.list()
+
+
+def test_broken_zip_is_an_error(zip_of: Write) -> None:
+    path = zip_of({"a.png": bytes(5000)})
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match="not a whole zip"):
+        open_source(path)
+
+
+def test_missing_source_says_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"does not exist \\(there is {tmp_path}\\)"):
+        open_source(tmp_path / "no" / "such")
+
+
+def test_zip_members_can_be_read_from_many_threads(tmp_path: Path) -> None:
+    contents = {f"{i}.png": bytes([i]) * (3000 + i) for i in range(100)}
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    with closing(open_source(tmp_path / "z.zip")) as source, ThreadPoolExecutor(8) as pool:
+        names = source.list().names
+        assert dict(zip(names, pool.map(source.read, names), strict=True)) == contents
+
+
+@pytest.mark.parametrize(
+    ("name", "grouping", "label"),
+    [
+        ("gt_db/s01/01.jpg", "subject", "s1"),
+        ("S50/15.jpg", "subject", "s50"),
+        ("image00000.jpg", "subject", None),
+        ("gt_faces/image00000.jpg", "subject", None),
+        ("ncd/ColorfulOriginal/Apple/a.jpg", "category", "Apple"),
+        ("ColorfulOriginal/Apple/deep/a.jpg", "category", "Apple"),
+        ("ColorfulOriginal/a.jpg", "category", None),
+        ("Apple/a.jpg", "category", "Apple"),
+        ("a.jpg", "category", None),
+    ],
+)
+def test_labels_come_from_the_layout(name: str, grouping: str, label: str | None) -> None:
+    assert path_label(name, grouping) == label  # type: ignore[arg-type]
+
+
+def test_subject_in_a_comment() -> None:
+    assert [subject_id(text) for text in ("s1", "s050\n", "CREATOR: gd-jpeg", "s0")] == [
+        "s1", "s50", None, None,
+    ]  # fmt: skip
