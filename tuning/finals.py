@@ -7,17 +7,19 @@ import dataclasses
 from rich.console import Console
 
 from data_prep import PreparedDataset
+from tuning.conclusion import Conclusion
 from tuning.config import FinalsLaunchConfig, Task
 from tuning.data import load_task_data
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
-from tuning.launch import Launch, create_launch
+from tuning.launch import create_launch
 from tuning.metrics import constant_baseline
 from tuning.promotion import best_cell
+from tuning.results import launch_cells, measured_results
 from tuning.runner import LaunchOutcome, run_launch
 from tuning.spaces import Training, costliest_first, make_training
-from tuning.test_results import ResultTable, measured_results
+from tuning.tracking_cells import TrackedCell
 
 # Model and head of every single training, as in Tables II and IV.
 _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
@@ -28,8 +30,8 @@ _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
 
 def run_finals(
     task: Task, config: FinalsLaunchConfig, *, tracking_uri: str, console: Console
-) -> tuple[LaunchOutcome, ResultTable]:
-    """Train the report's single models and measure each on the test set.
+) -> LaunchOutcome:
+    """Train the report's single models of a task.
 
     Learning rate and epochs are those of the best grid cell on the same data, unless configured.
     Raises ChromatuneError if there is no such cell.
@@ -45,7 +47,7 @@ def run_finals(
         trainings,
         baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
     )
-    outcome = run_launch(
+    return run_launch(
         launch,
         data,
         config.resources,
@@ -53,7 +55,17 @@ def run_finals(
         tracking_uri=tracking_uri,
         console=console,
     )
-    return outcome, finals_table(launch, dataset, tracking_uri)
+
+
+def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
+    """Measure what was trained on the test set, beside the report and the constant predictor."""
+    launch = outcome.launch
+    dataset = open_prepared(launch.config.data)
+    trained = launch_cells(tracking_uri, launch)
+    cells = {_row_name(cell): cell for cell in trained.values()}
+    title = f"{launch.task} on {dataset.name}, test set"
+    table = measured_results(title, launch.task, dataset, cells, tracking_uri)
+    return Conclusion(outcome, [table.rich()], table.records())
 
 
 def final_trainings(
@@ -89,6 +101,6 @@ def final_trainings(
     return costliest_first(trainings)
 
 
-def finals_table(launch: Launch, dataset: PreparedDataset, tracking_uri: str) -> ResultTable:
-    """Measure every finished final on the test set, beside the report and the constant."""
-    return measured_results(launch, dataset, tracking_uri)
+def _row_name(cell: TrackedCell) -> str:
+    params = cell.params
+    return f"{params['model']} {params['head']}, {params['epochs']} epochs"

@@ -24,9 +24,9 @@ def run_grid(
     data = load_task_data(dataset, task)
     tags = {}
     if config.grid.epoch_scale is not None:
-        tags["epoch_scale"] = f"{config.grid.epoch_scale:g}"
+        tags["chromatune.epoch_scale"] = f"{config.grid.epoch_scale:g}"
     if config.grid.independent_cells:
-        tags["independent_cells"] = "true"
+        tags["chromatune.independent_cells"] = "true"
     launch = create_launch(
         "grid",
         task,

@@ -40,6 +40,14 @@ class Launch:
         return task
 
     @property
+    def config(self) -> LaunchConfig:
+        """What all kinds of launches share of the configuration."""
+        document = self.document["config"]
+        return LaunchConfig.model_validate(
+            {key: document[key] for key in LaunchConfig.model_fields}
+        )
+
+    @property
     def trainings(self) -> list[Training]:
         return [Training.from_dict(one) for one in self.document["trainings"]]
 
@@ -54,10 +62,12 @@ def create_launch(
     baseline: Mapping[str, float],
     tags: Mapping[str, str] | None = None,
     parent_model: str | None = None,
+    files: Mapping[str, Path] | None = None,
 ) -> Launch:
     """Write `launch.json` into a new folder under `config.storage_path`.
 
-    `baseline` holds the constant predictor's validation metrics. Raises ChromatuneError if the
+    `baseline` holds the constant predictor's validation metrics; `files` are local files that the
+    trials need, copied into the folder under the given names. Raises ChromatuneError if the
     folder exists already or cannot be written.
     """
     created = time.time()
@@ -90,6 +100,8 @@ def create_launch(
         "trainings": [training.to_dict() for training in trainings],
     }
     try:
+        for name, local in (files or {}).items():
+            storage.upload_file(local, name)
         storage.write_json(DOCUMENT, document)
     except OSError as error:
         raise ChromatuneError(

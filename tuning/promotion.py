@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric
@@ -52,6 +53,35 @@ class Promotion:
     constant_metrics: Mapping[str, float]
     decision: str
     moved: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the cell is champion now, or was before."""
+        return self.moved or (
+            self.champion is not None and self.champion.run_id == self.cell.run_id
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The decision with its subject, for a person to read."""
+        version = f" version {self.version}" if self.version is not None else ""
+        return f"{self.name}{version} ({self.cell.run_name}) {self.decision}"
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able form of what was compared and decided."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "run_id": self.cell.run_id,
+            "cell_id": self.cell.cell_id,
+            "launch_id": self.cell.launch_id,
+            "test_metrics": dict(self.test_metrics),
+            "champion": self.champion.uri if self.champion else None,
+            "champion_metrics": dict(self.champion_metrics),
+            "constant_metrics": dict(self.constant_metrics),
+            "decision": self.decision,
+            "moved": self.moved,
+        }
 
 
 def best_cell(

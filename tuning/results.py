@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -11,27 +11,25 @@ from rich.console import RenderableType
 from data_prep import PreparedDataset
 from tuning.config import Task
 from tuning.data import load_split, load_task_data
+from tuning.launch import Launch
+from tuning.measure import log_test_metrics, metrics_on_test
 from tuning.metrics import constant_baseline
+from tuning.promotion import Promotion
 from tuning.published import published_result
 from tuning.tables import ResultRow, result_markdown, result_table
+from tuning.tracking_cells import TrackedCell, finished_cells
+from tuning.tracking_store import make_client
 
-# The columns of the report's Tables II and V, and of IV and VI; SSIM in both ways of measuring.
+# The columns of the report's Tables II and V, and of IV and VI.
 _COLUMNS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
-    "colorizer": (
-        "test_mse_a",
-        "test_mse_b",
-        "test_psnr_a",
-        "test_psnr_b",
-        "test_ssim_a",
-        "test_ssim_b",
-    ),
+    "colorizer": ("test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b", "test_ssim"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """A table of test results; each row may carry what the report published for it."""
+    """A table of test results, its last row the constant predictor's."""
 
     title: str
     columns: Sequence[str]
@@ -46,27 +44,54 @@ class Results:
     def records(self) -> list[dict[str, Any]]:
         """One JSON-able record a row, with every metric that was measured."""
         return [
-            {
-                "name": row.name,
-                "measured": dict(row.measured),
-                "published": dict(row.published),
-            }
+            {"name": row.name, "measured": dict(row.measured), "published": dict(row.published)}
             for row in self.rows
         ]
 
 
-def constant_row(dataset: PreparedDataset, task: Task) -> ResultRow:
-    """The test metrics of always predicting the training set's mean colour."""
+def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
+    """The launch's finished cells as MLflow has them, by cell id."""
+    digest = str(launch.document["dataset_digest"])
+    return {
+        cell.cell_id: cell
+        for cell in finished_cells(tracking_uri, digest, launch.task, launch.kind)
+        if cell.launch_id == launch.launch_id
+    }
+
+
+def measured_results(
+    title: str,
+    task: Task,
+    dataset: PreparedDataset,
+    cells: Mapping[str, TrackedCell],
+    tracking_uri: str,
+    *,
+    unpublished: Collection[str] = (),
+    device: str = "cpu",
+) -> Results:
+    """Measure cells, keyed by their rows' names, on the test set; each is measured only once.
+
+    Rows named in `unpublished` stand for nothing in the report and are compared with nothing.
+    """
+    client = make_client(tracking_uri)
+    rows = []
+    for name, cell in cells.items():
+        metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
+        log_test_metrics(client, cell, metrics)
+        row = published_result(dataset.name, task, cell.params["model"], cell.params["head"])
+        published = row.metrics if row and name not in unpublished else {}
+        rows.append(ResultRow(name, metrics, published))
     baseline = load_task_data(dataset, task).baseline_ab
-    test = load_split(dataset, "test", task)
-    return ResultRow("constant predictor", constant_baseline(test, baseline, task, "test_"))
-
-
-def published_metrics(dataset: str, task: Task, model: str, head: str) -> Mapping[str, float]:
-    """What the report gives for this model on this dataset's test set; empty if nothing."""
-    row = published_result(dataset, task, model, head)
-    return row.metrics if row else {}
-
-
-def results_table(title: str, task: Task, rows: Sequence[ResultRow]) -> Results:
+    constant = constant_baseline(load_split(dataset, "test", task), baseline, task, "test_")
+    rows.append(ResultRow("constant", constant))
     return Results(title, _COLUMNS[task], rows)
+
+
+def promotion_table(promotion: Promotion, task: Task) -> Results:
+    """The candidate beside the champion it was measured against."""
+    champion = promotion.champion
+    rows = [ResultRow(promotion.cell.run_name, promotion.test_metrics)]
+    if champion is not None and promotion.champion_metrics:
+        rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
+    rows.append(ResultRow("constant", promotion.constant_metrics))
+    return Results(f"{promotion.name}, test set", _COLUMNS[task], rows)

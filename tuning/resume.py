@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 
 from tuning.conclusion import Conclusion
-from tuning.config import LaunchConfig
 from tuning.data import load_task_data
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
@@ -43,9 +42,7 @@ def continue_launch(
     """Go on with an opened launch."""
     if launch.kind not in _CONCLUSIONS:
         raise ChromatuneError(f"{launch.launch_id} is a launch of the unknown kind '{launch.kind}'")
-    config = LaunchConfig.model_validate(
-        {key: launch.document["config"][key] for key in LaunchConfig.model_fields}
-    )
+    config = launch.config
     return run_launch(
         launch,
         load_task_data(open_prepared(config.data), launch.task),

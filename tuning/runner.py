@@ -117,7 +117,6 @@ def _tuner(
         # Ray restores neither callbacks with live connections nor a changed verbosity.
         tuner._local_tuner._run_config.callbacks = [watcher]
         return tuner
-    metric, mode = SCORES[launch.task]
     storage_path, _, name = launch.storage.uri.rpartition("/")
     return tune.Tuner(
         trainable,
@@ -125,8 +124,7 @@ def _tuner(
             "training": tune.grid_search([training.to_dict() for training in launch.trainings])
         },
         tune_config=tune.TuneConfig(
-            metric=metric,
-            mode=mode,
+            # No metric: not every report follows a validation, and Ray would refuse those.
             reuse_actors=True,
             max_concurrent_trials=resources.max_concurrent_trials,
             time_budget_s=resources.time_budget_s,

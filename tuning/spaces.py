@@ -146,4 +146,4 @@ def _operations(fit: FitConfig) -> int:
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(L)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -58,16 +58,16 @@ class LaunchStorage:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "value.json"
             local.write_text(json.dumps(value, indent=1, sort_keys=True))
-            self._upload_file(local, path)
+            self.upload_file(local, path)
 
     def upload_dir(self, local: Path, path: str, last: str) -> None:
-        """Copy the files directly in `local` to the folder `path`, the file named `last` at the end.
+        """Copy the files directly in `local` to the folder `path`, the one named `last` at the end.
 
         A reader that waits for `last` never sees a folder half written.
         """
         names = sorted(item.name for item in local.iterdir() if item.name != last)
         for name in [*names, last]:
-            self._upload_file(local / name, f"{path}/{name}")
+            self.upload_file(local / name, f"{path}/{name}")
 
     def download(self, path: str, local: Path) -> Path:
         """Copy one file to the local path `local`; ChromatuneError if it is missing."""
@@ -82,10 +82,8 @@ class LaunchStorage:
             raise ChromatuneError(f"{self.uri}/{path} is missing") from None
         return local
 
-    def _full(self, path: str) -> str:
-        return f"{self._root}/{path}" if path else self._root
-
-    def _upload_file(self, local: Path, path: str) -> None:
+    def upload_file(self, local: Path, path: str) -> None:
+        """Copy one local file to `path`."""
         target = self._full(path)
         if isinstance(self._fs, pyarrow.fs.LocalFileSystem):
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -99,3 +97,6 @@ class LaunchStorage:
                 source_filesystem=pyarrow.fs.LocalFileSystem(),
                 destination_filesystem=self._fs,
             )
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root

@@ -30,6 +30,7 @@ class TrackedCell:
     metrics: Mapping[str, float]
     model_id: str
     parent_model: str | None
+    published_epochs: int | None
 
     @property
     def model_uri(self) -> str:
@@ -78,6 +79,7 @@ def _is_whole(run: Run) -> bool:
 
 def _cell(run: Run) -> TrackedCell:
     tags = run.data.tags
+    published = tags.get(f"{TAG}published_epochs")
     return TrackedCell(
         run_id=run.info.run_id,
         run_name=run.info.run_name,
@@ -90,4 +92,5 @@ def _cell(run: Run) -> TrackedCell:
         metrics=dict(run.data.metrics),
         model_id=run.outputs.model_outputs[0].model_id,
         parent_model=tags.get(f"{TAG}parent_model"),
+        published_epochs=int(published) if published else None,
     )

@@ -9,8 +9,6 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
-from tuning.redaction import redact
-
 # MLflow keeps no longer ones; the whole digest is a tag of the run.
 _DIGEST_LENGTH = 36
 
@@ -24,7 +22,7 @@ def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) ->
         name=str(launch["dataset"]),
         digest=str(launch["dataset_digest"])[:_DIGEST_LENGTH],
         source_type="http" if is_url else "local",
-        source=json.dumps({"url" if is_url else "uri": redact(origin)}),
+        source=json.dumps({"url" if is_url else "uri": origin}),
         profile=json.dumps(manifest, sort_keys=True),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])

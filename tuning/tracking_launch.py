@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuning.display import format_lr
 from tuning.errors import ChromatuneError
+from tuning.redaction import redact, redact_document
 from tuning.storage import LaunchStorage
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -52,6 +53,7 @@ class PlannedCell:
     name: str
     params: Mapping[str, str]
     published_epochs: int | None = None
+    parent_model: str | None = None
 
     @property
     def folder(self) -> str:
@@ -69,12 +71,12 @@ class PlannedTraining:
 class LaunchFolder:
     """A launch folder, read and checked: its plan, its finished cells, its failures.
 
-    Raises ChromatuneError if `launch.json` is missing or lacks what a projection needs.
+    Secrets in its texts are hidden as they are read, so none can reach MLflow. Raises ChromatuneError if `launch.json` is missing or lacks what a projection needs.
     """
 
     def __init__(self, storage: LaunchStorage) -> None:
         self.storage = storage
-        self.document: Mapping[str, Any] = storage.read_json("launch.json")
+        self.document: Mapping[str, Any] = redact_document(storage.read_json("launch.json"))
         try:
             self.launch_id = str(self.document["launch_id"])
             self.kind = str(self.document["kind"])
@@ -108,7 +110,10 @@ class LaunchFolder:
     def failure(self, training_id: str) -> Failure | None:
         """Read a training's `failed.json`; None if there is none."""
         path = f"{training_id}/failed.json"
-        return self._read(path, Failure) if self.storage.exists(path) else None
+        if not self.storage.exists(path):
+            return None
+        failure = self._read(path, Failure)
+        return failure.model_copy(update={"message": redact(failure.message)})
 
     def _read(self, path: str, model: type[_Model]) -> _Model:
         try:
@@ -123,6 +128,8 @@ class LaunchFolder:
     def _plan(self, training: Mapping[str, Any]) -> PlannedTraining:
         training_id = str(training["training_id"])
         shared = _flat(training["params"])
+        # A training from scratch beside a fine-tuning descends from nobody.
+        parent = self.document.get("parent_model") if training.get("initial_weights") else None
         cells = [
             PlannedCell(
                 cell_id=str(cell["cell_id"]),
@@ -131,6 +138,7 @@ class LaunchFolder:
                 name=_run_name(self.task, training["params"], int(cell["epochs"])),
                 params={**shared, "epochs": str(cell["epochs"])},
                 published_epochs=cell.get("published_epochs"),
+                parent_model=parent,
             )
             for cell in training["cells"]
         ]

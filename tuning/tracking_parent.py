@@ -14,7 +14,6 @@ from mlflow.entities import Metric
 
 from tuning.display import format_value, metric_title
 from tuning.pictures import grid_heatmap
-from tuning.redaction import redact, redact_document
 from tuning.selection import CRITERIA
 from tuning.tables import CellRow, grid_panels, markdown_table
 from tuning.tracking_dataset import log_dataset
@@ -108,10 +107,9 @@ class ParentRun:
         return {**params, "cells": str(len(self._cells))}
 
     def _store_documents(self, run: TrackedRun) -> None:
-        document = redact_document(dict(self._folder.document))
         log_dataset(self._client, run.run_id, self._folder.document)
-        self._client.log_dict(run.run_id, document, "launch.json")
-        config = yaml.safe_dump(document.get("config", {}), sort_keys=False)
+        self._client.log_dict(run.run_id, dict(self._folder.document), "launch.json")
+        config = yaml.safe_dump(self._folder.document.get("config", {}), sort_keys=False)
         self._client.log_text(run.run_id, config, "config.yaml")
 
     def _store_results(self, run: TrackedRun, finished: Mapping[str, FinishedCell]) -> None:
@@ -192,4 +190,4 @@ class ParentRun:
 
 
 def _one_line(values: Mapping[str, Any] | None) -> str:
-    return redact(", ".join(f"{key} {value}" for key, value in (values or {}).items()))
+    return ", ".join(f"{key} {value}" for key, value in (values or {}).items())

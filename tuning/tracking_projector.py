@@ -12,7 +12,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from tuning.pictures import loss_curve
-from tuning.redaction import redact, redact_document
+from tuning.redaction import redact
 from tuning.tracking_dataset import log_dataset
 from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell, PlannedTraining
 from tuning.tracking_model import log_cell_model
@@ -207,6 +207,10 @@ class Projector:
             f"{TAG}training_id": cell.training_id,
             "mlflow.parentRunId": parent.run_id,
         }
+        if cell.published_epochs is not None:
+            tags[f"{TAG}published_epochs"] = str(cell.published_epochs)
+        if cell.parent_model is not None:
+            tags[f"{TAG}parent_model"] = cell.parent_model
         return self._runs.open(
             cell.cell_id, name=cell.name, params=cell.params, tags=tags, started=started
         )
@@ -230,15 +234,13 @@ def _launch_tags(folder: LaunchFolder) -> dict[str, str]:
     document = folder.document
     tags = {
         f"{TAG}dataset_digest": folder.dataset_digest,
-        "mlflow.source.name": redact(str(document.get("command") or "chromatune")),
+        "mlflow.source.name": str(document.get("command") or "chromatune"),
         "mlflow.source.type": "LOCAL",
     }
     if document.get("git_commit"):
         tags["mlflow.source.git.commit"] = str(document["git_commit"])
-    if document.get("parent_model"):
-        tags[f"{TAG}parent_model"] = str(document["parent_model"])
-    own = redact_document(dict(document.get("tags") or {}))
-    return {**{str(key): str(value) for key, value in own.items()}, **tags}
+    own = {str(key): str(value) for key, value in (document.get("tags") or {}).items()}
+    return {**own, **tags}
 
 
 def _closing_metrics(cell: FinishedCell) -> list[Metric]:

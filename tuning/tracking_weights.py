@@ -21,8 +21,8 @@ def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None =
 
     `model_uri` is `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/m-<id>`. The
     file is put into `folder`; without one it lies in the store itself if that is local, so never
-    write to it, and otherwise in a temporary folder that is the caller's to delete. Raises ChromatuneError if the model is not there or not of this
-    project.
+    write to it, and otherwise in a temporary folder that is the caller's to delete. Raises
+    ChromatuneError if the model is not there or not of this project.
     """
     client = make_client(tracking_uri)
     try:

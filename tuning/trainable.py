@@ -50,7 +50,7 @@ def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
             training.fit,
             inputs.data,
             device=device,
-            state=_restored_state(training, inputs.data, device),
+            state=_restored_state(training, device),
             initial_weights=_initial_weights(training, storage),
         ):
             reporter.epoch_ended(result)
@@ -134,10 +134,12 @@ def _claim_device(gpus: float) -> str:
     if gpus < 1:
         # Ray's fraction only counts trials: without this one of them could take all the memory.
         torch.cuda.set_per_process_memory_fraction(gpus)
+    # The report trained in float32; torch would let cuDNN round convolutions to TF32.
+    torch.backends.cudnn.allow_tf32 = False
     return "cuda"
 
 
-def _restored_state(training: Training, data: TaskData, device: str) -> TrainState | None:
+def _restored_state(training: Training, device: str) -> TrainState | None:
     checkpoint = tune.get_checkpoint()
     if checkpoint is None:
         return None
@@ -149,4 +151,7 @@ def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, to
     if training.initial_weights is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
-        return load_file(storage.download(training.initial_weights, Path(scratch) / "weights"))
+        weights: dict[str, torch.Tensor] = load_file(
+            storage.download(training.initial_weights, Path(scratch) / "weights")
+        )
+        return weights

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 
 _HOST = "127.0.0.1"
 
 
-def serve_ui(tracking_uri: str, artifacts: str, port: int) -> None:
+def serve_ui(tracking_uri: str, port: int) -> NoReturn:
     """Turn this process into MLflow's server on loopback; returns never.
 
     Raises ChromatuneError if the port is taken, or if `tracking_uri` is a server, which has a UI
@@ -34,5 +36,8 @@ def serve_ui(tracking_uri: str, artifacts: str, port: int) -> None:
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", tracking_uri]
-    command += ["--default-artifact-root", artifacts]
+    if tracking_uri.startswith("sqlite:///"):
+        # Only for experiments that are made in the UI: ours name their own place.
+        folder = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
+        command += ["--default-artifact-root", folder.as_uri()]
     os.execv(sys.executable, command)

@@ -13,6 +13,8 @@ import typer  # noqa: E402
 from tuning.cli import data, launches, models, pipeline  # noqa: E402
 from tuning.cli.console import errors_as_lines  # noqa: E402
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="chromatune",
     help="Tune image-colorization models with Ray Tune, track them in MLflow, promote the best.",

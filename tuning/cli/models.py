@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuning.cli.console import FAILED, log, results, show
+from tuning.cli.console import FAILED, show
 from tuning.cli.options import DataOptions, Device, Format, TaskArgument, TrackingUri, takes
 from tuning.config import DataConfig, resolve
 
@@ -64,7 +64,7 @@ def promote(
     from tuning.datasets import open_prepared
     from tuning.devices import pick_device
     from tuning.promotion import promote as promote_run
-    from tuning.promotion_results import promotion_results
+    from tuning.results import promotion_table
     from tuning.tracking_store import tracking_uri as resolve_uri
 
     dataset = open_prepared(_data_config(options))
@@ -77,7 +77,5 @@ def promote(
         dry_run=dry_run,
         device=pick_device(device),
     )
-    table = promotion_results(promotion, dataset, task)
-    show([table.rich()], table.records(), format_)
-    log.print(promotion.decision, soft_wrap=True, markup=False)
-    sys.exit(0 if promotion.passed else FAILED)
+    show([promotion_table(promotion, task).rich(), promotion.sentence], promotion.record(), format_)
+    sys.exit(0 if promotion.passed or dry_run else FAILED)

@@ -1,0 +1,123 @@
+"""Fine-tuning: a champion goes on training on another dataset."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from models import ChromaModel
+from tuning.conclusion import Conclusion
+from tuning.config import FinetuneLaunchConfig, Task
+from tuning.data import load_task_data
+from tuning.datasets import open_prepared
+from tuning.errors import ChromatuneError
+from tuning.fit_config import FitConfig
+from tuning.launch import Launch, create_launch
+from tuning.metrics import constant_baseline
+from tuning.promotion import promote
+from tuning.results import launch_cells, measured_results
+from tuning.runner import LaunchOutcome, run_launch
+from tuning.spaces import Training, make_training
+from tuning.tracking_registry import find_champion
+from tuning.tracking_weights import load_logged_weights, load_registered
+
+_INITIAL_WEIGHTS = "initial.safetensors"
+_FINETUNED, _SCRATCH = "-finetuned", "-scratch"
+
+
+def run_finetune(
+    task: Task, config: FinetuneLaunchConfig, *, tracking_uri: str, console: Console
+) -> LaunchOutcome:
+    """Train the champion of `config.finetune.source` further on `config.data`.
+
+    With `compare_scratch`, the same model is also trained from scratch for as many epochs. Raises
+    ChromatuneError if there is no champion or it takes pictures of another size.
+    """
+    dataset = open_prepared(config.data)
+    parent = config.finetune.model or _champion(config.finetune.source, task, tracking_uri)
+    model = load_registered(parent, tracking_uri)
+    _check_fits(model, parent, task, dataset.size)
+    data = load_task_data(dataset, task)
+    launch = create_launch(
+        "finetune",
+        task,
+        config,
+        dataset,
+        _trainings(config, model),
+        baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
+        parent_model=parent,
+        files={_INITIAL_WEIGHTS: load_logged_weights(parent, tracking_uri)},
+    )
+    return run_launch(
+        launch,
+        data,
+        config.resources,
+        address=config.address,
+        tracking_uri=tracking_uri,
+        console=console,
+    )
+
+
+def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
+    """Measure on the test set what was trained, and send the fine-tuned model through the gate."""
+    launch = outcome.launch
+    dataset = open_prepared(launch.config.data)
+    cells = launch_cells(tracking_uri, launch)
+    named = {
+        _row_name(cell_id, launch): cell
+        for cell_id, cell in sorted(cells.items(), key=lambda item: _SCRATCH in item[0])
+    }
+    title = f"{launch.task} on {dataset.name}, test set"
+    unpublished = [name for name, cell in named.items() if _SCRATCH in cell.cell_id]
+    table = measured_results(title, launch.task, dataset, named, tracking_uri, unpublished=unpublished)
+    tuned = next((cell for key, cell in cells.items() if _FINETUNED in key), None)
+    if tuned is None:
+        return Conclusion(outcome, [table.rich()], table.records(), passed=False)
+    promotion = promote(dataset, launch.task, tracking_uri, run_id=tuned.run_id)
+    return Conclusion(
+        outcome,
+        [table.rich(), promotion.sentence],
+        [*table.records(), promotion.record()],
+        passed=promotion.passed,
+    )
+
+
+def _row_name(cell_id: str, launch: Launch) -> str:
+    origin = "from scratch" if _SCRATCH in cell_id else f"from {launch.document['parent_model']}"
+    return f"{cell_id.partition('-lr')[0]}, {origin}"
+
+
+def _champion(dataset_name: str, task: Task, tracking_uri: str) -> str:
+    champion = find_champion(tracking_uri, dataset_name, task)
+    if champion is None:
+        raise ChromatuneError(
+            f"{dataset_name} has no {task} champion yet: make one with "
+            f"`chromatune promote {task} --dataset {dataset_name}`"
+        )
+    return champion.uri
+
+
+def _trainings(config: FinetuneLaunchConfig, model: ChromaModel) -> list[Training]:
+    spec = model.spec
+    fit = FitConfig(
+        model=spec["name"],
+        head=spec["head"],
+        lr=config.finetune.lr,
+        milestones=(config.finetune.epochs,),
+        image_size=spec["image_size"],
+        model_kwargs=spec["kwargs"],
+        **config.training.model_dump(),
+    )
+    trainings = [make_training(fit, suffix=_FINETUNED, initial_weights=_INITIAL_WEIGHTS)]
+    if config.finetune.compare_scratch:
+        trainings.append(make_training(fit, suffix=_SCRATCH))
+    return trainings
+
+
+def _check_fits(model: ChromaModel, uri: str, task: Task, size: int) -> None:
+    if model.task != task:
+        raise ChromatuneError(f"{uri} is a model for {model.task}, not for {task}")
+    if model.spec["image_size"] != size:
+        raise ChromatuneError(
+            f"{uri} takes pictures of {model.spec['image_size']} px, but the data are prepared at "
+            f"{size} px: prepare them with --size {model.spec['image_size']}"
+        )

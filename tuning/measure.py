@@ -1,0 +1,49 @@
+"""A finished cell on the test set: measured once, the figures kept on its run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from data_prep import PreparedDataset
+from models import ChromaModel
+from tuning.data import load_split
+from tuning.errors import ChromatuneError
+from tuning.metrics import evaluate
+from tuning.tracking_cells import TrackedCell
+from tuning.tracking_weights import load_registered
+
+
+def metrics_on_test(
+    cell: TrackedCell, dataset: PreparedDataset, task: str, tracking_uri: str, device: str = "cpu"
+) -> dict[str, float]:
+    """The cell's test metrics: those on its run, or measured now."""
+    known = {key: value for key, value in cell.metrics.items() if key.startswith("test_")}
+    return known or measure_model(
+        load_registered(cell.model_uri, tracking_uri, device), dataset, task, device
+    )
+
+
+def measure_model(
+    model: ChromaModel, dataset: PreparedDataset, task: str, device: str = "cpu"
+) -> dict[str, float]:
+    """Measure a network on a dataset's test set; ChromatuneError if it is not made for it."""
+    size = model.spec["image_size"]
+    if model.task != task or size != dataset.size:
+        raise ChromatuneError(
+            f"the model is a {model.task} for {size} px, but the data is for {task} with "
+            f"{dataset.size} px"
+        )
+    return evaluate(model, load_split(dataset, "test", task), task, prefix="test_", device=device)
+
+
+def log_test_metrics(client: MlflowClient, cell: TrackedCell, metrics: Mapping[str, float]) -> None:
+    """Keep the figures on the cell's run; those that are there already are left alone."""
+    now, step = round(time.time() * 1000), int(cell.params["epochs"])
+    unlogged = [key for key in metrics if key not in cell.metrics]
+    client.log_batch(
+        cell.run_id, metrics=[Metric(key, metrics[key], now, step) for key in unlogged]
+    )
