@@ -70,12 +70,14 @@ def prepare(
     workspace = Workspace(dataset_folder(settings, data_root))
     if source is None and not overwrite and not export_images and workspace.target.exists():
         # Nothing is going to be written, so a data root that is only readable will do.
-        _may_replace(workspace.target, overwrite)
-        there = open_dataset(workspace.target)
+        there = _open_existing(workspace.target, settings)
         return Prepared(there, False, _summary(there, created=False))
     with workspace.exclusive():
-        existing = None if _may_replace(workspace.target, overwrite) else workspace.target
-        dataset = open_dataset(existing) if existing else None
+        if overwrite or not workspace.target.exists():
+            _check_replaceable(workspace.target)
+            dataset = None
+        else:
+            dataset = _open_existing(workspace.target, settings)
         if dataset is None or source is not None:
             with closing(open_origin(settings, info, source, data_root, progress)) as origin:
                 listing = list_pictures(origin.source)
@@ -84,20 +86,30 @@ def prepare(
                 else:
                     _check_same_pictures(dataset, info, origin, listing, progress)
         prepared = open_dataset(workspace.target)
-        if export_images and not (workspace.target / IMAGES_FOLDER).exists():
+        exported = export_images and not (workspace.target / IMAGES_FOLDER).exists()
+        if exported:
             with writing_to(data_root):
                 export_pictures(prepared, workspace.begin(), progress)
                 workspace.publish_inside(IMAGES_FOLDER)
-    return Prepared(prepared, dataset is None, _summary(prepared, created=dataset is None))
+    created = dataset is None
+    return Prepared(prepared, created, _summary(prepared, created=created, exported=exported))
 
 
-def _may_replace(target: Path, overwrite: bool) -> bool:
-    """Tell whether to build; DataError where that would delete what is no prepared dataset."""
-    if not target.exists():
-        return True
-    if not (target / MANIFEST_NAME).is_file():
+def _check_replaceable(target: Path) -> None:
+    """Raise DataError where preparing anew would delete what is no prepared dataset."""
+    if target.exists() and not (target / MANIFEST_NAME).is_file():
         raise DataError(f"{target} is in the way and is no prepared dataset: move it elsewhere")
-    return overwrite
+
+
+def _open_existing(target: Path, settings: PrepareSettings) -> PreparedDataset:
+    _check_replaceable(target)
+    dataset = open_dataset(target)
+    if not dataset.manifest.matches(settings):
+        raise DataError(
+            f"{target} was prepared with other settings than its name says: add --overwrite to "
+            "replace it, or give it back its name"
+        )
+    return dataset
 
 
 def _check_same_pictures(
@@ -169,7 +181,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _summary(dataset: PreparedDataset, *, created: bool) -> str:
+def _summary(dataset: PreparedDataset, *, created: bool, exported: bool = False) -> str:
     manifest = dataset.manifest
     counts = manifest.counts
     parts = [
@@ -183,5 +195,9 @@ def _summary(dataset: PreparedDataset, *, created: bool) -> str:
         parts.append(describe_skipped(manifest.skipped))
     if manifest.ignored:
         parts.append(f"{manifest.ignored} other files ignored")
-    state = "prepared" if created else "already prepared, nothing to do"
+    state = "prepared" if created else "already prepared"
+    if exported:
+        state += f", pictures written to {IMAGES_FOLDER}/"
+    elif not created:
+        state += ", nothing to do"
     return f"{dataset.folder}: {state} ({'; '.join(parts)})"

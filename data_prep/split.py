@@ -62,10 +62,11 @@ def split_pictures(
     for i in large:
         capacity[side_of[i]] -= len(ordered[i].members)
     singles = [i for i, group in enumerate(ordered) if len(group.members) == 1]
-    # Test and val are served first: where groups are too coarse to be exact, neither is left empty.
-    to_test = min(max(capacity["test"], 0), len(singles))
-    to_val = min(max(capacity["val"], 0), len(singles) - to_test)
-    to_train = len(singles) - to_test - to_val
+    val_empty = "val" not in placed
+    to_val, to_test = (
+        int(count) for count in _fill(capacity["val"], capacity["test"], val_empty, len(singles))
+    )
+    to_train = len(singles) - to_val - to_test
     filling: list[Side] = []
     for side, count in zip(SIDES, (to_train, to_val, to_test), strict=True):
         filling += [side] * count
@@ -168,6 +169,19 @@ def _place(wanted: list[Side], sizes: list[int], capacity: dict[Side, int], n: i
     return placed
 
 
+def _fill(
+    val_room: npt.ArrayLike, test_room: npt.ArrayLike, val_empty: npt.ArrayLike, singles: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how many single pictures go to val and to test; train has the rest.
+
+    They are served first, so that neither stays empty where the groups are too coarse to be exact.
+    """
+    spare = np.maximum(singles - np.asarray(val_empty, dtype=np.int64), 0)
+    to_test = np.clip(np.asarray(test_room, dtype=np.int64), 0, spare)
+    to_val = np.clip(np.asarray(val_room, dtype=np.int64), 0, singles - to_test)
+    return to_val, to_test
+
+
 def _bounds(sizes: list[int], room: dict[Side, int]) -> tuple[int, int]:
     total, largest = sum(sizes), max(sizes, default=0)
     return (
@@ -194,8 +208,7 @@ def _overflow_costs(
         + np.maximum(v - room["val"], 0)
         + np.maximum(s - room["test"], 0)
     )
-    to_test = np.clip(room["test"] - s, 0, singles)
-    to_val = np.clip(room["val"] - v, 0, singles - to_test)
+    to_val, to_test = _fill(room["val"] - v, room["test"] - s, before["val"] + v == 0, singles)
     everything = sum(sizes) + sum(before.values()) + singles
     for total in (
         before["train"] + t + singles - to_test - to_val,

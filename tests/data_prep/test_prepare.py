@@ -195,7 +195,9 @@ def test_synthetic_takes_no_source(tmp_path: Path) -> None:
 
 def test_exported_planes_are_the_arrays(faces: Path, tmp_path: Path) -> None:
     prepare(SMALL, tmp_path, source=faces)
-    dataset = prepare(SMALL, tmp_path, source=faces, export_images=True).dataset
+    prepared = prepare(SMALL, tmp_path, source=faces, export_images=True)
+    assert "already prepared, pictures written to images/" in prepared.summary
+    dataset = prepared.dataset
     planes = dataset.planes("train")
     names = sorted(path.name for path in (dataset.folder / "images/train/a").iterdir())
     assert names[:4] == ["00000-00.png", "00000-01.png", "00000-02.png", "00001-00.png"]
@@ -266,6 +268,14 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(faces: Path, tmp_path: Pa
     with pytest.raises(DataError, match="in the way"):
         prepare(SMALL, tmp_path, source=faces, overwrite=True)
     assert (mine / "thesis.txt").read_text() == "mine"
+
+
+def test_a_renamed_folder_is_not_taken_for_another(faces: Path, tmp_path: Path) -> None:
+    other = replace(SMALL, seed=1)
+    folder = prepare(SMALL, tmp_path, source=faces).dataset.folder
+    folder.rename(dataset_folder(other, tmp_path))
+    with pytest.raises(DataError, match="other settings than its name says"):
+        prepare(other, tmp_path)
 
 
 def test_full_disk(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
