@@ -22,7 +22,7 @@ _OUTPUTS = ("rgb", "lab")
 _BATCH = 64
 
 
-class ServingModel(PythonModel):  # type: ignore[misc]
+class ServingModel(PythonModel):
     """Predict the colours of grayscale pictures.
 
     Input: L planes of OpenCV 8-bit Lab, (N, H, W), 0 to 255, of any height and width. A regressor

@@ -71,7 +71,8 @@ class PlannedTraining:
 class LaunchFolder:
     """A launch folder, read and checked: its plan, its finished cells, its failures.
 
-    Secrets in its texts are hidden as they are read, so none can reach MLflow. Raises ChromatuneError if `launch.json` is missing or lacks what a projection needs.
+    Secrets in its texts are hidden as they are read, so none can reach MLflow. Raises
+    ChromatuneError if `launch.json` is missing or lacks what a projection needs.
     """
 
     def __init__(self, storage: LaunchStorage) -> None:

@@ -92,7 +92,8 @@ class Projector:
                 progress.outcome, progress.message = failure.outcome, failure.message
                 for record in failure.history:
                     progress.history.setdefault(int(record["epoch"]), record)
-            progress.changed = bool(progress.in_folder or failure)
+            if progress.in_folder or failure is not None:
+                progress.changed = True
 
     def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Take in live epoch records; one with `milestone` names a cell that is in the folder."""

@@ -12,6 +12,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+# First of all MLflow's modules: it warns while pyfunc is imported, and this import catches that.
+import tuning.tracking_model  # noqa: F401
 from models import create_model, save_model
 from tuning.storage import LaunchStorage
 from tuning.tracking_store import prepare_store

@@ -1,0 +1,244 @@
+"""The MLflow model of a cell: safe to store, small to write, loadable where the project is not."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mlflow.pyfunc
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.pyfunc.scoring_server import _parse_json_data
+
+from models import create_model, load_model, save_model
+from tuning.errors import ChromatuneError
+from tuning.serving_model import ServingModel
+from tuning.tracking import project_launch
+from tuning.tracking_cells import finished_cells
+from tuning.tracking_weights import load_logged_weights, load_registered
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+MakeLaunch = Callable[..., Any]
+TASKS = ["regression", "colorizer"]
+
+
+@pytest.fixture
+def planes() -> np.ndarray:
+    """Two L planes that are not square and not of the network's size."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (2, 90, 70), dtype=np.uint8)
+
+
+def log_one(make_launch: MakeLaunch, store: str, task: str) -> tuple[Any, Path, Path]:
+    """Project a launch of one cell; return the cell, its model's folder and its weights."""
+    launch = make_launch(task, epochs=[2])
+    training = launch.training_ids()[0]
+    cell_id = launch.finish_cell(training, 2)
+    project_launch(launch.storage, store)
+    (cell,) = finished_cells(store, launch.document["dataset_digest"], task)
+    location = MlflowClient(store, store).get_logged_model(cell.model_id).artifact_location
+    weights = launch.folder / training / "cells" / cell_id / "model.safetensors"
+    return cell, Path(location.removeprefix("file://")), weights
+
+
+def load_serving(weights: Path) -> ServingModel:
+    class Context:
+        artifacts = {"weights": str(weights)}  # noqa: RUF012
+
+    model = ServingModel()
+    model.load_context(Context())
+    return model
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_stored_folder_holds_the_weights_once_and_no_pickle(
+    make_launch: MakeLaunch, store: str, task: str
+) -> None:
+    _, folder, weights = log_one(make_launch, store, task)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    copies = [file for file in files if file.read_bytes() == weights.read_bytes()]
+    assert [copy.relative_to(folder).as_posix() for copy in copies] == [
+        "artifacts/model.safetensors"
+    ]
+    assert {file.suffix for file in files} <= {".py", ".json", ".yaml", ".txt", ".safetensors", ""}
+    assert [file for file in files if _is_pickle(file.read_bytes())] == []
+    assert not list(folder.rglob("__pycache__"))
+    requirements = (folder / "requirements.txt").read_text().split()
+    names = {requirement.partition("==")[0] for requirement in requirements}
+    assert names == {"mlflow", "torch", "numpy", "safetensors", "opencv-python-headless"}
+    assert all("==" in requirement and "+" not in requirement for requirement in requirements)
+
+
+def _is_pickle(content: bytes) -> bool:
+    """Whether the bytes parse as a pickle from their first opcode to STOP."""
+    try:
+        return len(list(pickletools.genops(content))) > 0
+    except ValueError:
+        return False
+
+
+LOAD = """
+import json, sys
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+L = np.load(sys.argv[2])
+for number, uri in enumerate(sys.argv[4:]):
+    model = mlflow.pyfunc.load_model(uri)
+    assert model.metadata.signature is not None and model.input_example is not None
+    assert not any(name.split(".")[0] in ("tuning", "data_prep") for name in sys.modules)
+    assert sys.modules["models"].__file__ not in ("/models/__init__.py",)
+    print(sys.modules["models"].__file__)
+    np.save(f"{sys.argv[3]}/{number}.npy", model.predict(L))
+    if model.metadata.signature.params:
+        np.save(f"{sys.argv[3]}/lab.npy", model.predict(L, params={"output": "lab"}))
+"""
+
+
+def test_a_fresh_process_without_the_project_opens_both_tasks(
+    make_launch: MakeLaunch, store: str, tmp_path: Path, planes: np.ndarray
+) -> None:
+    regression, _, regression_weights = log_one(make_launch, store, "regression")
+    colorizer, _, colorizer_weights = log_one(make_launch, store, "colorizer")
+    np.save(tmp_path / "L.npy", planes)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    answer = subprocess.run(
+        # -P and another folder: the project's own packages are not on the path.
+        [sys.executable, "-P", "-W", "ignore", "-c", LOAD, store, str(tmp_path / "L.npy"),
+         str(tmp_path), regression.model_uri, colorizer.model_uri],
+        cwd=empty, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert all("/artifacts/code/models" in line for line in answer.stdout.split()), answer.stdout
+
+    network = load_model(regression_weights)
+    resized = np.stack([cv2.resize(plane, (128, 128)) for plane in planes])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(resized)[:, None].float() / 255).numpy() * 255 - 128
+    means = np.load(tmp_path / "0.npy")
+    assert (means.shape, means.dtype) == ((2, 2), np.float32)
+    np.testing.assert_allclose(means, expected, atol=1e-4)
+
+    rgb, lab = np.load(tmp_path / "1.npy"), np.load(tmp_path / "lab.npy")
+    assert rgb.shape == lab.shape == (2, 90, 70, 3)
+    assert rgb.dtype == lab.dtype == np.uint8
+    np.testing.assert_array_equal(lab[..., 0], planes)
+    for picture, painted in zip(lab, rgb, strict=True):
+        np.testing.assert_array_equal(cv2.cvtColor(picture, cv2.COLOR_LAB2RGB), painted)
+    assert colorizer_weights.is_file()
+
+
+def test_at_the_network_s_own_size_predictions_are_the_network_s(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_model("autoencoder", head="sigmoid").eval()
+    save_model(network, tmp_path / "model.safetensors")
+    L = np.random.default_rng(1).integers(0, 256, (3, 128, 128), dtype=np.uint8)
+    lab = load_serving(tmp_path / "model.safetensors").predict(None, L, {"output": "lab"})
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(L)[:, None].float() / 255).numpy()
+    np.testing.assert_array_equal(
+        np.moveaxis(lab[..., 1:], -1, 1), np.rint(expected * 255).clip(0, 255).astype(np.uint8)
+    )
+
+
+def test_float_planes_mean_the_same_as_bytes(tmp_path: Path, planes: np.ndarray) -> None:
+    save_model(create_model("autoencoder"), tmp_path / "model.safetensors")
+    model = load_serving(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        model.predict(None, planes), model.predict(None, planes.astype(np.float64) + 0.2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("planes", "message"),
+    [
+        (np.zeros((8, 8), np.uint8), r"shape \(N, H, W\), but got shape \(8, 8\)"),
+        (np.zeros((0, 8, 8), np.uint8), r"but got shape \(0, 8, 8\)"),
+        (np.full((1, 8, 8), 300.0), "in 0 to 255, but reach from 300.0 to 300.0"),
+        (np.full((1, 8, 8), np.nan), "in 0 to 255"),
+    ],
+)
+def test_refuses_what_is_no_stack_of_planes(
+    tmp_path: Path, planes: np.ndarray, message: str
+) -> None:
+    save_model(create_model("cnn1"), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=message):
+        load_serving(tmp_path / "model.safetensors").predict(None, planes)
+
+
+def test_refuses_an_unknown_output(tmp_path: Path, planes: np.ndarray) -> None:
+    save_model(create_model("autoencoder"), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="one of rgb, lab, but got 'hsv'"):
+        load_serving(tmp_path / "model.safetensors").predict(None, planes, {"output": "hsv"})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_json_request_is_answered(make_launch: MakeLaunch, store: str, task: str) -> None:
+    """As `mlflow models serve` does it, without the server: parse, check the schema, predict."""
+    _, folder, _ = log_one(make_launch, store, task)
+    model = mlflow.pyfunc.load_model(str(folder))
+    example = json.loads((folder / "serving_input_example.json").read_text())
+    request = {"inputs": [[[0, 128, 255], [3, 2, 1]]]}
+    assert set(example) <= {"inputs", "params"}
+    for body in (example, request):
+        parsed = _parse_json_data(
+            json.dumps(body), model.metadata, model.metadata.get_input_schema()
+        )
+        answer = model.predict(parsed.data, params=parsed.params)
+        count = len(body["inputs"])
+        assert answer.shape[0] == count
+        assert answer.shape[-1] == (2 if task == "regression" else 3)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_come_back_without_running_stored_code(
+    make_launch: MakeLaunch, store: str, task: str
+) -> None:
+    cell, folder, weights = log_one(make_launch, store, task)
+    # Whatever has been put into the stored code must not matter.
+    (folder / "serving_model.py").write_text("raise SystemExit('stored code was run')")
+    (folder / "code" / "models" / "__init__.py").write_text("raise SystemExit('run')")
+    fetched = load_logged_weights(cell.model_uri, store)
+    assert fetched.read_bytes() == weights.read_bytes()
+    network = load_registered(cell.model_uri, store)
+    assert network.task == task
+    expected = load_model(weights).state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+def test_weights_can_be_put_into_a_folder(
+    make_launch: MakeLaunch, store: str, tmp_path: Path
+) -> None:
+    cell, _, weights = log_one(make_launch, store, "regression")
+    fetched = load_logged_weights(cell.model_uri, store, tmp_path / "fetched")
+    assert fetched == tmp_path / "fetched" / "model.safetensors"
+    assert fetched.read_bytes() == weights.read_bytes()
+
+
+def test_refuses_a_model_of_somebody_else(store: str, client: MlflowClient) -> None:
+    experiment = client.create_experiment("others")
+    model = client.create_logged_model(experiment, "theirs")
+    with pytest.raises(ChromatuneError, match=r"holds no artifacts/model\.safetensors") as caught:
+        load_logged_weights(f"models:/{model.model_id}", store)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["models:/faces-colorizer@champion", "models:/nobody/1"])
+def test_says_that_there_is_no_such_model(store: str, uri: str) -> None:
+    with pytest.raises(ChromatuneError, match=f"no model '{uri}'"):
+        load_logged_weights(uri, store)
+
+
+@pytest.mark.parametrize("uri", ["runs:/abc/model", "faces-colorizer", "models:/"])
+def test_refuses_what_is_no_model_uri(store: str, uri: str) -> None:
+    with pytest.raises(ChromatuneError, match="is not a model: use models:/<name>/<version>"):
+        load_logged_weights(uri, store)
