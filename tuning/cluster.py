@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Iterator
 
 import ray
@@ -14,6 +15,7 @@ from tuning.config import ResourcesConfig
 from tuning.errors import ChromatuneError
 
 _TRIALS_PER_GPU = 4
+_ANSWER_WITHIN_S = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,10 @@ class TrialResources:
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own on loopback."""
+    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own on loopback.
+
+    Raises ChromatuneError within seconds if there is no such cluster.
+    """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if ray.is_initialized():
@@ -35,19 +40,22 @@ def connected(address: str | None) -> Iterator[None]:
         return
     try:
         if address:
+            _check_answers(address)
             ray.init(address=address, **quiet)
         else:
+            # "local", since Ray would otherwise join whatever `ray start` has left on this machine.
             ray.init(
+                address="local",
                 num_cpus=len(os.sched_getaffinity(0)),
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
                 **quiet,
             )
-    except ConnectionError as error:
-        first_line = str(error).splitlines()[0]
+    except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
+        first_line = str(error).splitlines()[0].rstrip(".")
         raise ChromatuneError(
-            f"no Ray cluster answers at {address}: {first_line}; start one with `ray start --head`, "
-            f"or leave out --address to run on this machine"
+            f"cannot join a Ray cluster at {address}: {first_line}; start one with "
+            f"`ray start --head`, or leave out --address to run on this machine"
         ) from None
     try:
         yield
@@ -77,10 +85,21 @@ def trial_resources(wanted: ResourcesConfig) -> TrialResources:
             f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
         )
         raise ChromatuneError(
-            f"no node can ever run a trial of {cpus:g} CPU and {gpus:g} GPU; the nodes have: {has}; "
-            f"lower --cpus-per-trial or --gpus-per-trial"
+            f"no node can ever run a trial of {cpus:g} CPU and {gpus:g} GPU; the nodes have: "
+            f"{has}; lower --cpus-per-trial or --gpus-per-trial"
         )
     return TrialResources(cpus, gpus, min(slots, wanted.max_concurrent_trials or slots))
+
+
+def _check_answers(address: str) -> None:
+    """Knock at a `host:port`: Ray itself would try for minutes where nobody listens."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(str(error)) from None
 
 
 def _cpu_share(node: dict[str, float], gpus: float) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tuning.storage import LaunchStorage
 
 _FORMAT = 1
 DOCUMENT = "launch.json"
+_LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Launch:
     @property
     def trainings(self) -> list[Training]:
         return [Training.from_dict(one) for one in self.document["trainings"]]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes off this launch; ChromatuneError if one is at work on it."""
+        with self.storage.lock(_LOCK) as is_ours:
+            if not is_ours:
+                raise ChromatuneError(
+                    f"another process is at work on {self.launch_id}: wait until it has ended, or "
+                    f"stop it with Ctrl-C"
+                )
+            yield
 
 
 def create_launch(
@@ -140,6 +153,26 @@ def list_launches(storage_path: str) -> list[Launch]:
         if root.exists(f"{name}/{DOCUMENT}"):
             found.append(_read(LaunchStorage(f"{storage_path.rstrip('/')}/{name}")))
     return sorted(found, key=lambda launch: int(launch.document["created"]))
+
+
+def find_launch(
+    storage_path: str,
+    kind: str,
+    dataset_digest: str,
+    trainings: Sequence[Training],
+    parent_model: str | None = None,
+) -> Launch | None:
+    """Find the newest launch of exactly these trainings on these data, finished or not."""
+    wanted = {
+        "kind": kind,
+        "dataset_digest": dataset_digest,
+        "trainings": [training.to_dict() for training in trainings],
+        "parent_model": parent_model,
+    }
+    for launch in reversed(list_launches(storage_path)):
+        if all(launch.document[key] == value for key, value in wanted.items()):
+            return launch
+    return None
 
 
 def _read(storage: LaunchStorage) -> Launch:

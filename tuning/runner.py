@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray import tune
 from rich.console import Console
 
+from data_prep import PreparedDataset
 from tuning.cluster import connected, trial_resources
-from tuning.config import ResourcesConfig, Task
-from tuning.data import TaskData
+from tuning.config import LaunchConfig, ResourcesConfig, Task
+from tuning.data import TaskData, load_task_data
 from tuning.engine import EpochRecord
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch
+from tuning.launch import Launch, create_launch, find_launch
+from tuning.metrics import constant_baseline
 from tuning.progress import LaunchProgress
 from tuning.spaces import Cell, Training
-from tuning.tracking import Projection
+from tuning.tracking import Projection, project_launch
+from tuning.tracking_store import prepare_store
 from tuning.trainable import TrialInputs, run_trial
 
 SCORES: dict[Task, tuple[str, str]] = {
@@ -56,6 +59,43 @@ class LaunchOutcome:
         return any(cell.outcome == "stopped" for cell in self.cells)
 
 
+def start_launch(
+    kind: str,
+    task: Task,
+    config: LaunchConfig,
+    dataset: PreparedDataset,
+    trainings: Sequence[Training],
+    *,
+    tracking_uri: str,
+    console: Console,
+    reuse: bool = False,
+    **details: Any,
+) -> LaunchOutcome:
+    """Write a launch down and run it; `details` go to `create_launch`.
+
+    With `reuse`, a launch of the very same trainings on the same data is gone on with instead, or
+    read off if it is finished.
+    """
+    data = load_task_data(dataset, task)
+    launch = None
+    if reuse:
+        parent = details.get("parent_model")
+        launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent)
+    resume = launch is not None
+    if launch is None:
+        baseline = constant_baseline(data.val, data.baseline_ab, task, "val_")
+        launch = create_launch(kind, task, config, dataset, trainings, baseline=baseline, **details)
+    return run_launch(
+        launch,
+        data,
+        config.resources,
+        address=config.address,
+        tracking_uri=tracking_uri,
+        console=console,
+        resume=resume,
+    )
+
+
 def run_launch(
     launch: Launch,
     data: TaskData,
@@ -69,7 +109,8 @@ def run_launch(
     """Train all that is not trained yet and project it into MLflow.
 
     Returns when every trial has ended or the user has stopped it. Raises ChromatuneError before
-    any training if the tracking store or the resources are not there.
+    any training if the tracking store or the resources are not there, or if another process is at
+    work on the launch; of a new launch nothing is left behind then.
     """
     if data.digest != launch.document["dataset_digest"]:
         raise ChromatuneError(
@@ -77,22 +118,30 @@ def run_launch(
             f"{launch.document['dataset_digest']}, but the prepared data now has {data.digest}: "
             f"prepare the original pictures again"
         )
-    projection = Projection(launch.storage, tracking_uri)
-    status = "KILLED"
-    undelivered: list[str] = []
-    with connected(address):
-        share = trial_resources(resources)
-        projection.start()
-        try:
-            with _progress(launch, console) as progress:
-                watcher = _Watcher(projection, progress)
-                tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
-                tuner.fit()
-            cells = _outcomes(launch, watcher.messages)
-            status = _status(cells)
-        finally:
-            undelivered = projection.close(status)
-    return LaunchOutcome(launch, cells, undelivered)
+    with launch.held(), contextlib.ExitStack() as withdrawal:
+        if not resume:
+            withdrawal.callback(launch.storage.delete)
+        elif all(_has_ended(launch, training) for training in launch.trainings):
+            project_launch(launch.storage, tracking_uri)
+            return LaunchOutcome(launch, _outcomes(launch, {}), [])
+        prepare_store(tracking_uri)  # before Ray, which takes longer to start
+        projection = Projection(launch.storage, tracking_uri)
+        status = "KILLED"
+        undelivered: list[str] = []
+        with connected(address):
+            share = trial_resources(resources)
+            projection.start()
+            withdrawal.pop_all()
+            try:
+                with _progress(launch, console) as progress:
+                    watcher = _Watcher(projection, progress)
+                    tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
+                    tuner.fit()
+                cells = _outcomes(launch, watcher.messages)
+                status = _status(cells)
+            finally:
+                undelivered = projection.close(status)
+        return LaunchOutcome(launch, cells, undelivered)
 
 
 def _tuner(
@@ -207,7 +256,7 @@ def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
         console, launch.launch_id, trainings, metric, higher_is_better=mode == "max"
     ) as progress:
         for training in launch.trainings:
-            if all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells):
+            if _is_finished(launch, training):
                 progress.update(training.training_id, training.epochs, {}, status="done")
         yield progress
 
@@ -217,8 +266,8 @@ def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[Cell
     found = []
     for training in launch.trainings:
         outcome, message = messages.get(training.training_id, ("stopped", ""))
-        if launch.storage.exists(f"{training.training_id}/failed.json"):
-            failure = launch.storage.read_json(f"{training.training_id}/failed.json")
+        if launch.storage.exists(_failure_file(training)):
+            failure = launch.storage.read_json(_failure_file(training))
             outcome, message = failure["outcome"], failure["message"]
         for cell in training.cells:
             path = _cell_file(training, cell)
@@ -236,6 +285,19 @@ def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[Cell
                 )
             )
     return found
+
+
+def _has_ended(launch: Launch, training: Training) -> bool:
+    """Whether there is nothing more to train: what has diverged would only diverge again."""
+    return _is_finished(launch, training) or launch.storage.exists(_failure_file(training))
+
+
+def _is_finished(launch: Launch, training: Training) -> bool:
+    return all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells)
+
+
+def _failure_file(training: Training) -> str:
+    return f"{training.training_id}/failed.json"
 
 
 def _cell_file(training: Training, cell: Cell) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,29 @@ class LaunchStorage:
                 source_filesystem=pyarrow.fs.LocalFileSystem(),
                 destination_filesystem=self._fs,
             )
+
+    def delete(self) -> None:
+        """Remove the whole folder; nothing happens if there is none."""
+        if self.exists():
+            self._fs.delete_dir(self._root)
+
+    @contextlib.contextmanager
+    def lock(self, path: str) -> Iterator[bool]:
+        """Hold the file at `path` for this process alone, and say whether that worked.
+
+        A lock ends with its process, however that dies. Only local disks have locks: elsewhere
+        everyone is told that it worked.
+        """
+        if not isinstance(self._fs, pyarrow.fs.LocalFileSystem):
+            yield True
+            return
+        with Path(self._full(path)).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
