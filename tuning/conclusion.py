@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
-from rich.console import RenderableType
-
+from tuning.promotion import Promotion
+from tuning.result_tables import ResultTable
 from tuning.runner import LaunchOutcome
 
 
 @dataclasses.dataclass(frozen=True)
 class Conclusion:
-    """A launch's outcome with its tables; `passed` is False where a promotion gate said no."""
+    """A launch's outcome and its table; `promotion` is what the gate said, where one was passed."""
 
     outcome: LaunchOutcome
-    tables: Sequence[RenderableType]
-    records: Sequence[dict[str, Any]]
-    passed: bool = True
+    table: ResultTable
+    promotion: Promotion | None = None
 
     @property
     def succeeded(self) -> bool:
-        return self.outcome.complete and self.passed
+        return self.outcome.complete and (self.promotion is None or self.promotion.passed)
 
     @property
     def advice(self) -> list[str]:

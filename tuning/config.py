@@ -173,6 +173,12 @@ def resolve(
         raise ChromatuneError(_describe(error, schema) + where) from None
 
 
+def configs_folder() -> Path:
+    """The folder of YAML files that come with the program, installed or in the source tree."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping; ChromatuneError if the file is missing, unreadable or not a mapping."""
     try:

@@ -9,15 +9,12 @@ from rich.console import Console
 from data_prep import PreparedDataset
 from tuning.conclusion import Conclusion
 from tuning.config import FinalsLaunchConfig, Task
-from tuning.data import load_task_data
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
-from tuning.launch import create_launch
-from tuning.metrics import constant_baseline
 from tuning.promotion import best_cell
-from tuning.results import launch_cells, measured_results
-from tuning.runner import LaunchOutcome, run_launch
+from tuning.results import launch_cells, measured_table
+from tuning.runner import LaunchOutcome, start_launch
 from tuning.spaces import Training, costliest_first, make_training
 from tuning.tracking_cells import TrackedCell
 
@@ -29,7 +26,12 @@ _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
 
 
 def run_finals(
-    task: Task, config: FinalsLaunchConfig, *, tracking_uri: str, console: Console
+    task: Task,
+    config: FinalsLaunchConfig,
+    *,
+    tracking_uri: str,
+    console: Console,
+    reuse: bool = False,
 ) -> LaunchOutcome:
     """Train the report's single models of a task.
 
@@ -38,22 +40,15 @@ def run_finals(
     """
     dataset = open_prepared(config.data)
     trainings = final_trainings(task, config, dataset, tracking_uri)
-    data = load_task_data(dataset, task)
-    launch = create_launch(
+    return start_launch(
         "finals",
         task,
         config,
         dataset,
         trainings,
-        baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
-    )
-    return run_launch(
-        launch,
-        data,
-        config.resources,
-        address=config.address,
         tracking_uri=tracking_uri,
         console=console,
+        reuse=reuse,
     )
 
 
@@ -63,9 +58,7 @@ def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     dataset = open_prepared(launch.config.data)
     trained = launch_cells(tracking_uri, launch)
     cells = {_row_name(cell): cell for cell in trained.values()}
-    title = f"{launch.task} on {dataset.name}, test set"
-    table = measured_results(title, launch.task, dataset, cells, tracking_uri)
-    return Conclusion(outcome, [table.rich()], table.records())
+    return Conclusion(outcome, measured_table(launch.task, dataset, cells, tracking_uri))
 
 
 def final_trainings(

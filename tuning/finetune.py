@@ -7,15 +7,13 @@ from rich.console import Console
 from models import ChromaModel
 from tuning.conclusion import Conclusion
 from tuning.config import FinetuneLaunchConfig, Task
-from tuning.data import load_task_data
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
-from tuning.launch import Launch, create_launch
-from tuning.metrics import constant_baseline
+from tuning.launch import Launch
 from tuning.promotion import promote
-from tuning.results import launch_cells, measured_results
-from tuning.runner import LaunchOutcome, run_launch
+from tuning.results import launch_cells, measured_table
+from tuning.runner import LaunchOutcome, start_launch
 from tuning.spaces import Training, make_training
 from tuning.tracking_registry import find_champion
 from tuning.tracking_weights import load_logged_weights, load_registered
@@ -25,7 +23,12 @@ _FINETUNED, _SCRATCH = "-finetuned", "-scratch"
 
 
 def run_finetune(
-    task: Task, config: FinetuneLaunchConfig, *, tracking_uri: str, console: Console
+    task: Task,
+    config: FinetuneLaunchConfig,
+    *,
+    tracking_uri: str,
+    console: Console,
+    reuse: bool = False,
 ) -> LaunchOutcome:
     """Train the champion of `config.finetune.source` further on `config.data`.
 
@@ -36,24 +39,17 @@ def run_finetune(
     parent = config.finetune.model or _champion(config.finetune.source, task, tracking_uri)
     model = load_registered(parent, tracking_uri)
     _check_fits(model, parent, task, dataset.size)
-    data = load_task_data(dataset, task)
-    launch = create_launch(
+    return start_launch(
         "finetune",
         task,
         config,
         dataset,
         _trainings(config, model),
-        baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
-        parent_model=parent,
-        files={_INITIAL_WEIGHTS: load_logged_weights(parent, tracking_uri)},
-    )
-    return run_launch(
-        launch,
-        data,
-        config.resources,
-        address=config.address,
         tracking_uri=tracking_uri,
         console=console,
+        reuse=reuse,
+        parent_model=parent,
+        files={_INITIAL_WEIGHTS: load_logged_weights(parent, tracking_uri)},
     )
 
 
@@ -66,18 +62,18 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
         _row_name(cell_id, launch): cell
         for cell_id, cell in sorted(cells.items(), key=lambda item: _SCRATCH in item[0])
     }
-    title = f"{launch.task} on {dataset.name}, test set"
-    unpublished = [name for name, cell in named.items() if _SCRATCH in cell.cell_id]
-    table = measured_results(title, launch.task, dataset, named, tracking_uri, unpublished=unpublished)
+    table = measured_table(
+        launch.task,
+        dataset,
+        named,
+        tracking_uri,
+        unpublished=[name for name, cell in named.items() if _SCRATCH in cell.cell_id],
+    )
     tuned = next((cell for key, cell in cells.items() if _FINETUNED in key), None)
     if tuned is None:
-        return Conclusion(outcome, [table.rich()], table.records(), passed=False)
-    promotion = promote(dataset, launch.task, tracking_uri, run_id=tuned.run_id)
+        return Conclusion(outcome, table)
     return Conclusion(
-        outcome,
-        [table.rich(), promotion.sentence],
-        [*table.records(), promotion.record()],
-        passed=promotion.passed,
+        outcome, table, promote(dataset, launch.task, tracking_uri, run_id=tuned.run_id)
     )
 
 

@@ -6,43 +6,39 @@ from rich.console import Console
 
 from tuning.conclusion import Conclusion
 from tuning.config import GridLaunchConfig, Task
-from tuning.data import load_task_data
 from tuning.datasets import open_prepared
-from tuning.launch import create_launch
-from tuning.metrics import constant_baseline
-from tuning.runner import LaunchOutcome, run_launch
+from tuning.result_tables import GridTable
+from tuning.runner import LaunchOutcome, start_launch
 from tuning.spaces import grid_trainings
-from tuning.tables import CellRow, as_records, grid_tables
+from tuning.tables import CellRow
 
 
 def run_grid(
-    task: Task, config: GridLaunchConfig, *, tracking_uri: str, console: Console
+    task: Task,
+    config: GridLaunchConfig,
+    *,
+    tracking_uri: str,
+    console: Console,
+    reuse: bool = False,
 ) -> LaunchOutcome:
     """Train every cell of the grid on Ray Tune and project it into MLflow."""
     dataset = open_prepared(config.data)
     trainings = grid_trainings(task, config.grid, config.training, dataset.size)
-    data = load_task_data(dataset, task)
     tags = {}
     if config.grid.epoch_scale is not None:
         tags["chromatune.epoch_scale"] = f"{config.grid.epoch_scale:g}"
     if config.grid.independent_cells:
         tags["chromatune.independent_cells"] = "true"
-    launch = create_launch(
+    return start_launch(
         "grid",
         task,
         config,
         dataset,
         trainings,
-        baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
-        tags=tags,
-    )
-    return run_launch(
-        launch,
-        data,
-        config.resources,
-        address=config.address,
         tracking_uri=tracking_uri,
         console=console,
+        reuse=reuse,
+        tags=tags,
     )
 
 
@@ -63,9 +59,4 @@ def conclude_grid(outcome: LaunchOutcome) -> Conclusion:
         )
         for cell in outcome.cells
     ]
-    baseline = launch.document["baseline"]
-    return Conclusion(
-        outcome,
-        [grid_tables(cells, launch.task, baseline)],
-        as_records(cells, launch.task, baseline),
-    )
+    return Conclusion(outcome, GridTable(launch.task, cells, launch.document["baseline"]))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
-
-from rich.console import RenderableType
+from collections.abc import Collection, Mapping
 
 from data_prep import PreparedDataset
 from tuning.config import Task
@@ -16,7 +12,8 @@ from tuning.measure import log_test_metrics, metrics_on_test
 from tuning.metrics import constant_baseline
 from tuning.promotion import Promotion
 from tuning.published import published_result
-from tuning.tables import ResultRow, result_markdown, result_table
+from tuning.result_tables import TestTable
+from tuning.tables import ResultRow
 from tuning.tracking_cells import TrackedCell, finished_cells
 from tuning.tracking_store import make_client
 
@@ -25,28 +22,7 @@ _COLUMNS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
     "colorizer": ("test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b", "test_ssim"),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """A table of test results, its last row the constant predictor's."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[ResultRow]
-
-    def rich(self) -> RenderableType:
-        return result_table(self.title, self.columns, self.rows)
-
-    def markdown(self) -> str:
-        return result_markdown(self.title, self.columns, self.rows)
-
-    def records(self) -> list[dict[str, Any]]:
-        """One JSON-able record a row, with every metric that was measured."""
-        return [
-            {"name": row.name, "measured": dict(row.measured), "published": dict(row.published)}
-            for row in self.rows
-        ]
+_CONSTANT = "constant predictor"
 
 
 def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
@@ -59,8 +35,7 @@ def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
     }
 
 
-def measured_results(
-    title: str,
+def measured_table(
     task: Task,
     dataset: PreparedDataset,
     cells: Mapping[str, TrackedCell],
@@ -68,7 +43,7 @@ def measured_results(
     *,
     unpublished: Collection[str] = (),
     device: str = "cpu",
-) -> Results:
+) -> TestTable:
     """Measure cells, keyed by their rows' names, on the test set; each is measured only once.
 
     Rows named in `unpublished` stand for nothing in the report and are compared with nothing.
@@ -83,15 +58,15 @@ def measured_results(
         rows.append(ResultRow(name, metrics, published))
     baseline = load_task_data(dataset, task).baseline_ab
     constant = constant_baseline(load_split(dataset, "test", task), baseline, task, "test_")
-    rows.append(ResultRow("constant", constant))
-    return Results(title, _COLUMNS[task], rows)
+    rows.append(ResultRow(_CONSTANT, constant))
+    return TestTable(f"{task} on {dataset.name}, test set", _COLUMNS[task], rows)
 
 
-def promotion_table(promotion: Promotion, task: Task) -> Results:
+def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     """The candidate beside the champion it was measured against."""
     champion = promotion.champion
     rows = [ResultRow(promotion.cell.run_name, promotion.test_metrics)]
     if champion is not None and promotion.champion_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
-    rows.append(ResultRow("constant", promotion.constant_metrics))
-    return Results(f"{promotion.name}, test set", _COLUMNS[task], rows)
+    rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
+    return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)

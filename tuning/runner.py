@@ -33,7 +33,11 @@ SCORES: dict[Task, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class CellOutcome:
-    """How one cell of a launch ended; `metrics` are the cell's own, empty if it has none."""
+    """How one cell of a launch ended.
+
+    `metrics` are the cell's own, `seconds` of training it took from the first epoch, `ended` in ms
+    since 1970; empty and 0 if the cell is not finished.
+    """
 
     training: Training
     cell_id: str
@@ -42,6 +46,8 @@ class CellOutcome:
     outcome: str
     message: str
     metrics: dict[str, float]
+    seconds: float = 0.0
+    ended: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +59,21 @@ class LaunchOutcome:
     @property
     def complete(self) -> bool:
         return not self.undelivered and all(cell.outcome == "finished" for cell in self.cells)
+
+    @property
+    def wall_seconds(self) -> float:
+        """From the launch's beginning to its last finished cell, pauses included."""
+        created = int(self.launch.document["created"])
+        return max(0, max((cell.ended for cell in self.cells), default=0) - created) / 1000
+
+    @property
+    def training_seconds(self) -> float:
+        """Time spent in training steps, over all trials."""
+        longest: dict[str, float] = {}
+        for cell in self.cells:
+            name = cell.training.training_id
+            longest[name] = max(longest.get(name, 0.0), cell.seconds)
+        return sum(longest.values())
 
     @property
     def interrupted(self) -> bool:
@@ -272,7 +293,7 @@ def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[Cell
         for cell in training.cells:
             path = _cell_file(training, cell)
             finished = launch.storage.exists(path)
-            metrics = launch.storage.read_json(path)["metrics"] if finished else {}
+            document = launch.storage.read_json(path) if finished else {}
             found.append(
                 CellOutcome(
                     training,
@@ -281,7 +302,9 @@ def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[Cell
                     cell.published_epochs,
                     "finished" if finished else outcome,
                     "" if finished else message,
-                    metrics,
+                    document.get("metrics", {}),
+                    document.get("seconds", 0.0),
+                    document.get("ended", 0),
                 )
             )
     return found

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from rich.console import RenderableType
+from collections.abc import Sequence
 
 from tuning.config import DataConfig, Task
 from tuning.data import load_task_data
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError, nearest
 from tuning.metrics import constant_baseline
+from tuning.result_tables import GridTable
 from tuning.selection import CRITERIA
-from tuning.tables import CellRow, as_records, grid_tables
+from tuning.tables import CellRow
 from tuning.tracking_cells import TrackedCell, finished_cells
 from tuning.tracking_store import prepare_store
 
 
-@dataclasses.dataclass(frozen=True)
-class TrialsTable:
-    """Finished cells on one dataset, beside the report and the constant predictor."""
-
-    task: Task
-    cells: Sequence[CellRow]
-    baseline: Mapping[str, float]
-
-    def rich(self) -> RenderableType:
-        return grid_tables(self.cells, self.task, self.baseline)
-
-    def records(self) -> list[dict[str, Any]]:
-        return as_records(self.cells, self.task, self.baseline)
-
-
 def trials_table(
     task: Task, data: DataConfig, tracking_uri: str, *, launch: str | None = None
-) -> TrialsTable:
+) -> GridTable:
     """Collect the finished grid cells on these data: of one launch, or the best of each kind.
 
     Raises ChromatuneError if there is none.
@@ -59,7 +41,7 @@ def trials_table(
         )
     task_data = load_task_data(dataset, task)
     baseline = constant_baseline(task_data.val, task_data.baseline_ab, task, "val_")
-    return TrialsTable(task, _best_of_each(task, cells), baseline)
+    return GridTable(task, _best_of_each(task, cells), baseline)
 
 
 def _best_of_each(task: Task, cells: Sequence[TrackedCell]) -> list[CellRow]:

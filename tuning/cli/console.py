@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from data_prep import DataError
 from models import ModelError
 from tuning.errors import ChromatuneError
+
+if TYPE_CHECKING:
+    from tuning.promotion import Promotion
+    from tuning.result_tables import ResultTable
 
 results = Console(highlight=False)
 log = Console(stderr=True, highlight=False)
@@ -39,13 +43,19 @@ def errors_as_lines() -> Iterator[None]:
         sys.exit(WRONG_INPUT)
 
 
-def show(tables: list[RenderableType], records: Any, format_: str) -> None:
-    """Print results as tables for people or as JSON for programs."""
+def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promotion] = ()) -> None:
+    """Print results as tables for people or as one JSON document for programs."""
     if format_ == "json":
-        print(json.dumps(records, indent=2, allow_nan=False))
+        document = {
+            "tables": [table.to_json() for table in tables],
+            "promotions": [promotion.record() for promotion in promotions],
+        }
+        print(json.dumps(document, indent=2, allow_nan=False))
         return
     for table in tables:
-        results.print(table)
+        results.print(table.rich())
+    for promotion in promotions:
+        results.print(promotion.sentence, soft_wrap=True, markup=False)
 
 
 def _escape(text: str) -> str:

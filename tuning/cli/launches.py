@@ -204,11 +204,8 @@ def resume(
 
 def finish(conclusions: Sequence[Conclusion], format_: str) -> NoReturn:
     """Print what launches have come to, and exit as their outcomes demand."""
-    show(
-        [table for one in conclusions for table in one.tables],
-        [record for one in conclusions for record in one.records],
-        format_,
-    )
+    promotions = [one.promotion for one in conclusions if one.promotion is not None]
+    show([one.table for one in conclusions], format_, promotions)
     for conclusion in conclusions:
         for line in conclusion.advice:
             log.print(line, soft_wrap=True, markup=False)

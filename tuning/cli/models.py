@@ -39,7 +39,7 @@ def trials(
     from tuning.trials import trials_table
 
     table = trials_table(task, _data_config(options), resolve_uri(tracking_uri), launch=launch)
-    show([table.rich()], table.records(), format_)
+    show([table], format_)
 
 
 @takes(DataOptions)
@@ -77,5 +77,5 @@ def promote(
         dry_run=dry_run,
         device=pick_device(device),
     )
-    show([promotion_table(promotion, task).rich(), promotion.sentence], promotion.record(), format_)
+    show([promotion_table(promotion, task)], format_, [promotion])
     sys.exit(0 if promotion.passed or dry_run else FAILED)
