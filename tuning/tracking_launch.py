@@ -136,7 +136,8 @@ class LaunchFolder:
                 cell_id=str(cell["cell_id"]),
                 training_id=training_id,
                 epochs=int(cell["epochs"]),
-                name=_run_name(self.task, training["params"], int(cell["epochs"])),
+                name=_run_name(self.task, training["params"], int(cell["epochs"]))
+                + (" fine-tuned" if parent else ""),
                 params={**shared, "epochs": str(cell["epochs"])},
                 published_epochs=cell.get("published_epochs"),
                 parent_model=parent,

@@ -34,6 +34,7 @@ class LaunchWriter:
         models: Sequence[str],
         lrs: Sequence[float] = (1e-3,),
         epochs: Sequence[int] = (2, 4),
+        dataset: str = "faces",
         digest: str = DIGEST,
         **document: Any,
     ) -> None:
@@ -56,6 +57,7 @@ class LaunchWriter:
                     "model_kwargs": {},
                 },
                 "milestones": list(self.epochs),
+                "initial_weights": "initial" if document.get("parent_model") else None,
                 "cells": [
                     {"cell_id": f"{model}-relu-lr{lr:g}-e{epoch}", "epochs": epoch}
                     for epoch in self.epochs
@@ -69,10 +71,10 @@ class LaunchWriter:
             "launch_id": launch_id,
             "kind": "grid",
             "task": task,
-            "dataset": "faces",
+            "dataset": dataset,
             "dataset_digest": digest,
             "dataset_manifest": {"counts": {"train": 6000, "val": 75}, "source": "/pictures/faces"},
-            "experiment": f"faces-{task}-grid",
+            "experiment": f"{dataset}-{task}-grid",
             "command": "chromatune grid",
             "created": T0,
             "config": {"grid": {"models": list(models), "lrs": list(lrs)}},
@@ -106,15 +108,29 @@ class LaunchWriter:
         return record
 
     def finish_cell(
-        self, training_id: str, epochs: int, *, score: float = 0.0, seed: int = 0
+        self,
+        training_id: str,
+        epochs: int,
+        *,
+        score: float = 0.0,
+        paints: tuple[float, float] | None = None,
     ) -> str:
-        """Write one finished cell's folder, `cell.json` last; return its id."""
+        """Write one finished cell's folder, `cell.json` last; return its id.
+
+        The model is a fresh one, or one that predicts a = paints[0], b = paints[1] everywhere.
+        """
         training = next(t for t in self.trainings if t["training_id"] == training_id)
         cell_id = f"{training_id}-e{epochs}"
         folder = self.folder / training_id / "cells" / cell_id
         folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(seed)
-        save_model(create_model(training["params"]["model"]), folder / "model.safetensors")
+        torch.manual_seed(0)
+        model = create_model(training["params"]["model"])
+        if paints is not None:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.zero_()
+                list(model.parameters())[-1].copy_(torch.tensor(paints))
+        save_model(model, folder / "model.safetensors")
         if self.task == "colorizer":
             (folder / "sheet.png").write_bytes(b"\x89PNG drawn by the trial")
         history = [self.record(epoch, score=score) for epoch in range(1, epochs + 1)]
@@ -123,7 +139,7 @@ class LaunchWriter:
             "cell_id": cell_id,
             "training_id": training_id,
             "task": self.task,
-            "dataset": "faces",
+            "dataset": self.document["dataset"],
             "dataset_digest": self.document["dataset_digest"],
             "params": {**training["params"], "epochs": epochs},
             "metrics": {key: last[key] for key in last if key.startswith(("val_", "train_"))},
@@ -139,10 +155,10 @@ class LaunchWriter:
         (folder / "cell.json").write_text(json.dumps(cell))
         return cell_id
 
-    def finish_all(self, *, score: float = 0.0, seed: int = 0) -> None:
+    def finish_all(self) -> None:
         for training_id in self.training_ids():
             for epochs in self.epochs:
-                self.finish_cell(training_id, epochs, score=score, seed=seed)
+                self.finish_cell(training_id, epochs)
 
     def fail(self, training_id: str, epochs: int, message: str) -> None:
         """Write that a training diverged after `epochs` epochs."""

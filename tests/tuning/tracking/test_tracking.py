@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
 import socket
@@ -135,7 +136,10 @@ class TestPrepareStore:
                 prepare_store(uri)
             assert time.monotonic() - began < 5.5
 
-    def test_says_that_the_database_is_locked(self, store: str) -> None:
+    def test_says_that_the_database_is_locked(
+        self, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tuning.tracking_store._ANSWER_WITHIN_S", 0.2)
         holder = sqlite3.connect(database(store), isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         try:
@@ -152,8 +156,6 @@ class TestPrepareStore:
     def test_respects_what_the_user_has_set(
         self, store: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import os
-
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
         prepare_store(store)
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
