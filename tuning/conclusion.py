@@ -24,7 +24,7 @@ class Conclusion:
     @property
     def advice(self) -> list[str]:
         """A line for everything that is missing, and what to do about it."""
-        launch_id = self.outcome.launch.launch_id
+        again = f"chromatune resume {self.outcome.launch.found_by}"
         lines = [
             f"{cell.cell_id} {cell.outcome}: {cell.message}".rstrip(": ")
             for cell in self.outcome.cells
@@ -33,8 +33,8 @@ class Conclusion:
         if self.outcome.undelivered:
             lines.append(
                 f"{len(self.outcome.undelivered)} finished cells are not in MLflow yet: "
-                f"`chromatune resume {launch_id}` delivers them"
+                f"`{again}` delivers them"
             )
-        if self.outcome.interrupted:
-            lines.append(f"stopped; go on with `chromatune resume {launch_id}`")
+        if self.outcome.stopped:
+            lines.append(f"stopped; go on with `{again}`")
         return lines

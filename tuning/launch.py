@@ -53,6 +53,12 @@ class Launch:
     def trainings(self) -> list[Training]:
         return [Training.from_dict(one) for one in self.document["trainings"]]
 
+    @property
+    def found_by(self) -> str:
+        """What names this launch on a command line: its id, or its folder if that is elsewhere."""
+        usual = f"{LaunchConfig().storage_path}/{self.launch_id}"
+        return self.launch_id if self.storage.uri == usual else self.storage.uri
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes off this launch; ChromatuneError if one is at work on it."""

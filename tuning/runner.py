@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -52,9 +55,12 @@ class CellOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchOutcome:
+    """What a launch has come to, whether it has ended or was stopped."""
+
     launch: Launch
     cells: list[CellOutcome]
     undelivered: list[str]
+    out_of_time: bool = False
 
     @property
     def complete(self) -> bool:
@@ -76,8 +82,14 @@ class LaunchOutcome:
         return sum(longest.values())
 
     @property
-    def interrupted(self) -> bool:
+    def stopped(self) -> bool:
+        """Whether something is left to train, so that resuming the launch goes on with it."""
         return any(cell.outcome == "stopped" for cell in self.cells)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was the user who stopped it, rather than its time budget."""
+        return self.stopped and not self.out_of_time
 
 
 def start_launch(
@@ -155,14 +167,14 @@ def run_launch(
             withdrawal.pop_all()
             try:
                 with _progress(launch, console) as progress:
-                    watcher = _Watcher(projection, progress)
+                    watcher = _Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
                     tuner.fit()
                 cells = _outcomes(launch, watcher.messages)
                 status = _status(cells)
             finally:
                 undelivered = projection.close(status)
-        return LaunchOutcome(launch, cells, undelivered)
+        return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
 
 
 def _tuner(
@@ -197,7 +209,6 @@ def _tuner(
             # No metric: not every report follows a validation, and Ray would refuse those.
             reuse_actors=True,
             max_concurrent_trials=resources.max_concurrent_trials,
-            time_budget_s=resources.time_budget_s,
             trial_name_creator=_training_id,
             trial_dirname_creator=_training_id,
         ),
@@ -219,14 +230,25 @@ class _Watcher(tune.Callback):
     nothing of it is kept there, and a resumed launch gets a new one.
     """
 
-    def __init__(self, projection: Projection, progress: LaunchProgress) -> None:
+    def __init__(
+        self, projection: Projection, progress: LaunchProgress, time_budget_s: float | None
+    ) -> None:
         self._projection = projection
         self._progress = progress
+        self._deadline = time.monotonic() + (time_budget_s or math.inf)
+        self.out_of_time = False
         self._epochs: dict[str, int] = {}
         self.messages: dict[str, tuple[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        # Ray's own time budget marks trials as ended, and none of them could be resumed. Stopped as
+        # by Ctrl-C, they go on from their checkpoints.
+        if not self.out_of_time and time.monotonic() >= self._deadline:
+            self.out_of_time = True
+            signal.raise_signal(signal.SIGINT)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = _training_id(trial)
