@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,12 +27,14 @@ _SERVERS = ("http", "https", "databricks")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ANSWER_WITHIN_S = 4
 # MLflow's own defaults let a command hang for four minutes when a server is down, draw progress
-# bars for single files and copy a user's uv.lock into every model. What the user has set stays.
+# bars for single files, print links between a command's results and copy a user's uv.lock into
+# every model. What the user has set stays.
 _CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
 # The loggers that repeat on stderr what this module says in one line.
@@ -42,6 +45,7 @@ _NOISY_LOGGERS = {
     "urllib3.connectionpool": logging.ERROR,
 }
 _PAGE = 1000
+_UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
 
 
 def tracking_uri(option: str | None) -> str:
@@ -160,6 +164,8 @@ def search_all_runs(client: MlflowClient, experiment_ids: list[str], query: str)
 def first_line(error: BaseException) -> str:
     """First line of an error's text without secrets, for messages of one line."""
     text = str(error).strip() or type(error).__name__
+    if _UNANSWERED.match(text):
+        return "no answer in time" if "timed out" in text else "no connection"
     return redact(text.splitlines()[0])[:300]
 
 
@@ -183,11 +189,9 @@ def _ask_server(uri: str) -> None:
             json={"max_results": 1},
         )
     except (MlflowException, requests.RequestException) as error:
-        timed_out = "timeout" in str(error).lower() or "timed out" in str(error).lower()
-        reason = f"no answer within {_ANSWER_WITHIN_S} s" if timed_out else "no connection"
         raise ChromatuneError(
-            f"the tracking server {redact(uri)} cannot be reached ({reason}): start it, or choose "
-            f"another with --tracking-uri"
+            f"the tracking server {redact(uri)} cannot be reached ({first_line(error)}): start "
+            f"it, or choose another with --tracking-uri"
         ) from None
     if answer.status_code in (401, 403):
         raise ChromatuneError(

@@ -132,7 +132,7 @@ class TestPrepareStore:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
             began = time.monotonic()
-            with pytest.raises(ChromatuneError, match=r"cannot be reached \(no answer within"):
+            with pytest.raises(ChromatuneError, match=r"cannot be reached \(no answer in time\)"):
                 prepare_store(uri)
             assert time.monotonic() - began < 5.5
 
@@ -480,7 +480,7 @@ def test_killed_at_any_moment_and_projected_again_nothing_is_missing_or_doubled(
     duration = time.monotonic() - began
 
     draw = random.Random(0)
-    for attempt in range(6):
+    for attempt in range(3):
         launch = make_launch(
             launch_id=f"killed-{attempt}", models=["cnn1", "cnn2"], epochs=[2, 3, 4]
         )
