@@ -56,6 +56,7 @@ def conclude_grid(outcome: LaunchOutcome) -> Conclusion:
             outcome=cell.outcome,
             launch_id=launch.launch_id,
             published_epochs=cell.published_epochs,
+            dataset=launch.document["dataset"],
         )
         for cell in outcome.cells
     ]

@@ -15,6 +15,7 @@ from data_prep import prepare
 from tuning.conclusion import Conclusion
 from tuning.config import (
     REPORT_GRIDS,
+    TASKS,
     DataConfig,
     FinalsConfig,
     FinalsLaunchConfig,
@@ -44,7 +45,7 @@ class ReproduceConfig(LaunchConfig):
 
     target: DataConfig = DataConfig(dataset="ncd")
     grids: dict[Task, dict[str, Any]] = Field(
-        default_factory=lambda: {"regression": {}, "colorizer": {}}, min_length=1
+        default_factory=lambda: {task: dict[str, Any]() for task in TASKS}, min_length=1
     )
     epoch_scale: Positive | None = None
     finals: FinalsConfig | None = FinalsConfig()

@@ -184,6 +184,7 @@ class ParentRun:
                 run_id=run.run_id if run else None,
                 launch_id=self._folder.launch_id,
                 published_epochs=cell.published_epochs,
+                dataset=self._folder.dataset,
             )
             rows.append(row)
         return rows

@@ -68,4 +68,5 @@ def _row(cell: TrackedCell) -> CellRow:
         run_id=cell.run_id,
         launch_id=cell.launch_id,
         published_epochs=cell.published_epochs,
+        dataset=cell.dataset,
     )

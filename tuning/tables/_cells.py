@@ -18,7 +18,8 @@ class CellRow:
 
     `outcome` is `finished`, `diverged`, `failed`, `stopped`, `running` or `not run`; only finished
     cells are compared. `published_epochs` names the cell of the report that a cell with scaled
-    epochs stands for; None means `epochs` itself.
+    epochs stands for; None means `epochs` itself. The report's grids are on `faces`: cells on
+    another `dataset` are compared with nothing.
     """
 
     cell_id: str
@@ -31,6 +32,7 @@ class CellRow:
     run_id: str | None = None
     launch_id: str | None = None
     published_epochs: int | None = None
+    dataset: str = "faces"
 
     def value(self, metric: str) -> float:
         """The finished cell's `metric`; NaN for one not finished or without that metric."""
@@ -38,6 +40,8 @@ class CellRow:
 
     def published(self, task: str) -> float | None:
         """What the report published for this cell; None if it has no such cell."""
+        if self.dataset != "faces":
+            return None
         epochs = self.published_epochs or self.epochs
         return published_cell(task, self.model, self.head, self.lr, epochs)
 

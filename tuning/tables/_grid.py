@@ -26,7 +26,8 @@ _ORDER = [*TABLE_I, *TABLE_III]
 _HEADS = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 # Three columns of "measured / published" are what 80 columns of a terminal hold.
 _COLUMNS = 3
-_LEGEND = "measured / report · ▲ better ▼ worse = equal · ★ best of all ☆ of its table"
+_LEGEND = "★ best of all ☆ of its table"
+_COMPARED = "measured / report · ▲ better ▼ worse = equal"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,9 @@ class _Layout:
                     places.get(
                         (model, head, count, lr),
                         CellRow(
-                            "", model, head, lr, count, {}, "not run", published_epochs=stands_for
+                            *("", model, head, lr, count, {}, "not run"),
+                            published_epochs=stands_for,
+                            dataset=kept[0].dataset,
                         ),
                     )
                     for lr in lrs
@@ -84,18 +87,31 @@ class _Layout:
         repeated = len(cells) - len(kept)
         return cls(task, grid_metric(task, metric), kept, labels, lrs, groups, repeated)
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether the report has any of these cells."""
+        places = [cell for group in self.groups.values() for row in group for cell in row]
+        return any(self.published(cell) is not None for cell in places)
+
+    def published(self, cell: CellRow) -> float | None:
+        return cell.published(self.task) if comparable(self.task, self.metric) else None
+
     def text(self, cell: CellRow, best_here: float, best: float) -> str:
-        """Write `★1.08e-4 ▲ / 1.22e-4`; `–` where the report has no such cell."""
+        """Write `★1.08e-4 ▲ / 1.22e-4`; `–` where the report has no such cell.
+
+        Where it has none of the grid's cells, the measured number stands alone.
+        """
         value = cell.value(self.metric)
-        published = cell.published(self.task) if comparable(self.task, self.metric) else None
-        right = "–" if published is None else format_value(self.metric, published)
+        published = self.published(cell)
+        right = f" / {'–' if published is None else format_value(self.metric, published)}"
+        right = right if self.is_compared else ""
         if cell.outcome != "finished":
-            return f"{cell.outcome} / {right}"
+            return f"{cell.outcome}{right}"
         if math.isnan(value):
-            return f"no value / {right}"
+            return f"no value{right}"
         star = "★" if value == best else "☆" if value == best_here else ""
         mark = "" if published is None else f" {comparison_mark(self.metric, value, published)}"
-        return f"{star}{format_value(self.metric, value)}{mark} / {right}"
+        return f"{star}{format_value(self.metric, value)}{mark}{right}"
 
     def rows(self, key: tuple[str, str]) -> list[list[str]]:
         """The texts of one table: a row per number of epochs, a column per learning rate."""
@@ -105,12 +121,12 @@ class _Layout:
         return [[self.text(cell, best_here, best) for cell in row] for row in group]
 
     def notes(self, baseline: Mapping[str, float] | None) -> list[str]:
-        notes = [_LEGEND]
+        notes = [f"{_COMPARED} · {_LEGEND}" if self.is_compared else _LEGEND]
         if any(c.published_epochs not in (None, c.epochs) for c in self.cells):
             notes.append(
                 "Epochs in brackets: the report's cell that a shortened training stands for."
             )
-        if self.task == "colorizer" and self.metric == "val_psnr":
+        if self.task == "colorizer" and self.metric == "val_psnr" and self.is_compared:
             notes.append(
                 "The report measured with BatchNorm in training mode: see val_psnr_as_reported."
             )
@@ -139,13 +155,9 @@ def grid_tables(
         rows = layout.rows(key)
         for start in range(0, len(layout.lrs), _COLUMNS):
             shown = slice(start, start + _COLUMNS)
-            table = Table(
-                title=f"{_name(key)}: {metric_title(layout.metric)}",
-                title_justify="left",
-                title_style="bold",
-                box=box.SIMPLE_HEAD,
-                padding=(0, 1),
-            )
+            # A table's own title would be broken to the width of a narrow table.
+            parts.append(Text(f"{_name(key)}: {metric_title(layout.metric)}", style="bold"))
+            table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
             table.add_column("epochs", justify="right", no_wrap=True)
             for lr in layout.lrs[shown]:
                 table.add_column(f"lr {format_lr(lr)}", justify="right", no_wrap=True)

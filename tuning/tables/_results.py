@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -23,20 +24,12 @@ class ResultRow:
     constant: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-def result_table(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> Table:
+def result_table(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> RenderableType:
     """Lay results out for a terminal: `columns` are metric names, each row up to three lines.
 
     ▲ and ▼ mark what is better or worse than the report; `*` heads a metric measured its way.
     """
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        caption=_legend(columns),
-        caption_justify="left",
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold", min_width=12)
     for metric in columns:
         table.add_column(metric_heading(metric).replace(", ", "\n"), justify="right", no_wrap=True)
@@ -45,8 +38,7 @@ def result_table(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) 
         table.add_row(Text(measured[0], style="bold"), *measured[1:])
         for label, *values in others:
             table.add_row(f"  {label}", *values, style="dim")
-        table.add_section()
-    return table
+    return Group(Text(title, style="bold"), table, Text(_legend(columns, rows)))
 
 
 def result_markdown(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> str:
@@ -57,7 +49,7 @@ def result_markdown(title: str, columns: Sequence[str], rows: Sequence[ResultRow
         measured, *others = _lines(row, columns)
         lines.append(f"| **{measured[0]}** | {' | '.join(measured[1:])} |")
         lines.extend(f"| {' | '.join(line)} |" for line in others)
-    legend = _legend(columns).replace("*", r"\*")
+    legend = _legend(columns, rows).replace("*", r"\*")
     return "\n".join([*lines, "", legend]) + "\n"
 
 
@@ -79,8 +71,10 @@ def _number(values: Mapping[str, float], metric: str) -> str:
     return format_value(metric, values[metric]) if metric in values else "–"
 
 
-def _legend(columns: Sequence[str]) -> str:
-    legend = "▲ better ▼ worse = equal to the report · constant: mean a, b of the training set"
+def _legend(columns: Sequence[str], rows: Sequence[ResultRow]) -> str:
+    parts = []
+    if any(row.published for row in rows):
+        parts.append("▲ better ▼ worse = equal to the report")
     if any(metric.endswith("_as_reported") for metric in columns):
-        legend += "\n* measured as the report did"
-    return legend
+        parts.append("* measured as the report did")
+    return "\n".join(parts)
