@@ -1,0 +1,335 @@
+"""A user's working place: pictures, launches and an MLflow store; commands in it, on a real Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from safetensors.torch import load_file
+from torch import Tensor
+
+from data_prep import PreparedDataset, PrepareSettings, prepare
+from tuning import environment
+
+environment.set_defaults()
+
+from tuning.cli import main  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 240
+LRS = (1e-3, 1e-4)
+# The long training is still at work when a test that saw its first cell strikes.
+EPOCHS = (2, 60)
+PICTURES = PrepareSettings(dataset="synthetic-faces", count=40, augment=1)
+BATCH_SIZE = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Here Ray and MLflow run for real, and only warnings about our own code are errors."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            # The mark that is nearer to the test is applied last.
+            item.add_marker(pytest.mark.filterwarnings("error:::(tuning|models|data_prep)"), False)
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The cells of the one grid that was printed as JSON."""
+        (table,) = json.loads(self.out)["tables"]
+        return list(table["cells"])
+
+
+@dataclasses.dataclass
+class Driver:
+    """A command at work in a session of its own, with the Ray that it started."""
+
+    process: subprocess.Popen[str]
+    output: Path
+
+    def wait(self) -> Finished:
+        status = self.process.wait(PATIENCE_S)
+        out, err = ((self.output / name).read_text() for name in ("out", "err"))
+        return Finished(status, out, err)
+
+    def workers(self) -> list[int]:
+        """Process ids of the trials: descendants whose title Ray has set to the trainable's."""
+        return [pid for pid in _descendants(self.process.pid) if _title(pid).endswith(".train")]
+
+    def kill(self) -> None:
+        """Kill -9 the driver alone, as an out-of-memory killer would; Ray goes by itself."""
+        left_behind = _descendants(self.process.pid)
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not any(map(_is_alive, left_behind)), "Ray ends with its driver")
+
+    def end(self) -> None:
+        """Leave nothing of it, whatever has happened."""
+        descendants = _descendants(self.process.pid)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for pid in descendants:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@dataclasses.dataclass
+class Place:
+    """Where one user works; commands get all its paths as options."""
+
+    folder: Path
+    data_root: Path
+    lrs = LRS
+    epochs = EPOCHS
+    batch_size = BATCH_SIZE
+    drivers: list[Driver] = dataclasses.field(default_factory=list)
+
+    @property
+    def store(self) -> str:
+        return f"sqlite:///{self.folder}/mlruns/mlflow.db"
+
+    @property
+    def where(self) -> list[str]:
+        return ["--storage-path", f"{self.folder}/ray_results", "--tracking-uri", self.store]
+
+    @property
+    def data(self) -> list[str]:
+        return [
+            *("--dataset", PICTURES.dataset, "--count", str(PICTURES.count)),
+            *("--augment", str(PICTURES.augment), "--data-root", str(self.data_root)),
+            *("--set", f"training.batch_size={BATCH_SIZE}"),
+        ]
+
+    def grid(self, task: str = "regression", *options: str) -> list[str]:
+        """Words of a command that runs the small grid, or another if `options` say so."""
+        axes = {
+            "--models": "cnn1" if task == "regression" else "autoencoder",
+            "--heads": "relu",
+            "--lrs": ",".join(f"{lr:g}" for lr in LRS),
+            "--epochs": ",".join(map(str, EPOCHS)),
+        }
+        given = dict(zip(options[::2], options[1::2], strict=False))
+        words = [word for pair in axes.items() if pair[0] not in given for word in pair]
+        return ["grid", task, *self.data, *self.where, *words, *options]
+
+    def resume(self, name: str = "last", *options: str) -> list[str]:
+        return ["resume", name, *self.where, *options]
+
+    def launches(self) -> list[Path]:
+        folder = self.folder / "ray_results"
+        return sorted(folder.iterdir()) if folder.exists() else []
+
+    def launch(self) -> Path:
+        (launch,) = self.launches()
+        return launch
+
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """Every cell.json of the one launch."""
+        found = {}
+        for launch in self.launches():
+            for path in launch.glob("*/cells/*/cell.json"):
+                found[path.parent.name] = json.loads(path.read_text())
+        return found
+
+    def weights(self, cell_id: str) -> dict[str, Tensor]:
+        (path,) = self.launch().glob(f"*/cells/{cell_id}/model.safetensors")
+        return load_file(path)
+
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.store, self.store)
+
+    def runs(self) -> dict[str, Run]:
+        """Every run by its cell id, the parent's under ""; fails if one is there twice."""
+        client = self.client()
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        found: dict[str, Run] = {}
+        for run in client.search_runs(experiments):
+            key = run.data.tags.get("chromatune.cell_id", "")
+            assert key not in found, f"two runs of '{key}'"
+            found[key] = run
+        return found
+
+    def metric(self, run: Run, name: str) -> list[tuple[int, float]]:
+        """Every value that was logged, with its step."""
+        history = self.client().get_metric_history(run.info.run_id, name)
+        return sorted((one.step, one.value) for one in history)
+
+    def start(self, *words: str) -> Driver:
+        """Start a command as a user does, in a process and a session of its own."""
+        output = self.folder / f"output-{len(self.drivers)}"
+        output.mkdir()
+        with (output / "out").open("w") as out, (output / "err").open("w") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tuning", *words],
+                cwd=self.folder,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(["", *sys.path[1:]]).strip(":")},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+            )
+        driver = Driver(process, output)
+        self.drivers.append(driver)
+        return driver
+
+    def wait_for_first_cell(self, driver: Driver) -> None:
+        """Return while the grid is in the middle: a cell is finished, others are not."""
+
+        def is_there() -> bool:
+            assert driver.process.poll() is None, driver.wait()
+            return bool(self.cells())
+
+        wait_until(is_there, "the first cell")
+        assert len(self.cells()) < len(LRS) * len(EPOCHS)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """The prepared pictures that everything here trains on."""
+    return prepare(PICTURES, tmp_path_factory.mktemp("data")).dataset
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: copying it saves each place the migrations."""
+    from tuning.tracking_store import prepare_store
+
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    prepare_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_place(
+    tmp_path_factory: pytest.TempPathFactory, pictures: PreparedDataset, migrated_database: Path
+) -> Iterator[Callable[[], Place]]:
+    places: list[Place] = []
+
+    def make() -> Place:
+        folder = tmp_path_factory.mktemp("place")
+        (folder / "mlruns").mkdir()
+        (folder / "mlruns/mlflow.db").write_bytes(migrated_database.read_bytes())
+        places.append(Place(folder, pictures.folder.parent))
+        return places[-1]
+
+    yield make
+    for place in places:
+        for driver in place.drivers:
+            driver.end()
+
+
+@pytest.fixture
+def place(make_place: Callable[[], Place]) -> Place:
+    """A place where nothing has happened yet."""
+    return make_place()
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """One Ray for all commands that run in this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def finished_grid(
+    make_place: Callable[[], Place],
+    local_ray: None,  # noqa: ARG001  (a mark does not reach fixtures)
+) -> tuple[Place, Finished]:
+    """The small grid, run to its end without disturbance."""
+    place = make_place()
+    return place, run(*place.grid(), "--format", "json")
+
+
+def run(*words: str) -> Finished:
+    """Run a command in this process and on its Ray."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", ["chromatune", *words])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    code = exit_.value.code
+    return Finished(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session", name="run")
+def run_fixture() -> Callable[..., Finished]:
+    return run
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE_S} s in vain: {what}")
+        time.sleep(0.02)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Every living process below `pid`."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text()
+                parent = int(stat.rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def _title(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode().strip()
+    return ""
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in ("Z", "X")
+    return False

@@ -1,0 +1,220 @@
+"""A grid on a real Ray and a real MLflow: what it leaves behind, and that its numbers are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_prep import PreparedDataset
+from models import load_model
+from tuning.data import load_task_data
+from tuning.fit_config import FitConfig
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture(scope="module")
+def plain(pictures: PreparedDataset) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """History and weights of every cell of the small grid, trained without Ray and MLflow."""
+    from tuning.engine import fit
+
+    data = load_task_data(pictures, "regression")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as Ray's trials of one core: sums in another order differ
+    found = {}
+    try:
+        for lr, name in ((1e-3, "1e-3"), (1e-4, "1e-4")):
+            config = FitConfig("cnn1", "relu", lr, milestones=(2, 60), batch_size=10)
+            for result in fit(config, data):
+                if result.milestone:
+                    state = result.state
+                    weights = {key: one.clone() for key, one in state.model.state_dict().items()}
+                    cell_id = f"cnn1-relu-lr{name}-e{result.record['epoch']}"
+                    found[cell_id] = (_numbers(state.history), weights)
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def test_every_cell_leaves_its_numbers_and_its_model(finished_grid: Any) -> None:
+    place, finished = finished_grid
+    assert finished.status == 0, finished.err
+    assert {cell["cell_id"]: cell["outcome"] for cell in finished.cells} == {
+        f"cnn1-relu-lr{lr}-e{epochs}": "finished" for lr in ("1e-3", "1e-4") for epochs in (2, 60)
+    }
+    cells = place.cells()
+    for printed in finished.cells:
+        cell = cells[printed["cell_id"]]
+        assert cell["params"]["epochs"] == printed["epochs"] == len(cell["history"])
+        assert cell["metrics"] == printed["metrics"]
+        folder = place.launch() / cell["training_id"] / "cells" / cell["cell_id"]
+        assert load_model(folder / "model.safetensors").spec["name"] == "cnn1"
+
+
+def test_numbers_and_weights_are_those_of_plain_training(finished_grid: Any, plain: Any) -> None:
+    place, _ = finished_grid
+    cells = place.cells()
+    assert cells.keys() == plain.keys()
+    for cell_id, (history, weights) in plain.items():
+        assert _numbers(cells[cell_id]["history"]) == history
+        assert _same(place.weights(cell_id), weights)
+
+
+def test_every_cell_is_one_finished_run_under_one_parent(finished_grid: Any) -> None:
+    place, _ = finished_grid
+    cells = place.cells()
+    runs = place.runs()
+    parent = runs.pop("")
+    assert runs.keys() == cells.keys()
+    assert parent.info.status == "FINISHED"
+    for cell_id, run in runs.items():
+        cell = cells[cell_id]
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["chromatune.outcome"] == "finished"
+        for name in ("train_loss", "val_mse", "val_rmse_lab_a"):
+            logged = place.metric(run, name)
+            assert logged == [(one["epoch"], one[name]) for one in cell["history"] if name in one]
+        assert [step for step, _ in place.metric(run, "train_loss")] == list(
+            range(1, cell["params"]["epochs"] + 1)
+        )
+        assert run.data.metrics["val_mse"] == cell["metrics"]["val_mse"]
+        (dataset,) = run.inputs.dataset_inputs
+        assert dataset.dataset.name == "synthetic-faces"
+        assert cell["dataset_digest"].startswith(dataset.dataset.digest)
+        assert float(run.data.params["lr"]) == cell["params"]["lr"]
+
+
+def test_the_parent_run_tells_the_whole_launch(finished_grid: Any) -> None:
+    place, _ = finished_grid
+    parent = place.runs()[""]
+    client = place.client()
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"cells.md", "config.yaml", "launch.json", "pictures"} <= files
+    pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
+    assert "pictures/heatmap.png" in pictures
+    note = parent.data.tags["mlflow.note.content"]
+    assert "4 of 4 cells finished" in note
+    best = min(place.cells().values(), key=lambda cell: cell["metrics"]["val_mse"])
+    assert best["cell_id"] in note
+    assert parent.data.metrics["best_val_mse"] == best["metrics"]["val_mse"]
+
+
+def test_a_logged_model_predicts_as_the_trained_one(
+    finished_grid: Any, pictures: PreparedDataset
+) -> None:
+    import mlflow.pyfunc  # the grid has imported it, past the warnings of its first import
+
+    place, _ = finished_grid
+    cell_id = "cnn1-relu-lr1e-3-e60"
+    run = place.runs()[cell_id]
+    (output,) = run.outputs.model_outputs
+    location = place.client().get_logged_model(output.model_id).artifact_location
+    L = np.array(pictures.planes("val").L[:3])
+    served = mlflow.pyfunc.load_model(location).predict(L)
+    (path,) = place.launch().glob(f"*/cells/{cell_id}/model.safetensors")
+    model = load_model(path)
+    model.eval()
+    with torch.inference_mode():
+        direct = model(torch.from_numpy(L).unsqueeze(1).float() / 255).numpy()
+    np.testing.assert_array_equal(served, direct * 255 - 128)
+
+
+def test_cells_trained_from_scratch_equal_those_cut_from_one_training(
+    finished_grid: Any, make_place: Callable[[], Any], run: Callable[..., Any]
+) -> None:
+    shared, _ = finished_grid
+    place = make_place()
+    finished = run(*place.grid(), "--independent-cells")
+    assert finished.status == 0, finished.err
+    cells, reference = place.cells(), shared.cells()
+    assert {cell["training_id"] for cell in cells.values()} == cells.keys() == reference.keys()
+    for cell_id, cell in cells.items():
+        assert cell["metrics"] == reference[cell_id]["metrics"]
+        assert _losses(cell) == _losses(reference[cell_id])
+        assert _same(place.weights(cell_id), shared.weights(cell_id))
+
+
+def test_a_colorizer_leaves_a_sheet_of_pictures(place: Any, run: Callable[..., Any]) -> None:
+    finished = run(*place.grid("colorizer", "--lrs", "1e-3", "--epochs", "1,2"), "--format", "json")
+    assert finished.status == 0, finished.err
+    cells = place.cells()
+    assert {cell["value"] for cell in finished.cells} == {
+        cell["metrics"]["val_psnr"] for cell in cells.values()
+    }
+    for cell_id, run_ in place.runs().items():
+        if not cell_id:
+            continue
+        (sheet,) = place.launch().glob(f"*/cells/{cell_id}/sheet.png")
+        assert Image.open(sheet).size[0] > 128
+        files = {file.path for file in place.client().list_artifacts(run_.info.run_id, "pictures")}
+        assert {"pictures/sheet.png", "pictures/loss_curve.png"} <= files
+        assert run_.data.metrics["val_ssim"] == cells[cell_id]["metrics"]["val_ssim"]
+
+
+def test_a_diverged_training_fails_alone_and_is_not_tried_again(
+    place: Any, run: Callable[..., Any]
+) -> None:
+    words = place.grid("regression", "--lrs", "1e-3,1e30", "--epochs", "1,2")
+    finished = run(*words, "--format", "json")
+    assert finished.status == 1
+    outcomes = {cell["cell_id"]: cell["outcome"] for cell in finished.cells}
+    assert outcomes == {
+        "cnn1-relu-lr1e-3-e1": "finished",
+        "cnn1-relu-lr1e-3-e2": "finished",
+        "cnn1-relu-lr1e30-e1": "diverged",
+        "cnn1-relu-lr1e30-e2": "diverged",
+    }
+    assert "cnn1-relu-lr1e30-e1 diverged: the training diverged in epoch 1" in finished.err
+    assert "crashed" not in finished.err
+    runs = place.runs()
+    diverged = runs["cnn1-relu-lr1e30-e1"]
+    assert diverged.info.status == "FAILED"
+    assert diverged.data.tags["chromatune.outcome"] == "diverged"
+    assert "epoch 1" in diverged.data.tags["chromatune.message"]
+    assert runs["cnn1-relu-lr1e-3-e2"].info.status == "FINISHED"
+    assert runs[""].info.status == "FAILED"
+
+    again = run(*place.resume(), "--format", "json")
+    assert (again.status, again.out) == (1, finished.out)
+    assert place.runs().keys() == runs.keys()
+
+
+def test_resuming_a_finished_launch_prints_its_table_and_changes_nothing(
+    finished_grid: Any, run: Callable[..., Any]
+) -> None:
+    place, finished = finished_grid
+    files = {path: path.stat().st_mtime_ns for path in place.launch().rglob("*/*")}
+    runs = place.runs()
+    again = run(*place.resume(), "--format", "json")
+    assert (again.status, again.out) == (0, finished.out)
+    assert {path: path.stat().st_mtime_ns for path in place.launch().rglob("*/*")} == files
+    assert {key: one.to_dictionary() for key, one in place.runs().items()} == {
+        key: one.to_dictionary() for key, one in runs.items()
+    }
+
+
+def test_json_is_all_that_is_on_stdout(finished_grid: Any) -> None:
+    _, finished = finished_grid
+    (table,) = json.loads(finished.out)["tables"]
+    assert table["baseline"]["val_mse"] > 0
+
+
+def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A history without what the clock says."""
+    clock = ("seconds", "timestamp")
+    return [{key: one[key] for key in one if key not in clock} for one in history]
+
+
+def _losses(cell: dict[str, Any]) -> list[float]:
+    return [one["train_loss"] for one in cell["history"]]
+
+
+def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

@@ -1,0 +1,120 @@
+"""What a launch is after it was killed, stopped or run out of time: never less than it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+# All that a command may say on stderr: progress lines of ours, no warnings of anybody's.
+OUR_LINES = re.compile(
+    r"(grid-regression-synthetic-faces-\d{8}-\d{6}: \d+ trials, \d+ epochs"
+    r"|\d+ %, .* elapsed.*: \d+ trials: .*"
+    r"|cnn1-relu-lr1e-[34] (done|running): epoch \d+/\d+.*"
+    r"|stopped; go on with `chromatune resume .*`"
+    r"|cnn1-relu-lr1e-[34] crashed and goes on from its last checkpoint .*)"
+)
+
+
+def test_a_killed_driver_loses_nothing(place: Any, finished_grid: Any) -> None:
+    driver = place.start(*place.grid(), "--max-concurrent-trials", "1")
+    place.wait_for_first_cell(driver)
+    driver.kill()
+    finished = place.cells()
+    times = {cell_id: cell["ended"] for cell_id, cell in finished.items()}
+
+    resumed = place.start(*place.resume(), "--format", "json").wait()
+    assert resumed.status == 0, resumed.err
+    assert {cell_id: place.cells()[cell_id]["ended"] for cell_id in times} == times
+    assert_whole(place, resumed, finished_grid)
+    json.loads(resumed.out)
+    for line in resumed.err.splitlines():
+        assert OUR_LINES.fullmatch(line), line
+
+
+def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
+    place: Any, finished_grid: Any, run: Callable[..., Any]
+) -> None:
+    driver = place.start(*place.grid(), "--max-concurrent-trials", "1")
+    place.wait_for_first_cell(driver)
+    refused = run(*place.resume())
+    assert refused.status == 2
+    assert "another process is at work on" in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+    # As a terminal does: to every process of the foreground.
+    os.killpg(driver.process.pid, signal.SIGINT)
+    stopped = driver.wait()
+    assert stopped.status == 130, stopped.err
+    assert f"chromatune resume {place.launch()}`" in stopped.err
+    assert "stopped" in stopped.out or "–" in stopped.out
+    for line in stopped.err.splitlines():
+        assert OUR_LINES.fullmatch(line), line
+    statuses = {run_.info.status for run_ in place.runs().values()}
+    assert "RUNNING" not in statuses
+    assert place.runs()[""].info.status == "KILLED"
+
+    resumed = run(*place.resume(place.launch().name), "--format", "json")
+    assert resumed.status == 0, resumed.err
+    assert_whole(place, resumed, finished_grid)
+
+
+def test_a_killed_worker_goes_on_from_its_checkpoint(place: Any, finished_grid: Any) -> None:
+    driver = place.start(*place.grid(), "--max-concurrent-trials", "1", "--format", "json")
+    place.wait_for_first_cell(driver)
+    (worker, *_) = driver.workers()
+    os.kill(worker, signal.SIGKILL)
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    assert "crashed and goes on from its last checkpoint (failure 1)" in finished.err
+    assert_whole(place, finished, finished_grid)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_launch_whose_time_is_up_can_be_resumed(
+    place: Any, finished_grid: Any, run: Callable[..., Any]
+) -> None:
+    stopped = run(*place.grid(), "--time-budget-s", "0.01")
+    assert stopped.status == 1, stopped.err
+    assert f"chromatune resume {place.launch()}`" in stopped.err
+    assert len(place.cells()) < 4
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
+
+    document = json.loads((place.launch() / "launch.json").read_text())
+    document["config"]["resources"]["time_budget_s"] = None  # as if it had been long enough
+    (place.launch() / "launch.json").write_text(json.dumps(document))
+    resumed = run(*place.resume(), "--format", "json")
+    assert resumed.status == 0, resumed.err
+    assert_whole(place, resumed, finished_grid)
+
+
+def assert_whole(place: Any, finished: Any, finished_grid: Any) -> None:
+    """The launch ended as one that nothing had disturbed, bit for bit, in its files and MLflow."""
+    undisturbed, reference = finished_grid
+    assert [_result(cell) for cell in finished.cells] == [_result(one) for one in reference.cells]
+    cells, expected = place.cells(), undisturbed.cells()
+    assert cells.keys() == expected.keys()
+    runs = place.runs()
+    assert runs.keys() == {"", *expected}
+    for cell_id, cell in cells.items():
+        assert _losses(cell) == _losses(expected[cell_id])
+        assert cell["metrics"] == expected[cell_id]["metrics"]
+        run = runs[cell_id]
+        assert place.metric(run, "train_loss") == _losses(cell)
+        assert len(place.metric(run, "val_mse")) == sum("val_mse" in one for one in cell["history"])
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+def _result(cell: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in cell.items() if key not in ("launch_id", "run_id")}
+
+
+def _losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
+    return [(one["epoch"], one["train_loss"]) for one in cell["history"]]

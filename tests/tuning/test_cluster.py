@@ -1,0 +1,103 @@
+"""What a trial is given, on clusters that are only described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import ray
+
+from tuning.cluster import connected, trial_resources
+from tuning.config import ResourcesConfig
+from tuning.errors import ChromatuneError
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put nodes of (CPUs, GPUs) where Ray would tell of real ones; a dead one is always there."""
+
+    def put(*described: tuple[float, float]) -> None:
+        found: list[dict[str, Any]] = [{"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+        for cpus, gpus in described:
+            resources = {"CPU": cpus, "GPU": gpus, "memory": 1e9}
+            alive = {name: value for name, value in resources.items() if value}
+            found.append({"Alive": True, "Resources": alive})
+        monkeypatch.setattr(ray, "nodes", lambda: found)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ([(2, 0)], (1.0, 0.0, 2)),
+        ([(16, 1)], (1.0, 0.25, 4)),
+        ([(2, 1)], (0.5, 0.25, 4)),  # fewer cores than GPU shares
+        ([(8, 4)], (0.5, 0.25, 16)),
+        ([(16, 1), (16, 1)], (1.0, 0.25, 8)),
+        ([(16, 1), (2, 1)], (0.5, 0.25, 8)),  # the poorest node decides
+        ([(16, 1), (4, 0)], (1.0, 0.25, 4)),  # a node without a GPU gets no trial
+        ([(0, 0), (4, 0)], (1.0, 0.0, 4)),  # a head that computes nothing
+    ],
+)
+def test_defaults_fit_the_cluster(
+    described: list[tuple[float, float]],
+    expected: tuple[float, float, int],
+    nodes: Callable[..., None],
+) -> None:
+    nodes(*described)
+    share = trial_resources(ResourcesConfig())
+    assert (share.cpus, share.gpus, share.slots) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "slots"),
+    [
+        ({"cpus_per_trial": 2.0}, 2),
+        ({"cpus_per_trial": 0.5}, 4),
+        ({"cpus_per_trial": 1.0, "gpus_per_trial": 1.0}, 1),
+        ({"gpus_per_trial": 0.1}, 10),
+        ({"gpus_per_trial": 0.0}, 4),
+        ({"gpus_per_trial": 0.1, "max_concurrent_trials": 3}, 3),
+        ({"cpus_per_trial": 4.0, "max_concurrent_trials": 3}, 1),
+    ],
+)
+def test_wishes_are_counted_in_slots(
+    wanted: dict[str, Any], slots: int, nodes: Callable[..., None]
+) -> None:
+    nodes((4, 1))
+    assert trial_resources(ResourcesConfig(**wanted)).slots == slots
+
+
+@pytest.mark.parametrize(
+    ("wanted", "request_"),
+    [
+        ({"cpus_per_trial": 5.0}, "5 CPU and 0.25 GPU"),  # nodes are not added up
+        ({"gpus_per_trial": 2.0}, "1 CPU and 2 GPU"),
+        ({"cpus_per_trial": 4.0, "gpus_per_trial": 1.0}, "4 CPU and 1 GPU"),
+    ],
+)
+def test_what_no_node_can_hold_is_refused(
+    wanted: dict[str, Any], request_: str, nodes: Callable[..., None]
+) -> None:
+    nodes((4, 0), (2, 1))
+    with pytest.raises(ChromatuneError) as refusal:
+        trial_resources(ResourcesConfig(**wanted))
+    assert f"a trial of {request_}" in str(refusal.value)
+    assert "the nodes have: 4 CPU and 0 GPU; 2 CPU and 1 GPU" in str(refusal.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "nonsense"])
+def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
+    with (
+        pytest.raises(ChromatuneError, match=f"cannot join a Ray cluster at {address}: "),
+        connected(address),
+    ):
+        pytest.fail("joined")
+
+
+def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ChromatuneError, match=r"at 127\.0\.0\.1:1"), connected(None):
+        pytest.fail("joined")
