@@ -13,7 +13,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test lint test-fast ui clean
+.PHONY: install run test test-fast lint docs ui clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+## Write the tables of docs/results into README.md
+docs: install
+	$(BIN)/python docs/update_readme.py
 
 ui: install
 	$(BIN)/chromatune ui

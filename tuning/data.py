@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tuning.config import Task
 from tuning.errors import ChromatuneError, nearest
 
 if TYPE_CHECKING:
     from data_prep import PreparedDataset
 
-Task = Literal["regression", "colorizer"]
 SplitName = Literal["train", "val", "test"]
 
 _ROWS_AT_ONCE = 1000

@@ -23,15 +23,11 @@ from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
 from tuning.metrics import constant_baseline
 from tuning.progress import LaunchProgress
+from tuning.selection import CRITERIA
 from tuning.spaces import Cell, Training
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_store import prepare_store
 from tuning.trainable import TrialInputs, run_trial
-
-SCORES: dict[Task, tuple[str, str]] = {
-    "regression": ("val_mse", "min"),
-    "colorizer": ("val_psnr", "max"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,10 +289,10 @@ class _Watcher(tune.Callback):
 
 @contextlib.contextmanager
 def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
-    metric, mode = SCORES[launch.task]
+    criterion = CRITERIA[launch.task]
     trainings = [(training.training_id, training.epochs) for training in launch.trainings]
     with LaunchProgress(
-        console, launch.launch_id, trainings, metric, higher_is_better=mode == "max"
+        console, launch.launch_id, trainings, f"val_{criterion.name}", criterion.higher_is_better
     ) as progress:
         for training in launch.trainings:
             if _is_finished(launch, training):
