@@ -34,6 +34,9 @@ def connected(address: str | None) -> Iterator[None]:
     Raises ChromatuneError within seconds if there is no such cluster.
     """
     address = address or os.environ.get("RAY_ADDRESS")
+    # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
+    # told by the runner, with Ray's reason.
+    ray._private.worker._worker_logs_enabled = False
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if ray.is_initialized():
         yield

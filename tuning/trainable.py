@@ -97,6 +97,9 @@ class _Reporter:
 
     def _write_cell(self, result: EpochResult) -> str:
         cell = self._training.cell_at(result.record["epoch"])
+        target = f"{self._training.training_id}/cells/{cell.cell_id}"
+        if self._storage.exists(f"{target}/cell.json"):
+            return cell.cell_id  # trained again after a crash: MLflow may hold the first already
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "cell"
             write_cell(
@@ -110,7 +113,6 @@ class _Reporter:
                 data=self._inputs.data,
                 device=self._device,
             )
-            target = f"{self._training.training_id}/cells/{cell.cell_id}"
             self._storage.upload_dir(folder, target, last="cell.json")
         return cell.cell_id
 

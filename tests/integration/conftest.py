@@ -81,11 +81,15 @@ class Driver:
         return [pid for pid in _descendants(self.process.pid) if _title(pid).endswith(".train")]
 
     def kill(self) -> None:
-        """Kill -9 the driver alone, as an out-of-memory killer would; Ray goes by itself."""
-        left_behind = _descendants(self.process.pid)
+        """Kill -9 the driver alone, as an out-of-memory killer would; its trials end by themselves.
+
+        Two of Ray's agents would linger for a minute.
+        """
+        workers, left_behind = self.workers(), _descendants(self.process.pid)
         self.process.kill()
         self.process.wait()
-        wait_until(lambda: not any(map(_is_alive, left_behind)), "Ray ends with its driver")
+        wait_until(lambda: not any(map(_is_alive, workers)), "trials end with their driver")
+        _kill(left_behind)
 
     def end(self) -> None:
         """Leave nothing of it, whatever has happened."""
@@ -93,9 +97,7 @@ class Driver:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        for pid in descendants:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(descendants)
 
 
 @dataclasses.dataclass
@@ -320,6 +322,12 @@ def _descendants(pid: int) -> list[int]:
         found += below
         queue += below
     return found
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _title(pid: int) -> str:
