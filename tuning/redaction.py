@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 _HIDDEN = "***"
-_SECRET_WORD = r"(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key|sig|signature)"
+_SECRET_WORD = (
+    r"(?:password|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|sig|signature)"
+)
 _IN_URL = re.compile(r"(?<=://)[^\s/@'\"]+@")
 _ASSIGNED = re.compile(
     rf"(?i)((?:--[\w-]*{_SECRET_WORD}[=\s]+|\b[\w.-]*{_SECRET_WORD}=)['\"]?)[^\s&,;'\"]+"

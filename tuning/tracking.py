@@ -40,27 +40,22 @@ def project_launch(storage: LaunchStorage, uri: str) -> None:
 
     For launches that no process is running any more: afterwards none of their runs is RUNNING.
     Raises ChromatuneError if the store cannot be reached, or, after all else is written, if a
-    cell's files are damaged.
+    training's files are damaged or MLflow refuses them.
     """
     prepare_store(uri)
     try:
         projector = Projector(LaunchFolder(storage), uri)
         projector.read_folder()
         projector.parent.open()
-        damaged = []
-        for training_id in projector.pending:
-            try:
-                projector.deliver(training_id)
-            except ChromatuneError as error:
-                damaged.append(str(error))
+        problems = [_deliver(projector, training_id) for training_id in projector.pending]
         projector.finish(None)
     except _DELIVERY_ERRORS as error:
         raise ChromatuneError(
             f"launch {storage.name} could not be written to MLflow as a whole: "
             f"{first_line(error)}; run the same command again"
         ) from None
-    if damaged:
-        raise ChromatuneError("; ".join(damaged))
+    if any(problems):
+        raise ChromatuneError("; ".join(filter(None, problems)))
 
 
 class Projection:
@@ -162,7 +157,9 @@ class Projection:
             self._take_news(projector)
             pending = projector.pending
             for training_id in pending:
-                self._deliver(projector, training_id)
+                problem = _deliver(projector, training_id)
+                if problem:
+                    self._tell_once(problem)
                 self._progressed_at = time.monotonic()
             if status is not None:
                 projector.finish(status)
@@ -191,21 +188,6 @@ class Projection:
             with self._wake:
                 del self._news[0]
 
-    def _deliver(self, projector: Projector, training_id: str) -> None:
-        """Write one training; what only this training suffers from must not hold up the others."""
-        try:
-            projector.deliver(training_id)
-        except ChromatuneError as error:
-            self._tell_once(str(error))
-        except MlflowException as error:
-            if error.error_code not in _LASTING_CODES:
-                raise
-            projector.forget()
-            self._tell_once(f"MLflow refuses {training_id}: {first_line(error)}")
-        else:
-            return
-        projector.set_aside(training_id)
-
     def _tell_away(self, error: BaseException) -> None:
         if not self._is_away:
             self._is_away = True
@@ -223,3 +205,20 @@ class Projection:
 
     def _waited(self) -> float:
         return time.monotonic() - self._progressed_at
+
+
+def _deliver(projector: Projector, training_id: str) -> str | None:
+    """Write one training; what only it suffers from is told, and must not hold up the others."""
+    try:
+        projector.deliver(training_id)
+    except ChromatuneError as error:
+        problem = str(error)
+    except MlflowException as error:
+        if error.error_code not in _LASTING_CODES:
+            raise
+        projector.forget()
+        problem = f"MLflow refuses {training_id}: {first_line(error)}"
+    else:
+        return None
+    projector.set_aside(training_id)
+    return problem

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -44,8 +44,8 @@ def log_cell_model(
 ) -> str:
     """Store the network in `weights` as the MLflow model of a run and return its id.
 
-    Repeatable: a model that an interrupted call has left unfinished is completed, a finished one is
-    left alone.
+    The run's validation metrics at `step` become those of the model too. Repeatable: a model that
+    an interrupted call has left unfinished is completed, a finished one is left alone.
     """
     logged = _models_of(client, experiment_id, run_id)
     model = (
@@ -55,14 +55,15 @@ def log_cell_model(
             experiment_id, name, run_id, dict(tags), dict(params), model_type=task
         )
     )
-    outputs = client.get_run(run_id).outputs
-    if model.model_id not in {output.model_id for output in outputs.model_outputs}:
+    run = client.get_run(run_id)
+    if model.model_id not in {output.model_id for output in run.outputs.model_outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
     if model.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             _write_model(folder, model, run_id, task, weights)
             client.log_model_artifacts(model.model_id, str(folder))
+        client.log_batch(run_id, _of_model(run, model.model_id, step))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return str(model.model_id)
 
@@ -70,6 +71,17 @@ def log_cell_model(
 def _models_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
     found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+
+def _of_model(run: Run, model_id: str, step: int) -> list[Metric]:
+    """The very metrics of the run, with the model's id: the run's own history stays as it is."""
+    # The public `data.metrics` lacks the times, and asking per metric is a call for each.
+    latest: list[Metric] = run.data._metric_objs
+    return [
+        Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run.info.run_id)
+        for m in latest
+        if m.step == step and m.key.startswith("val_")
+    ]
 
 
 def _write_model(folder: Path, model: LoggedModel, run_id: str, task: str, weights: Path) -> None:

@@ -175,7 +175,7 @@ class ParentRun:
             begun = run.tags.get(f"{TAG}outcome", "") if run else "not run"
             row = CellRow(
                 cell_id=cell.cell_id,
-                model=cell.params["model"],
+                model=cell.params["model"] + (" fine-tuned" if cell.parent_model else ""),
                 head=cell.params.get("head", "relu"),
                 lr=float(cell.params["lr"]),
                 epochs=cell.epochs,

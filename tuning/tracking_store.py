@@ -71,13 +71,13 @@ def tracking_uri(option: str | None) -> str:
         )
     if base != "sqlite":
         return uri
-    database = make_url(uri).database
-    if not database or database == ":memory:":
+    url = make_url(uri)
+    if not url.database or url.database == ":memory:":
         raise ChromatuneError(
             f"the tracking URI '{uri}' names no file, so nothing would be kept; use "
             f"sqlite:///path/mlflow.db"
         )
-    return f"sqlite:///{Path(database).expanduser().absolute()}"
+    return str(url.set(database=str(Path(url.database).expanduser().absolute())))
 
 
 def prepare_store(uri: str) -> None:
@@ -206,7 +206,8 @@ def _ask_server(uri: str) -> None:
 
 
 def _sqlite_file(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    url = make_url(uri)
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def _artifact_location(uri: str, name: str) -> str | None:

@@ -75,7 +75,10 @@ def contents(client: MlflowClient, launch_id: str) -> dict[str, Any]:
             "params": run.data.params,
             "tags": sorted(tag for tag in run.data.tags if tag != "mlflow.note.content"),
             "data": [given.dataset.digest for given in run.inputs.dataset_inputs],
-            "models": [str(model.status) for model in models],
+            "models": [
+                (str(model.status), sorted((m.key, m.value) for m in model.metrics or []))
+                for model in models
+            ],
             "outputs": [model.model_id for model in models]
             == [output.model_id for output in run.outputs.model_outputs],
             "artifacts": sorted(f.path for f in client.list_artifacts(run.info.run_id, "pictures")),
@@ -93,6 +96,7 @@ class TestTrackingUri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
         assert tracking_uri(None) == "http://tracking:5000"
         assert tracking_uri("sqlite:///other.db") == f"sqlite:///{tmp_path}/other.db"
+        assert tracking_uri("sqlite:///o.db?timeout=9") == f"sqlite:///{tmp_path}/o.db?timeout=9"
 
     @pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "/data/mlruns", "file:///data/mlruns"])
     def test_refuses_a_folder_and_names_the_database_in_it(self, uri: str) -> None:
@@ -188,6 +192,11 @@ class TestProjectLaunch:
         (given,) = run.inputs.dataset_inputs
         assert (given.dataset.name, given.dataset.digest) == ("faces", "d" * 36)
         assert given.tags[0].value == "train"
+        (logged,) = run.outputs.model_outputs
+        model = client.get_logged_model(logged.model_id)
+        assert {metric.key: metric.value for metric in model.metrics} == {
+            key: value for key, value in run.data.metrics.items() if key.startswith("val_")
+        }
         pictures = {file.path for file in client.list_artifacts(run.info.run_id, "pictures")}
         assert pictures == {"pictures/loss_curve.png", "pictures/sheet.png"}
         experiment = client.get_experiment(run.info.experiment_id)
