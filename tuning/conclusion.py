@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from tuning.outcomes import LaunchOutcome
 from tuning.promotion import Promotion
 from tuning.result_tables import ResultTable
-from tuning.runner import LaunchOutcome
 
 
 @dataclasses.dataclass(frozen=True)

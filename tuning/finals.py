@@ -12,9 +12,10 @@ from tuning.config import FinalsLaunchConfig, Task
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
+from tuning.outcomes import LaunchOutcome
 from tuning.promotion import best_cell
 from tuning.results import launch_cells, measured_table
-from tuning.runner import LaunchOutcome, start_launch
+from tuning.runner import start_launch
 from tuning.spaces import Training, costliest_first, make_training
 from tuning.tracking_cells import TrackedCell
 

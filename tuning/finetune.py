@@ -11,9 +11,10 @@ from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.launch import Launch
+from tuning.outcomes import LaunchOutcome
 from tuning.promotion import promote
 from tuning.results import launch_cells, measured_table
-from tuning.runner import LaunchOutcome, start_launch
+from tuning.runner import start_launch
 from tuning.spaces import Training, make_training
 from tuning.tracking_registry import find_champion
 from tuning.tracking_weights import load_logged_weights, load_registered

@@ -7,8 +7,9 @@ from rich.console import Console
 from tuning.conclusion import Conclusion
 from tuning.config import GridLaunchConfig, Task
 from tuning.datasets import open_prepared
+from tuning.outcomes import LaunchOutcome
 from tuning.result_tables import GridTable
-from tuning.runner import LaunchOutcome, start_launch
+from tuning.runner import start_launch
 from tuning.spaces import grid_trainings
 from tuning.tables import CellRow
 

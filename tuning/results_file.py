@@ -15,8 +15,8 @@ from tuning.errors import ChromatuneError
 from tuning.result_tables import table_from_json
 
 if TYPE_CHECKING:
+    from tuning.outcomes import LaunchOutcome
     from tuning.reproduce import ReproduceConfig, Step
-    from tuning.runner import LaunchOutcome
 
 _FORMAT = "chromatune-results-1"
 # Where files lie on one machine says nothing to another.

@@ -14,7 +14,8 @@ from tuning.finals import conclude_finals
 from tuning.finetune import conclude_finetune
 from tuning.grid import conclude_grid
 from tuning.launch import Launch, open_launch
-from tuning.runner import LaunchOutcome, run_launch
+from tuning.outcomes import LaunchOutcome
+from tuning.runner import run_launch
 
 _CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
     "grid": lambda outcome, _: conclude_grid(outcome),

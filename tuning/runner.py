@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import math
 import signal
@@ -22,70 +21,13 @@ from tuning.engine import EpochRecord
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
 from tuning.metrics import constant_baseline
+from tuning.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_finished, run_status
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
-from tuning.spaces import Cell, Training
+from tuning.spaces import Training
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_store import prepare_store
 from tuning.trainable import TrialInputs, run_trial
-
-
-@dataclasses.dataclass(frozen=True)
-class CellOutcome:
-    """How one cell of a launch ended.
-
-    `metrics` are the cell's own, `seconds` of training it took from the first epoch, `ended` in ms
-    since 1970; empty and 0 if the cell is not finished.
-    """
-
-    training: Training
-    cell_id: str
-    epochs: int
-    published_epochs: int | None
-    outcome: str
-    message: str
-    metrics: dict[str, float]
-    seconds: float = 0.0
-    ended: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class LaunchOutcome:
-    """What a launch has come to, whether it has ended or was stopped."""
-
-    launch: Launch
-    cells: list[CellOutcome]
-    undelivered: list[str]
-    out_of_time: bool = False
-
-    @property
-    def complete(self) -> bool:
-        return not self.undelivered and all(cell.outcome == "finished" for cell in self.cells)
-
-    @property
-    def wall_seconds(self) -> float:
-        """From the launch's beginning to its last finished cell, pauses included."""
-        created = int(self.launch.document["created"])
-        return max(0, max((cell.ended for cell in self.cells), default=0) - created) / 1000
-
-    @property
-    def training_seconds(self) -> float:
-        """Time spent in training steps, over all trials."""
-        longest: dict[str, float] = {}
-        for cell in self.cells:
-            name = cell.training.training_id
-            longest[name] = max(longest.get(name, 0.0), cell.seconds)
-        return sum(longest.values())
-
-    @property
-    def stopped(self) -> bool:
-        """Whether something is left to train, so that resuming the launch goes on with it."""
-        return any(cell.outcome == "stopped" for cell in self.cells)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether it was the user who stopped it, rather than its time budget."""
-        return self.stopped and not self.out_of_time
 
 
 def start_launch(
@@ -150,9 +92,9 @@ def run_launch(
     with launch.held(), contextlib.ExitStack() as withdrawal:
         if not resume:
             withdrawal.callback(launch.storage.delete)
-        elif all(_has_ended(launch, training) for training in launch.trainings):
+        elif all(has_ended(launch, training) for training in launch.trainings):
             project_launch(launch.storage, tracking_uri)
-            return LaunchOutcome(launch, _outcomes(launch, {}), [])
+            return LaunchOutcome(launch, cell_outcomes(launch, {}), [])
         prepare_store(tracking_uri)  # before Ray, which takes longer to start
         projection = Projection(launch.storage, tracking_uri)
         status = "KILLED"
@@ -166,8 +108,8 @@ def run_launch(
                     watcher = _Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
                     tuner.fit()
-                cells = _outcomes(launch, watcher.messages)
-                status = _status(cells)
+                cells = cell_outcomes(launch, watcher.messages)
+                status = run_status(cells)
             finally:
                 undelivered = projection.close(status)
         return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
@@ -295,62 +237,9 @@ def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
         console, launch.launch_id, trainings, f"val_{criterion.name}", criterion.higher_is_better
     ) as progress:
         for training in launch.trainings:
-            if _is_finished(launch, training):
+            if is_finished(launch, training):
                 progress.update(training.training_id, training.epochs, {}, status="done")
         yield progress
-
-
-def _outcomes(launch: Launch, messages: dict[str, tuple[str, str]]) -> list[CellOutcome]:
-    """Read off the launch folder, which is the truth, what has become of every cell."""
-    found = []
-    for training in launch.trainings:
-        outcome, message = messages.get(training.training_id, ("stopped", ""))
-        if launch.storage.exists(_failure_file(training)):
-            failure = launch.storage.read_json(_failure_file(training))
-            outcome, message = failure["outcome"], failure["message"]
-        for cell in training.cells:
-            path = _cell_file(training, cell)
-            finished = launch.storage.exists(path)
-            document = launch.storage.read_json(path) if finished else {}
-            found.append(
-                CellOutcome(
-                    training,
-                    cell.cell_id,
-                    cell.epochs,
-                    cell.published_epochs,
-                    "finished" if finished else outcome,
-                    "" if finished else message,
-                    document.get("metrics", {}),
-                    document.get("seconds", 0.0),
-                    document.get("ended", 0),
-                )
-            )
-    return found
-
-
-def _has_ended(launch: Launch, training: Training) -> bool:
-    """Whether there is nothing more to train: what has diverged would only diverge again."""
-    return _is_finished(launch, training) or launch.storage.exists(_failure_file(training))
-
-
-def _is_finished(launch: Launch, training: Training) -> bool:
-    return all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells)
-
-
-def _failure_file(training: Training) -> str:
-    return f"{training.training_id}/failed.json"
-
-
-def _cell_file(training: Training, cell: Cell) -> str:
-    """Path of what is written last of a cell, so that it stands for the whole."""
-    return f"{training.training_id}/cells/{cell.cell_id}/cell.json"
-
-
-def _status(cells: list[CellOutcome]) -> str:
-    outcomes = {cell.outcome for cell in cells}
-    if "stopped" in outcomes:
-        return "KILLED"
-    return "FINISHED" if outcomes == {"finished"} else "FAILED"
 
 
 def _training_id(trial: Any) -> str:

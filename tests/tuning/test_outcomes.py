@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tuning import runner
 from tuning.fit_config import FitConfig
 from tuning.launch import Launch
-from tuning.runner import LaunchOutcome
+from tuning.outcomes import LaunchOutcome, cell_outcomes, has_ended, run_status
 from tuning.spaces import make_training
 from tuning.storage import LaunchStorage
 
@@ -39,11 +38,11 @@ def finish(launch: Launch, name: str, *epochs: int) -> None:
 
 
 def outcomes(launch: Launch, messages: dict[str, Any] | None = None) -> list[tuple[str, str]]:
-    return [(cell.outcome, cell.message) for cell in runner._outcomes(launch, messages or {})]
+    return [(cell.outcome, cell.message) for cell in cell_outcomes(launch, messages or {})]
 
 
 def result(launch: Launch, **details: Any) -> LaunchOutcome:
-    return LaunchOutcome(launch, runner._outcomes(launch, {}), [], **details)
+    return LaunchOutcome(launch, cell_outcomes(launch, {}), [], **details)
 
 
 def test_cells_in_the_folder_are_finished_whatever_became_of_the_rest(launch: Launch) -> None:
@@ -71,7 +70,7 @@ def test_a_launch_is_complete_when_all_is_there_and_delivered(launch: Launch) ->
         finish(launch, name, 2, 4)
     assert result(launch).complete
     assert not result(launch).stopped
-    undelivered = LaunchOutcome(launch, runner._outcomes(launch, {}), ["cnn1-relu-lr1e-3-e2"])
+    undelivered = LaunchOutcome(launch, cell_outcomes(launch, {}), ["cnn1-relu-lr1e-3-e2"])
     assert not undelivered.complete
 
 
@@ -105,6 +104,6 @@ def test_the_parent_run_ends_as_its_worst_cell(
         launch.storage.write_json(
             f"{NAMES[1]}/failed.json", {"outcome": failure, "message": "", "history": []}
         )
-    assert runner._status(runner._outcomes(launch, {})) == expected
-    ended = [runner._has_ended(launch, training) for training in launch.trainings]
+    assert run_status(cell_outcomes(launch, {})) == expected
+    ended = [has_ended(launch, training) for training in launch.trainings]
     assert all(ended) == (expected != "KILLED")

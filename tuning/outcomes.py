@@ -1,0 +1,122 @@
+"""What has become of a launch, read off its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tuning.launch import Launch
+from tuning.spaces import Cell, Training
+
+
+@dataclasses.dataclass(frozen=True)
+class CellOutcome:
+    """How one cell of a launch ended.
+
+    `metrics` are the cell's own, `seconds` of training it took from the first epoch, `ended` in ms
+    since 1970; empty and 0 if the cell is not finished.
+    """
+
+    training: Training
+    cell_id: str
+    epochs: int
+    published_epochs: int | None
+    outcome: str
+    message: str
+    metrics: dict[str, float]
+    seconds: float = 0.0
+    ended: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOutcome:
+    """What a launch has come to, whether it has ended or was stopped."""
+
+    launch: Launch
+    cells: list[CellOutcome]
+    undelivered: list[str]
+    out_of_time: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return not self.undelivered and all(cell.outcome == "finished" for cell in self.cells)
+
+    @property
+    def wall_seconds(self) -> float:
+        """From the launch's beginning to its last finished cell, pauses included."""
+        created = int(self.launch.document["created"])
+        return max(0, max((cell.ended for cell in self.cells), default=0) - created) / 1000
+
+    @property
+    def training_seconds(self) -> float:
+        """Time spent in training steps, over all trials."""
+        longest: dict[str, float] = {}
+        for cell in self.cells:
+            name = cell.training.training_id
+            longest[name] = max(longest.get(name, 0.0), cell.seconds)
+        return sum(longest.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether something is left to train, so that resuming the launch goes on with it."""
+        return any(cell.outcome == "stopped" for cell in self.cells)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was the user who stopped it, rather than its time budget."""
+        return self.stopped and not self.out_of_time
+
+
+def cell_outcomes(launch: Launch, messages: Mapping[str, tuple[str, str]]) -> list[CellOutcome]:
+    """Read off the launch folder, which is the truth, what has become of every cell."""
+    found = []
+    for training in launch.trainings:
+        outcome, message = messages.get(training.training_id, ("stopped", ""))
+        if launch.storage.exists(_failure_file(training)):
+            failure = launch.storage.read_json(_failure_file(training))
+            outcome, message = failure["outcome"], failure["message"]
+        for cell in training.cells:
+            path = _cell_file(training, cell)
+            finished = launch.storage.exists(path)
+            document = launch.storage.read_json(path) if finished else {}
+            found.append(
+                CellOutcome(
+                    training,
+                    cell.cell_id,
+                    cell.epochs,
+                    cell.published_epochs,
+                    "finished" if finished else outcome,
+                    "" if finished else message,
+                    document.get("metrics", {}),
+                    document.get("seconds", 0.0),
+                    document.get("ended", 0),
+                )
+            )
+    return found
+
+
+def has_ended(launch: Launch, training: Training) -> bool:
+    """Whether there is nothing more to train: what has diverged would only diverge again."""
+    return is_finished(launch, training) or launch.storage.exists(_failure_file(training))
+
+
+def is_finished(launch: Launch, training: Training) -> bool:
+    """Whether all cells of the training are there."""
+    return all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells)
+
+
+def run_status(cells: list[CellOutcome]) -> str:
+    """Status of the parent run in MLflow: that of its worst cell."""
+    outcomes = {cell.outcome for cell in cells}
+    if "stopped" in outcomes:
+        return "KILLED"
+    return "FINISHED" if outcomes == {"finished"} else "FAILED"
+
+
+def _failure_file(training: Training) -> str:
+    return f"{training.training_id}/failed.json"
+
+
+def _cell_file(training: Training, cell: Cell) -> str:
+    """Path of what is written last of a cell, so that it stands for the whole."""
+    return f"{training.training_id}/cells/{cell.cell_id}/cell.json"
