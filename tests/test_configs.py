@@ -1,0 +1,53 @@
+"""The committed YAML files: each is valid, says what runs it, and is the experiment it claims."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import ray
+import yaml
+
+from tuning.config import (
+    REPORT_GRIDS,
+    FinalsLaunchConfig,
+    FinetuneLaunchConfig,
+    GridLaunchConfig,
+    LaunchConfig,
+    configs_folder,
+    resolve,
+)
+from tuning.reproduce import ReproduceConfig
+
+_SCHEMAS: dict[str, type[LaunchConfig]] = {
+    "grid": GridLaunchConfig,
+    "finals": FinalsLaunchConfig,
+    "finetune": FinetuneLaunchConfig,
+    "reproduce": ReproduceConfig,
+}
+_FILES = sorted(configs_folder().glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
+def test_every_file_is_valid_and_headed_by_the_command_that_runs_it(file: Path) -> None:
+    kind = file.stem.partition("_")[0]
+    resolve(_SCHEMAS[kind], file=file)
+    header = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    commands = [line for line in header if f"chromatune {kind}" in line]
+    preset = file.stem.removeprefix("reproduce_")
+    assert any(f"-c configs/{file.name}" in c or f"--preset {preset}" in c for c in commands)
+
+
+@pytest.mark.parametrize("task", ["regression", "colorizer"])
+def test_the_report_grids_written_out_are_the_defaults(task: str) -> None:
+    written = resolve(GridLaunchConfig, file=configs_folder() / f"grid_{task}.yaml")
+    default = resolve(GridLaunchConfig, defaults={"grid": REPORT_GRIDS[task]})  # type: ignore[index]
+    assert written == default
+
+
+def test_the_cluster_configuration_is_valid_to_ray() -> None:
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
+    root = configs_folder().parent
+    jsonschema.validate(yaml.safe_load((root / "ray_cluster.yaml").read_text()), schema)
