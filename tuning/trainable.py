@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pyarrow.fs import FileSelector
 from ray import tune
 from safetensors.torch import load_file
 
@@ -16,6 +17,7 @@ from tuning.cells import write_cell
 from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import Diverged, EpochRecord, EpochResult, fit
+from tuning.errors import ChromatuneError
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -142,11 +144,28 @@ def _claim_device(gpus: float) -> str:
 
 
 def _restored_state(training: Training, device: str) -> TrainState | None:
-    checkpoint = tune.get_checkpoint()
-    if checkpoint is None:
+    """Load the checkpoint that Ray names, or else the newest of the trial that is whole.
+
+    Ray deletes a checkpoint before it writes down the one that has replaced it: after a driver was
+    killed in between, the one it names is gone.
+    """
+    named = tune.get_checkpoint()
+    if named is None:
         return None
-    with checkpoint.as_directory() as folder:
-        return TrainState.load(Path(folder), training.fit, device=device)
+    for checkpoint in (named, *_newest_first(named)):
+        try:
+            with checkpoint.as_directory() as folder:
+                return TrainState.load(Path(folder), training.fit, device=device)
+        except (ChromatuneError, FileNotFoundError):
+            continue
+    return None
+
+
+def _newest_first(checkpoint: tune.Checkpoint) -> list[tune.Checkpoint]:
+    parent = checkpoint.path.rpartition("/")[0]
+    found = checkpoint.filesystem.get_file_info(FileSelector(parent, allow_not_found=True))
+    names = sorted(info.base_name for info in found if info.base_name.startswith("checkpoint_"))
+    return [tune.Checkpoint(f"{parent}/{name}", checkpoint.filesystem) for name in reversed(names)]
 
 
 def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, torch.Tensor] | None:

@@ -53,7 +53,7 @@ def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
     os.killpg(driver.process.pid, signal.SIGINT)
     stopped = driver.wait()
     assert stopped.status == 130, stopped.err
-    assert f"chromatune resume {place.launch()}`" in stopped.err
+    assert f"chromatune resume {place.launch().name}`" in stopped.err
     assert "stopped" in stopped.out or "–" in stopped.out
     for line in stopped.err.splitlines():
         assert OUR_LINES.fullmatch(line), line

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from ray.tune import Checkpoint
 
 from tuning import trainable
 from tuning.checkpoint import TrainState
@@ -28,16 +29,14 @@ class Notebook:
         self.checkpoints: list[Path] = []
         self.resume_from: Path | None = None
         self.required_resources = {"CPU": 1.0}
-        self.Checkpoint = self
+        self.Checkpoint = Checkpoint
 
-    def from_directory(self, folder: Path) -> Path:
-        kept = self.folder / f"checkpoint-{len(self.checkpoints)}"
-        shutil.copytree(folder, kept)
-        self.checkpoints.append(kept)
-        return kept
-
-    def report(self, metrics: dict[str, Any], checkpoint: Path | None = None) -> None:
+    def report(self, metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
         self.reports.append({**metrics, "has_checkpoint": checkpoint is not None})
+        if checkpoint is not None:
+            kept = self.folder / f"checkpoint_{len(self.checkpoints):06}"
+            shutil.copytree(checkpoint.path, kept)
+            self.checkpoints.append(kept)
 
     def get_context(self) -> Notebook:
         return self
@@ -45,17 +44,8 @@ class Notebook:
     def get_trial_resources(self) -> Notebook:
         return self
 
-    def get_checkpoint(self) -> Notebook | None:
-        return self if self.resume_from else None
-
-    def as_directory(self) -> Notebook:
-        return self
-
-    def __enter__(self) -> str:
-        return str(self.resume_from)
-
-    def __exit__(self, *error: object) -> None:
-        pass
+    def get_checkpoint(self) -> Checkpoint | None:
+        return Checkpoint(str(self.resume_from)) if self.resume_from else None
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -67,9 +57,7 @@ def ray_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
     (tmp_path / "ray").mkdir()
     notebook = Notebook(tmp_path / "ray")
     monkeypatch.setattr(trainable, "tune", notebook)
-    threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    assert torch.get_num_threads() == threads
     return notebook
 
 
@@ -95,7 +83,7 @@ def test_every_epoch_is_reported_once_and_cells_come_before_their_report(
     there: list[tuple[str, bool]] = []
     report = ray_tune.report
 
-    def check(metrics: dict[str, Any], checkpoint: Path | None = None) -> None:
+    def check(metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
         for record in metrics["records"]:
             if "milestone" in record:
                 name = record["milestone"]
@@ -125,6 +113,35 @@ def test_a_trial_goes_on_from_its_checkpoint(
     run(training(), inputs)
     assert [record["epoch"] for record in ray_tune.records] == [3, 4]
     assert storage.download(path, tmp_path / "resumed").read_bytes() == whole
+
+
+def test_a_cell_that_is_there_is_not_written_again(ray_tune: Notebook, inputs: TrialInputs) -> None:
+    run(training(), inputs)
+    path = Path(inputs.launch_uri) / "cnn1-relu-lr1e-3/cells/cnn1-relu-lr1e-3-e2/cell.json"
+    before = path.read_text()
+    shutil.rmtree(path.parent.with_name("cnn1-relu-lr1e-3-e4"))
+    run(training(), inputs)
+    assert path.read_text() == before
+    assert path.parent.with_name("cnn1-relu-lr1e-3-e4").exists()
+    assert [one["milestone"] for one in ray_tune.records if "milestone" in one] == 2 * [
+        "cnn1-relu-lr1e-3-e2",
+        "cnn1-relu-lr1e-3-e4",
+    ]
+
+
+@pytest.mark.parametrize(("lost", "epochs"), [([1], [3, 4]), ([0, 1], [1, 2, 3, 4]), ([0], [])])
+def test_a_lost_checkpoint_is_replaced_by_the_newest_that_is_whole(
+    lost: list[int], epochs: list[int], ray_tune: Notebook, inputs: TrialInputs
+) -> None:
+    run(training(), inputs)
+    ray_tune.reports.clear()
+    for index in lost:
+        shutil.rmtree(ray_tune.checkpoints[index])
+    (ray_tune.folder / "checkpoint_000002").mkdir()  # what a killed worker has begun
+    ray_tune.resume_from = ray_tune.checkpoints[lost[-1]]
+    ray_tune.checkpoints.append(ray_tune.folder / "checkpoint_000002")
+    run(training(), inputs)
+    assert [record["epoch"] for record in ray_tune.records] == epochs
 
 
 def test_between_milestones_reports_and_checkpoints_keep_their_pace(
