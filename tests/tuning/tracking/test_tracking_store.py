@@ -1,0 +1,101 @@
+"""Which store is used, and what is said if it cannot be."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tuning.errors import ChromatuneError
+from tuning.tracking_store import prepare_store, tracking_uri
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def database(store: str) -> Path:
+    return Path(store.removeprefix("sqlite:///"))
+
+
+class TestTrackingUri:
+    def test_option_wins_over_environment_over_default(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert tracking_uri(None) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+        assert tracking_uri(None) == "http://tracking:5000"
+        assert tracking_uri("sqlite:///other.db") == f"sqlite:///{tmp_path}/other.db"
+        assert tracking_uri("sqlite:///o.db?timeout=9") == f"sqlite:///{tmp_path}/o.db?timeout=9"
+
+    @pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "/data/mlruns", "file:///data/mlruns"])
+    def test_refuses_a_folder_and_names_the_database_in_it(self, uri: str) -> None:
+        with pytest.raises(ChromatuneError, match=r"is a folder.*sqlite:///.*mlruns/mlflow\.db"):
+            tracking_uri(uri)
+
+    def test_refuses_an_unknown_scheme_with_the_nearest(self) -> None:
+        with pytest.raises(
+            ChromatuneError, match="unknown scheme 'sqllite'; did you mean 'sqlite'"
+        ):
+            tracking_uri("sqllite:///mlflow.db")
+
+    @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
+    def test_refuses_a_database_in_memory(self, uri: str) -> None:
+        with pytest.raises(ChromatuneError, match="names no file"):
+            tracking_uri(uri)
+
+
+class TestPrepareStore:
+    def test_makes_the_database_in_a_new_folder(self, tmp_path: Path) -> None:
+        uri = f"sqlite:///{tmp_path}/new/mlruns/mlflow.db"
+        prepare_store(uri)
+        with sqlite3.connect(database(uri)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        assert ("alembic_version",) in tables
+
+    def test_refuses_a_server_that_is_not_there_at_once(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(ChromatuneError, match=rf"127.0.0.1:{port} cannot be reached") as caught:
+            prepare_store(f"http://anna:hunter2@127.0.0.1:{port}")
+        assert time.monotonic() - began < 5
+        assert "hunter2" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_refuses_a_server_that_never_answers_within_five_seconds(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            began = time.monotonic()
+            with pytest.raises(ChromatuneError, match=r"cannot be reached \(no answer in time\)"):
+                prepare_store(uri)
+            assert time.monotonic() - began < 5.5
+
+    def test_says_that_the_database_is_locked(
+        self, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tuning.tracking_store._ANSWER_WITHIN_S", 0.2)
+        holder = sqlite3.connect(database(store), isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        try:
+            with pytest.raises(ChromatuneError, match=r"cannot be written \(database is locked\)"):
+                prepare_store(store)
+        finally:
+            holder.close()
+
+    def test_says_that_the_file_is_no_database(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").write_text("no database at all, only words " * 40)
+        with pytest.raises(ChromatuneError, match="file is not a database"):
+            prepare_store(f"sqlite:///{tmp_path}/notes.txt")
+
+    def test_respects_what_the_user_has_set(
+        self, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+        prepare_store(store)
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
