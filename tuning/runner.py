@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -107,7 +108,8 @@ def run_launch(
                 with _progress(launch, console) as progress:
                     watcher = _Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
-                    tuner.fit()
+                    with _sigterm_as_ctrl_c():
+                        tuner.fit()
                 cells = cell_outcomes(launch, watcher.messages)
                 status = run_status(cells)
             finally:
@@ -227,6 +229,22 @@ class _Watcher(tune.Callback):
         self.messages[name] = ("failed", message)
         self._projection.training_ended(name, "failed", message)
         self._progress.update(name, self._epochs.get(name, 0), {}, status="failed")
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, as service managers and schedulers send it, stop the launch cleanly too.
+
+    Ray's own handler exits at once and aborts with a stack trace.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -252,7 +252,7 @@ def place(make_place: Callable[[], Place]) -> Place:
     return make_place()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_ray() -> Iterator[None]:
     """One Ray for all commands that run in this process."""
     with warnings.catch_warnings():
@@ -269,7 +269,7 @@ def local_ray() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished_grid(
     make_place: Callable[[], Place],
     local_ray: None,  # noqa: ARG001  (a mark does not reach fixtures)

@@ -66,6 +66,17 @@ def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
     assert_whole(place, resumed, finished_grid)
 
 
+def test_sigterm_stops_cleanly_too(place: Any) -> None:
+    driver = place.start(*place.grid())
+    place.wait_for_first_cell(driver)
+    driver.process.terminate()
+    stopped = driver.wait()
+    assert stopped.status == 130, stopped.err
+    for line in stopped.err.splitlines():
+        assert OUR_LINES.fullmatch(line), line
+    assert "RUNNING" not in {run.info.status for run in place.runs().values()}
+
+
 def test_a_killed_worker_goes_on_from_its_checkpoint(place: Any, finished_grid: Any) -> None:
     driver = place.start(*place.grid(), "--max-concurrent-trials", "1", "--format", "json")
     place.wait_for_first_cell(driver)

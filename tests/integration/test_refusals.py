@@ -28,7 +28,6 @@ WRONG_WORDS = {
     "missing configuration": (["--config", "nowhere.yaml"], "cannot read the configuration"),
     "no MLflow store": (["--tracking-uri", "mlruns"], "the tracking URI 'mlruns' is a folder"),
     "dead server": (["--tracking-uri", "http://127.0.0.1:1"], "cannot be reached"),
-    "dead cluster": (["--address", "127.0.0.1:1"], "cannot join a Ray cluster at 127.0.0.1:1"),
 }
 
 

@@ -88,6 +88,13 @@ def test_what_no_node_can_hold_is_refused(
     assert "the nodes have: 4 CPU and 0 GPU; 2 CPU and 1 GPU" in str(refusal.value)
 
 
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not joined Ray yet, whatever other tests have done."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("no_ray")
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "nonsense"])
 def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
     with (
@@ -97,6 +104,7 @@ def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
         pytest.fail("joined")
 
 
+@pytest.mark.usefixtures("no_ray")
 def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ChromatuneError, match=r"at 127\.0\.0\.1:1"), connected(None):
