@@ -10,9 +10,9 @@ from mlflow.entities import Metric
 
 from data_prep import PreparedDataset
 from models import ChromaModel
-from tuning.data import load_split
+from tuning.data import load_split, load_task_data
 from tuning.errors import ChromatuneError
-from tuning.metrics import evaluate
+from tuning.metrics import constant_baseline, evaluate
 from tuning.tracking_cells import TrackedCell
 from tuning.tracking_weights import load_registered
 
@@ -38,6 +38,12 @@ def measure_model(
             f"{dataset.size} px"
         )
     return evaluate(model, load_split(dataset, "test", task), task, prefix="test_", device=device)
+
+
+def constant_on_test(dataset: PreparedDataset, task: str) -> dict[str, float]:
+    """The test metrics of always predicting the training set's mean a and b."""
+    baseline = load_task_data(dataset, task).baseline_ab
+    return constant_baseline(load_split(dataset, "test", task), baseline, task, "test_")
 
 
 def log_test_metrics(client: MlflowClient, cell: TrackedCell, metrics: Mapping[str, float]) -> None:

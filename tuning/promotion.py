@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
-from models import ChromaModel, ModelError
-from tuning.data import Split, load_split, load_task_data
+from models import ModelError
 from tuning.display import format_value
 from tuning.errors import ChromatuneError
-from tuning.metrics import constant_baseline, evaluate
+from tuning.measure import constant_on_test, log_test_metrics, measure_model, metrics_on_test
 from tuning.selection import CRITERIA, Criterion
 from tuning.tracking_cells import TrackedCell, finished_cells
 from tuning.tracking_registry import (
@@ -109,10 +106,9 @@ def promote(
     prepare_store(tracking_uri)
     client = make_client(tracking_uri)
     cell = _candidate(dataset, task, tracking_uri, run_id)
-    gate = _Gate(dataset, task, tracking_uri, device)
     champion = find_champion(tracking_uri, dataset.name, task)
-    test_metrics = gate.candidate_metrics(cell)
-    champion_metrics, obstacle = gate.champion_metrics(champion)
+    test_metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
+    champion_metrics, obstacle = _champion_metrics(champion, dataset, task, tracking_uri, device)
     moved, decision = _decide(
         cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
     )
@@ -124,7 +120,7 @@ def promote(
         test_metrics=test_metrics,
         champion=champion,
         champion_metrics=champion_metrics,
-        constant_metrics=gate.constant_metrics(),
+        constant_metrics=constant_on_test(dataset, task),
         decision=decision,
         moved=moved,
     )
@@ -141,46 +137,20 @@ def promote(
         ) from None
 
 
-class _Gate:
-    """Measures models on one test set."""
-
-    def __init__(self, dataset: PreparedDataset, task: str, uri: str, device: str) -> None:
-        self._dataset = dataset
-        self._task = task
-        self._uri = uri
-        self._device = device
-        self._test: Split = load_split(dataset, "test", task)
-
-    def candidate_metrics(self, cell: TrackedCell) -> dict[str, float]:
-        """The cell's test metrics: those of an earlier promotion, or measured now."""
-        known = {key: value for key, value in cell.metrics.items() if key.startswith("test_")}
-        return known or self._measure(load_registered(cell.model_uri, self._uri, self._device))
-
-    def champion_metrics(self, champion: RegisteredVersion | None) -> tuple[dict[str, float], str]:
-        """The champion's metrics on this test set, and what is to be said about them."""
-        if champion is None:
-            return {}, ""
-        if champion.dataset_digest == self._dataset.digest and champion.test_metrics:
-            return champion.test_metrics, ""
-        note = f"champion version {champion.version} was measured on other data"
-        try:
-            model = load_registered(champion.uri, self._uri, self._device)
-            return self._measure(model), f"{note} and is measured anew"
-        except (ChromatuneError, ModelError) as error:
-            return {}, f"{note} and cannot be measured on this: {error}"
-
-    def constant_metrics(self) -> dict[str, float]:
-        baseline = load_task_data(self._dataset, self._task).baseline_ab
-        return constant_baseline(self._test, baseline, self._task, "test_")
-
-    def _measure(self, model: ChromaModel) -> dict[str, float]:
-        size = model.spec["image_size"]
-        if model.task != self._task or size != self._dataset.size:
-            raise ChromatuneError(
-                f"the model is a {model.task} for {size} px, but the data is for {self._task} "
-                f"with {self._dataset.size} px"
-            )
-        return evaluate(model, self._test, self._task, prefix="test_", device=self._device)
+def _champion_metrics(
+    champion: RegisteredVersion | None, dataset: PreparedDataset, task: str, uri: str, device: str
+) -> tuple[dict[str, float], str]:
+    """The champion's metrics on this test set, and what is to be said about them."""
+    if champion is None:
+        return {}, ""
+    if champion.dataset_digest == dataset.digest and champion.test_metrics:
+        return champion.test_metrics, ""
+    note = f"champion version {champion.version} was measured on other data"
+    try:
+        model = load_registered(champion.uri, uri, device)
+        return measure_model(model, dataset, task, device), f"{note} and is measured anew"
+    except (ChromatuneError, ModelError) as error:
+        return {}, f"{note} and cannot be measured on this: {error}"
 
 
 def _candidate(
@@ -247,12 +217,7 @@ def _decide(
 def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:
     """Write what was measured and decided; repeatable after a crash at any point."""
     cell, champion = promotion.cell, promotion.champion
-    unlogged = [key for key in promotion.test_metrics if key not in cell.metrics]
-    now, step = round(time.time() * 1000), int(cell.params["epochs"])
-    client.log_batch(
-        cell.run_id,
-        metrics=[Metric(key, promotion.test_metrics[key], now, step) for key in unlogged],
-    )
+    log_test_metrics(client, cell, promotion.test_metrics)
     version = register(client, promotion.name, cell, _version_tags(promotion, digest))
     if promotion.moved:
         crown(client, version, champion)

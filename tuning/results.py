@@ -6,10 +6,8 @@ from collections.abc import Collection, Mapping
 
 from data_prep import PreparedDataset
 from tuning.config import Task
-from tuning.data import load_split, load_task_data
 from tuning.launch import Launch
-from tuning.measure import log_test_metrics, metrics_on_test
-from tuning.metrics import constant_baseline
+from tuning.measure import constant_on_test, log_test_metrics, metrics_on_test
 from tuning.promotion import Promotion
 from tuning.published import published_result
 from tuning.result_tables import TestTable
@@ -60,9 +58,7 @@ def measured_table(
         row = published_result(dataset.name, task, cell.params["model"], cell.params["head"])
         published = row.metrics if row and name not in unpublished else {}
         rows.append(ResultRow(name, metrics, published))
-    baseline = load_task_data(dataset, task).baseline_ab
-    constant = constant_baseline(load_split(dataset, "test", task), baseline, task, "test_")
-    rows.append(ResultRow(_CONSTANT, constant))
+    rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))
     return TestTable(f"{task} on {dataset.name}, test set", _COLUMNS[task], rows)
 
 

@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning import promotion as gate
 from tuning.errors import ChromatuneError
 from tuning.promotion import best_cell, champion_uri, find_champion, promote
 from tuning.tracking import project_launch
@@ -200,7 +199,7 @@ def test_the_same_run_twice_makes_no_second_version_and_is_measured_once(
     def measure(*_: Any, **__: Any) -> None:
         pytest.fail("the test set was touched again")
 
-    monkeypatch.setattr(gate, "evaluate", measure)
+    monkeypatch.setattr("tuning.measure.evaluate", measure)
     second = promote(data, "regression", store, force=True)
     assert (second.version, second.moved) == (1, False)
     assert "is the champion already" in second.decision
