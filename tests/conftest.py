@@ -20,9 +20,7 @@ def real_data() -> Path:
     """Folder with the real pictures: `gt_faces/` and `ncd/ColorfulOriginal/`."""
     named = os.environ.get("CHROMATUNE_REAL_DATA")
     if not named:
-        pytest.skip(
-            "needs the real pictures: set CHROMATUNE_REAL_DATA to the folder with gt_faces/ and ncd/"
-        )
+        pytest.skip("needs the real pictures: make test DATA=<folder with gt_faces/ and ncd/>")
     folder = Path(named).expanduser().resolve()
     missing = [name for name in ("gt_faces", "ncd") if not (folder / name).is_dir()]
     if missing:

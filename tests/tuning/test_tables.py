@@ -116,7 +116,8 @@ def test_scaled_cells_stand_beside_the_cell_they_name() -> None:
     assert "50 (500)   ★1.00e-4 ▲ / 1.08e-4" in text
     assert "10 (100)    2.00e-4 ▼ / 1.38e-4" in text
     plain = "\n".join(printed(grid_tables([cell(1e-4, epochs=50)], "regression")))
-    assert "★1.00e-4" in plain and "/" not in plain
+    assert "★1.00e-4" in plain
+    assert "/" not in plain
     assert "(500)" not in plain
 
 
