@@ -28,7 +28,6 @@ from tuning.config import (
     GridLaunchConfig,
     LaunchConfig,
     Task,
-    resolve,
 )
 
 if TYPE_CHECKING:
@@ -67,13 +66,10 @@ def grid(
     options: LaunchOptions,
 ) -> None:
     """Run a grid: the report's 27 cells unless told otherwise."""
-    config = resolve(
+    config = options.resolve(
         GridLaunchConfig,
         defaults={"grid": REPORT_GRIDS[task]},
-        file=options.config,
-        overrides=options.set_ or (),
         flags={
-            **options.flags(),
             "grid.models": words(models),
             "grid.heads": words(heads),
             "grid.lrs": numbers("--lrs", lrs, float),
@@ -110,12 +106,9 @@ def finals(
     options: LaunchOptions,
 ) -> None:
     """Train the report's single models (Tables II and IV) and measure them on the test set."""
-    config = resolve(
+    config = options.resolve(
         FinalsLaunchConfig,
-        file=options.config,
-        overrides=options.set_ or (),
         flags={
-            **options.flags(),
             "finals.lr": lr,
             "finals.epochs": epochs,
             "finals.fc_lr": fc_lr,
@@ -161,13 +154,10 @@ def finetune(
     options: LaunchOptions,
 ) -> None:
     """Go on training a champion on another dataset and promote it if it wins there."""
-    config = resolve(
+    config = options.resolve(
         FinetuneLaunchConfig,
         defaults={"data": {"dataset": "ncd"}},
-        file=options.config,
-        overrides=options.set_ or (),
         flags={
-            **options.flags(),
             "finetune.source": source,
             "finetune.model": model,
             "finetune.lr": lr,

@@ -6,13 +6,13 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from tuning.config import Task
+from tuning.config import Config, Task, resolve
 from tuning.errors import ChromatuneError
 
 TaskArgument = Annotated[Task, typer.Argument(help="What is predicted.", show_default=False)]
@@ -143,6 +143,25 @@ class LaunchOptions(DataOptions):
             "storage_path": self.storage_path,
             "address": self.address,
         }
+
+    def resolve(
+        self,
+        schema: type[Config],
+        flags: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        file: Path | None = None,
+    ) -> Config:
+        """Build the configuration of a command from these options and its own `flags`.
+
+        `file` is read where the user names none.
+        """
+        return resolve(
+            schema,
+            defaults=defaults,
+            file=self.config or file,
+            overrides=self.set_ or (),
+            flags={**self.flags(), **flags},
+        )
 
 
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -10,7 +10,7 @@ import typer
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, results
 from tuning.cli.options import LaunchOptions, TrackingUri, takes
-from tuning.config import configs_folder, resolve
+from tuning.config import configs_folder
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def reproduce(
     from tuning.tracking_store import prepare_store
     from tuning.tracking_store import tracking_uri as resolve_uri
 
-    flags = options.flags()
+    flags: dict[str, str] = {}
     sources: dict[str, str] = {}
     if data is not None:
         for section, (dataset, folder) in _REAL.items():
@@ -59,8 +59,8 @@ def reproduce(
                 raise ChromatuneError(f"--data {data}: there is no folder {folder}/ in it")
             flags[f"{section}.dataset"] = dataset
             sources[dataset] = str(data / folder)
-    file = options.config or configs_folder() / f"reproduce_{preset}.yaml"
-    config = resolve(ReproduceConfig, file=file, overrides=options.set_ or (), flags=flags)
+    file = configs_folder() / f"reproduce_{preset}.yaml"
+    config = options.resolve(ReproduceConfig, flags, file=file)
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
