@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -38,13 +39,30 @@ def write_results(path: Path, config: ReproduceConfig, steps: Sequence[Step]) ->
         "config": config.model_dump(mode="json", exclude=_LOCAL),
         "steps": [_step(step) for step in steps],
     }
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = _scratch(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         scratch.replace(path)
     except OSError as error:
-        raise ChromatuneError(f"cannot write the results to {path}: {error}") from None
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise _unwritable(path, error) from None
+
+
+def check_results_path(path: Path) -> None:
+    """Make the results file's folder; ChromatuneError if no file can be written there.
+
+    Asked before a job of hours, so that it does not end with this.
+    """
+    scratch = _scratch(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.touch()
+        scratch.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def results_markdown(document: Mapping[str, Any]) -> str:
@@ -69,6 +87,17 @@ def results_markdown(document: Mapping[str, Any]) -> str:
         if step["promotion"] is not None:
             blocks.append(f"Gate: {step['promotion']['sentence']}.")
     return "\n\n".join(block.rstrip() for block in blocks) + "\n"
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _unwritable(path: Path, error: OSError) -> ChromatuneError:
+    reason = error.strerror or str(error)
+    return ChromatuneError(
+        f"cannot write the results to {path} ({reason}): choose another file with --results"
+    )
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -103,7 +132,8 @@ def _cost(step: Mapping[str, Any]) -> str:
     launch = step["launch"]
     if launch is None:
         return ""
+    trials = f"{launch['trials']} trial{'' if launch['trials'] == 1 else 's'}"
     return (
-        f"{launch['trials']} trials in {format_duration(launch['wall_seconds'])} of wall time, "
+        f"{trials} in {format_duration(launch['wall_seconds'])} of wall time, "
         f"{format_duration(launch['training_seconds'])} of training.\n\n"
     )
