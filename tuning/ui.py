@@ -13,12 +13,8 @@ from tuning.errors import ChromatuneError
 _HOST = "127.0.0.1"
 
 
-def serve_ui(tracking_uri: str, port: int) -> NoReturn:
-    """Turn this process into MLflow's server on loopback; returns never.
-
-    Raises ChromatuneError if the port is taken, or if `tracking_uri` is a server, which has a UI
-    of its own.
-    """
+def check_servable(tracking_uri: str, port: int) -> None:
+    """Raise ChromatuneError if the port is taken or `tracking_uri` is a server with its own UI."""
     if tracking_uri.startswith(("http://", "https://")):
         raise ChromatuneError(
             f"{tracking_uri} is an MLflow server already: open that address in a browser"
@@ -32,6 +28,10 @@ def serve_ui(tracking_uri: str, port: int) -> NoReturn:
                 f"port {port} on {_HOST} cannot be used ({error.strerror}): choose another "
                 f"with --port"
             ) from None
+
+
+def serve_ui(tracking_uri: str, port: int) -> NoReturn:
+    """Turn this process into MLflow's server on loopback; returns never."""
     # One worker without background jobs takes a quarter of the memory and serves one person well.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port)]

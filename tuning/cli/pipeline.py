@@ -61,6 +61,8 @@ def reproduce(
             sources[dataset] = str(data / folder)
     file = configs_folder() / f"reproduce_{preset}.yaml"
     config = options.resolve(ReproduceConfig, flags, file=file)
+    if results_file is not None:
+        files.check_results_path(results_file)
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
@@ -85,11 +87,14 @@ def ui(
     """Open the MLflow UI on the tracking store."""
     from tuning.tracking_store import prepare_store
     from tuning.tracking_store import tracking_uri as resolve_uri
-    from tuning.ui import serve_ui
+    from tuning.ui import check_servable, serve_ui
 
     uri = resolve_uri(tracking_uri)
+    check_servable(uri, port)
     prepare_store(uri)
     log.print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    # Its first page is about traces of language models, of which there are none here.
+    log.print('In it, choose "Model training" at the top left: MLflow opens in its GenAI view.')
     serve_ui(uri, port)
 
 
