@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -92,10 +93,16 @@ def table_from_json(value: Mapping[str, Any]) -> ResultTable:
         if value["type"] == "grid":
             fields = [field.name for field in dataclasses.fields(CellRow)]
             cells = [CellRow(**{name: cell[name] for name in fields}) for cell in value["cells"]]
+            cells = [dataclasses.replace(cell, metrics=_numbers(cell.metrics)) for cell in cells]
             return GridTable(value["task"], cells, value["baseline"])
         if value["type"] == "test":
             rows = [ResultRow(**row) for row in value["rows"]]
             return TestTable(value["title"], value["columns"], rows)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ChromatuneError(f"a table of results is damaged: {error}") from None
     raise ChromatuneError(f"a table of results has the unknown type {value['type']!r}")
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics out of JSON, which has no NaN and keeps it as null."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
