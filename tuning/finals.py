@@ -97,4 +97,5 @@ def final_trainings(
 
 def _row_name(cell: TrackedCell) -> str:
     params = cell.params
-    return f"{params['model']} {params['head']}, {params['epochs']} epochs"
+    unit = "epoch" if params["epochs"] == "1" else "epochs"
+    return f"{params['model']} {params['head']}, {params['epochs']} {unit}"
