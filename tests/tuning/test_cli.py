@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from data_prep import DataError
 from models import ModelError
-from tuning.cli import app, launches
+from tuning.cli import app, options
 from tuning.cli.console import errors_as_lines, show
 from tuning.cli.options import numbers, words
 from tuning.config import GridLaunchConfig
@@ -31,13 +31,13 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
         pass
 
     seen: list[GridLaunchConfig] = []
-    resolve = launches.resolve
+    resolve = options.resolve
 
     def stop(*arguments: Any, **details: Any) -> Any:
         seen.append(resolve(*arguments, **details))
         raise Stop
 
-    monkeypatch.setattr(launches, "resolve", stop)
+    monkeypatch.setattr(options, "resolve", stop)
 
     def parse(*line: str) -> GridLaunchConfig:
         answer = CliRunner().invoke(app, ["grid", *line])
