@@ -66,7 +66,8 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     """The candidate beside the champion it was measured against."""
     champion = promotion.champion
     rows = [ResultRow(promotion.cell.run_name, promotion.test_metrics)]
-    if champion is not None and promotion.champion_metrics:
+    is_rival = champion is not None and champion.run_id != promotion.cell.run_id
+    if champion is not None and is_rival and promotion.champion_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
     rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
     return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)

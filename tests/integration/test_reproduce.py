@@ -1,0 +1,424 @@
+"""The whole job by its one command: killed in the middle, gone on with, and done a second time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from mlflow.entities import Run
+from numpy.typing import NDArray
+
+from data_prep import PreparedDataset, PrepareSettings, dataset_folder, open_dataset
+from tuning.config import configs_folder, read_yaml
+
+Floats = NDArray[np.float64]
+# On a busy machine one job of a dozen trials takes minutes.
+PATIENCE_S = 480
+pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
+TASKS = ("regression", "colorizer")
+CHAMPIONS = [f"synthetic-{kind}-{task}" for kind in ("faces", "fruits") for task in TASKS]
+SIZE, COUNT = 64, 80
+# What a served model answers for the test set, without this project and without its tracking code.
+PREDICT = """
+import sys, mlflow, numpy
+store, model, planes, answer = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+mlflow.set_registry_uri(store)
+model = mlflow.pyfunc.load_model(model)
+how = {"params": {"output": "lab"}} if "colorizer" in sys.argv[2] else {}
+numpy.save(answer, model.predict(numpy.load(planes), **how))
+assert "tuning" not in sys.modules
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The small job, killed after its first grid, then done, then done again."""
+
+    place: Any
+    first_grid: Path
+    before_the_kill: dict[str, Any]
+    finished: Any
+    first: dict[str, Any]
+    results: dict[str, Any]
+    again: Any
+    second: dict[str, Any]
+    results_again: dict[str, Any]
+
+    def runs(self) -> list[Run]:
+        return _runs(self.place)
+
+    def run(self, run_id: str) -> Run:
+        return self.place.client().get_run(run_id)
+
+    def launch_runs(self, step: dict[str, Any]) -> dict[str, Run]:
+        """The runs of a step's launch by cell id, the parent's under ""."""
+        found: dict[str, Run] = {}
+        for run in self.runs():
+            tags = run.data.tags
+            if tags["chromatune.launch_id"] == step["launch"]["launch_id"]:
+                found[tags.get("chromatune.cell_id", "")] = run
+        return found
+
+    def steps(self, word: str) -> list[dict[str, Any]]:
+        return [step for step in self.results["steps"] if step["title"].startswith(word)]
+
+    def pictures(self, name: str) -> PreparedDataset:
+        settings = PrepareSettings(dataset=name, size=SIZE, count=COUNT, augment=1)
+        return open_dataset(dataset_folder(settings, self.place.folder / "data"))
+
+
+def small_job(**changes: Any) -> dict[str, Any]:
+    """The quick preset, shrunk to seconds of training."""
+    config = read_yaml(configs_folder() / "reproduce_quick.yaml")
+    config["data"] |= {"size": SIZE, "count": COUNT}
+    config["target"] |= {"size": SIZE, "count": COUNT}
+    axes = {"lrs": [1e-3], "epochs": [1, 2], "epoch_scale": None}
+    config["grids"] = {
+        "regression": {"models": ["cnn1", "cnn2"], **axes},
+        "colorizer": {"heads": ["tanh"], **axes},
+    }
+    config["finetune"]["epochs"] = 2
+    return config | changes
+
+
+@pytest.fixture(scope="module")
+def job(make_place: Callable[[], Any]) -> Job:
+    place = make_place()
+    (place.folder / "tiny.yaml").write_text(yaml.safe_dump(small_job(), sort_keys=False))
+    words = ("reproduce", "-c", "tiny.yaml", "--results", "r.json")
+
+    driver = place.start(*words)
+    first_grid = _wait_for_first_grid(place, driver)
+    driver.kill()
+    before = _files(first_grid)
+    assert not (place.folder / "r.json").exists()
+
+    finished = _do(place, *words)
+    assert finished.status == 0, finished.err
+    results = json.loads((place.folder / "r.json").read_text())
+    first = _everything(place)
+
+    again = _do(place, *words)
+    second_results = json.loads((place.folder / "r.json").read_text())
+    second = _everything(place)
+    return Job(place, first_grid, before, finished, first, results, again, second, second_results)
+
+
+@pytest.mark.slow
+def test_what_was_trained_before_the_kill_is_kept_and_nothing_is_double(job: Job) -> None:
+    assert _files(job.first_grid) == job.before_the_kill
+    kinds = sorted(launch.name.rsplit("-", 2)[0] for launch in job.place.launches())
+    assert kinds == sorted(
+        f"{kind}-{task}-synthetic-{pictures}"
+        for kind, pictures in (("grid", "faces"), ("finals", "faces"), ("finetune", "fruits"))
+        for task in TASKS
+    )
+    tags = [run.data.tags for run in job.runs()]
+    keys = [(one["chromatune.launch_id"], one.get("chromatune.cell_id")) for one in tags]
+    assert len(set(keys)) == len(keys)
+    cells = [
+        path.parent.name for path in job.place.folder.glob("ray_results/*/*/cells/*/cell.json")
+    ]
+    assert sorted(key for _, key in keys if key) == sorted(cells)
+    assert {run.info.status for run in job.runs()} == {"FINISHED"}
+    for run in job.runs():
+        if "chromatune.cell_id" in run.data.tags:
+            epochs = [step for step, _ in job.place.metric(run, "train_loss")]
+            assert epochs == list(range(1, int(run.data.params["epochs"]) + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHAMPIONS)
+def test_every_dataset_and_task_has_a_champion_that_says_where_it_came_from(
+    job: Job, name: str
+) -> None:
+    dataset_name, _, task = name.rpartition("-")
+    client = job.place.client()
+    version = client.get_model_version_by_alias(name, "champion")
+    assert [one.version for one in client.search_model_versions(f"name = '{name}'")] == [1]
+    run = job.run(version.run_id)
+    assert version.tags["chromatune.dataset_digest"] == job.pictures(dataset_name).digest
+    assert version.tags["chromatune.cell_id"] == run.data.tags["chromatune.cell_id"]
+    assert version.tags["chromatune.launch_id"] == run.data.tags["chromatune.launch_id"]
+    assert "becomes the first champion" in version.tags["chromatune.decision"]
+    (output,) = run.outputs.model_outputs
+    assert client.get_logged_model(output.model_id).status == "READY"
+
+    parent = version.tags.get("chromatune.parent_model")
+    assert parent == run.data.tags.get("chromatune.parent_model")
+    if dataset_name == "synthetic-faces":
+        best = _best_by_val(job, task)
+        assert (parent, version.run_id) == (None, best.info.run_id)
+    else:
+        assert parent == f"models:/synthetic-faces-{task}/1"
+
+
+@pytest.mark.slow
+def test_only_the_fine_tuned_run_descends_from_the_champion(job: Job) -> None:
+    steps = job.steps("finetune")
+    assert len(steps) == 2
+    for step in steps:
+        runs = job.launch_runs(step)
+        tuned = next(run for cell, run in runs.items() if "-finetuned" in cell)
+        scratch = next(run for cell, run in runs.items() if "-scratch" in cell)
+        assert tuned.data.tags["chromatune.parent_model"] == step["launch"]["parent_model"]
+        assert "chromatune.parent_model" not in scratch.data.tags
+        assert tuned.data.params.keys() - scratch.data.params.keys() <= {"parent_model"}
+
+
+@pytest.mark.slow
+def test_the_test_set_was_measured_once_on_champions_finals_and_fine_tuned(job: Job) -> None:
+    measured = {
+        job.place.client().get_model_version_by_alias(name, "champion").run_id for name in CHAMPIONS
+    }
+    for step in job.steps("fin"):
+        measured |= {run.info.run_id for cell, run in job.launch_runs(step).items() if cell}
+    for run in job.runs():
+        logged = [name for name in run.data.metrics if name.startswith("test_")]
+        assert bool(logged) == (run.info.run_id in measured), run.info.run_name
+        for name in logged:
+            assert len(job.place.metric(run, name)) == 1
+
+
+@pytest.mark.slow
+def test_every_number_of_the_grids_in_the_results_is_in_mlflow(job: Job) -> None:
+    steps = job.steps("grid")
+    assert [len(step["table"]["cells"]) for step in steps] == [4, 2]
+    for step in steps:
+        runs = job.launch_runs(step)
+        for cell in step["table"]["cells"]:
+            run = runs[cell["cell_id"]]
+            assert cell["metrics"] == {name: run.data.metrics[name] for name in cell["metrics"]}
+            assert cell["value"] == run.data.metrics[cell["metric"]]
+            for key in ("model", "head", "lr", "epochs"):
+                assert run.data.params[key] == str(cell[key])
+            assert cell["published"] is None  # the report has no grid on drawn pictures
+        baseline = step["table"]["baseline"]
+        parent = runs[""].data.metrics
+        logged = {name: value for name, value in parent.items() if name.startswith("baseline_")}
+        assert logged
+        assert logged == {name: baseline[name.removeprefix("baseline_")] for name in logged}
+
+
+@pytest.mark.slow
+def test_every_number_on_the_test_set_in_the_results_is_in_mlflow(job: Job) -> None:
+    compared = 0
+    for step in job.steps("fin") + job.steps("promote"):
+        *rows, constant = step["table"]["rows"]
+        runs = list(job.launch_runs(step).values()) if step["launch"] else []
+        promotion = step["promotion"]
+        if promotion:
+            champion = job.run(promotion["run_id"])
+            assert promotion["test_metrics"] == _test_metrics(champion)
+            runs.append(champion)
+            assert constant["measured"] == promotion["constant_metrics"]
+        for row in rows:
+            assert row["measured"] in [_test_metrics(run) for run in runs]
+            compared += len(row["measured"])
+        assert set(step["table"]["columns"]) <= constant["measured"].keys()
+    assert compared > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_the_served_champion_scores_what_the_results_say(
+    job: Job, task: str, tmp_path: Path
+) -> None:
+    pictures = job.pictures("synthetic-fruits")
+    planes = pictures.planes("test")
+    np.save(tmp_path / "L.npy", planes.L)
+    answer = tmp_path / "answer.npy"
+    model = f"models:/synthetic-fruits-{task}@champion"
+    words = [job.place.store, model, str(tmp_path / "L.npy"), str(answer)]
+    # Isolated (-I): only what is stored with the model and installed can be imported.
+    subprocess.run([sys.executable, "-I", "-c", PREDICT, *words], cwd=tmp_path, check=True)
+    predicted = np.load(answer)
+    true = np.stack([planes.a, planes.b], axis=-1).astype(np.float64)  # (N, H, W, 2), 0 to 255
+
+    (step,) = (one for one in job.steps("finetune") if task in one["title"])
+    tuned, _, constant = (row["measured"] for row in step["table"]["rows"])
+    train = pictures.planes("train")
+    mean_ab = np.array([train.a.mean(), train.b.mean()])
+    if task == "regression":
+        true = true.mean(axis=(1, 2))
+        assert tuned == pytest.approx(_regression(predicted + 128.0, true), rel=1e-5)
+        assert constant == pytest.approx(
+            _regression(np.tile(mean_ab, (len(true), 1)), true), rel=1e-4
+        )
+        return
+    # Pictures are answered in 8 bit: rounding adds up to 1/4 (on average 1/12) squared steps.
+    for channel, name in enumerate("ab"):
+        mse = float(np.mean((predicted[..., 1 + channel] - true[..., channel]) ** 2)) / 255**2
+        assert tuned[f"test_mse_{name}"] == pytest.approx(mse, rel=0.01, abs=0.25 / 255**2)
+        assert tuned[f"test_psnr_{name}"] == pytest.approx(-10 * np.log10(mse), abs=0.05)
+        mse = float(np.mean((mean_ab[channel] - true[..., channel]) ** 2)) / 255**2
+        assert constant[f"test_mse_{name}"] == pytest.approx(mse, rel=1e-4)
+        assert constant[f"test_psnr_{name}"] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_same_command_again_trains_nothing_and_changes_nothing(job: Job) -> None:
+    assert job.again.status == 0, job.again.err
+    assert "trials" not in job.again.err  # no launch was begun, so no Ray was started
+    assert "is the champion already" in job.again.out
+    assert job.second == job.first
+    for key, step in zip(job.results["steps"], job.results_again["steps"], strict=True):
+        assert (key["title"], key["table"], key["launch"]) == (
+            step["title"],
+            step["table"],
+            step["launch"],
+        )
+
+
+@pytest.mark.slow
+def test_the_results_name_what_they_were_measured_with(job: Job) -> None:
+    document = job.results
+    assert document["command"].endswith("reproduce -c tiny.yaml --results r.json")
+    assert document["config"]["finetune"]["epochs"] == 2
+    assert str(job.place.folder) not in json.dumps(document)
+    for step in document["steps"]:
+        assert step["seconds"] >= 0
+        if step["launch"]:
+            assert step["launch"]["training_seconds"] > 0
+            assert step["launch"]["wall_seconds"] > 0
+
+
+def test_real_pictures_that_are_not_there_are_refused_in_one_line(
+    tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for missing in ("gt_faces", "ncd"):
+        refused = run("reproduce", "--data", str(tmp_path))
+        assert refused.status == 2
+        (line,) = refused.err.splitlines()
+        assert f"--data {tmp_path}: there is no folder {missing}/ in it" in line
+        assert list(tmp_path.glob("[!g]*")) == []
+        (tmp_path / missing).mkdir()
+
+
+def test_a_results_file_that_cannot_be_written_is_refused_before_anything_is_trained(
+    tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for target in ("file/r.json", "folder"):
+        refused = run("reproduce", "--results", target)
+        assert refused.status == 2
+        (line,) = refused.err.splitlines()
+        assert f"cannot write the results to {target}" in line
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_job_on_real_pictures_makes_champions_on_faces_and_ncd(
+    real_data: Path, place: Any
+) -> None:
+    one = {"lrs": [1e-3], "epochs": [1], "epoch_scale": None}
+    grids = {"regression": {"models": ["cnn1"], **one}, "colorizer": {"heads": ["tanh"], **one}}
+    sections = {"data": {"augment": 1, "size": SIZE}, "target": {"augment": 1, "size": SIZE}}
+    config = small_job(**sections, grids=grids, finals=None, finetune={"epochs": 1})
+    (place.folder / "real.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    words = ("-c", "real.yaml", "--data", str(real_data), "--results", "r.json")
+    finished = _do(place, "reproduce", *words)
+    assert finished.status == 0, finished.err
+    client = place.client()
+    for name in ("faces-regression", "faces-colorizer", "ncd-regression", "ncd-colorizer"):
+        version = client.get_model_version_by_alias(name, "champion")
+        assert float(version.tags["chromatune.test_mse"]) > 0
+    results = json.loads((place.folder / "r.json").read_text())
+    assert [step["launch"]["parent_model"] for step in results["steps"][-2:]] == [
+        "models:/faces-regression/1",
+        "models:/faces-colorizer/1",
+    ]
+
+
+def _do(place: Any, *words: str) -> Any:
+    driver = place.start(*words)
+    driver.process.wait(PATIENCE_S)
+    return driver.wait()
+
+
+def _regression(predicted: Floats, true: Floats) -> dict[str, float]:
+    """The results' columns, from means of a and b in 0 to 255."""
+    mse_a, mse_b = ((predicted - true) ** 2).mean(axis=0)
+    return {
+        "test_mse": (mse_a + mse_b) / 2 / 255**2,
+        "test_mse_a": mse_a / 255**2,
+        "test_mse_b": mse_b / 255**2,
+        "test_rmse_lab_a": mse_a**0.5,
+        "test_rmse_lab_b": mse_b**0.5,
+    }
+
+
+def _best_by_val(job: Job, task: str) -> Run:
+    def is_candidate(run: Run) -> bool:
+        tags = run.data.tags
+        return (
+            tags["chromatune.task"] == task
+            and tags["chromatune.dataset"] == "synthetic-faces"
+            and "chromatune.cell_id" in tags
+        )
+
+    candidates = sorted(filter(is_candidate, job.runs()), key=lambda run: run.info.start_time)
+    if task == "regression":
+        return min(candidates, key=lambda run: run.data.metrics["val_mse"])
+    return max(candidates, key=lambda run: run.data.metrics["val_psnr"])
+
+
+def _test_metrics(run: Run) -> dict[str, float]:
+    return {key: value for key, value in run.data.metrics.items() if key.startswith("test_")}
+
+
+def _runs(place: Any) -> list[Run]:
+    client = place.client()
+    return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
+
+
+def _everything(place: Any) -> dict[str, Any]:
+    """All that the job has left in its launches, in MLflow and in the registry."""
+    client = place.client()
+    return {
+        "launches": [launch.name for launch in place.launches()],
+        "cells": {
+            str(path): path.stat().st_mtime_ns
+            for path in place.folder.glob("ray_results/*/*/cells/*/*")
+        },
+        "runs": {run.info.run_id: run.to_dictionary() for run in _runs(place)},
+        "versions": sorted(
+            (one.name, one.version, one.run_id, sorted(one.aliases))
+            for one in client.search_model_versions()
+        ),
+        "data": sorted(path.name for path in (place.folder / "data").iterdir()),
+    }
+
+
+def _files(folder: Path) -> dict[str, Any]:
+    """What a launch's cells hold, and when it was written."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.glob("*/cells/*/cell.json"))
+    }
+
+
+def _wait_for_first_grid(place: Any, driver: Any) -> Path:
+    """Return as soon as the last of the first grid's four cells is written."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        assert driver.process.poll() is None, driver.wait()
+        launches = place.launches()
+        if launches and len(_files(launches[0])) == 4:
+            return Path(launches[0])
+        time.sleep(0.02)
+    pytest.fail(f"the first grid has not ended in {PATIENCE_S} s")
