@@ -16,15 +16,16 @@ LONGEST_FILE = 350
 # Where each framework may be named; everything else works without it.
 RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster", "tuning.search"}
 MLFLOW_PREFIXES = ("tuning.tracking", "tuning.promotion")
-MLFLOW = {"tuning.serving_model", "tuning.measure"}
+MLFLOW = {"tuning.serving_model"}
 
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-ALL_FILES = sorted(
-    path for folder in (*PACKAGES, "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+# A test file is a list and may be as long as its list.
+READ_WHOLE = sorted(
+    path for folder in (*PACKAGES, "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
 
 
@@ -100,5 +101,5 @@ def test_every_module_says_what_it_is(module: str) -> None:
 
 
 def test_no_file_is_longer_than_a_reader_holds() -> None:
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ALL_FILES}
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in READ_WHOLE}
     assert {str(path): n for path, n in lengths.items() if n > LONGEST_FILE} == {}

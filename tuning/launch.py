@@ -13,6 +13,7 @@ from data_prep import PreparedDataset
 from tuning import provenance
 from tuning.config import LaunchConfig, Task
 from tuning.errors import ChromatuneError, nearest
+from tuning.redaction import redact
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -40,6 +41,11 @@ class Launch:
     def task(self) -> Task:
         task: Task = self.document["task"]
         return task
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow store that the launch was begun with, a password in it replaced by stars."""
+        return str(self.document["tracking_uri"])
 
     @property
     def config(self) -> LaunchConfig:
@@ -78,6 +84,7 @@ def create_launch(
     dataset: PreparedDataset,
     trainings: Sequence[Training],
     *,
+    tracking_uri: str,
     baseline: Mapping[str, float],
     tags: Mapping[str, str] | None = None,
     parent_model: str | None = None,
@@ -85,7 +92,8 @@ def create_launch(
 ) -> Launch:
     """Write `launch.json` into a new folder under `config.storage_path`.
 
-    `baseline` holds the constant predictor's validation metrics; `files` are local files that the
+    A password in `tracking_uri` is not kept. `baseline` holds the constant predictor's validation
+    metrics; `files` are local files that the
     trials need, copied into the folder under the given names. Raises ChromatuneError if the
     folder exists already or cannot be written.
     """
@@ -110,6 +118,7 @@ def create_launch(
         "command": provenance.command(),
         "created": round(created * 1000),
         "config": config.model_dump(mode="json"),
+        "tracking_uri": redact(tracking_uri),
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),

@@ -14,9 +14,14 @@ from data_prep import PreparedDataset
 from models import ModelError
 from tuning.display import format_value
 from tuning.errors import ChromatuneError
-from tuning.measure import constant_on_test, log_test_metrics, measure_model, metrics_on_test
 from tuning.selection import CRITERIA, Criterion
 from tuning.tracking_cells import TrackedCell, finished_cells
+from tuning.tracking_measure import (
+    constant_on_test,
+    log_test_metrics,
+    measure_model,
+    metrics_on_test,
+)
 from tuning.tracking_registry import (
     RegisteredVersion,
     champion_uri,

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping
 from data_prep import PreparedDataset
 from tuning.config import Task
 from tuning.launch import Launch
-from tuning.measure import constant_on_test, log_test_metrics, metrics_on_test
 from tuning.promotion import Promotion
 from tuning.published import published_result
 from tuning.result_tables import TestTable
 from tuning.tables import ResultRow
 from tuning.tracking_cells import TrackedCell, finished_cells
+from tuning.tracking_measure import constant_on_test, log_test_metrics, metrics_on_test
 from tuning.tracking_store import make_client
 
 # The columns of the report's Tables II and V, and of IV and VI.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from rich.console import Console
@@ -13,9 +14,11 @@ from tuning.errors import ChromatuneError
 from tuning.finals import conclude_finals
 from tuning.finetune import conclude_finetune
 from tuning.grid import conclude_grid
-from tuning.launch import Launch, open_launch
+from tuning.launch import Launch
 from tuning.outcomes import LaunchOutcome
+from tuning.redaction import HIDDEN
 from tuning.runner import run_launch
+from tuning.tracking_store import tracking_uri
 
 _CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
     "grid": lambda outcome, _: conclude_grid(outcome),
@@ -24,23 +27,29 @@ _CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
 }
 
 
-def resume_launch(
-    name: str, storage_path: str, *, address: str | None, tracking_uri: str, console: Console
-) -> LaunchOutcome:
-    """Go on with the launch `name` (id, folder or `last`) with the configuration it began with.
+def store_of(launch: Launch, option: str | None) -> str:
+    """The tracking URI to resume with: `option` or MLFLOW_TRACKING_URI, else the launch's own.
 
-    Finished cells stay; trials that had begun go on from their last checkpoint. Raises
-    ChromatuneError if there is no such launch or its data are no longer what they were.
+    Raises ChromatuneError if the launch's own had a password, which is not kept.
     """
-    return continue_launch(
-        open_launch(name, storage_path), address=address, tracking_uri=tracking_uri, console=console
-    )
+    if option is None and "MLFLOW_TRACKING_URI" not in os.environ:
+        option = launch.tracking_uri
+        if HIDDEN in option:
+            raise ChromatuneError(
+                f"launch {launch.launch_id} writes to {option}, whose password was not kept: give "
+                f"the whole address with --tracking-uri or MLFLOW_TRACKING_URI"
+            )
+    return tracking_uri(option)
 
 
-def continue_launch(
+def resume_launch(
     launch: Launch, *, address: str | None, tracking_uri: str, console: Console
 ) -> LaunchOutcome:
-    """Go on with an opened launch."""
+    """Go on with a launch, with the configuration it began with.
+
+    Finished cells stay; trials that had begun go on from their last checkpoint. Raises
+    ChromatuneError if its data are no longer what they were.
+    """
     if launch.kind not in _CONCLUSIONS:
         raise ChromatuneError(f"{launch.launch_id} is a launch of the unknown kind '{launch.kind}'")
     config = launch.config

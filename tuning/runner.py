@@ -56,7 +56,12 @@ def start_launch(
     resume = launch is not None
     if launch is None:
         baseline = constant_baseline(data.val, data.baseline_ab, task, "val_")
-        launch = create_launch(kind, task, config, dataset, trainings, baseline=baseline, **details)
+        launch = create_launch(
+            *(kind, task, config, dataset, trainings),
+            tracking_uri=tracking_uri,
+            baseline=baseline,
+            **details,
+        )
     return run_launch(
         launch,
         data,

@@ -15,9 +15,13 @@ from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.config import GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch, list_launches, open_launch
+from tuning.resume import store_of
 from tuning.spaces import grid_trainings
 
 GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3, 1e-4], epochs=[2, 4])
+
+
+STORE = "sqlite:////somewhere/mlflow.db"
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +42,8 @@ def launched(
     def make(grid: GridConfig = GRID, kind: str = "grid", **details: Any) -> Launch:
         config = GridLaunchConfig(grid=grid, storage_path=str(tmp_path / "ray_results"))
         trainings = grid_trainings("regression", grid, TrainingConfig(), dataset.size)
-        return create_launch(
-            kind, "regression", config, dataset, trainings, baseline={"val_mse": 0.1}, **details
-        )
+        details = {"baseline": {"val_mse": 0.1}, "tracking_uri": STORE} | details
+        return create_launch(kind, "regression", config, dataset, trainings, **details)
 
     return make
 
@@ -160,3 +163,24 @@ def test_a_launch_elsewhere_is_named_by_its_folder(
     assert launch.found_by == launch.storage.uri
     monkeypatch.chdir(tmp_path)
     assert launch.found_by == launch.launch_id
+
+
+def test_a_launch_is_resumed_in_its_own_store_unless_told_otherwise(
+    launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = launched()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert store_of(launch, None) == STORE
+    assert store_of(launch, "http://localhost:5000") == "http://localhost:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:6000")
+    assert store_of(launch, None) == "http://localhost:6000"
+
+
+def test_a_password_of_the_store_is_not_kept_and_asked_for_again(
+    launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    launch = launched(tracking_uri="http://anna:geheim@mlflow.example:5000")
+    assert "geheim" not in json.dumps(launch.document)
+    with pytest.raises(ChromatuneError, match="--tracking-uri"):
+        store_of(launch, None)

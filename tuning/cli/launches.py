@@ -181,14 +181,13 @@ def resume(
     format_: Format = "table",
 ) -> None:
     """Go on with a launch: what is finished stays, the rest continues from its checkpoints."""
-    from tuning import tracking_store
-    from tuning.resume import conclude, resume_launch
+    from tuning.launch import open_launch
+    from tuning.resume import conclude, resume_launch, store_of
 
     where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
-    uri = tracking_store.tracking_uri(tracking_uri)
-    outcome = resume_launch(
-        launch, where.storage_path, address=address, tracking_uri=uri, console=log
-    )
+    opened = open_launch(launch, where.storage_path)
+    uri = store_of(opened, tracking_uri)
+    outcome = resume_launch(opened, address=address, tracking_uri=uri, console=log)
     finish([conclude(outcome, uri)], format_)
 
 

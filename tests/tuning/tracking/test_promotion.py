@@ -199,7 +199,7 @@ def test_the_same_run_twice_makes_no_second_version_and_is_measured_once(
     def measure(*_: Any, **__: Any) -> None:
         pytest.fail("the test set was touched again")
 
-    monkeypatch.setattr("tuning.measure.evaluate", measure)
+    monkeypatch.setattr("tuning.tracking_measure.evaluate", measure)
     second = promote(data, "regression", store, force=True)
     assert (second.version, second.moved) == (1, False)
     assert "is the champion already" in second.decision
