@@ -92,7 +92,6 @@ def test_the_store_is_served_and_ctrl_c_leaves_no_process(
     _, err = process.communicate(timeout=PATIENCE_S)
     _wait_until(lambda: not _group_lives(process.pid))
     assert err.startswith(f"MLflow UI: {address} (Ctrl-C ends it)\n")
-    assert "Traceback" not in err
 
 
 @pytest.mark.slow
