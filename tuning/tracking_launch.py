@@ -148,12 +148,15 @@ class LaunchFolder:
 
 
 def _run_name(task: str, params: Mapping[str, Any], epochs: int) -> str:
-    """Name a run as a row of a table reads: `cnn2 lr=1e-3 epochs=300`."""
-    model = str(params["model"])
-    head = str(params.get("head", "relu"))
-    if task == "colorizer" or head != "relu":
-        model = f"{model} {head}"
-    return f"{model} lr={format_lr(float(params['lr']))} epochs={epochs}"
+    """Name a run by what differs first: `cnn2 lr=1e-3 epochs=300`, `tanh lr=1e-3 … autoencoder`.
+
+    MLflow's tables show some thirteen characters of a name, and of a colorizer the head differs.
+    """
+    model, head = str(params["model"]), str(params.get("head", "relu"))
+    rest = f"lr={format_lr(float(params['lr']))} epochs={epochs}"
+    if task == "colorizer":
+        return f"{head} {rest} {model}"
+    return f"{model} {rest}" if head == "relu" else f"{model} {head} {rest}"
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -162,7 +162,7 @@ class ParentRun:
             value = format_value(self._metric, best.metrics[self._metric])
             lines.append(f"Best: **{best.cell_id}**, {metric_title(self._metric)} {value}.")
         table = markdown_table(self._rows(finished), self._folder.task, self._baseline)
-        note = f"{' '.join(lines)}\n\n{table}"
+        note = f"{' '.join(lines)}\n\n{_spaced(table)}"
         if len(note) <= _NOTE_LENGTH:
             return note
         return note[:_NOTE_LENGTH].rpartition("\n")[0] + "\n\nThe whole table is in cells.md."
@@ -188,6 +188,14 @@ class ParentRun:
             )
             rows.append(row)
         return rows
+
+
+def _spaced(table: str) -> str:
+    """Pad the cells of Markdown tables: MLflow's UI sets their columns without any room between."""
+    return "\n".join(
+        line.replace(" |", "&emsp;|") if line.startswith("| ") else line
+        for line in table.splitlines()
+    )
 
 
 def _one_line(values: Mapping[str, Any] | None) -> str:

@@ -180,7 +180,7 @@ class Projector:
                 experiment_id=self._experiment_id,
                 run_id=run.run_id,
                 task=self._folder.task,
-                name=plan.params["model"],
+                name=plan.cell_id.replace(".", "_"),  # MLflow refuses dots
                 weights=storage.download(f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS),
                 step=plan.epochs,
                 params=plan.params,

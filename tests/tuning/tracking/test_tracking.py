@@ -98,7 +98,7 @@ class TestProjectLaunch:
         }
         run = runs["autoencoder-relu-lr0.0001-e5"]
         assert run.info.status == "FINISHED"
-        assert run.info.run_name == "autoencoder relu lr=1e-4 epochs=5"
+        assert run.info.run_name == "relu lr=1e-4 epochs=5 autoencoder"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.data.tags["mlflow.source.git.commit"] == "c" * 40
         assert run.data.params["lr"] == "0.0001"
@@ -138,7 +138,7 @@ class TestProjectLaunch:
         assert parent.data.metrics["baseline_val_mse"] == 1.7e-4
         note = parent.data.tags["mlflow.note.content"]
         assert note.startswith("8 of 8 cells finished. Best: **cnn2-relu-lr0.0001-e4**")
-        assert "| epochs | lr 1e-3 | lr 1e-4 |" in note
+        assert "| epochs&emsp;| lr 1e-3&emsp;| lr 1e-4&emsp;|" in note
         names = {file.path for file in client.list_artifacts(parent.info.run_id)}
         assert names == {"launch.json", "config.yaml", "cells.md", "pictures"}
         heatmap = client.download_artifacts(parent.info.run_id, "pictures/heatmap.png", tmp_path)
