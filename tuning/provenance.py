@@ -69,7 +69,10 @@ def git_commit() -> str | None:
 
 def command() -> str:
     """The command line that started this process, as one could type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":  # `python -m tuning`
+        return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
+    return shlex.join([program.name, *sys.argv[1:]])
 
 
 def _processor() -> str:

@@ -53,6 +53,7 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
         print(json.dumps(document, indent=2, allow_nan=False))
         return
     for table in tables:
+        results.print()
         results.print(table.rich())
     for promotion in promotions:
         results.print(promotion.sentence, soft_wrap=True, markup=False)

@@ -102,6 +102,7 @@ def _show(step: Step) -> None:
     if step.line:
         results.print(step.line, soft_wrap=True, markup=False)
     if step.table is not None:
+        results.print()
         results.print(step.table.rich())
     if step.promotion is not None:
         results.print(step.promotion.sentence, soft_wrap=True, markup=False)

@@ -13,6 +13,9 @@ from rich.text import Text
 from tuning.display import format_value, metric_heading
 from tuning.tables._cells import comparison_mark
 
+# Columns beside a model's name that 80 columns of a terminal hold.
+_COLUMNS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class ResultRow:
@@ -29,16 +32,21 @@ def result_table(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) 
 
     ▲ and ▼ mark what is better or worse than the report; `*` heads a metric measured its way.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold", min_width=12)
-    for metric in columns:
-        table.add_column(metric_heading(metric).replace(", ", "\n"), justify="right", no_wrap=True)
-    for row in rows:
-        measured, *others = _lines(row, columns)
-        table.add_row(Text(measured[0], style="bold"), *measured[1:])
-        for label, *values in others:
-            table.add_row(f"  {label}", *values, style="dim")
-    return Group(Text(title, style="bold"), table, Text(_legend(columns, rows)))
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    for start in range(0, len(columns), _COLUMNS):
+        shown = columns[start : start + _COLUMNS]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("", overflow="fold", min_width=12)
+        for metric in shown:
+            heading = metric_heading(metric).replace(", ", "\n")
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in rows:
+            measured, *others = _lines(row, shown)
+            table.add_row(Text(measured[0], style="bold"), *measured[1:])
+            for label, *values in others:
+                table.add_row(f"  {label}", *values, style="dim")
+        parts.append(table)
+    return Group(*parts, Text(_legend(columns, rows)))
 
 
 def result_markdown(title: str, columns: Sequence[str], rows: Sequence[ResultRow]) -> str:
