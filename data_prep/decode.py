@@ -8,7 +8,7 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_prep.lab import UInt8Array
 
@@ -81,4 +81,7 @@ def _comment_text(comment: object) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        # Its own message holds the address of an object in memory.
+        return "not a picture of a known format"
     return (str(error).splitlines() or [type(error).__name__])[0][:120]

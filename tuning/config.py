@@ -77,7 +77,7 @@ class GridConfig(_Strict):
     @classmethod
     def _distinct(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
-            raise ValueError(f"values must be distinct, but got {values}")
+            raise ValueError("values must be distinct")
         return values
 
 

@@ -38,6 +38,12 @@ def open_prepared(data: DataConfig) -> PreparedDataset:
     return open_folder(folder)
 
 
+def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
+    """The configuration that means this very dataset, whatever was left to defaults in `data`."""
+    settings = dataset.manifest.settings.model_dump()
+    return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
+
+
 def _preparations(dataset: str, root: Path) -> list[Path]:
     return sorted(
         folder for folder in root.glob(f"{dataset}-*px-*") if (folder / "manifest.json").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from tuning.results import launch_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import Training, costliest_first, make_training
 from tuning.tracking_cells import TrackedCell
+from tuning.tracking_store import prepare_store
 
 # Model and head of every single training, as in Tables II and IV.
 _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
@@ -27,30 +29,32 @@ _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
 
 
 def run_finals(
-    task: Task,
+    tasks: Sequence[Task],
     config: FinalsLaunchConfig,
     *,
     tracking_uri: str,
     console: Console,
     reuse: bool = False,
-) -> LaunchOutcome:
-    """Train the report's single models of a task.
+) -> Iterator[LaunchOutcome]:
+    """Train the report's single models, one launch a task, and yield each as it ends.
 
     Learning rate and epochs are those of the best grid cell on the same data, unless configured.
-    Raises ChromatuneError if there is no such cell.
+    Raises ChromatuneError before any training if there is no such cell. An interrupted launch is
+    the last.
     """
+    prepare_store(tracking_uri)
     dataset = open_prepared(config.data)
-    trainings = final_trainings(task, config, dataset, tracking_uri)
-    return start_launch(
-        "finals",
-        task,
-        config,
-        dataset,
-        trainings,
-        tracking_uri=tracking_uri,
-        console=console,
-        reuse=reuse,
-    )
+    planned = {task: final_trainings(task, config, dataset, tracking_uri) for task in tasks}
+    for task, trainings in planned.items():
+        outcome = start_launch(
+            *("finals", task, config, dataset, trainings),
+            tracking_uri=tracking_uri,
+            console=console,
+            reuse=reuse,
+        )
+        yield outcome
+        if outcome.interrupted:
+            return
 
 
 def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:

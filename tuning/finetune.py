@@ -10,12 +10,12 @@ from tuning.config import FinetuneLaunchConfig, Task
 from tuning.datasets import open_prepared
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
-from tuning.launch import Launch
 from tuning.outcomes import LaunchOutcome
 from tuning.promotion import promote
 from tuning.results import launch_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import Training, make_training
+from tuning.tracking_cells import TrackedCell
 from tuning.tracking_registry import find_champion
 from tuning.tracking_weights import load_logged_weights, load_registered
 
@@ -60,8 +60,8 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     dataset = open_prepared(launch.config.data)
     cells = launch_cells(tracking_uri, launch)
     named = {
-        _row_name(cell_id, launch): cell
-        for cell_id, cell in sorted(cells.items(), key=lambda item: _SCRATCH in item[0])
+        _row_name(cell): cell
+        for cell in sorted(cells.values(), key=lambda cell: _SCRATCH in cell.cell_id)
     }
     table = measured_table(
         launch.task,
@@ -78,9 +78,9 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     )
 
 
-def _row_name(cell_id: str, launch: Launch) -> str:
-    origin = "from scratch" if _SCRATCH in cell_id else f"from {launch.document['parent_model']}"
-    return f"{cell_id.partition('-lr')[0]}, {origin}"
+def _row_name(cell: TrackedCell) -> str:
+    origin = "from scratch" if _SCRATCH in cell.cell_id else "fine-tuned"
+    return f"{cell.params['model']} {cell.params['head']}, {origin}"
 
 
 def _champion(dataset_name: str, task: Task, tracking_uri: str) -> str:

@@ -161,12 +161,13 @@ def open_launch(name: str, storage_path: str) -> Launch:
 
 
 def list_launches(storage_path: str) -> list[Launch]:
-    """All launches under `storage_path`, oldest first."""
+    """All launches under `storage_path`, oldest first; those it cannot read are left out."""
     root = LaunchStorage(storage_path)
     found = []
     for name in root.list_dir():
         if root.exists(f"{name}/{DOCUMENT}"):
-            found.append(_read(LaunchStorage(f"{storage_path.rstrip('/')}/{name}")))
+            with contextlib.suppress(ChromatuneError):
+                found.append(_read(LaunchStorage(f"{storage_path.rstrip('/')}/{name}")))
     return sorted(found, key=lambda launch: int(launch.document["created"]))
 
 

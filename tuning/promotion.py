@@ -117,6 +117,8 @@ def promote(
     moved, decision = _decide(
         cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
     )
+    constant_metrics = constant_on_test(dataset, task)
+    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task])
     promotion = Promotion(
         name=registered_name(dataset.name, task),
         cell=cell,
@@ -125,7 +127,7 @@ def promote(
         test_metrics=test_metrics,
         champion=champion,
         champion_metrics=champion_metrics,
-        constant_metrics=constant_on_test(dataset, task),
+        constant_metrics=constant_metrics,
         decision=decision,
         moved=moved,
     )
@@ -217,6 +219,16 @@ def _decide(
     if force:
         return True, f"becomes champion by force, though {figure} does not beat {against}{suffix}"
     return False, f"does not become champion: {figure} does not beat {against}{suffix}"
+
+
+def _beside_constant(
+    test_metrics: Mapping[str, float], constant_metrics: Mapping[str, float], criterion: Criterion
+) -> str:
+    """Say so if a model is no better than always predicting the training set's mean colour."""
+    constant = criterion.value(constant_metrics, "test_")
+    if criterion.better(criterion.value(test_metrics, "test_"), constant):
+        return ""
+    return f"; the constant predictor has {format_value(f'test_{criterion.name}', constant)}"
 
 
 def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:

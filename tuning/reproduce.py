@@ -122,7 +122,7 @@ def _grid(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str,
 
 def _finals(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str, Any]:
     launch = FinalsLaunchConfig(**_shared(config), finals=config.finals or FinalsConfig())
-    outcome = run_finals(task, launch, reuse=True, **how)
+    (outcome,) = run_finals([task], launch, reuse=True, **how)
     return _concluded(conclude_finals(outcome, how["tracking_uri"]))
 
 

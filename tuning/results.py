@@ -15,11 +15,14 @@ from tuning.tracking_cells import TrackedCell, finished_cells
 from tuning.tracking_measure import constant_on_test, log_test_metrics, metrics_on_test
 from tuning.tracking_store import make_client
 
-# The columns of the report's Tables II and V, and of IV and VI.
+# What the gate decides by, then the columns of the report's Tables II and V, and of IV and VI.
 _COLUMNS: Mapping[Task, tuple[str, ...]] = {
-    "regression": ("test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
+    "regression": (
+        *("test_mse", "test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
+    ),
     "colorizer": (
-        *("test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b", "test_ssim_a", "test_ssim_b"),
+        *("test_psnr", "test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b"),
+        *("test_ssim", "test_ssim_a", "test_ssim_b"),
         # The report's own SSIM is not the usual one: only these can be held against it.
         *("test_ssim_a_as_reported", "test_ssim_b_as_reported"),
     ),
@@ -55,8 +58,7 @@ def measured_table(
     for name, cell in cells.items():
         metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
         log_test_metrics(client, cell, metrics)
-        row = published_result(dataset.name, task, cell.params["model"], cell.params["head"])
-        published = row.metrics if row and name not in unpublished else {}
+        published = {} if name in unpublished else _published(cell, task)
         rows.append(ResultRow(name, metrics, published))
     rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))
     return TestTable(f"{task} on {dataset.name}, test set", _COLUMNS[task], rows)
@@ -65,9 +67,16 @@ def measured_table(
 def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     """The candidate beside the champion it was measured against."""
     champion = promotion.champion
-    rows = [ResultRow(promotion.cell.run_name, promotion.test_metrics)]
+    cell = promotion.cell
+    rows = [ResultRow(cell.run_name, promotion.test_metrics, _published(cell, task))]
     is_rival = champion is not None and champion.run_id != promotion.cell.run_id
     if champion is not None and is_rival and promotion.champion_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
     rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
     return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)
+
+
+def _published(cell: TrackedCell, task: Task) -> Mapping[str, float]:
+    """What the report gives for this model on this dataset's test set; empty if nothing."""
+    row = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
+    return row.metrics if row else {}

@@ -18,6 +18,7 @@ from data_prep import PreparedDataset
 from tuning.cluster import connected, trial_resources
 from tuning.config import LaunchConfig, ResourcesConfig, Task
 from tuning.data import TaskData, load_task_data
+from tuning.datasets import recorded
 from tuning.engine import EpochRecord
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
@@ -49,6 +50,7 @@ def start_launch(
     read off if it is finished.
     """
     data = load_task_data(dataset, task)
+    config = config.model_copy(update={"data": recorded(config.data, dataset)})
     launch = None
     if reuse:
         parent = details.get("parent_model")

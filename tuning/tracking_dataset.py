@@ -9,6 +9,8 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
+from tuning.redaction import redact
+
 # MLflow keeps no longer ones; the whole digest is a tag of the run.
 _DIGEST_LENGTH = 36
 
@@ -16,8 +18,9 @@ _DIGEST_LENGTH = 36
 def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) -> None:
     """Name the data that a run was trained on; called again, it adds nothing."""
     manifest = launch.get("dataset_manifest") or {}
-    origin = str(manifest.get("source") or launch.get("dataset_folder") or launch["dataset"])
-    is_url = origin.startswith(("http://", "https://"))
+    source = manifest.get("source") or {}
+    origin = redact(str(source.get("location") or launch["dataset"]))
+    is_url = source.get("kind") == "download"
     dataset = Dataset(
         name=str(launch["dataset"]),
         digest=str(launch["dataset_digest"])[:_DIGEST_LENGTH],

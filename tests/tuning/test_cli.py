@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
+import typer.main
 from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
@@ -19,8 +21,9 @@ from models import ModelError
 from tuning.cli import app, options
 from tuning.cli.console import errors_as_lines, show
 from tuning.cli.options import numbers, words
-from tuning.config import GridLaunchConfig
+from tuning.config import TASKS, FinalsLaunchConfig, GridLaunchConfig, resolve
 from tuning.errors import ChromatuneError
+from tuning.finals import run_finals
 
 
 @pytest.fixture
@@ -177,3 +180,32 @@ def test_results_and_log_are_different_streams() -> None:
     assert isinstance(log, Console)
     assert log.stderr
     assert not results.stderr
+
+
+def test_help_shows_every_default_that_is_not_written_in_the_code() -> None:
+    """Defaults in brackets are no markup."""
+    told = []
+    for name, command in typer.main.get_group(app).commands.items():
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
+        for parameter in command.params:
+            text = getattr(parameter, "help", None) or ""
+            for default in re.findall(r"\\\[(default: [^\]]*)\]", text):
+                assert default in " ".join(shown.split()), (name, parameter.name)
+                told.append(default)
+    assert len(told) > 20
+
+
+def test_an_interrupted_half_of_the_finals_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def start(kind: str, task: str, *_: Any, **__: Any) -> Any:
+        begun.append((kind, task))
+        return SimpleNamespace(interrupted=True)
+
+    monkeypatch.setattr("tuning.finals.start_launch", start)
+    monkeypatch.setattr("tuning.finals.prepare_store", lambda _: None)
+    monkeypatch.setattr("tuning.finals.open_prepared", lambda _: SimpleNamespace(size=128))
+    config = resolve(FinalsLaunchConfig, flags={"finals.lr": 1e-3, "finals.epochs": 1})
+    outcomes = run_finals(TASKS, config, tracking_uri="", console=Console())
+    assert len(list(outcomes)) == 1
+    assert begun == [("finals", "regression")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 from tuning import environment
 
@@ -18,11 +20,27 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="chromatune",
     help="Tune image-colorization models with Ray Tune, track them in MLflow, promote the best.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"chromatune {importlib.metadata.version('chromatune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version)
+    ] = False,
+) -> None:
+    pass
+
+
 for module in (data, launches, models, pipeline):
     module.register(app)
 
@@ -30,5 +48,5 @@ for module in (data, launches, models, pipeline):
 def main() -> None:
     """Run the command line: exit status 0 all well, 1 a trial or gate failed, 2 wrong input."""
     with errors_as_lines():
-        app()
+        app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     sys.exit(0)

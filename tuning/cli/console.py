@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
 from data_prep import DataError
@@ -34,7 +35,10 @@ def errors_as_lines() -> Iterator[None]:
     except (ChromatuneError, DataError, ModelError) as error:
         log.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(WRONG_INPUT)
-    except KeyboardInterrupt:
+    except typer.TyperException as error:
+        log.print(f"[bold red]error:[/] {_escape(_usage(error))}", soft_wrap=True)
+        sys.exit(WRONG_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
         log.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -57,6 +61,14 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
         results.print(table.rich())
     for promotion in promotions:
         results.print(promotion.sentence, soft_wrap=True, markup=False)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What typer has to say of a wrong option or argument, in one line, and where to read more."""
+    message = " ".join(getattr(error, "format_message", error.__str__)().split())
+    context = getattr(error, "ctx", None)
+    more = f" (see `{context.command_path} --help`)" if context is not None else ""
+    return f"{message.replace('Value error, ', '').rstrip('.')}{more}"
 
 
 def _escape(text: str) -> str:

@@ -66,7 +66,7 @@ def prepare(
             "count": count,
         },
     )
-    with Progress(console=log, transient=True) as bar:
+    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
         tasks = {}
 
         def progress(step: str, done: int, total: int) -> None:

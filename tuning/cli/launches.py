@@ -43,13 +43,14 @@ def register(app: typer.Typer) -> None:
 def grid(
     task: TaskArgument,
     models: Annotated[
-        str | None, typer.Option(help="cnn1,cnn2,... [default: the report's].", show_default=False)
+        str | None,
+        typer.Option(help="cnn1,cnn2,... \\[default: the report's].", show_default=False),
     ] = None,
     heads: Annotated[
-        str | None, typer.Option(help="relu,sigmoid,tanh [default: the report's].")
+        str | None, typer.Option(help="relu,sigmoid,tanh \\[default: the report's].")
     ] = None,
-    lrs: Annotated[str | None, typer.Option(help="[default: 1e-3,1e-4,1e-5]")] = None,
-    epochs: Annotated[str | None, typer.Option(help="[default: 100,300,500]")] = None,
+    lrs: Annotated[str | None, typer.Option(help="\\[default: 1e-3,1e-4,1e-5]")] = None,
+    epochs: Annotated[str | None, typer.Option(help="\\[default: 100,300,500]")] = None,
     epoch_scale: Annotated[
         float | None, typer.Option(help="Shrink the epochs: 0.01 makes 1, 3, 5 of them.")
     ] = None,
@@ -89,17 +90,17 @@ def grid(
 def finals(
     task: Annotated[
         Task | None,
-        typer.Argument(help="Only this task's trainings [default: both].", show_default=False),
+        typer.Argument(help="Only this task's trainings \\[default: both].", show_default=False),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(help="[default: of the finished grid's winner]")
+        float | None, typer.Option(help="\\[default: of the finished grid's winner]")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="[default: of the finished grid's winner]", min=1)
+        int | None, typer.Option(help="\\[default: of the finished grid's winner]", min=1)
     ] = None,
-    fc_lr: Annotated[float | None, typer.Option(help="[default: 1e-5, as published]")] = None,
+    fc_lr: Annotated[float | None, typer.Option(help="\\[default: 1e-5, as published]")] = None,
     fc_epochs: Annotated[
-        int | None, typer.Option(help="[default: 100, as published]", min=1)
+        int | None, typer.Option(help="\\[default: 100, as published]", min=1)
     ] = None,
     format_: Format = "table",
     *,
@@ -119,13 +120,9 @@ def finals(
     from tuning.tracking_store import tracking_uri
 
     uri = tracking_uri(options.tracking_uri)
-    finish(
-        [
-            conclude_finals(run_finals(one, config, tracking_uri=uri, console=log), uri)
-            for one in (TASKS if task is None else (task,))
-        ],
-        format_,
-    )
+    tasks = TASKS if task is None else (task,)
+    outcomes = run_finals(tasks, config, tracking_uri=uri, console=log)
+    finish([conclude_finals(outcome, uri) for outcome in outcomes], format_)
 
 
 @takes(LaunchOptions)
@@ -133,14 +130,14 @@ def finetune(
     task: TaskArgument,
     source: Annotated[
         str | None,
-        typer.Option("--from", help="Dataset whose champion to start from [default: faces]."),
+        typer.Option("--from", help="Dataset whose champion to start from \\[default: faces]."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Start from this registered model instead: models:/NAME/VERSION."),
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="[default: 1e-3]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="[default: 1000]", min=1)] = None,
+    lr: Annotated[float | None, typer.Option(help="\\[default: 1e-3]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="\\[default: 1000]", min=1)] = None,
     compare_scratch: Annotated[
         bool | None,
         typer.Option(

@@ -27,7 +27,7 @@ def trials(
     task: TaskArgument,
     launch: Annotated[
         str | None,
-        typer.Option(help="Only this launch [default: the best of all on this data]."),
+        typer.Option(help="Only this launch \\[default: the best of all on this data]."),
     ] = None,
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
@@ -46,7 +46,7 @@ def trials(
 def promote(
     task: TaskArgument,
     run_id: Annotated[
-        str | None, typer.Option(help="Promote this run [default: the best by val].")
+        str | None, typer.Option(help="Promote this run \\[default: the best by val].")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Move the alias even if the champion is better.")

@@ -20,7 +20,7 @@ TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri",
-        help="MLflow tracking server or database [default: MLFLOW_TRACKING_URI, "
+        help="MLflow tracking server or database \\[default: MLFLOW_TRACKING_URI, "
         "else mlruns/mlflow.db here].",
         show_default=False,
     ),
@@ -29,7 +29,7 @@ StoragePath = Annotated[
     str | None,
     typer.Option(
         "--storage-path",
-        help="Where Ray keeps launches, a folder or a URI [default: ray_results here].",
+        help="Where Ray keeps launches, a folder or a URI \\[default: ray_results here].",
         show_default=False,
     ),
 ]
@@ -37,7 +37,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         "--address",
-        help="Ray cluster to join [default: RAY_ADDRESS, else a local Ray].",
+        help="Ray cluster to join \\[default: RAY_ADDRESS, else a local Ray].",
         show_default=False,
     ),
 ]
@@ -55,24 +55,24 @@ class DataOptions:
 
     dataset: Annotated[
         str | None,
-        typer.Option(help="Prepared dataset [default: faces].", show_default=False),
+        typer.Option(help="Prepared dataset \\[default: faces].", show_default=False),
     ] = None
     data_root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the prepared datasets [default: data].", show_default=False),
+        typer.Option(help="Folder of the prepared datasets \\[default: data].", show_default=False),
     ] = None
     size: Annotated[
-        int | None, typer.Option(help="Side of a picture in pixels [default: 128].", min=1)
+        int | None, typer.Option(help="Side of a picture in pixels \\[default: 128].", min=1)
     ] = None
     split: Annotated[
-        str | None, typer.Option(help="random | subject [default: random].", show_default=False)
+        str | None, typer.Option(help="random | subject \\[default: random].", show_default=False)
     ] = None
     augment: Annotated[
         int | None,
-        typer.Option(help="Copies of each training picture, 1 = none [default: 10].", min=1),
+        typer.Option(help="Copies of each training picture, 1 = none \\[default: 10].", min=1),
     ] = None
     data_seed: Annotated[
-        int | None, typer.Option(help="Seed of split and augmentation [default: 0].", min=0)
+        int | None, typer.Option(help="Seed of split and augmentation \\[default: 0].", min=0)
     ] = None
     count: Annotated[
         int | None, typer.Option(help="Number of pictures of a synthetic dataset.", min=1)
@@ -106,23 +106,23 @@ class LaunchOptions(DataOptions):
         ),
     ] = None
     seed: Annotated[
-        int | None, typer.Option(help="Seed of weights and batch order [default: 0].", min=0)
+        int | None, typer.Option(help="Seed of weights and batch order \\[default: 0].", min=0)
     ] = None
     cpus_per_trial: Annotated[
-        float | None, typer.Option(help="Cores of a trial [default: 1].", show_default=False)
+        float | None, typer.Option(help="Cores of a trial \\[default: 1].", show_default=False)
     ] = None
     gpus_per_trial: Annotated[
         float | None,
         typer.Option(
-            help="GPUs of a trial, e.g. 0.25 [default: 0.25 where there are GPUs].",
+            help="GPUs of a trial, e.g. 0.25 \\[default: 0.25 where there are GPUs].",
             show_default=False,
         ),
     ] = None
     max_concurrent_trials: Annotated[
-        int | None, typer.Option(help="Trials at once [default: as many as fit].", min=1)
+        int | None, typer.Option(help="Trials at once \\[default: as many as fit].", min=1)
     ] = None
     max_failures: Annotated[
-        int | None, typer.Option(help="Retries of a crashed trial [default: 2].", min=0)
+        int | None, typer.Option(help="Retries of a crashed trial \\[default: 2].", min=0)
     ] = None
     time_budget_s: Annotated[
         float | None, typer.Option(help="Stop all trials after so many seconds.")

@@ -33,7 +33,7 @@ def reproduce(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Real pictures: a folder with gt_faces/ and ncd/ [default: drawn ones].",
+            help="Real pictures: a folder with gt_faces/ and ncd/ \\[default: drawn ones].",
             show_default=False,
         ),
     ] = None,

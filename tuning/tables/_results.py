@@ -14,7 +14,7 @@ from tuning.display import format_value, metric_heading
 from tuning.tables._cells import comparison_mark
 
 # Columns beside a model's name that 80 columns of a terminal hold.
-_COLUMNS = 4
+_COLUMNS = 5
 
 
 @dataclasses.dataclass(frozen=True)
