@@ -73,7 +73,10 @@ class LaunchWriter:
             "task": task,
             "dataset": dataset,
             "dataset_digest": digest,
-            "dataset_manifest": {"counts": {"train": 6000, "val": 75}, "source": "/pictures/faces"},
+            "dataset_manifest": {
+                "counts": {"train": 6000, "val": 75},
+                "source": {"kind": "folder", "location": "/pictures/faces"},
+            },
             "experiment": f"{dataset}-{task}-grid",
             "command": "chromatune grid",
             "created": T0,

@@ -110,6 +110,8 @@ class TestProjectLaunch:
         (given,) = run.inputs.dataset_inputs
         assert (given.dataset.name, given.dataset.digest) == ("faces", "d" * 36)
         assert given.tags[0].value == "train"
+        assert given.dataset.source_type == "local"
+        assert json.loads(given.dataset.source) == {"uri": "/pictures/faces"}
         (logged,) = run.outputs.model_outputs
         model = client.get_logged_model(logged.model_id)
         assert {metric.key: metric.value for metric in model.metrics} == {
@@ -203,7 +205,9 @@ class TestProjectLaunch:
             command="chromatune grid --tracking-uri http://anna:hunter2@host --token hunter2",
             config={"tracking_uri": "postgresql://anna:hunter2@db/m", "api_key": "hunter2"},
             tags={"from": "https://anna:hunter2@host/x?token=hunter2"},
-            dataset_manifest={"source": "https://anna:hunter2@host/faces.zip"},
+            dataset_manifest={
+                "source": {"kind": "download", "location": "https://anna:hunter2@host/faces.zip"}
+            },
             models=["cnn1", "cnn2"],
         )
         launch.finish_cell("cnn1-relu-lr0.001", 2)
