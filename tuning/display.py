@@ -66,6 +66,11 @@ def format_lr(lr: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Write `1 trial`, `9 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def format_duration(seconds: float) -> str:
     """Write a span of time as `42 s`, `3:07` (minutes) or `1:03:07` (hours)."""
     whole = max(0, round(seconds))

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuning.display import format_duration, format_value
+from tuning.display import format_count, format_duration, format_value
 from tuning.pace import ENDED, Status, TrainingPace, fraction_done, seconds_left
 
 _LOG = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ class LaunchProgress:
             self._live.start()
         else:
             epochs = sum(one.total_epochs for one in self._trainings.values())
-            self._print(f"{self._title}: {len(self._trainings)} trials, {epochs} epochs")
+            trials = format_count(len(self._trainings), "trial")
+            self._print(f"{self._title}: {trials}, {format_count(epochs, 'epoch')}")
         return self
 
     def __exit__(
@@ -158,7 +159,8 @@ class LaunchProgress:
         if value is not None:
             line += f", {self._metric} {format_value(self._metric, value)}"
         ended = sum(one.status in ENDED for one in self._trainings.values())
-        self._print(f"{line} ({ended} of {len(self._trainings)} trials ended)")
+        trials = format_count(len(self._trainings), "trial")
+        self._print(f"{line} ({ended} of {trials} ended)")
 
     def _keep_best(self, training: TrainingPace, value: Any) -> None:
         if not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -188,7 +190,7 @@ class LaunchProgress:
         ]
         if "diverged" in states:
             parts.append(f"{states.count('diverged')} diverged")
-        return f"{len(states)} trials: {', '.join(parts)}"
+        return f"{format_count(len(states), 'trial')}: {', '.join(parts)}"
 
     def _best_so_far(self) -> str:
         assert self._best is not None

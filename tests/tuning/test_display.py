@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tuning.display import (
+    format_count,
     format_duration,
     format_lr,
     format_value,
@@ -102,3 +103,7 @@ def test_showing_results_needs_no_framework() -> None:
     )
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_one_is_singular() -> None:
+    assert [format_count(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
