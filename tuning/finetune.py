@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from rich.console import Console
 
-from models import ChromaModel
+from models import ChromaModel, load_model
 from tuning.conclusion import Conclusion
 from tuning.config import FinetuneLaunchConfig, Task
 from tuning.datasets import open_prepared
@@ -16,8 +19,8 @@ from tuning.results import launch_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import Training, make_training
 from tuning.tracking_cells import TrackedCell
-from tuning.tracking_registry import find_champion
-from tuning.tracking_weights import load_logged_weights, load_registered
+from tuning.tracking_registry import champion_uri, pinned
+from tuning.tracking_weights import load_logged_weights
 
 _INITIAL_WEIGHTS = "initial.safetensors"
 _FINETUNED, _SCRATCH = "-finetuned", "-scratch"
@@ -37,21 +40,20 @@ def run_finetune(
     ChromatuneError if there is no champion or it takes pictures of another size.
     """
     dataset = open_prepared(config.data)
-    parent = config.finetune.model or _champion(config.finetune.source, task, tracking_uri)
-    model = load_registered(parent, tracking_uri)
-    _check_fits(model, parent, task, dataset.size)
-    return start_launch(
-        "finetune",
-        task,
-        config,
-        dataset,
-        _trainings(config, model),
-        tracking_uri=tracking_uri,
-        console=console,
-        reuse=reuse,
-        parent_model=parent,
-        files={_INITIAL_WEIGHTS: load_logged_weights(parent, tracking_uri)},
-    )
+    wanted = config.finetune.model or champion_uri(config.finetune.source, task)
+    parent = pinned(wanted, tracking_uri)
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = load_logged_weights(parent, tracking_uri, Path(scratch))
+        model = load_model(weights)
+        _check_fits(model, parent, task, dataset.size)
+        return start_launch(
+            *("finetune", task, config, dataset, _trainings(config, model)),
+            tracking_uri=tracking_uri,
+            console=console,
+            reuse=reuse,
+            parent_model=parent,
+            files={_INITIAL_WEIGHTS: weights},
+        )
 
 
 def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
@@ -81,16 +83,6 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
 def _row_name(cell: TrackedCell) -> str:
     origin = "from scratch" if _SCRATCH in cell.cell_id else "fine-tuned"
     return f"{cell.params['model']} {cell.params['head']}, {origin}"
-
-
-def _champion(dataset_name: str, task: Task, tracking_uri: str) -> str:
-    champion = find_champion(tracking_uri, dataset_name, task)
-    if champion is None:
-        raise ChromatuneError(
-            f"{dataset_name} has no {task} champion yet: make one with "
-            f"`chromatune promote {task} --dataset {dataset_name}`"
-        )
-    return champion.uri
 
 
 def _trainings(config: FinetuneLaunchConfig, model: ChromaModel) -> list[Training]:

@@ -70,6 +70,26 @@ def find_champion(tracking_uri: str, dataset_name: str, task: str) -> Registered
     return _registered(version)
 
 
+def pinned(model_uri: str, tracking_uri: str) -> str:
+    """Replace an alias by the version it points to now, so that a launch names its parent for good.
+
+    Raises ChromatuneError if nothing has that alias, saying how a champion is made.
+    """
+    name, at, alias = model_uri.removeprefix("models:/").partition("@")
+    if not at:
+        return model_uri
+    try:
+        version = make_client(tracking_uri).get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise ChromatuneError(f"cannot read the model registry: {first_line(error)}") from None
+        dataset, _, task = name.rpartition("-")
+        raise ChromatuneError(
+            f"no model '{model_uri}' yet: `chromatune promote {task} --dataset {dataset}` makes one"
+        ) from None
+    return _registered(version).uri
+
+
 def find_version(client: MlflowClient, name: str, run_id: str) -> RegisteredVersion | None:
     """The version that was made of a run; None if it has none."""
     token = None

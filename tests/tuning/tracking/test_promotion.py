@@ -16,6 +16,7 @@ from tuning.errors import ChromatuneError
 from tuning.promotion import best_cell, champion_uri, find_champion, promote
 from tuning.tracking import project_launch
 from tuning.tracking_cells import TrackedCell, finished_cells
+from tuning.tracking_registry import pinned
 from tuning.tracking_weights import load_logged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -364,3 +365,14 @@ def test_no_champion_yet_is_none(store: str) -> None:
 def aliases(client: MlflowClient) -> dict[str, int]:
     found = client.get_registered_model(NAME).aliases
     return {alias: int(version) for alias, version in found.items()}
+
+
+def test_an_alias_is_pinned_to_the_version_that_has_it_now(
+    add_cell: AddCell, data: PreparedDataset, store: str
+) -> None:
+    add_cell("first", data, off=0.01, score=1.0)
+    promote(data, "regression", store)
+    assert pinned(champion_uri(data.name, "regression"), store) == f"models:/{NAME}/1"
+    assert pinned(f"models:/{NAME}/7", store) == f"models:/{NAME}/7"
+    with pytest.raises(ChromatuneError, match="chromatune promote colorizer --dataset"):
+        pinned(champion_uri(data.name, "colorizer"), store)
