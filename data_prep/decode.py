@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from data_prep.lab import UInt8Array
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
+
+# Pillow also opens formats that start other programs or that no picture file here is in.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
 # What Pillow's readers raise on damaged files, whatever the format.
 _DAMAGED = (
@@ -34,20 +38,41 @@ def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     reason for pictures that hold no colour, are damaged, smaller than 16 px a side or over 50
     megapixels (told from the header, before any pixel is decoded).
     """
+    rgb, raw_comment = decode_rgb(data, check_header=_check_trainable)
+    if is_grayscale(rgb):
+        raise UnusableError("grayscale: red, green and blue are equal everywhere")
+    return resize(rgb, size), _comment_text(raw_comment)
+
+
+def decode_rgb(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    check_header: Callable[[Image.Image], None] | None = None,
+) -> tuple[UInt8Array, object]:
+    """Decode to sRGB (H,W,3) uint8 at the picture's own size; also return the comment it holds.
+
+    Converted as by `decode_picture`; grayscale, of 16 bits too, gives equal channels. Raises
+    UnusableError with the reason if the picture is damaged, has more than `max_pixels` or is
+    refused by `check_header`, both before any pixel is decoded.
+    """
     if not data:
         raise UnusableError("empty file")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            _check_header(image)
-            raw_comment = image.info.get("comment", b"")
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            _check_pixels(image, max_pixels)
+            if check_header is not None:
+                check_header(image)
+            return _to_rgb(ImageOps.exif_transpose(image)), image.info.get("comment", b"")
     except Image.DecompressionBombError:
-        raise UnusableError(f"over {MAX_PIXELS // 10**6} megapixels") from None
+        raise UnusableError(f"over {max_pixels / 10**6:g} megapixels") from None
     except _DAMAGED as error:
         raise UnusableError(f"not a readable picture ({_first_line(error)})") from None
-    if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
-        raise UnusableError("grayscale: red, green and blue are equal everywhere")
-    return resize(rgb, size), _comment_text(raw_comment)
+
+
+def is_grayscale(rgb: UInt8Array) -> bool:
+    """Tell whether red, green and blue are equal everywhere."""
+    return np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])
 
 
 def resize(rgb: UInt8Array, size: int) -> UInt8Array:
@@ -59,10 +84,14 @@ def resize(rgb: UInt8Array, size: int) -> UInt8Array:
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=method), dtype=np.uint8)
 
 
-def _check_header(image: Image.Image) -> None:
+def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnusableError(f"over {MAX_PIXELS // 10**6} megapixels ({width}x{height})")
+    if width * height > max_pixels:
+        raise UnusableError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
+
+
+def _check_trainable(image: Image.Image) -> None:
+    width, height = image.size
     if min(width, height) < MIN_SIDE:
         raise UnusableError(f"smaller than {MIN_SIDE} px a side ({width}x{height})")
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
@@ -73,6 +102,11 @@ def _to_rgb(image: Image.Image) -> UInt8Array:
     if image.has_transparency_data or image.mode == "RGBa":
         pixels = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
+    if image.mode.startswith("I;16"):
+        # Pillow would cut off what is above 255.
+        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnusableError(f"32 bits a pixel (mode {image.mode}): save it with 8 or 16 bits")
     return np.asarray(image.convert("RGB"))
 
 

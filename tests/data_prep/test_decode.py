@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.decode import UnusableError, decode_picture
+from data_prep.decode import UnusableError, decode_picture, decode_rgb, is_grayscale
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -144,3 +144,38 @@ def test_random_damage_never_escapes_as_another_error(kind: str) -> None:
             except UnusableError:
                 continue
             assert rgb.shape == (32, 32, 3)
+
+
+def test_at_its_own_size_a_picture_without_colour_is_read_too() -> None:
+    gray = _colour(40, 20).convert("L")
+    rgb, _ = decode_rgb(_saved(gray, "PNG"))
+    assert rgb.shape == (20, 40, 3)
+    assert is_grayscale(rgb)
+    assert np.array_equal(rgb[..., 0], np.asarray(gray))
+    assert not is_grayscale(np.asarray(_colour()))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grayscale_keeps_its_high_bytes(kind: str) -> None:
+    levels = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
+    rgb, _ = decode_rgb(_saved(Image.fromarray(levels), kind))
+    assert np.abs(rgb[..., 1] - levels / 65535 * 255).max() <= 0.51
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(UnusableError, match="save it with 8 or 16 bits"):
+        decode_rgb(_saved(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))
+
+
+def test_a_picture_over_the_limit_is_refused_by_its_header() -> None:
+    with pytest.raises(UnusableError, match=r"over 0\.001 megapixels \(40x30\)"):
+        decode_rgb(_saved(_colour(40, 30), "PNG"), max_pixels=1000)
+    # 28 GB, were it decoded.
+    with pytest.raises(UnusableError, match="over 50 megapixels"):
+        decode_rgb(_png(100_000, 100_000, 8, 2, b""))
+
+
+def test_a_format_that_starts_another_program_is_unknown() -> None:
+    assert _reason(_saved(_colour(), "EPS")) == (
+        "not a readable picture (not a picture of a known format)"
+    )
