@@ -31,6 +31,7 @@ from tuning.tracking_registry import (
     register,
     registered_name,
 )
+from tuning.tracking_showcase import log_showcase
 from tuning.tracking_store import first_line, make_client, prepare_store
 from tuning.tracking_weights import load_registered
 
@@ -137,6 +138,7 @@ def promote(
             version = present.version if present else None
             decision = f"dry run: {decision}"
             return dataclasses.replace(promotion, version=version, moved=False, decision=decision)
+        log_showcase(client, cell, dataset, tracking_uri, device)
         return dataclasses.replace(promotion, version=_carry_out(client, promotion, dataset.digest))
     except MlflowException as error:
         raise ChromatuneError(

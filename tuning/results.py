@@ -13,6 +13,7 @@ from tuning.result_tables import TestTable
 from tuning.tables import ResultRow
 from tuning.tracking_cells import TrackedCell, finished_cells
 from tuning.tracking_measure import constant_on_test, log_test_metrics, metrics_on_test
+from tuning.tracking_showcase import log_showcase
 from tuning.tracking_store import make_client
 
 # What the gate decides by, then the columns of the report's Tables II and V, and of IV and VI.
@@ -58,6 +59,7 @@ def measured_table(
     for name, cell in cells.items():
         metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
         log_test_metrics(client, cell, metrics)
+        log_showcase(client, cell, dataset, tracking_uri, device)
         published = {} if name in unpublished else _published(cell, task)
         rows.append(ResultRow(name, metrics, published))
     rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))

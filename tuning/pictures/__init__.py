@@ -7,7 +7,17 @@ Lines and cells stay apart in grayscale.
 from __future__ import annotations
 
 from tuning.pictures._curve import loss_curve
+from tuning.pictures._error_map import error_map, error_tile
 from tuning.pictures._heatmap import grid_heatmap
 from tuning.pictures._sheet import picture_sheet
+from tuning.pictures._tiles import cut_tiles, tile_sheet
 
-__all__ = ["grid_heatmap", "loss_curve", "picture_sheet"]
+__all__ = [
+    "cut_tiles",
+    "error_map",
+    "error_tile",
+    "grid_heatmap",
+    "loss_curve",
+    "picture_sheet",
+    "tile_sheet",
+]

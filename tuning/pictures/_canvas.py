@@ -16,24 +16,29 @@ from PIL import Image
 
 INK, MUTED, FAINT = "#1c2733", "#5f6c7b", "#d5dbe1"
 DPI = 110
+PRINT_DPI = 200  # of figures that are also printed
 
 # matplotlib's font cache is shared by all figures: one drawing at a time.
 DRAWING = threading.Lock()
 
 
-def new_figure(width: float, height: float, layout: Any = "constrained") -> Any:
+def new_figure(width: float, height: float, layout: Any = "constrained", dpi: int = DPI) -> Any:
     """Make a white figure of `width` x `height` inches that draws without a screen."""
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def write_png(figure: Any, path: str | Path) -> None:
     """Write the drawing as an RGB PNG, whole or not at all."""
-    path = Path(path)
     figure.canvas.draw()
+    write_image(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]), path)
+
+
+def write_image(picture: Image.Image, path: str | Path) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    path = Path(path)
     encoded = io.BytesIO()
-    picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     picture.save(encoded, format="PNG", optimize=True)
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
