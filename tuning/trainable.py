@@ -44,7 +44,7 @@ def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
     training = Training.from_dict(config["training"])
     resources = tune.get_context().get_trial_resources().required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
-    device = _claim_device(resources.get("GPU", 0))
+    device = claim_device(resources.get("GPU", 0))
     storage = LaunchStorage(inputs.launch_uri)
     reporter = _Reporter(training, inputs, storage, device)
     try:
@@ -84,7 +84,7 @@ class _Reporter:
         if result.milestone or now - self._saved >= _CHECKPOINT_EVERY_S:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "checkpoint"
-                result.state.save(folder, final=result.record["epoch"] == self._training.epochs)
+                result.state.save(folder, final=result.last)
                 self._report(tune.Checkpoint.from_directory(folder))
             self._saved = time.monotonic()
         elif now - self._reported >= _REPORT_EVERY_S:
@@ -99,6 +99,7 @@ class _Reporter:
 
     def _write_cell(self, result: EpochResult) -> str:
         cell = self._training.cell_at(result.record["epoch"])
+        model, record = result.state.kept()
         target = f"{self._training.training_id}/cells/{cell.cell_id}"
         if self._storage.exists(f"{target}/cell.json"):
             return cell.cell_id  # trained again after a crash: MLflow may hold the first already
@@ -110,8 +111,8 @@ class _Reporter:
                 training_id=self._training.training_id,
                 config=self._training.fit,
                 history=result.state.history,
-                metrics=result.record,
-                model=result.state.model,
+                metrics=record,
+                model=model,
                 data=self._inputs.data,
                 device=self._device,
             )
@@ -131,7 +132,7 @@ class _Reporter:
         self._reported = time.monotonic()
 
 
-def _claim_device(gpus: float) -> str:
+def claim_device(gpus: float) -> str:
     """Pick the device and keep to the trial's share of its memory."""
     if gpus <= 0 or not torch.cuda.is_available():
         return "cpu"
@@ -143,16 +144,19 @@ def _claim_device(gpus: float) -> str:
     return "cuda"
 
 
-def _restored_state(training: Training, device: str) -> TrainState | None:
-    """Load the checkpoint that Ray names, or else the newest of the trial that is whole.
+def newest_of_trial() -> list[tune.Checkpoint]:
+    """The checkpoint that Ray names, then all of the trial, the newest first; none at a start.
 
     Ray deletes a checkpoint before it writes down the one that has replaced it: after a driver was
     killed in between, the one it names is gone.
     """
     named = tune.get_checkpoint()
-    if named is None:
-        return None
-    for checkpoint in (named, *_newest_first(named)):
+    return [] if named is None else [named, *_newest_first(named)]
+
+
+def _restored_state(training: Training, device: str) -> TrainState | None:
+    """Load the newest checkpoint of the trial that is whole."""
+    for checkpoint in newest_of_trial():
         try:
             with checkpoint.as_directory() as folder:
                 return TrainState.load(Path(folder), training.fit, device=device)

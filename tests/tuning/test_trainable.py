@@ -190,7 +190,7 @@ def test_a_trial_takes_its_share_of_a_gpu(
     taken: list[float] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", taken.append)
-    assert trainable._claim_device(gpus) == device
+    assert trainable.claim_device(gpus) == device
     assert taken == ([] if share is None else [share])
 
 
