@@ -12,10 +12,14 @@ from models.registry import (
     create_model_from_spec,
     list_models,
     model_heads,
+    model_kwargs,
     model_task,
+    model_trained_on,
     register_model,
 )
 from models.regressors import cnn1, cnn2, cnn3, fc
+from models.residual import resnet
+from models.unet import unet, unet_mean
 from models.weights import load_model, save_model
 
 __all__ = [
@@ -34,7 +38,12 @@ __all__ = [
     "list_models",
     "load_model",
     "model_heads",
+    "model_kwargs",
     "model_task",
+    "model_trained_on",
     "register_model",
+    "resnet",
     "save_model",
+    "unet",
+    "unet_mean",
 ]

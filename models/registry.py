@@ -14,6 +14,7 @@ from models.errors import ModelError, unknown
 from models.heads import HEADS, create_head
 
 TASKS = ("regression", "colorizer")
+TRAINED_ON = ("means", "planes")
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -24,6 +25,7 @@ class _Entry:
     task: str
     heads: tuple[str, ...]
     image_sizes: range
+    trained_on: str
 
     @property
     def kwargs(self) -> list[str]:
@@ -34,15 +36,19 @@ _ENTRIES: dict[str, _Entry] = {}
 
 
 def register_model(
-    *, task: str, heads: tuple[str, ...], image_sizes: range
+    *, task: str, heads: tuple[str, ...], image_sizes: range, trained_on: str | None = None
 ) -> Callable[[Builder], Builder]:
     """Register a function `name(image_size, **kwargs)` that builds a network's body.
 
     The function's own name becomes the model's. `heads` are the heads the network is offered with;
-    `image_sizes` are the picture sides in px it can take.
+    `image_sizes` are the picture sides in px it can take. A regressor may be `trained_on` the
+    `planes`, which its body then predicts, instead of their `means`.
     """
     if task not in TASKS:
         raise unknown("task", task, TASKS)
+    target = trained_on or ("planes" if task == "colorizer" else "means")
+    if target not in TRAINED_ON:
+        raise unknown("target", target, TRAINED_ON)
     for head in heads:
         if head not in HEADS:
             raise unknown("head", head, HEADS)
@@ -51,19 +57,25 @@ def register_model(
         name = build.__name__
         if name in _ENTRIES:
             raise ModelError(f"a model named '{name}' is registered already")
-        _ENTRIES[name] = _Entry(build, task, heads, image_sizes)
+        _ENTRIES[name] = _Entry(build, task, heads, image_sizes, target)
         return build
 
     return register
 
 
 def create_model(
-    name: str, *, head: str = "relu", image_size: int = 128, **kwargs: Any
+    name: str,
+    *,
+    head: str = "relu",
+    image_size: int = 128,
+    flip_average: bool = False,
+    **kwargs: Any,
 ) -> ChromaModel:
     """Build the model called `name` with weights drawn from torch's global generator.
 
-    `kwargs` go to the network's own function, for instance `channels` of `cnn2`. Raises ModelError
-    for a name, head, argument or image size that is not offered, naming what is.
+    `flip_average` lets it predict the average of a picture and its mirror image; `kwargs` go to the
+    network's own function, for instance `channels` of `cnn2`. Raises ModelError for a name, head,
+    argument or image size that is not offered, naming what is.
     """
     entry = _entry(name)
     if head not in HEADS:
@@ -79,22 +91,29 @@ def create_model(
         if key not in entry.kwargs:
             raise unknown(f"argument of {name}", key, entry.kwargs)
     spec = {"name": name, "head": head, "image_size": image_size, "kwargs": _listed(kwargs)}
+    if flip_average:
+        spec["flip_average"] = True
     body = entry.build(image_size, **kwargs)
-    return ChromaModel(body, create_head(head), entry.task, spec)
+    return ChromaModel(body, create_head(head), entry.task, entry.trained_on, spec)
 
 
 def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
     """Build the model that a `ChromaModel.spec` describes; ModelError if it describes none."""
     expected = {"name", "head", "image_size", "kwargs"}
-    if set(spec) != expected or not (
+    if set(spec) - {"flip_average"} != expected or not (
         isinstance(spec["name"], str)
         and isinstance(spec["head"], str)
         and isinstance(spec["kwargs"], dict)
-        and not expected & set(spec["kwargs"])
+        and isinstance(spec.get("flip_average", False), bool)
+        and not {*expected, "flip_average"} & set(spec["kwargs"])
     ):
         raise ModelError(f"a model's spec needs {', '.join(sorted(expected))}, but got {spec!r}")
     return create_model(
-        spec["name"], head=spec["head"], image_size=spec["image_size"], **spec["kwargs"]
+        spec["name"],
+        head=spec["head"],
+        image_size=spec["image_size"],
+        flip_average=spec.get("flip_average", False),
+        **spec["kwargs"],
     )
 
 
@@ -108,6 +127,16 @@ def list_models(task: str | None = None) -> list[str]:
 def model_task(name: str) -> str:
     """Return the task of the model called `name`."""
     return _entry(name).task
+
+
+def model_trained_on(name: str) -> str:
+    """Return what the model called `name` is trained against: `means` or `planes`."""
+    return _entry(name).trained_on
+
+
+def model_kwargs(name: str) -> list[str]:
+    """Return the names of the arguments that the model called `name` takes."""
+    return _entry(name).kwargs
 
 
 def model_heads(name: str) -> tuple[str, ...]:

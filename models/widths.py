@@ -1,4 +1,4 @@
-"""Checks of the widths that a network's arguments name."""
+"""Checks of the sizes that a network's arguments name."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ def checked_widths(name: str, key: str, widths: object, count: int | None = None
         raise ModelError(f"{key} of {name} must be positive whole numbers, but got {widths!r}")
     if count is not None and len(widths) != count:
         raise ModelError(f"{key} of {name} must be {count} numbers, but got {len(widths)}")
+
+
+def checked_dropout(name: str, dropout: object) -> None:
+    """Raise ModelError unless `dropout` is a share from 0 to below 1."""
+    if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
+        raise ModelError(f"{name} needs a dropout from 0 to below 1, got {dropout!r}")

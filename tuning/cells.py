@@ -34,11 +34,14 @@ def write_cell(
     model: ChromaModel,
     data: TaskData,
     device: str | torch.device,
+    outcome: str | None = None,
 ) -> None:
     """Write `cell.json`, `model.safetensors` and, for a colorizer, `sheet.png` into `folder`.
 
     The folder appears whole or not at all; one that is there already is replaced. `history` ends
-    with the cell's own epoch. Of `metrics`, those of val and the training loss are kept.
+    with the cell's own epoch, and `metrics` is that epoch's record or, of a training that keeps its
+    best state, an earlier one's; those of val and the training loss are kept of it.
+    `outcome` says how a search's trial ended.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +61,10 @@ def write_cell(
             "params": _params(config, epochs=history[-1]["epoch"]),
             "metrics": _kept(metrics),
             "baseline": constant_baseline(data.val, data.baseline_ab, data.task, "val_"),
+            **({"outcome": outcome} if outcome else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "history": list(history),
+            "kept_epoch": metrics["epoch"],
             "seconds": sum(record["seconds"] for record in history),
             "started": history[0]["timestamp"] - round(history[0]["seconds"] * 1000),
             "ended": history[-1]["timestamp"],
@@ -93,7 +98,7 @@ def _draw_sheet(model: ChromaModel, val: Split, device: torch.device, path: Path
     rows = np.unique(np.linspace(0, len(val) - 1, _SHEET_ROWS).round().astype(int))
     true_a, true_b = val.planes
     shown = Split(val.L[rows], true_a[rows], true_b[rows], val.mean_ab[rows])
-    planes = to_bytes(predict(model, DeviceSplit(shown, "colorizer", device)))
+    planes = to_bytes(predict(model, DeviceSplit(shown, "means", device)))
     predicted_a, predicted_b = planes[:, 0], planes[:, 1]
     titles = [f"val picture {row}" for row in rows]
     picture_sheet(shown.L, predicted_a, predicted_b, *shown.planes, path, titles)

@@ -100,8 +100,38 @@ class FinalsConfig(_Strict):
     fc_epochs: Count = 100
 
 
+class TrainConfig(_Strict):
+    """One training, in the words of FitConfig, which says what they mean.
+
+    `initial_model` names a registered model to start from instead of random weights; with
+    `promote`, the result goes through the promotion gate.
+    """
+
+    model: str
+    head: Head = "tanh"
+    lr: Positive
+    epochs: Count
+    model_kwargs: dict[str, Any] = {}
+    loss: str = "mse"
+    mean_weight: float = 0.0
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    warmup: float = 0.0
+    precision: str = "float32"
+    ema: float = 0.0
+    flip_average: bool = False
+    shuffle: bool = False
+    flip: bool = False
+    zoom: float = 1.0
+    shift: float = 0.0
+    keep: str = "last"
+    patience: Count | None = None
+    initial_model: str | None = None
+    promote: bool = False
+
+
 class LaunchConfig(_Strict):
-    """Everything that every launch needs; the three kinds add their own section."""
+    """Everything that every launch needs; each kind adds its own section."""
 
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
@@ -123,6 +153,10 @@ class GridLaunchConfig(LaunchConfig):
 
 class FinetuneLaunchConfig(LaunchConfig):
     finetune: FinetuneConfig = FinetuneConfig()
+
+
+class TrainLaunchConfig(LaunchConfig):
+    train: TrainConfig
 
 
 class FinalsLaunchConfig(LaunchConfig):

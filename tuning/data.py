@@ -27,13 +27,16 @@ class Split:
     """One split as arrays that processes can share, all indexed by picture first.
 
     `L`, `a` and `b` are uint8 (N, H, W) planes of 8-bit Lab; a regression needs no `a` and `b`, so
-    they do not travel with it. `mean_ab` is float32 (N, 2), each picture's mean a and b in [0, 1].
+    they do not travel with it, unless its model is trained on planes. `mean_ab` is float32 (N, 2),
+    each picture's mean a and b in [0, 1]. `copies` is how many rows each original has: itself, then
+    its augmented copies.
     """
 
     L: npt.NDArray[np.uint8]
     a: npt.NDArray[np.uint8] | None
     b: npt.NDArray[np.uint8] | None
     mean_ab: npt.NDArray[np.float32]
+    copies: int = 1
 
     def __len__(self) -> int:
         return len(self.L)
@@ -64,9 +67,12 @@ class TaskData:
     baseline_ab: tuple[float, float]
 
 
-def load_task_data(dataset: PreparedDataset, task: str) -> TaskData:
-    """Open train and val of `dataset` for `task`, without copying the planes into memory."""
-    train = load_split(dataset, "train", task)
+def load_task_data(dataset: PreparedDataset, task: str, *, planes: bool = False) -> TaskData:
+    """Open train and val of `dataset` for `task`, without copying the planes into memory.
+
+    With `planes`, a regression gets the a and b planes too.
+    """
+    train = load_split(dataset, "train", task, planes=planes)
     mean_a, mean_b = train.mean_ab.mean(axis=0, dtype=np.float64)
     return TaskData(
         task=checked_task(task),
@@ -74,22 +80,25 @@ def load_task_data(dataset: PreparedDataset, task: str) -> TaskData:
         digest=dataset.digest,
         image_size=dataset.size,
         train=train,
-        val=load_split(dataset, "val", task),
+        val=load_split(dataset, "val", task, planes=planes),
         baseline_ab=(float(mean_a), float(mean_b)),
     )
 
 
-def load_split(dataset: PreparedDataset, split: SplitName, task: str) -> Split:
+def load_split(
+    dataset: PreparedDataset, split: SplitName, task: str, *, planes: bool = False
+) -> Split:
     """Open one split of `dataset` for `task`, without copying its planes into memory."""
-    wants_planes = checked_task(task) == "colorizer"
-    planes = dataset.planes(split)
+    wants_planes = checked_task(task) == "colorizer" or planes
+    arrays = dataset.planes(split)
     # np.asarray turns a memory map into a plain array over the same pages. Pickle protocol 5 then
     # moves it as one buffer, and Ray's object store hands one copy to all trials of a node.
-    L, a, b = (np.asarray(plane) for plane in (planes.L, planes.a, planes.b))
+    L, a, b = (np.asarray(plane) for plane in (arrays.L, arrays.a, arrays.b))
     if len(L) == 0:
         raise ChromatuneError(f"the {split} split of {dataset.folder} holds no pictures")
     mean_ab = np.stack([_means(a), _means(b)], axis=1)
-    return Split(L, a if wants_planes else None, b if wants_planes else None, mean_ab)
+    copies = dataset.manifest.settings.augment if split == "train" else 1
+    return Split(L, a if wants_planes else None, b if wants_planes else None, mean_ab, copies)
 
 
 def checked_task(task: str) -> Task:
@@ -105,12 +114,13 @@ class DeviceSplit:
     """One split on the device where it is used, still uint8.
 
     On a CPU the tensors lie over the arrays without a copy; on CUDA the whole split is moved once.
-    Batches are cut there by index and only then become float32.
+    Batches are cut there by index and only then become float32. Their targets are what a model is
+    `trained_on`: `means` or `planes`.
     """
 
-    def __init__(self, split: Split, task: str, device: torch.device) -> None:
+    def __init__(self, split: Split, trained_on: str, device: torch.device) -> None:
         self._L = _tensor(split.L).to(device)
-        if checked_task(task) == "colorizer":
+        if trained_on == "planes":
             self._targets = tuple(_tensor(plane).to(device) for plane in split.planes)
         else:
             self._targets = (_tensor(split.mean_ab).to(device),)
@@ -123,7 +133,7 @@ class DeviceSplit:
         return _unit(self._L[index]).unsqueeze(1)
 
     def targets(self, index: Tensor | slice) -> Tensor:
-        """Return their chrominance in [0, 1]: float32 (n, 2), or (n, 2, H, W) of a colorizer."""
+        """Return their chrominance in [0, 1]: float32 (n, 2), or (n, 2, H, W) of planes."""
         if len(self._targets) == 1:
             return self._targets[0][index]
         return _unit(torch.stack([plane[index] for plane in self._targets], dim=1))

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tuning.batches import Batches
 from tuning.checkpoint import EpochRecord, TrainState
-from tuning.data import DeviceSplit, TaskData
+from tuning.data import TaskData
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
+from tuning.losses import training_loss
 from tuning.metrics import NonFinitePredictionError, evaluate
+from tuning.schedule import learning_rate
 
 __all__ = ["Diverged", "EpochRecord", "EpochResult", "FitConfig", "TrainState", "fit"]
 
@@ -39,13 +42,16 @@ class Diverged(ChromatuneError):  # noqa: N818  (it names an outcome of a trial)
 class EpochResult:
     """What `fit` yields after an epoch.
 
-    `record` holds `epoch`, `train_loss` (mean of the batches' losses in the head's range), `lr`,
-    `seconds` (of training, without validation), `timestamp` (ms since 1970), and the `val_` metrics
-    of epochs that were validated. `state` is live: the next epoch changes it.
+    `record` holds `epoch`, `train_loss` (mean of the batches' losses in the head's range), `lr` (at
+    the epoch's end), `seconds` (of training, without validation), `timestamp` (ms since 1970), and
+    the `val_` metrics of epochs that were validated. After the `last` epoch, which `patience` may
+    bring forward, the iterator ends; it is a milestone too. `state` is live: the next epoch changes
+    it.
     """
 
     record: EpochRecord
     milestone: bool
+    last: bool
     state: TrainState
 
 
@@ -57,11 +63,10 @@ def fit(
     state: TrainState | None = None,
     initial_weights: Mapping[str, Tensor] | None = None,
 ) -> Iterator[EpochResult]:
-    """Train a model on `data` and yield after every epoch, as the report trained.
+    """Train a model on `data` and yield after every epoch.
 
-    Adam with weight decay, mean squared error, a constant learning rate; the training set is
-    shuffled once by the seed, and its batches are visited in the same order every epoch. A last
-    batch that is not full is left out, unless it is the only one.
+    By default as the report trained: Adam with weight decay, mean squared error, a constant
+    learning rate, batches fixed once. FitConfig has the options, Batches the order.
 
     With a `state`, go on after its epoch; `initial_weights` then no longer matter. On a CPU the
     same configuration, data and number of threads give the same bits, in one go or resumed.
@@ -80,14 +85,13 @@ def fit(
 def _epochs(
     config: FitConfig, data: TaskData, device: torch.device, state: TrainState
 ) -> Iterator[EpochResult]:
-    if state.epoch == config.epochs:
+    if state.epoch == config.epochs or state.ran_out_of_patience:
         return
-    train = DeviceSplit(data.train, data.task, device)
-    batches = _fixed_batches(len(train), config.batch_size, config.seed, device)
+    batches = Batches(config, data.train, device)
     for epoch in range(state.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
         with state.own_rng():
-            train_loss = _train_epoch(state, train, batches)
+            train_loss = _train_epoch(state, batches)
         seconds = time.perf_counter() - started
         if not math.isfinite(train_loss):
             raise Diverged(epoch, "train_loss", train_loss)
@@ -95,26 +99,32 @@ def _epochs(
         record: EpochRecord = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "lr": config.lr,
+            "lr": state.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
             "timestamp": time.time_ns() // 1_000_000,
         }
         if config.is_validated(epoch):
             record |= _validate(state, config, data, device, epoch)
-        state.epoch = epoch
-        state.history.append(record)
-        yield EpochResult(dict(record), epoch in config.milestones, state)
+        state.epoch_ended(epoch, record)
+        last = epoch == config.epochs or state.ran_out_of_patience
+        yield EpochResult(dict(record), last or epoch in config.milestones, last, state)
+        if last:
+            return
 
 
-def _train_epoch(state: TrainState, train: DeviceSplit, batches: list[Tensor]) -> float:
-    model, optimizer = state.model, state.optimizer
+def _train_epoch(state: TrainState, batches: Batches) -> float:
+    config, model, optimizer = state.config, state.model, state.optimizer
     model.train()
-    total = torch.zeros((), dtype=torch.float64, device=batches[0].device)
-    for batch in batches:
-        loss = model.loss(train.pictures(batch), train.targets(batch))
+    total = torch.zeros((), dtype=torch.float64, device=next(model.parameters()).device)
+    for step, (L, target) in enumerate(batches.epoch(), start=state.epoch * len(batches)):
+        optimizer.param_groups[0]["lr"] = learning_rate(
+            config, step / (config.epochs * len(batches))
+        )
+        loss = training_loss(config, model, L, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        state.average_weights(step)
         # Summed on the device: reading every loss would make a GPU wait for each batch.
         total += loss.detach()
     return total.item() / len(batches)
@@ -125,7 +135,7 @@ def _validate(
 ) -> dict[str, float]:
     try:
         metrics = evaluate(
-            state.model, data.val, data.task, device=device, batch_size=config.batch_size
+            state.validated, data.val, data.task, device=device, batch_size=config.batch_size
         )
     except NonFinitePredictionError:
         raise Diverged(epoch, "val_mse", math.nan) from None
@@ -133,12 +143,6 @@ def _validate(
         if not math.isfinite(value):
             raise Diverged(epoch, name, value)
     return metrics
-
-
-def _fixed_batches(count: int, batch_size: int, seed: int, device: torch.device) -> list[Tensor]:
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    batches = list(torch.split(order.to(device), batch_size))
-    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
 
 
 def _check_data(config: FitConfig, data: TaskData) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-from models import model_task
-from tuning.errors import ChromatuneError
+from models import model_task, model_trained_on
+from tuning.errors import ChromatuneError, nearest
+
+Loss = Literal["mse", "l1", "huber"]
+Optimizer = Literal["adam", "adamw"]
+Schedule = Literal["constant", "cosine", "onecycle"]
+Precision = Literal["float32", "bfloat16"]
+Keep = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,24 @@ class FitConfig:
 
     `milestones` increase, and the last is the number of epochs. Validation takes place at every
     milestone, after every `eval_every` epochs, and after the first; without `eval_every`, about
-    twenty times a training. Raises ChromatuneError for values that cannot be trained with, and
-    models.ModelError for an unknown model.
+    twenty times a training. The rest is off by default, as the report trained:
+
+    - `loss` is `mse`, `l1` or `huber`, in the head's range; `mean_weight` adds that many times the
+      squared error of each picture's mean, for a model that is trained on planes.
+    - `optimizer` is `adam`, whose weight decay is part of the gradient, or `adamw`.
+    - `schedule` is `constant`, `cosine` (down to 0) or `onecycle` (up from a 25th, down to a
+      10 000th); `warmup` is the share of the training in which the learning rate rises.
+    - `precision` `bfloat16` lets torch compute the forward pass in it; weights stay float32.
+    - `ema` is the decay of a moving average of the weights, which is then what is validated and
+      kept; `flip_average` lets the model predict the average of a picture and its mirror image.
+    - `shuffle` draws new batches every epoch. `flip`, `zoom` (side of the smallest crop, as a share
+      of the picture's) and `shift` (the farthest, likewise) cut every picture anew each epoch, from
+      the originals alone instead of their prepared copies; an epoch is as long as before.
+    - `keep` `best` makes the state with the best validation score the result; `patience` ends the
+      training after so many epochs without a better one.
+
+    Raises ChromatuneError for values that cannot be trained with, and models.ModelError for an
+    unknown model.
     """
 
     model: str
@@ -31,6 +54,20 @@ class FitConfig:
     eval_every: int | None = None
     image_size: int = 128
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    loss: Loss = "mse"
+    mean_weight: float = 0.0
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    precision: Precision = "float32"
+    ema: float = 0.0
+    flip_average: bool = False
+    shuffle: bool = False
+    flip: bool = False
+    zoom: float = 1.0
+    shift: float = 0.0
+    keep: Keep = "last"
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         # Lists come out of JSON and YAML; a tuple can be hashed and compared.
@@ -56,6 +93,46 @@ class FitConfig:
             "increasing milestones >= 1",
             milestones=self.milestones,
         )
+        self._check_options()
+
+    def _check_options(self) -> None:
+        for name, valid in _CHOICES.items():
+            _require_one_of(name, getattr(self, name), valid)
+        _require(
+            math.isfinite(self.mean_weight) and self.mean_weight >= 0,
+            "mean_weight >= 0",
+            mean_weight=self.mean_weight,
+        )
+        _require(0 <= self.warmup < 1, "0 <= warmup < 1", warmup=self.warmup)
+        _require(0 <= self.ema < 1, "0 <= ema < 1", ema=self.ema)
+        _require(0 < self.zoom <= 1, "0 < zoom <= 1", zoom=self.zoom)
+        _require(0 <= self.shift < 1, "0 <= shift < 1", shift=self.shift)
+        _require(
+            self.patience is None or self.patience >= 1, "patience >= 1", patience=self.patience
+        )
+        _require(
+            self.mean_weight == 0 or model_trained_on(self.model) == "planes",
+            "mean_weight == 0 for a model that is trained on means",
+            model=self.model,
+            mean_weight=self.mean_weight,
+        )
+        # Only of one state can there be a best one, and a schedule is that of the whole training.
+        _require(
+            len(self.milestones) == 1
+            or (self.keep == "last" and self.schedule == "constant" and self.patience is None),
+            "a single milestone with a schedule, patience or keep='best'",
+            milestones=self.milestones,
+        )
+
+    @property
+    def augments(self) -> bool:
+        """Whether pictures are cut anew each epoch."""
+        return self.flip or self.zoom < 1 or self.shift > 0
+
+    @property
+    def needs_planes(self) -> bool:
+        """Whether it needs the a and b planes: the mean of a cut is not that of its picture."""
+        return model_trained_on(self.model) == "planes" or self.zoom < 1 or self.shift > 0
 
     @property
     def epochs(self) -> int:
@@ -75,8 +152,17 @@ class FitConfig:
     def identity(self) -> dict[str, Any]:
         """Return what decides the weights after a given number of epochs, JSON-able.
 
-        The milestones are left out: a training may go on beyond the ones it began with.
+        The milestones are left out: a training may go on beyond the ones it began with, unless a
+        schedule makes every step depend on the last. So are options that are off, which checkpoints
+        from before there were any lack.
         """
+        options = {
+            option.name: getattr(self, option.name)
+            for option in dataclasses.fields(self)
+            if option.name in OPTIONS and getattr(self, option.name) != option.default
+        }
+        if self.schedule != "constant":
+            options["epochs"] = self.epochs
         return {
             "model": self.model,
             "head": self.head,
@@ -89,7 +175,30 @@ class FitConfig:
                 key: list(value) if isinstance(value, tuple) else value
                 for key, value in self.model_kwargs.items()
             },
+            **options,
         }
+
+
+# What the report did not have.
+OPTIONS = (
+    *("loss", "mean_weight", "optimizer", "schedule", "warmup", "precision", "ema"),
+    *("flip_average", "shuffle", "flip", "zoom", "shift", "keep", "patience"),
+)
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "loss": get_args(Loss),
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+    "precision": get_args(Precision),
+    "keep": get_args(Keep),
+}
+
+
+def _require_one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ChromatuneError(
+            f"unknown {name} '{value}'{nearest(str(value), valid)} (valid: {', '.join(valid)})"
+        )
 
 
 def _require(holds: bool, rule: str, **values: object) -> None:

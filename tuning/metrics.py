@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from skimage.metrics import structural_similarity
+from torch import nn
 from torch.func import functional_call
 
 from data_prep import lab_to_rgb
@@ -47,7 +48,7 @@ def evaluate(
     Neither the model, its BatchNorm statistics nor any random generator is changed. Raises
     NonFinitePredictionError if the model predicts NaN or infinity.
     """
-    on_device = DeviceSplit(split, task, torch.device(device))
+    on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
     predicted = predict(model, on_device, batch_size)
     if task == "regression":
         return regression_metrics(predicted, split, prefix)
@@ -95,7 +96,10 @@ def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
     statistics. The model's running statistics stay as they are.
     """
     was_training = model.training
-    model.train()
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.train()  # and nothing else: dropout would draw from the global generator
     # Training mode updates the running statistics in place: give it copies to update.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:

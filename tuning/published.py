@@ -166,3 +166,12 @@ def published_result(dataset: str, task: str, model: str, head: str) -> Publishe
     """Look up the row of one final model; None where the report has none."""
     rows = published_results(dataset, task)
     return next((row for row in rows if (row.model, row.head) == (model, head)), None)
+
+
+def best_published(dataset: str, task: str) -> PublishedResult | None:
+    """Look up the row with the lowest MSE over both channels; None if there is no table."""
+    return min(
+        published_results(dataset, task),
+        key=lambda row: row.metrics["test_mse_a"] + row.metrics["test_mse_b"],
+        default=None,
+    )

@@ -18,12 +18,15 @@ from tuning.launch import Launch
 from tuning.outcomes import LaunchOutcome
 from tuning.redaction import HIDDEN
 from tuning.runner import run_launch
+from tuning.spaces import need_planes
 from tuning.tracking_store import tracking_uri
+from tuning.train import conclude_train
 
 _CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
     "grid": lambda outcome, _: conclude_grid(outcome),
     "finals": conclude_finals,
     "finetune": conclude_finetune,
+    "train": conclude_train,
 }
 
 
@@ -55,7 +58,9 @@ def resume_launch(
     config = launch.config
     return run_launch(
         launch,
-        load_task_data(open_prepared(config.data), launch.task),
+        load_task_data(
+            open_prepared(config.data), launch.task, planes=need_planes(launch.trainings)
+        ),
         config.resources,
         address=address or config.address,
         tracking_uri=tracking_uri,

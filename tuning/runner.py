@@ -26,7 +26,7 @@ from tuning.metrics import constant_baseline
 from tuning.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_finished, run_status
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
-from tuning.spaces import Training
+from tuning.spaces import Training, need_planes
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_store import prepare_store
 from tuning.trainable import TrialInputs, run_trial
@@ -49,7 +49,7 @@ def start_launch(
     With `reuse`, a launch of the very same trainings on the same data is gone on with instead, or
     read off if it is finished.
     """
-    data = load_task_data(dataset, task)
+    data = load_task_data(dataset, task, planes=need_planes(trainings))
     config = config.model_copy(update={"data": recorded(config.data, dataset)})
     launch = None
     if reuse:

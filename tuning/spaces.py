@@ -45,7 +45,8 @@ class Training:
         return self.fit.milestones[-1]
 
     def cell_at(self, epoch: int) -> Cell:
-        return next(cell for cell in self.cells if cell.epochs == epoch)
+        """The cell of a milestone; of a training that ended early, its only one."""
+        return next((cell for cell in self.cells if cell.epochs == epoch), self.cells[-1])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form, read back by `from_dict`."""
@@ -129,6 +130,11 @@ def check_models(task: Task, names: Iterable[str]) -> None:
             raise ChromatuneError(
                 f"'{name}' is no {task} model{nearest(name, valid)} (valid: {', '.join(valid)})"
             )
+
+
+def need_planes(trainings: Iterable[Training]) -> bool:
+    """Whether one of the trainings is trained on planes, or takes its means of cut planes."""
+    return any(training.fit.needs_planes for training in trainings)
 
 
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tuning import checkpoint
+from tuning import checkpoint_files
 from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import FitConfig, fit
@@ -116,7 +116,7 @@ def test_a_save_that_dies_leaves_the_old_checkpoint(
 ) -> None:
     before = everything(TrainState.load(saved, config()))
     newer = train(config(milestones=(2,)), make_data("regression"))
-    replace = checkpoint._replace
+    replace = checkpoint_files._replace
 
     def dying(scratch: Path, path: Path) -> None:
         if path.name.startswith(dies_at):
@@ -124,7 +124,7 @@ def test_a_save_that_dies_leaves_the_old_checkpoint(
             raise KeyboardInterrupt
         replace(scratch, path)
 
-    monkeypatch.setattr(checkpoint, "_replace", dying)
+    monkeypatch.setattr(checkpoint_files, "_replace", dying)
     with pytest.raises(KeyboardInterrupt):
         newer.save(saved)
     monkeypatch.undo()

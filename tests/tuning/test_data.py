@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ class DatasetOnDisk:
     name: str = "tiny"
     digest: str = "abc"
     size: int = 16
+    manifest: Any = field(
+        default_factory=lambda: SimpleNamespace(settings=SimpleNamespace(augment=10))
+    )
 
     def planes(self, split: str) -> PlanesOnDisk:
         files = [np.load(self.folder / f"{split}_{name}.npy", mmap_mode="r") for name in "Lab"]
@@ -98,7 +102,7 @@ def test_tensors_lie_over_the_arrays(writable: bool) -> None:
     L = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8).copy()
     L.setflags(write=writable)  # a read-only one must not warn: warnings are errors here
     on_device = DeviceSplit(
-        Split(L, None, None, np.zeros((4, 2), np.float32)), "regression", torch.device("cpu")
+        Split(L, None, None, np.zeros((4, 2), np.float32)), "means", torch.device("cpu")
     )
     assert on_device._L.data_ptr() == L.ctypes.data
     assert on_device._L.dtype == torch.uint8
@@ -109,13 +113,13 @@ def test_batches_are_cut_by_index_and_scaled_to_one() -> None:
     L, a, b = rng.integers(0, 256, (3, 6, 8, 8)).astype(np.uint8)
     mean_ab = rng.random((6, 2), dtype=np.float32)
     index = torch.tensor([4, 0, 3])
-    colorizer = DeviceSplit(Split(L, a, b, mean_ab), "colorizer", torch.device("cpu"))
+    colorizer = DeviceSplit(Split(L, a, b, mean_ab), "planes", torch.device("cpu"))
     pictures, planes = colorizer.pictures(index), colorizer.targets(index)
     assert pictures.dtype == planes.dtype == torch.float32
     np.testing.assert_allclose(pictures[:, 0], L[[4, 0, 3]] / 255, rtol=1e-6)
     np.testing.assert_allclose(planes, np.stack([a, b], axis=1)[[4, 0, 3]] / 255, rtol=1e-6)
     np.testing.assert_allclose(colorizer.pictures(slice(2, 9))[:, 0], L[2:] / 255, rtol=1e-6)
 
-    regression = DeviceSplit(Split(L, None, None, mean_ab), "regression", torch.device("cpu"))
+    regression = DeviceSplit(Split(L, None, None, mean_ab), "means", torch.device("cpu"))
     np.testing.assert_array_equal(regression.targets(index), mean_ab[[4, 0, 3]])
     assert L.max() > 1  # cutting batches changed nothing in the arrays

@@ -190,7 +190,7 @@ def test_training_starts_from_given_weights(make_data: MakeData) -> None:
     # With all pictures in one batch, the first epoch's loss is that of the weights it starts from.
     model = create_model("autoencoder", head="tanh", image_size=64)
     model.load_state_dict(trained)
-    everything = DeviceSplit(data.train, "colorizer", torch.device("cpu"))
+    everything = DeviceSplit(data.train, "planes", torch.device("cpu"))
     expected = model.loss(everything.pictures(slice(None)), everything.targets(slice(None))).item()
     setup = config("autoencoder", (1,), seed=9, batch_size=10)
     tuned = last(fit(setup, data, initial_weights=trained))

@@ -192,7 +192,7 @@ def test_evaluate_uses_running_statistics_and_the_report_those_of_the_split(
 
 
 def test_evaluation_does_not_depend_on_the_batches(make_data: MakeData) -> None:
-    val = DeviceSplit(make_data("colorizer").val, "colorizer", CPU)
+    val = DeviceSplit(make_data("colorizer").val, "planes", CPU)
     net = create_model("autoencoder", image_size=64)
     np.testing.assert_allclose(predict(net, val, 3), predict(net, val, 100), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""`chromatune grid | finals | finetune | resume`: commands that train."""
+"""`chromatune grid | finals | finetune | train | resume`: commands that train."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from tuning.config import (
     GridLaunchConfig,
     LaunchConfig,
     Task,
+    TrainLaunchConfig,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (grid, finals, finetune, resume):
+    for command in (grid, finals, finetune, train, resume):
         app.command()(command)
 
 
@@ -168,6 +169,46 @@ def finetune(
     uri = tracking_uri(options.tracking_uri)
     outcome = run_finetune(task, config, tracking_uri=uri, console=log)
     finish([conclude_finetune(outcome, uri)], format_)
+
+
+@takes(LaunchOptions)
+def train(
+    model: Annotated[
+        str | None, typer.Option(help="cnn2, resnet, unet, ...", show_default=False)
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="relu | sigmoid | tanh.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    initial_model: Annotated[
+        str | None,
+        typer.Option(help="Start from this registered model: models:/NAME@champion."),
+    ] = None,
+    promote: Annotated[
+        bool | None,
+        typer.Option("--promote", help="Make it champion if it wins.", show_default=False),
+    ] = None,
+    format_: Format = "table",
+    *,
+    options: LaunchOptions,
+) -> None:
+    """Train one configuration alone, such as a search's best, and measure it on the test set."""
+    config = options.resolve(
+        TrainLaunchConfig,
+        flags={
+            "train.model": model,
+            "train.head": head,
+            "train.lr": lr,
+            "train.epochs": epochs,
+            "train.initial_model": initial_model,
+            "train.promote": promote,
+        },
+    )
+    from tuning.tracking_store import tracking_uri
+    from tuning.train import conclude_train, run_train
+
+    uri = tracking_uri(options.tracking_uri)
+    outcome = run_train(config, tracking_uri=uri, console=log)
+    finish([conclude_train(outcome, uri)], format_)
 
 
 def resume(

@@ -1,0 +1,89 @@
+"""The files of a checkpoint: safetensors and JSON, no pickles.
+
+A checkpoint folder holds `state.json` and tensor files, such as `model-<digest>.safetensors`. The
+tensor files are written first, under names that no other content uses; replacing `state.json`,
+which names them, is what makes the checkpoint. So whenever a process dies, the folder holds the old
+checkpoint or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tuning.errors import ChromatuneError
+
+_FORMAT = "chromatune-checkpoint-1"
+_STATE = "state.json"
+
+
+def file_name(kind: str, digest: str) -> str:
+    return f"{kind}-{digest[:16]}.safetensors"
+
+
+def write_tensors(folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> str:
+    """Write one tensor file, named after its content, and return its SHA-256."""
+    scratch = folder / f"{kind}.safetensors.{os.getpid()}.tmp"
+    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, scratch)
+    digest = _digest(scratch)
+    _replace(scratch, folder / file_name(kind, digest))
+    return digest
+
+
+def read_tensors(folder: Path, kind: str, files: Mapping[str, str]) -> dict[str, Tensor]:
+    path = folder / file_name(kind, files[kind])
+    if not path.is_file():
+        raise ChromatuneError(f"the checkpoint in {folder} is incomplete: {path.name} is missing")
+    if _digest(path) != files[kind]:
+        raise ChromatuneError(
+            f"the checkpoint in {folder} is damaged: {path.name} is not what was written"
+        )
+    tensors: dict[str, Tensor] = load_file(path)
+    return tensors
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _replace(scratch: Path, path: Path) -> None:
+    with scratch.open("rb") as stream:
+        os.fsync(stream.fileno())
+    scratch.replace(path)
+
+
+def write_state(folder: Path, content: Mapping[str, Any]) -> None:
+    content = {"format": _FORMAT, **content}
+    scratch = folder / f"{_STATE}.{os.getpid()}.tmp"
+    scratch.write_text(json.dumps({**content, "sha256": _json_digest(content)}, allow_nan=False))
+    _replace(scratch, folder / _STATE)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    path = folder / _STATE
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ChromatuneError(f"there is no checkpoint in {folder}: {_STATE} is missing") from None
+    except ValueError:
+        raise ChromatuneError(f"the checkpoint in {folder} is damaged: {path} is no JSON") from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ChromatuneError(f"{path} is no checkpoint of the format {_FORMAT}")
+    if content.pop("sha256", None) != _json_digest(content):
+        raise ChromatuneError(
+            f"the checkpoint in {folder} is damaged: {_STATE} is not what was written"
+        )
+    return content
+
+
+def _json_digest(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,34 @@
+"""What a training minimizes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import ChromaModel
+from tuning.fit_config import FitConfig
+
+# In the head's range. Chrominance of faces varies by about 0.04 in [0, 1].
+_HUBER_DELTA = 0.1
+
+
+def training_loss(config: FitConfig, model: ChromaModel, L: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of a batch against `target` in [0, 1], a scalar in the head's range."""
+    with torch.autocast(L.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        output = model.raw(L)
+    # Squares of small differences would lose what little bfloat16 has.
+    output, target = output.float(), model.encode(target)
+    loss = _distance(config, output, target)
+    if config.mean_weight:
+        means = F.mse_loss(output.mean(dim=(2, 3)), target.mean(dim=(2, 3)))
+        loss = loss + config.mean_weight * means
+    return loss
+
+
+def _distance(config: FitConfig, output: Tensor, target: Tensor) -> Tensor:
+    if config.loss == "l1":
+        return F.l1_loss(output, target)
+    if config.loss == "huber":
+        return F.huber_loss(output, target, delta=_HUBER_DELTA)
+    return F.mse_loss(output, target)
