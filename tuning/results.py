@@ -8,7 +8,7 @@ from data_prep import PreparedDataset
 from tuning.config import Task
 from tuning.launch import Launch
 from tuning.promotion import Promotion
-from tuning.published import published_result
+from tuning.published import best_published, published_result
 from tuning.result_tables import TestTable
 from tuning.tables import ResultRow
 from tuning.tracking_cells import TrackedCell, finished_cells
@@ -79,6 +79,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
 
 
 def _published(cell: TrackedCell, task: Task) -> Mapping[str, float]:
-    """What the report gives for this model on this dataset's test set; empty if nothing."""
-    row = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
+    """What the report gives on this dataset's test set for this model, or else for its best one."""
+    named = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
+    row = named or best_published(cell.dataset, task)
     return row.metrics if row else {}
