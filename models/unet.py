@@ -110,10 +110,10 @@ def unet(
     upsampling: Upsampling = "bilinear",
     dropout: float = 0.0,
 ) -> nn.Module:
-    """Build a U-Net colorizer: 2.1 million parameters at the defaults.
+    """Build a U-Net colorizer: 1.8 million parameters at the defaults.
 
     `width` is the number of feature maps at half resolution, a multiple of 8; each of the `depth`
-    (1 to 5) halvings below it doubles them, up to eight times as many. `norm` is `batch` or
+    (1 to 5) halvings below it doubles them, up to sixteen times as many. `norm` is `batch` or
     `group`, `upsampling` `bilinear`, `nearest` or `transposed`; `dropout` drops whole feature maps
     at the bottom.
     """

@@ -94,6 +94,7 @@ def _trainings(config: FinetuneLaunchConfig, model: ChromaModel) -> list[Trainin
         milestones=(config.finetune.epochs,),
         image_size=spec["image_size"],
         model_kwargs=spec["kwargs"],
+        flip_average=model.flip_average,
         **config.training.model_dump(),
     )
     trainings = [make_training(fit, suffix=_FINETUNED, initial_weights=_INITIAL_WEIGHTS)]
