@@ -19,6 +19,7 @@ from tuning.storage import LaunchStorage
 
 _FORMAT = 1
 DOCUMENT = "launch.json"
+TRAINING = "training.json"
 _LOCK = ".lock"
 
 
@@ -57,7 +58,14 @@ class Launch:
 
     @property
     def trainings(self) -> list[Training]:
-        return [Training.from_dict(one) for one in self.document["trainings"]]
+        """What is trained, as far as it is known: a search writes each down as it comes to it."""
+        documents = self.document["trainings"]
+        if self.kind == "search":
+            paths = [f"{name}/{TRAINING}" for name in self.storage.list_dir()]
+            documents = [
+                self.storage.read_json(path) for path in paths if self.storage.exists(path)
+            ]
+        return [Training.from_dict(one) for one in documents]
 
     @property
     def found_by(self) -> str:

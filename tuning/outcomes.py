@@ -11,10 +11,10 @@ from tuning.spaces import Cell, Training
 
 @dataclasses.dataclass(frozen=True)
 class CellOutcome:
-    """How one cell of a launch ended.
+    """How one cell of a launch ended: finished, diverged, failed, stopped, in a search also pruned.
 
     `metrics` are the cell's own, `seconds` of training it took from the first epoch, `ended` in ms
-    since 1970; empty and 0 if the cell is not finished.
+    since 1970; empty and 0 if there is no cell.
     """
 
     training: Training
@@ -77,16 +77,16 @@ def cell_outcomes(launch: Launch, messages: Mapping[str, tuple[str, str]]) -> li
             outcome, message = failure["outcome"], failure["message"]
         for cell in training.cells:
             path = _cell_file(training, cell)
-            finished = launch.storage.exists(path)
-            document = launch.storage.read_json(path) if finished else {}
+            is_there = launch.storage.exists(path)
+            document = launch.storage.read_json(path) if is_there else {}
             found.append(
                 CellOutcome(
                     training,
                     cell.cell_id,
                     cell.epochs,
                     cell.published_epochs,
-                    "finished" if finished else outcome,
-                    "" if finished else message,
+                    document.get("outcome", "finished") if is_there else outcome,
+                    "" if is_there else message,
                     document.get("metrics", {}),
                     document.get("seconds", 0.0),
                     document.get("ended", 0),
@@ -101,8 +101,14 @@ def has_ended(launch: Launch, training: Training) -> bool:
 
 
 def is_finished(launch: Launch, training: Training) -> bool:
-    """Whether all cells of the training are there."""
-    return all(launch.storage.exists(_cell_file(training, cell)) for cell in training.cells)
+    """Whether all cells of the training are there, none of a state that was only stopped at."""
+    for cell in training.cells:
+        path = _cell_file(training, cell)
+        if not launch.storage.exists(path):
+            return False
+        if launch.kind == "search" and launch.storage.read_json(path)["outcome"] == "stopped":
+            return False
+    return True
 
 
 def run_status(cells: list[CellOutcome]) -> str:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-Status = Literal["waiting", "running", "done", "failed", "diverged"]
-ENDED: tuple[Status, ...] = ("done", "failed", "diverged")
+Status = Literal["waiting", "running", "done", "pruned", "failed", "diverged"]
+ENDED: tuple[Status, ...] = ("done", "pruned", "failed", "diverged")
 
 
 @dataclasses.dataclass

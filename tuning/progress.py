@@ -107,6 +107,16 @@ class LaunchProgress:
             elif self._live is None and self._clock() - self._last_line >= _STATUS_LINE_EVERY_S:
                 self._print(self._status_line())
 
+    def rename(self, training_id: str, to: str, epochs: int) -> None:
+        """Give a training that waits the name and the number of epochs that it gets only now."""
+        with self._lock:
+            self._trainings = {
+                (to if name == training_id else name): (
+                    TrainingPace(to, epochs) if name == training_id else one
+                )
+                for name, one in self._trainings.items()
+            }
+
     def message(self, text: str) -> None:
         """Print a line that stays, above the live view if there is one."""
         with self._lock:
@@ -151,7 +161,7 @@ class LaunchProgress:
         return table
 
     def _tell_ended(self, training: TrainingPace) -> None:
-        if self._live is not None and training.status == "done":
+        if self._live is not None and training.status in ("done", "pruned"):
             return  # the counts show it
         epochs = f"epoch {training.epoch}/{training.total_epochs}"
         line = f"{training.training_id} {training.status}: {epochs}"
@@ -188,8 +198,9 @@ class LaunchProgress:
         parts = [
             f"{states.count(state)} {state}" for state in ("done", "running", "waiting", "failed")
         ]
-        if "diverged" in states:
-            parts.append(f"{states.count('diverged')} diverged")
+        parts += [
+            f"{states.count(state)} {state}" for state in ("pruned", "diverged") if state in states
+        ]
         return f"{format_count(len(states), 'trial')}: {', '.join(parts)}"
 
     def _best_so_far(self) -> str:

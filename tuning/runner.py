@@ -115,7 +115,7 @@ def run_launch(
                 with _progress(launch, console) as progress:
                     watcher = _Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
-                    with _sigterm_as_ctrl_c():
+                    with sigterm_as_ctrl_c():
                         tuner.fit()
                 cells = cell_outcomes(launch, watcher.messages)
                 status = run_status(cells)
@@ -227,19 +227,19 @@ class _Watcher(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._progress.message(
             f"{_training_id(trial)} crashed and goes on from its last checkpoint "
-            f"(failure {trial.num_failures}): {_last_line(trial)}"
+            f"(failure {trial.num_failures}): {last_line(trial)}"
         )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = _training_id(trial)
-        message = _last_line(trial)
+        message = last_line(trial)
         self.messages[name] = ("failed", message)
         self._projection.training_ended(name, "failed", message)
         self._progress.update(name, self._epochs.get(name, 0), {}, status="failed")
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
+def sigterm_as_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, as service managers and schedulers send it, stop the launch cleanly too.
 
     Ray's own handler exits at once and aborts with a stack trace.
@@ -271,7 +271,7 @@ def _training_id(trial: Any) -> str:
     return str(trial.config["training"]["training_id"])
 
 
-def _last_line(trial: Any) -> str:
+def last_line(trial: Any) -> str:
     """The exception itself, which Ray puts at the end of its traceback."""
     error = trial.get_pickled_error() if trial.pickled_error_file else None
     lines = str(error or "the trial's process died").strip().splitlines()

@@ -173,3 +173,16 @@ def test_without_seconds_the_clock_times_the_epochs() -> None:
     one.advance(45, {"train_loss": 1.0}, 100.0)  # back to a checkpoint
     assert one.seconds_per_epoch == pytest.approx(2.0)
     assert one.epochs_left == 55
+
+
+def test_a_training_gets_its_name_when_it_is_known() -> None:
+    progress, console, _ = make(terminal=False, trainings=[("trial 1", 20), ("trial 2", 20)])
+    progress.rename("trial 1", "0000-unet-tanh", 10)
+    with progress:
+        progress.update("0000-unet-tanh", 5, {"val_mse": 2e-4, "seconds": 1.0})
+        progress.update("0000-unet-tanh", 5, {}, status="pruned")
+    assert written(console)[1:] == [
+        "0000-unet-tanh pruned: epoch 5/10, val_mse 2.00e-4 (1 of 2 trials ended)",
+        "20 %, 0 s elapsed, – left: 2 trials: 0 done, 0 running, 1 waiting, 0 failed, 1 pruned; "
+        "best 0000-unet-tanh at epoch 5, val_mse 2.00e-4",
+    ]
