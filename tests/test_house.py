@@ -14,7 +14,10 @@ PACKAGES = ("data_prep", "models", "tuning")
 LONGEST_FILE = 350
 
 # Where each framework may be named; everything else works without it.
-RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster", "tuning.search"}
+RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster"} | {
+    f"tuning.search.{name}"
+    for name in ("resources", "run", "schedulers", "searcher", "trial", "watcher")
+}
 MLFLOW_PREFIXES = ("tuning.tracking", "tuning.promotion")
 MLFLOW = {"tuning.serving_model"}
 

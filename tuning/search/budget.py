@@ -1,0 +1,128 @@
+"""What a search may spend, and what it has spent: trials, wall time, hours of devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tuning.errors import ChromatuneError
+from tuning.search.config import SearchConfig
+from tuning.storage import LaunchStorage
+
+_FILE = "search.json"
+_SAVE_EVERY_S = 30.0
+_HOUR_S = 3600
+
+
+@dataclasses.dataclass
+class Spent:
+    """Hours of devices that trials have held, each counted with the share that it held."""
+
+    gpu_hours: float = 0.0
+    cpu_hours: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """What a search may come to from its beginning on; None is no limit."""
+
+    num_samples: int
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
+
+
+class Budget:
+    """Keeps count in `search.json` of the launch folder, so that an interruption forgets nothing.
+
+    Wall time is counted from the beginning of this process's work. `clock` returns seconds.
+    """
+
+    def __init__(
+        self,
+        storage: LaunchStorage,
+        wall_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._saved = clock()
+        self._deadline = clock() + (wall_s or math.inf)
+        kept: Mapping[str, Any] = storage.read_json(_FILE) if storage.exists(_FILE) else {}
+        self.allowance = Allowance(**kept.get("allowance", {"num_samples": 0}))
+        self._spent = Spent(**kept.get("spent", {}))
+        self._held: dict[str, tuple[float, float, float]] = {}
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent until now, by the trials that are running too."""
+        now = self._clock()
+        total = dataclasses.replace(self._spent)
+        for since, cpus, gpus in self._held.values():
+            _add(total, now - since, cpus, gpus)
+        return total
+
+    def extend(self, search: SearchConfig) -> None:
+        """Allow what `search` says on top of what was allowed, or spent, before."""
+        spent = self.spent
+        self.allowance = Allowance(
+            self.allowance.num_samples + search.num_samples,
+            _on_top(spent.gpu_hours, search.budget_gpu_hours),
+            _on_top(spent.cpu_hours, search.budget_cpu_hours),
+        )
+        self.save()
+
+    def trial_began(self, name: str, cpus: float, gpus: float) -> None:
+        """Count a trial's devices from now on."""
+        self.trial_ended(name)
+        self._held[name] = (self._clock(), cpus, gpus)
+
+    def trial_ended(self, name: str) -> None:
+        """Stop counting; does nothing for a trial that holds nothing."""
+        if name in self._held:
+            since, cpus, gpus = self._held.pop(name)
+            _add(self._spent, self._clock() - since, cpus, gpus)
+            self.save()
+
+    def used_up(self) -> str | None:
+        """Say which budget is used up; None while all last."""
+        if self._clock() - self._saved >= _SAVE_EVERY_S:
+            self.save()
+        spent, allowance = self.spent, self.allowance
+        if self._clock() >= self._deadline:
+            return "the time budget is used up"
+        if allowance.gpu_hours is not None and spent.gpu_hours >= allowance.gpu_hours:
+            return f"the budget of {allowance.gpu_hours:g} GPU hours is used up"
+        if allowance.cpu_hours is not None and spent.cpu_hours >= allowance.cpu_hours:
+            return f"the budget of {allowance.cpu_hours:g} CPU hours is used up"
+        return None
+
+    def save(self) -> None:
+        """Write down what is allowed and what is spent."""
+        self._saved = self._clock()
+        self._storage.write_json(
+            _FILE,
+            {
+                "allowance": dataclasses.asdict(self.allowance),
+                "spent": dataclasses.asdict(self.spent),
+            },
+        )
+
+    def check_left(self, found_by: str) -> None:
+        """Raise ChromatuneError if hours of devices were used up before, and say how to go on."""
+        reason = self.used_up()
+        if reason is not None:
+            raise ChromatuneError(
+                f"{reason}: allow more with `chromatune search … --extend {found_by}`"
+            )
+
+
+def _add(total: Spent, seconds: float, cpus: float, gpus: float) -> None:
+    total.cpu_hours += seconds * cpus / _HOUR_S
+    total.gpu_hours += seconds * gpus / _HOUR_S
+
+
+def _on_top(spent: float, more: float | None) -> float | None:
+    return None if more is None else spent + more

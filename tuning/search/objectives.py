@@ -1,0 +1,90 @@
+"""What a search optimizes: metrics of the state that each trial keeps, and what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuning.config import Task
+from tuning.display import higher_is_better
+from tuning.errors import ChromatuneError, nearest
+from tuning.selection import CRITERIA
+
+_SCORES: Mapping[Task, tuple[str, ...]] = {
+    "regression": ("val_mse", "val_mse_a", "val_mse_b", "val_rmse_lab_a", "val_rmse_lab_b"),
+    "colorizer": ("val_psnr", "val_mse", "val_ssim"),
+}
+_COSTS = ("parameters", "train_seconds")
+# They order models alike: PSNR = -10 log10(MSE).
+_CRITERIA: Mapping[Task, tuple[str, ...]] = {
+    "regression": ("val_mse",),
+    "colorizer": ("val_psnr", "val_mse"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A figure of a trial and which way is better."""
+
+    name: str
+    maximize: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}:{'max' if self.maximize else 'min'}"
+
+    @property
+    def direction(self) -> str:
+        return "maximize" if self.maximize else "minimize"
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` beats `other`; what is not finite never does."""
+        if not math.isfinite(one) or not math.isfinite(other):
+            return math.isfinite(one) and not math.isfinite(other)
+        return one > other if self.maximize else one < other
+
+
+def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
+    """Read `val_psnr:max`, `parameters:min`, …; without any, what the task is judged by.
+
+    A trial keeps its best state by the task's own score, so that score must be the first. Raises
+    ChromatuneError for a word that names no figure or the wrong direction.
+    """
+    if not words:
+        criterion = CRITERIA[task]
+        return (Objective(f"val_{criterion.name}", criterion.higher_is_better),)
+    objectives = tuple(_read(task, word) for word in words)
+    names = [objective.name for objective in objectives]
+    if names[0] not in _CRITERIA[task]:
+        raise ChromatuneError(
+            f"the first objective must be {' or '.join(_CRITERIA[task])}, by which a trial keeps "
+            f"its best state, but got '{words[0]}'; name '{words[0]}' behind it"
+        )
+    if len(set(names)) != len(names) or len(set(names) & set(_CRITERIA[task])) > 1:
+        raise ChromatuneError(f"objectives must differ, but got {', '.join(words)}")
+    return objectives
+
+
+def figures(cell: Mapping[str, Any]) -> dict[str, float]:
+    """Everything of a `cell.json` that can be an objective."""
+    return {
+        **cell["metrics"],
+        "parameters": float(cell["parameters"]),
+        "train_seconds": float(cell["seconds"]),
+    }
+
+
+def _read(task: Task, word: str) -> Objective:
+    name, colon, direction = word.partition(":")
+    valid = (*_SCORES[task], *_COSTS)
+    if name not in valid:
+        raise ChromatuneError(
+            f"unknown objective '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})"
+        )
+    maximize = name not in _COSTS and higher_is_better(name)
+    right = "max" if maximize else "min"
+    if not colon or direction != right:
+        said = f"':{direction}'" if colon else "no direction"
+        raise ChromatuneError(f"objective '{word}' has {said}: write {name}:{right}")
+    return Objective(name, maximize)

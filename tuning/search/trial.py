@@ -1,0 +1,158 @@
+"""A search's trial on Ray Tune: a training whose result is its best state, wherever it is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from tuning.checkpoint import TrainState
+from tuning.data import TaskData
+from tuning.engine import Diverged, EpochRecord, EpochResult, fit
+from tuning.errors import ChromatuneError
+from tuning.search.cell import write_search_cell
+from tuning.search.checkpoints import fetched
+from tuning.search.objectives import Objective
+from tuning.spaces import Cell, Training
+from tuning.storage import LaunchStorage
+from tuning.trainable import claim_device, newest_of_trial
+
+OUT_OF_MEMORY = "out_of_memory"
+# What PBT changes in the middle of a training.
+MUTABLE = ("lr", "weight_decay")
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchInputs:
+    """What all trials of a search share; Ray's object store keeps one copy per node.
+
+    `objective` is what a scheduler judges by. With `always_checkpoint`, every report brings a
+    checkpoint, as trials that take over each other's states need.
+    """
+
+    launch_uri: str
+    data: TaskData
+    objective: Objective
+    always_checkpoint: bool = False
+
+
+def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
+    """Train `config["training"]` from the newest of `config["checkpoints"]` on that is whole.
+
+    A report follows every validation, and nothing else, so that a scheduler decides by epochs and
+    not by the clock. Its `score` is the best value so far of the objective, that of the state which
+    is kept, its `value` the newest; the checkpoint that holds the best state is stored before the
+    report. So a trial may be stopped at any report, and its cell is cut from the checkpoint. A
+    training that diverges, or for which its share of the GPU is too small, says so and ends.
+    """
+    training = _own(Training.from_dict(config["training"]))
+    resources = tune.get_context().get_trial_resources().required_resources
+    torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
+    device = claim_device(resources.get("GPU", 0))
+    storage = LaunchStorage(inputs.launch_uri)
+    reporter = _Reporter(training, inputs, storage, device)
+    try:
+        state = _restored(training, config["checkpoints"], storage, device)
+        for result in fit(training.fit, inputs.data, device=device, state=state):
+            reporter.epoch_ended(result)
+    except Diverged as error:
+        reporter.diverged(error)
+    except torch.OutOfMemoryError as error:
+        reporter.out_of_memory(str(error).partition(". ")[0])
+
+
+class _Reporter:
+    """Decides what an epoch leaves behind: a report, a checkpoint, the cell."""
+
+    def __init__(
+        self, training: Training, inputs: SearchInputs, storage: LaunchStorage, device: str
+    ) -> None:
+        self._training = training
+        self._inputs = inputs
+        self._storage = storage
+        self._device = device
+        self._records: list[EpochRecord] = []
+        self._history: list[EpochRecord] = []
+        self._score: float | None = None
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        state = result.state
+        self._history = state.history
+        self._records.append(dict(result.record))
+        best = state.best_record
+        if best is None or not (result.last or "val_mse" in result.record):
+            return
+        self._score = float(best[self._inputs.objective.name])
+        if result.last:
+            self._records[-1]["milestone"] = self._write_cell(state)
+            self._report()
+        elif state.history[-1] is best or self._inputs.always_checkpoint:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch) / "checkpoint"
+                state.save(folder)
+                self._report(tune.Checkpoint.from_directory(folder))
+        else:
+            self._report()
+
+    def diverged(self, error: Diverged) -> None:
+        self._storage.write_json(
+            f"{self._training.training_id}/failed.json",
+            {"outcome": "diverged", "message": str(error), "history": self._history},
+        )
+        self._report(outcome="diverged", message=str(error))
+
+    def out_of_memory(self, message: str) -> None:
+        self._report(outcome=OUT_OF_MEMORY, message=message)
+
+    def _write_cell(self, state: TrainState) -> str:
+        return write_search_cell(
+            self._storage,
+            self._training,
+            state,
+            outcome="finished",
+            history=state.history,
+            data=self._inputs.data,
+            device=self._device,
+        )
+
+    def _report(
+        self, checkpoint: tune.Checkpoint | None = None, outcome: str = "running", message: str = ""
+    ) -> None:
+        report: dict[str, Any] = {"outcome": outcome, "message": message, "records": self._records}
+        if self._score is not None:
+            newest = self._history[-1]
+            report |= {"epoch": newest["epoch"], "score": self._score}
+            report["value"] = newest.get(self._inputs.objective.name, self._score)
+        tune.report(report, checkpoint=checkpoint)
+        self._records = []
+
+
+def _own(training: Training) -> Training:
+    """The training under its trial's name: one that took over another's state has its settings."""
+    name = tune.get_context().get_trial_name()
+    if name == training.training_id:
+        return training
+    return dataclasses.replace(training, training_id=name, cells=(Cell(name, training.epochs),))
+
+
+def _restored(
+    training: Training, checkpoints: list[str], storage: LaunchStorage, device: str
+) -> TrainState | None:
+    """Load the checkpoint that Ray names, or else the newest of an earlier attempt."""
+    for checkpoint in newest_of_trial():
+        try:
+            with checkpoint.as_directory() as folder:
+                return TrainState.load(Path(folder), training.fit, device, MUTABLE)
+        except (ChromatuneError, FileNotFoundError):
+            continue
+    for path in checkpoints:
+        try:
+            with fetched(storage, path) as folder:
+                return TrainState.load(folder, training.fit, device, MUTABLE)
+        except ChromatuneError:
+            continue
+    return None
