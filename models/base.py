@@ -60,6 +60,11 @@ class ChromaModel(nn.Module):
         output: Tensor = self.head(self.body(L))
         return output
 
+    def raw_with_categories(self, L: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict as `raw` does, and (N, categories) scores, for a network that tells them."""
+        planes, scores = self.body.with_categories(L)  # type: ignore[operator]
+        return self.head(planes), scores
+
     def encode(self, target: Tensor) -> Tensor:
         """Map a target in [0, 1] to the range of the head."""
         return self.head.encode(target)

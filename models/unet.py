@@ -32,7 +32,13 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, width: int, depth: int, norm: Norm, upsampling: Upsampling, dropout: float
+        self,
+        width: int,
+        depth: int,
+        norm: Norm,
+        upsampling: Upsampling,
+        dropout: float,
+        categories: int,
     ) -> None:
         super().__init__()
         widths = [width * min(2**level, _WIDEST) for level in range(depth + 1)]
@@ -49,14 +55,27 @@ class UNet(nn.Module):
             _Block(2 * above, above, norm) for above in reversed(widths[:-1])
         )
         self.planes = nn.Conv2d(width, 2, kernel_size=1)
+        self.categories = nn.Linear(widths[-1], categories) if categories else None
 
     def forward(self, L: Tensor) -> Tensor:
+        return self._decoded(*self._encoded(L))
+
+    def with_categories(self, L: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the planes, and (N, categories) scores of what the picture shows."""
+        if self.categories is None:
+            raise ModelError("a U-Net that is to tell categories needs to know how many there are")
+        deepest, skipped = self._encoded(L)
+        return self._decoded(deepest, skipped), self.categories(deepest.mean(dim=(2, 3)))
+
+    def _encoded(self, L: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = self.stem(L * 2 - 1)
         skipped: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(F.max_pool2d(x, 2) if level else x)
             skipped.append(x)
-        x = self.dropout(self.context(skipped.pop()))
+        return self.dropout(self.context(skipped.pop())), skipped
+
+    def _decoded(self, x: Tensor, skipped: list[Tensor]) -> Tensor:
         for raised, block in zip(self.raise_, self.decoder, strict=True):
             x = block(torch.cat([raised(x), skipped.pop()], dim=1))
         return F.interpolate(self.planes(x), scale_factor=2, mode="bilinear", align_corners=False)
@@ -109,15 +128,16 @@ def unet(
     norm: Norm = "batch",
     upsampling: Upsampling = "bilinear",
     dropout: float = 0.0,
+    categories: int = 0,
 ) -> nn.Module:
     """Build a U-Net colorizer: 1.8 million parameters at the defaults.
 
     `width` is the number of feature maps at half resolution, a multiple of 8; each of the `depth`
     (1 to 5) halvings below it doubles them, up to sixteen times as many. `norm` is `batch` or
     `group`, `upsampling` `bilinear`, `nearest` or `transposed`; `dropout` drops whole feature maps
-    at the bottom.
+    at the bottom. With `categories`, it also learns to tell so many kinds of pictures apart.
     """
-    return _checked("unet", width, depth, norm, upsampling, dropout)
+    return _checked("unet", width, depth, norm, upsampling, dropout, categories)
 
 
 @register_model(
@@ -130,13 +150,20 @@ def unet_mean(
     norm: Norm = "batch",
     upsampling: Upsampling = "bilinear",
     dropout: float = 0.0,
+    categories: int = 0,
 ) -> nn.Module:
     """Build `unet` as a regressor: it is trained on the planes and predicts their means."""
-    return _checked("unet_mean", width, depth, norm, upsampling, dropout)
+    return _checked("unet_mean", width, depth, norm, upsampling, dropout, categories)
 
 
 def _checked(
-    name: str, width: int, depth: int, norm: Norm, upsampling: Upsampling, dropout: float
+    name: str,
+    width: int,
+    depth: int,
+    norm: Norm,
+    upsampling: Upsampling,
+    dropout: float,
+    categories: int,
 ) -> UNet:
     checked_widths(name, "width", [width])
     if width % _GROUPS:
@@ -148,4 +175,6 @@ def _checked(
     if upsampling not in get_args(Upsampling):
         raise unknown(f"upsampling of {name}", str(upsampling), get_args(Upsampling))
     checked_dropout(name, dropout)
-    return UNet(width, depth, norm, upsampling, dropout)
+    if type(categories) is not int or categories < 0:
+        raise ModelError(f"{name} needs a number of categories, 0 for none, got {categories!r}")
+    return UNet(width, depth, norm, upsampling, dropout, categories)

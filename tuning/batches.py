@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,15 @@ from models import model_trained_on
 from tuning.augmentation import random_cuts
 from tuning.data import DeviceSplit, Split
 from tuning.fit_config import FitConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pictures: L and `target` in [0, 1], and the number of each one's category."""
+
+    L: Tensor
+    target: Tensor
+    category: Tensor
 
 
 class Batches:
@@ -36,26 +46,26 @@ class Batches:
     def __len__(self) -> int:
         return len(self._fixed)
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield L and the targets, in [0, 1], of every batch of one epoch."""
+    def epoch(self) -> Iterator[Batch]:
+        """Yield every batch of one epoch."""
         batches = self._fixed
         if self._config.shuffle or self._config.augments:
             batches = self._cut_into_batches(torch.randperm(len(self._pictures)))
-        for batch in batches:
+        for rows in batches:
             if self._config.augments:
-                yield self._augmented(batch)
+                # Of the originals: a prepared copy is a cut already, and another would blur it.
+                L, target = self._augmented(rows // self._copies * self._copies)
             else:
-                yield self._pictures.pictures(batch), self._pictures.targets(batch)
+                L, target = self._pictures.pictures(rows), self._pictures.targets(rows)
+            yield Batch(L, target, self._pictures.categories(rows))
 
     def _cut_into_batches(self, order: Tensor) -> list[Tensor]:
         size = self._config.batch_size
         batches = list(torch.split(order.to(self._device), size))
         return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
 
-    def _augmented(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut originals: a prepared copy is a cut already, and cutting it again blurs it."""
-        originals = batch // self._copies * self._copies
-        L, targets = self._pictures.pictures(originals), self._pictures.targets(originals)
+    def _augmented(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        L, targets = self._pictures.pictures(rows), self._pictures.targets(rows)
         if self._held == "means":
             return self._cut(L), targets  # only flipped, which leaves a mean as it is
         cut = self._cut(torch.cat([L, targets], dim=1))
@@ -64,4 +74,6 @@ class Batches:
 
     def _cut(self, planes: Tensor) -> Tensor:
         config = self._config
-        return random_cuts(planes, flip=config.flip, zoom=config.zoom, shift=config.shift)
+        return random_cuts(
+            planes, flip=config.flip, zoom=config.zoom, shift=config.shift, rotate=config.rotate
+        )

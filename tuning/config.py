@@ -114,6 +114,7 @@ class TrainConfig(_Strict):
     model_kwargs: dict[str, Any] = {}
     loss: str = "mse"
     mean_weight: float = 0.0
+    category_weight: float = 0.0
     optimizer: str = "adam"
     schedule: str = "constant"
     warmup: float = 0.0
@@ -124,6 +125,7 @@ class TrainConfig(_Strict):
     flip: bool = False
     zoom: float = 1.0
     shift: float = 0.0
+    rotate: float = 0.0
     keep: str = "last"
     patience: Count | None = None
     initial_model: str | None = None

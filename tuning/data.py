@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
@@ -29,7 +29,8 @@ class Split:
     `L`, `a` and `b` are uint8 (N, H, W) planes of 8-bit Lab; a regression needs no `a` and `b`, so
     they do not travel with it, unless its model is trained on planes. `mean_ab` is float32 (N, 2),
     each picture's mean a and b in [0, 1]. `copies` is how many rows each original has: itself, then
-    its augmented copies.
+    its augmented copies. `categories` is int64 (N,), the number of what each picture shows, a
+    category or a person; 0 where the dataset does not tell.
     """
 
     L: npt.NDArray[np.uint8]
@@ -37,6 +38,11 @@ class Split:
     b: npt.NDArray[np.uint8] | None
     mean_ab: npt.NDArray[np.float32]
     copies: int = 1
+    categories: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.categories) != len(self.L):
+            object.__setattr__(self, "categories", np.zeros(len(self.L), np.int64))
 
     def __len__(self) -> int:
         return len(self.L)
@@ -98,7 +104,17 @@ def load_split(
         raise ChromatuneError(f"the {split} split of {dataset.folder} holds no pictures")
     mean_ab = np.stack([_means(a), _means(b)], axis=1)
     copies = dataset.manifest.settings.augment if split == "train" else 1
-    return Split(L, a if wants_planes else None, b if wants_planes else None, mean_ab, copies)
+    categories = _categories(dataset, split, copies)
+    if wants_planes:
+        return Split(L, a, b, mean_ab, copies, categories)
+    return Split(L, None, None, mean_ab, copies, categories)
+
+
+def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.NDArray[np.int64]:
+    names = sorted({entry.category or entry.subject or "" for entry in dataset.manifest.files})
+    numbers = {name: number for number, name in enumerate(names)}
+    own = [numbers[one.category or one.subject or ""] for one in dataset.files(split)]
+    return np.repeat(np.array(own, np.int64), copies)
 
 
 def checked_task(task: str) -> Task:
@@ -124,6 +140,7 @@ class DeviceSplit:
             self._targets = tuple(_tensor(plane).to(device) for plane in split.planes)
         else:
             self._targets = (_tensor(split.mean_ab).to(device),)
+        self._categories = _tensor(split.categories).to(device)
 
     def __len__(self) -> int:
         return len(self._L)
@@ -137,6 +154,10 @@ class DeviceSplit:
         if len(self._targets) == 1:
             return self._targets[0][index]
         return _unit(torch.stack([plane[index] for plane in self._targets], dim=1))
+
+    def categories(self, index: Tensor | slice) -> Tensor:
+        """Return the numbers of what they show: int64 (n,)."""
+        return self._categories[index]
 
 
 def _unit(pixels: Tensor) -> Tensor:

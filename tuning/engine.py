@@ -116,11 +116,11 @@ def _train_epoch(state: TrainState, batches: Batches) -> float:
     config, model, optimizer = state.config, state.model, state.optimizer
     model.train()
     total = torch.zeros((), dtype=torch.float64, device=next(model.parameters()).device)
-    for step, (L, target) in enumerate(batches.epoch(), start=state.epoch * len(batches)):
+    for step, batch in enumerate(batches.epoch(), start=state.epoch * len(batches)):
         optimizer.param_groups[0]["lr"] = learning_rate(
             config, step / (config.epochs * len(batches))
         )
-        loss = training_loss(config, model, L, target)
+        loss = training_loss(config, model, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -164,6 +164,11 @@ def _check_state(state: TrainState, config: FitConfig, data: TaskData) -> None:
         raise ChromatuneError(
             f"the checkpoint was trained on data with the digest {state.dataset_digest[:12]}, "
             f"but {data.dataset} has {data.digest[:12]}: the dataset was prepared otherwise"
+        )
+    if config.category_weight and config.model_kwargs["categories"] <= data.train.categories.max():
+        raise ChromatuneError(
+            f"{data.dataset} shows {data.train.categories.max() + 1} categories, but the model "
+            f"tells {config.model_kwargs['categories']}: set model_kwargs.categories"
         )
     if state.epoch > config.epochs:
         raise ChromatuneError(

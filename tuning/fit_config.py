@@ -27,7 +27,9 @@ class FitConfig:
     twenty times a training. The rest is off by default, as the report trained:
 
     - `loss` is `mse`, `l1` or `huber`, in the head's range; `mean_weight` adds that many times the
-      squared error of each picture's mean, for a model that is trained on planes.
+      squared error of each picture's mean, for a model that is trained on planes, and
+      `category_weight` the cross-entropy of the category or person that the picture shows, for a
+      model that tells `categories`.
     - `optimizer` is `adam`, whose weight decay is part of the gradient, or `adamw`.
     - `schedule` is `constant`, `cosine` (down to 0) or `onecycle` (up from a 25th, down to a
       10 000th); `warmup` is the share of the training in which the learning rate rises.
@@ -35,8 +37,9 @@ class FitConfig:
     - `ema` is the decay of a moving average of the weights, which is then what is validated and
       kept; `flip_average` lets the model predict the average of a picture and its mirror image.
     - `shuffle` draws new batches every epoch. `flip`, `zoom` (side of the smallest crop, as a share
-      of the picture's) and `shift` (the farthest, likewise) cut every picture anew each epoch, from
-      the originals alone instead of their prepared copies; an epoch is as long as before.
+      of the picture's), `shift` (the farthest, likewise) and `rotate` (the widest, in degrees) cut
+      every picture anew each epoch, from the originals alone instead of their prepared copies; an
+      epoch is as long as before.
     - `keep` `best` makes the state with the best validation score the result; `patience` ends the
       training after so many epochs without a better one.
 
@@ -56,6 +59,7 @@ class FitConfig:
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     loss: Loss = "mse"
     mean_weight: float = 0.0
+    category_weight: float = 0.0
     optimizer: Optimizer = "adam"
     schedule: Schedule = "constant"
     warmup: float = 0.0
@@ -66,6 +70,7 @@ class FitConfig:
     flip: bool = False
     zoom: float = 1.0
     shift: float = 0.0
+    rotate: float = 0.0
     keep: Keep = "last"
     patience: int | None = None
 
@@ -103,10 +108,21 @@ class FitConfig:
             "mean_weight >= 0",
             mean_weight=self.mean_weight,
         )
+        _require(
+            math.isfinite(self.category_weight) and self.category_weight >= 0,
+            "category_weight >= 0",
+            category_weight=self.category_weight,
+        )
+        _require(
+            self.category_weight == 0 or bool(self.model_kwargs.get("categories")),
+            "category_weight == 0 for a model without model_kwargs.categories",
+            category_weight=self.category_weight,
+        )
         _require(0 <= self.warmup < 1, "0 <= warmup < 1", warmup=self.warmup)
         _require(0 <= self.ema < 1, "0 <= ema < 1", ema=self.ema)
         _require(0 < self.zoom <= 1, "0 < zoom <= 1", zoom=self.zoom)
         _require(0 <= self.shift < 1, "0 <= shift < 1", shift=self.shift)
+        _require(0 <= self.rotate <= 180, "0 <= rotate <= 180", rotate=self.rotate)
         _require(
             self.patience is None or self.patience >= 1, "patience >= 1", patience=self.patience
         )
@@ -127,12 +143,16 @@ class FitConfig:
     @property
     def augments(self) -> bool:
         """Whether pictures are cut anew each epoch."""
-        return self.flip or self.zoom < 1 or self.shift > 0
+        return self.flip or self._moves
+
+    @property
+    def _moves(self) -> bool:
+        return self.zoom < 1 or self.shift > 0 or self.rotate > 0
 
     @property
     def needs_planes(self) -> bool:
         """Whether it needs the a and b planes: the mean of a cut is not that of its picture."""
-        return model_trained_on(self.model) == "planes" or self.zoom < 1 or self.shift > 0
+        return model_trained_on(self.model) == "planes" or self._moves
 
     @property
     def epochs(self) -> int:
@@ -181,8 +201,17 @@ class FitConfig:
 
 # What the report did not have.
 OPTIONS = (
-    *("loss", "mean_weight", "optimizer", "schedule", "warmup", "precision", "ema"),
-    *("flip_average", "shuffle", "flip", "zoom", "shift", "keep", "patience"),
+    *(
+        "loss",
+        "mean_weight",
+        "category_weight",
+        "optimizer",
+        "schedule",
+        "warmup",
+        "precision",
+        "ema",
+    ),
+    *("flip_average", "shuffle", "flip", "zoom", "shift", "rotate", "keep", "patience"),
 )
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {

@@ -7,22 +7,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import ChromaModel
+from tuning.batches import Batch
 from tuning.fit_config import FitConfig
 
 # In the head's range. Chrominance of faces varies by about 0.04 in [0, 1].
 _HUBER_DELTA = 0.1
 
 
-def training_loss(config: FitConfig, model: ChromaModel, L: Tensor, target: Tensor) -> Tensor:
-    """Return the loss of a batch against `target` in [0, 1], a scalar in the head's range."""
+def training_loss(config: FitConfig, model: ChromaModel, batch: Batch) -> Tensor:
+    """Return the loss of a batch, a scalar in the head's range."""
+    L = batch.L
+    scores = None
     with torch.autocast(L.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        output = model.raw(L)
+        if config.category_weight:
+            output, scores = model.raw_with_categories(L)
+        else:
+            output = model.raw(L)
     # Squares of small differences would lose what little bfloat16 has.
-    output, target = output.float(), model.encode(target)
+    output, target = output.float(), model.encode(batch.target)
     loss = _distance(config, output, target)
     if config.mean_weight:
         means = F.mse_loss(output.mean(dim=(2, 3)), target.mean(dim=(2, 3)))
         loss = loss + config.mean_weight * means
+    if scores is not None:
+        loss = loss + config.category_weight * F.cross_entropy(scores.float(), batch.category)
     return loss
 
 

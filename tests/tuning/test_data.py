@@ -32,8 +32,16 @@ class DatasetOnDisk:
     digest: str = "abc"
     size: int = 16
     manifest: Any = field(
-        default_factory=lambda: SimpleNamespace(settings=SimpleNamespace(augment=10))
+        default_factory=lambda: SimpleNamespace(
+            settings=SimpleNamespace(augment=1),
+            files=[SimpleNamespace(category=name, subject=None) for name in ("pear", "apple")],
+        )
     )
+
+    def files(self, split: str) -> list[Any]:
+        pear, apple = self.manifest.files
+        count = len(np.load(self.folder / f"{split}_L.npy", mmap_mode="r"))
+        return [apple, pear] * (count // 2) + [apple] * (count % 2)
 
     def planes(self, split: str) -> PlanesOnDisk:
         files = [np.load(self.folder / f"{split}_{name}.npy", mmap_mode="r") for name in "Lab"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from models import create_model
 from tuning import engine
-from tuning.batches import Batches
+from tuning.batches import Batch, Batches
 from tuning.data import TaskData
 from tuning.engine import EpochResult, FitConfig, TrainState, fit
 from tuning.errors import ChromatuneError
@@ -39,6 +40,7 @@ EVERYTHING: dict[str, Any] = {
     "flip": True,
     "zoom": 0.7,
     "shift": 0.1,
+    "rotate": 15.0,
     "keep": "best",
     "patience": 3,
 }
@@ -97,13 +99,38 @@ def test_adamw_one_cycle_and_averaging_are_the_loop_written_out(make_data: MakeD
         torch.testing.assert_close(state.model.state_dict()[name], tensor)
 
 
+def test_the_term_of_the_category_is_its_cross_entropy() -> None:
+    settings: dict[str, Any] = {**UNET, "categories": 3}
+    model = create_model("unet", head="tanh", image_size=64, **settings).eval()
+    L, target, category = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64), torch.tensor([2, 0])
+    batch = Batch(L, target, category)
+    with torch.no_grad():
+        planes, scores = model.raw_with_categories(L)
+        plain = training_loss(config(model_kwargs=settings), model, batch)
+        got = training_loss(config(model_kwargs=settings, category_weight=0.5), model, batch)
+    assert torch.equal(planes, model.raw(L))
+    surprise = -(scores.softmax(dim=1)[[0, 1], category]).log().mean()
+    torch.testing.assert_close(got, plain + 0.5 * surprise)
+
+
+def test_too_few_categories_are_refused(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    shown = dataclasses.replace(data.train, categories=np.arange(len(data.train)))
+    data = dataclasses.replace(data, train=shown)
+    settings = config(model_kwargs={**UNET, "categories": 9}, category_weight=1.0)
+    with pytest.raises(ChromatuneError, match="shows 10 categories, but the model tells 9"):
+        fit(settings, data)
+
+
 @pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
 def test_losses_and_the_term_of_the_mean(loss: str) -> None:
     model = create_model("unet", head="tanh", image_size=64, **UNET).eval()
     L, target = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64)
     with torch.no_grad():
         off = model.raw(L) - (target * 2 - 1)
-        got = training_loss(config(loss=loss, mean_weight=3.0), model, L, target)
+        got = training_loss(
+            config(loss=loss, mean_weight=3.0), model, Batch(L, target, torch.zeros(2))
+        )
     size = off.abs()
     pixels = {
         "mse": off**2,
@@ -196,7 +223,7 @@ def test_cuts_are_made_of_originals_and_change_every_epoch(make_data: MakeData) 
     doubled = type(plain)(**rows, mean_ab=np.repeat(plain.mean_ab, 2, axis=0), copies=2)
     batches = Batches(config(flip=True, zoom=0.8), doubled, CPU)
     torch.manual_seed(0)
-    epochs = [torch.cat([L for L, _ in batches.epoch()]) for _ in range(2)]
+    epochs = [torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2)]
     assert len(epochs[0]) == 16  # an epoch is as long as before
     assert float(epochs[0].amin()) > 0.05
     assert not torch.equal(*epochs)
@@ -206,12 +233,12 @@ def test_the_target_of_a_cut_is_the_mean_of_the_cut(make_data: MakeData) -> None
     data = make_data("colorizer", train=4)
     batches = Batches(config("resnet", zoom=0.5), data.train, CPU)
     torch.manual_seed(0)
-    ((_, means),) = batches.epoch()
+    (cut,) = batches.epoch()
     torch.manual_seed(0)
-    ((_, planes),) = Batches(config(zoom=0.5), data.train, CPU).epoch()
-    torch.testing.assert_close(means, planes.mean(dim=(2, 3)))
+    (planes,) = Batches(config(zoom=0.5), data.train, CPU).epoch()
+    torch.testing.assert_close(cut.target, planes.target.mean(dim=(2, 3)))
     whole = torch.from_numpy(data.train.mean_ab)
-    assert not torch.allclose(means.sort(dim=0).values, whole.sort(dim=0).values, atol=1e-3)
+    assert not torch.allclose(cut.target.sort(dim=0).values, whole.sort(dim=0).values, atol=1e-3)
 
 
 def test_without_options_the_batches_are_the_same_every_epoch(make_data: MakeData) -> None:
@@ -219,7 +246,7 @@ def test_without_options_the_batches_are_the_same_every_epoch(make_data: MakeDat
     for shuffle, same in ((False, True), (True, False)):
         batches = Batches(config(shuffle=shuffle), data.train, CPU)
         torch.manual_seed(0)
-        first, second = (torch.cat([L for L, _ in batches.epoch()]) for _ in range(2))
+        first, second = (torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2))
         assert torch.equal(first, second) is same
 
 
@@ -243,10 +270,12 @@ def test_the_identity_names_only_options_that_are_on() -> None:
         ({"ema": 1.0}, "`0 <= ema < 1` must hold, but got (ema=1.0)"),
         ({"zoom": 0}, "`0 < zoom <= 1` must hold"),
         ({"shift": -0.1}, "`0 <= shift < 1` must hold"),
+        ({"rotate": 270}, "`0 <= rotate <= 180` must hold"),
         ({"warmup": 1}, "`0 <= warmup < 1` must hold"),
         ({"patience": 0}, "`patience >= 1` must hold"),
         ({"mean_weight": -1}, "`mean_weight >= 0` must hold"),
         ({"mean_weight": 1, "model": "resnet"}, "trained on means"),
+        ({"category_weight": 1}, "a model without model_kwargs.categories"),
         ({"milestones": (1, 2), "schedule": "cosine"}, "a single milestone"),
     ],
 )
