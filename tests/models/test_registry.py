@@ -72,9 +72,9 @@ def test_loss_is_taken_in_the_range_of_the_head(name: str, head: str) -> None:
 def test_every_parameter_learns(name: str, head: str) -> None:
     model = small_model(name, head)
     for module in model.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            if module.bias is not None:
-                nn.init.constant_(module.bias, 0.1)  # keeps every ReLU awake
+        bias = getattr(module, "bias", None)
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and bias is not None:
+            nn.init.constant_(bias, 0.1)  # keeps every ReLU awake
     L = pictures(4, 128)
     model.loss(L, torch.full_like(model.raw(L), 0.9)).backward()
     for label, parameter in model.named_parameters():
