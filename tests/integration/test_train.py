@@ -1,0 +1,105 @@
+"""One configuration trained alone, from a file as a search leaves one, and what begins with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from models import load_model
+from tuning.data import load_split
+from tuning.metrics import evaluate
+from tuning.promotion import find_champion
+from tuning.tracking_weights import load_registered
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+
+TRAIN = {
+    "model": "unet",
+    "head": "tanh",
+    "model_kwargs": {"width": 8, "depth": 2, "categories": 50},
+    "lr": 3e-3,
+    "epochs": 4,
+    "mean_weight": 0.5,
+    "category_weight": 0.01,
+    "optimizer": "adamw",
+    "schedule": "onecycle",
+    "warmup": 0.2,
+    "precision": "bfloat16",
+    "ema": 0.9,
+    "flip_average": True,
+    "flip": True,
+    "zoom": 0.8,
+    "keep": "best",
+}
+
+
+def test_a_file_is_trained_measured_and_promoted_and_a_regressor_begins_with_it(
+    place: Any, pictures: Any, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "best.yaml"
+    file.write_text(yaml.safe_dump({"train": TRAIN}))
+    shared = [*place.data, *place.where, "--format", "json"]
+    done = run("train", "-c", str(file), *shared, "--promote")
+    assert done.status == 0, done.err
+    table, *_ = json.loads(done.out)["tables"]
+    printed = table["rows"][0]["measured"]
+
+    cell = place.cells()["unet-tanh-lr3e-3-e4"]
+    scores = [record["val_mse"] for record in cell["history"]]
+    assert cell["metrics"]["val_mse"] == min(scores) == scores[cell["kept_epoch"] - 1]
+    assert cell["params"]["ema"] == 0.9
+
+    champion = find_champion(place.store, pictures.name, "colorizer")
+    assert champion is not None
+    model = load_registered(champion.uri, place.store, "cpu")
+    assert model.flip_average
+    test = load_split(pictures, "test", "colorizer")
+    assert evaluate(model, test, "colorizer", prefix="test_") == printed
+
+    regressor = {**TRAIN, "model": "unet_mean", "epochs": 1, "lr": 1e-5, "ema": 0.0}
+    file.write_text(yaml.safe_dump({"train": regressor}))
+    begun = run("train", "-c", str(file), *shared, "--initial-model", champion.uri)
+    assert begun.status == 0, begun.err
+    (weights,) = place.folder.glob("ray_results/train-regression*/*/cells/*/model.safetensors")
+    means = load_model(weights)
+    # One epoch at a tiny rate: it still is the colorizer that it began as.
+    was = evaluate(model, test, "colorizer", prefix="")
+    now = evaluate(means, test, "regression", prefix="")
+    assert now["mse"] < was["mse"]
+
+    other = run(
+        "train", "-c", str(file), *shared, "--initial-model", champion.uri, "--head", "relu"
+    )
+    assert other.status == 2
+    assert "cannot begin with" in other.err
+    assert "its head is 'tanh'" in other.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--model", "unte", "--lr", "1e-3", "--epochs", "1"], "did you mean 'unet'"),
+        (["--lr", "1e-3", "--epochs", "1"], "'train.model' is missing"),
+        (
+            ["--model", "unet", "--lr", "1e-3", "--epochs", "1", "--set", "train.zooom=0.5"],
+            "unknown key 'train.zooom'; did you mean 'zoom'",
+        ),
+        (
+            ["--model", "unet", "--lr", "1e-3", "--epochs", "1", "--set", "train.zoom=2"],
+            "`0 < zoom <= 1` must hold",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_named(
+    place: Any, run: Callable[..., Any], words: list[str], says: str
+) -> None:
+    refused = run("train", *place.data, *place.where, *words)
+    assert refused.status == 2
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert place.launches() == []
