@@ -1,0 +1,104 @@
+"""Which pictures are colorized, and where each result goes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from data_prep.sources import FolderSource
+from tuning.errors import ChromatuneError, nearest
+
+SHEETS = "sheets"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One picture: `source` is read, its colorized version and the sheet are written.
+
+    `name` is what to call it: its path, or where one folder was asked for, its path in there.
+    """
+
+    name: str
+    source: Path
+    picture: Path
+    sheet: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The jobs in the order they were asked for, and what was passed over with the reason."""
+
+    jobs: list[Job]
+    skipped: list[tuple[str, str]]
+
+
+def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
+    """Find the pictures in files and folders and give each a place in `out`.
+
+    Folders keep their subfolders there; what lies in `out` already is no input. A picture named
+    twice is colorized once, and two of one name get two results. Raises ChromatuneError if a path
+    is missing, there is no picture, or a picture would be replaced by its result.
+    """
+    found: dict[Path, tuple[Path, PurePosixPath]] = {}
+    skipped: list[tuple[str, str]] = []
+    for path in paths:
+        for source, relative in _pictures(path, out, skipped):
+            found.setdefault(source.resolve(), (source, relative))
+    if not found:
+        raise ChromatuneError(
+            f"no pictures in {', '.join(map(str, paths))}"
+            + (f": {skipped[0][0]}: {skipped[0][1]}" if skipped else "")
+        )
+    taken: set[PurePosixPath] = set()
+    jobs = []
+    for source, (named, relative) in found.items():
+        name = str(relative if len(paths) == 1 else named)
+        place = _free(relative.with_suffix(".png"), taken)
+        taken |= {place, SHEETS / place}
+        jobs.append(Job(name, source, out / place, out / SHEETS / place))
+    _refuse_replacing(jobs)
+    return Listing(jobs, skipped)
+
+
+def _pictures(
+    path: Path, out: Path, skipped: list[tuple[str, str]]
+) -> list[tuple[Path, PurePosixPath]]:
+    """The pictures that a path names, each with its place below the path."""
+    if path.is_file():
+        return [(path, PurePosixPath(path.name))]
+    if not path.is_dir():
+        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ChromatuneError(f"there is no picture or folder {path}{nearest(path.name, siblings)}")
+    if out.resolve() == path.resolve():
+        raise ChromatuneError(
+            f"--out {out} is the folder of the pictures itself: choose another for the results"
+        )
+    listing = FolderSource(path).list()
+    skipped += [(str(path / name), reason) for name, reason in listing.skipped]
+    inside = out.resolve().is_relative_to(path.resolve())
+    return [
+        (path / name, PurePosixPath(name))
+        for name in listing.names
+        if not (inside and (path / name).resolve().is_relative_to(out.resolve()))
+    ]
+
+
+def _free(place: PurePosixPath, taken: set[PurePosixPath]) -> PurePosixPath:
+    """The place itself, or the first of `name-2.png`, `name-3.png`, … that is free."""
+    number, free = 1, place
+    while free in taken or SHEETS / free in taken:
+        number += 1
+        free = place.with_stem(f"{place.stem}-{number}")
+    return free
+
+
+def _refuse_replacing(jobs: Sequence[Job]) -> None:
+    sources = {job.source for job in jobs}
+    for job in jobs:
+        for target in (job.picture, job.sheet):
+            if target.resolve() in sources:
+                raise ChromatuneError(
+                    f"the picture {target} would be replaced by a colorized one: choose another "
+                    f"folder with --out"
+                )

@@ -1,0 +1,199 @@
+"""What the store offers to whoever uses a model: versions, their aliases and their scores."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
+
+from tuning.config import TASKS
+from tuning.errors import ChromatuneError, nearest
+from tuning.redaction import redact
+from tuning.tracking_registry import CHAMPION, find_champion
+from tuning.tracking_runs import FINISHED, TAG
+from tuning.tracking_store import first_line, is_server, make_client, prepare_store
+
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_SCORES = ("test_", "val_")
+_OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """A model of the store: its name, whom it was made for, and how well it did.
+
+    `version` is None for a model that is not registered (`models:/m-…`). `scores` are metrics
+    measured on test and, of a registered one, the val figure that it was chosen by.
+    """
+
+    uri: str
+    name: str
+    version: int | None
+    dataset: str
+    task: str
+    aliases: tuple[str, ...] = ()
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: `faces-colorizer version 3`."""
+        return self.name if self.version is None else f"{self.name} version {self.version}"
+
+    @property
+    def is_champion(self) -> bool:
+        return CHAMPION in self.aliases
+
+
+def open_store(tracking_uri: str) -> None:
+    """Make sure that the store is there and answers; ChromatuneError says where it was looked for.
+
+    Unlike `prepare_store`, which a training calls, this makes no new database.
+    """
+    if not is_server(tracking_uri):
+        url = make_url(tracking_uri)
+        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+            raise ChromatuneError(
+                f"no models yet, there is no MLflow store at {redact(tracking_uri)}: `chromatune "
+                f"reproduce` makes it and champions in it; --tracking-uri names another"
+            )
+    prepare_store(tracking_uri)
+
+
+def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
+    """Every registered version for `task`, by name, the newest first.
+
+    Raises ChromatuneError if the registry cannot be read.
+    """
+    client = make_client(tracking_uri)
+    try:
+        models = [model for model in _registered(client) if _task_of(model.name) == task]
+        cards = [
+            _card(version, dict(model.aliases))
+            for model in models
+            for version in _versions(client, model.name)
+        ]
+    except MlflowException as error:
+        raise _unreadable(error) from None
+    return sorted(cards, key=lambda card: (card.name, -(card.version or 0)))
+
+
+def champion_card(tracking_uri: str, dataset: str, task: str) -> ModelCard | None:
+    """The champion of a dataset for `task`, None if there is none; ChromatuneError as above."""
+    found = find_champion(tracking_uri, dataset, task)
+    return None if found is None else _card(found, {CHAMPION: str(found.version)})
+
+
+def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
+    """Look up `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/m-<id>`.
+
+    The card's own URI names the version, whatever the alias points to later. Raises
+    ChromatuneError, naming the nearest registered model, if it is not there.
+    """
+    name = model_uri.removeprefix("models:/")
+    if name == model_uri or not name:
+        raise ChromatuneError(
+            f"'{model_uri}' is not a model: use models:/<name>/<version> or models:/<name>@champion"
+        )
+    client = make_client(tracking_uri)
+    try:
+        if "@" not in name and "/" not in name:
+            return _logged(client, model_uri, name)
+        # `name@alias/3` or `a/b/3` name nothing: MLflow says so of what is left of them.
+        if "@" in name:
+            version = client.get_model_version_by_alias(*name.split("@", 1))
+        else:
+            version = client.get_model_version(*name.split("/", 1))
+        return _card(version, dict(client.get_registered_model(version.name).aliases))
+    except MlflowException as error:
+        if error.error_code not in _NOT_THERE:
+            raise _unreadable(error) from None
+        known = [model.name for model in _registered(client)]
+        wanted = name.replace("@", "/").split("/")[0]
+        hint = "" if wanted in known else nearest(wanted, known)
+        raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}{hint}") from None
+
+
+def has_finished_cell(tracking_uri: str, dataset: str, task: str) -> bool:
+    """Whether some run on `dataset` could be promoted."""
+    client = make_client(tracking_uri)
+    wanted = {"outcome": "finished", "dataset": dataset, "task": task}
+    terms = [f"tags.`{TAG}{key}` = '{value}'" for key, value in wanted.items()]
+    query = " AND ".join([f"attributes.status = '{FINISHED}'", *terms])
+    try:
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        return bool(experiments and client.search_runs(experiments, query, max_results=1))
+    except MlflowException as error:
+        raise _unreadable(error) from None
+
+
+def _registered(client: MlflowClient) -> list[Any]:
+    return _all_pages(lambda token: client.search_registered_models(page_token=token))
+
+
+def _versions(client: MlflowClient, name: str) -> list[Any]:
+    query = f"name = '{name}'"
+    return _all_pages(lambda token: client.search_model_versions(query, page_token=token))
+
+
+def _all_pages(search: Any) -> list[Any]:
+    found, token = [], None
+    while True:
+        page = search(token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _card(version: Any, aliases: Mapping[str, str]) -> ModelCard:
+    """Make the card of a version, be it MLflow's or this project's view of it."""
+    number = int(version.version)
+    return ModelCard(
+        uri=f"models:/{version.name}/{number}",
+        name=version.name,
+        version=number,
+        dataset=version.name.rpartition("-")[0],
+        task=_task_of(version.name),
+        aliases=tuple(sorted(name for name, named in aliases.items() if int(named) == number)),
+        scores=_scores({key.removeprefix(TAG): text for key, text in version.tags.items()}),
+    )
+
+
+def _logged(client: MlflowClient, model_uri: str, model_id: str) -> ModelCard:
+    model = client.get_logged_model(model_id)
+    return ModelCard(
+        uri=model_uri,
+        name=model_uri,
+        version=None,
+        dataset=model.tags.get(f"{TAG}dataset", ""),
+        task=model.tags.get(f"{TAG}task", ""),
+        scores={metric.key: metric.value for metric in model.metrics or ()},
+    )
+
+
+def _scores(tags: Mapping[str, str]) -> dict[str, float]:
+    """The figures among a version's tags; one that somebody has edited into words is none."""
+    scores = {}
+    for key, text in tags.items():
+        with contextlib.suppress(ValueError):
+            if key.startswith(_SCORES) and math.isfinite(float(text)):
+                scores[key] = float(text)
+    return scores
+
+
+def _task_of(name: str) -> str:
+    """The task that a registered model's name ends in; empty if it is none of this project's."""
+    match = _OURS.fullmatch(name)
+    return match[1] if match else ""
+
+
+def _unreadable(error: MlflowException) -> ChromatuneError:
+    return ChromatuneError(f"cannot read the model registry: {first_line(error)}")
