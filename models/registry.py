@@ -28,8 +28,9 @@ class _Entry:
     trained_on: str
 
     @property
-    def kwargs(self) -> list[str]:
-        return [name for name in inspect.signature(self.build).parameters if name != "image_size"]
+    def kwargs(self) -> dict[str, Any]:
+        parameters = inspect.signature(self.build).parameters.items()
+        return {name: one.default for name, one in parameters if name != "image_size"}
 
 
 _ENTRIES: dict[str, _Entry] = {}
@@ -89,7 +90,7 @@ def create_model(
         )
     for key in kwargs:
         if key not in entry.kwargs:
-            raise unknown(f"argument of {name}", key, entry.kwargs)
+            raise unknown(f"argument of {name}", key, list(entry.kwargs))
     spec = {"name": name, "head": head, "image_size": image_size, "kwargs": _listed(kwargs)}
     if flip_average:
         spec["flip_average"] = True
@@ -134,8 +135,8 @@ def model_trained_on(name: str) -> str:
     return _entry(name).trained_on
 
 
-def model_kwargs(name: str) -> list[str]:
-    """Return the names of the arguments that the model called `name` takes."""
+def model_kwargs(name: str) -> dict[str, Any]:
+    """Return the arguments that the model called `name` takes, with their defaults."""
     return _entry(name).kwargs
 
 
