@@ -42,6 +42,10 @@ class LaunchStorage:
         info = self._fs.get_file_info(self._full(path))
         return bool(info.type != pyarrow.fs.FileType.NotFound)
 
+    def is_dir(self, path: str) -> bool:
+        info = self._fs.get_file_info(self._full(path))
+        return bool(info.type == pyarrow.fs.FileType.Directory)
+
     def list_dir(self, path: str = "") -> list[str]:
         """Names directly inside `path`, sorted; none if it does not exist."""
         selector = pyarrow.fs.FileSelector(self._full(path), allow_not_found=True)
@@ -101,10 +105,12 @@ class LaunchStorage:
                 destination_filesystem=self._fs,
             )
 
-    def delete(self) -> None:
-        """Remove the whole folder; nothing happens if there is none."""
-        if self.exists():
-            self._fs.delete_dir(self._root)
+    def delete(self, path: str = "") -> None:
+        """Remove what is at `path`, by default the whole folder; nothing happens if it is gone."""
+        if self.is_dir(path):
+            self._fs.delete_dir(self._full(path))
+        elif self.exists(path):
+            self._fs.delete_file(self._full(path))
 
     @contextlib.contextmanager
     def lock(self, path: str) -> Iterator[bool]:

@@ -12,7 +12,7 @@ environment.set_defaults()  # before any command imports Ray or MLflow
 
 import typer  # noqa: E402
 
-from tuning.cli import colorize, data, launches, models, pipeline  # noqa: E402
+from tuning.cli import colorize, data, doctor, launches, models, pipeline, ui  # noqa: E402
 from tuning.cli.console import errors_as_lines  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -41,7 +41,7 @@ def _options(
     pass
 
 
-for module in (data, launches, models, colorize, pipeline):
+for module in (data, launches, models, colorize, pipeline, ui, doctor):
     module.register(app)
 
 

@@ -1,0 +1,267 @@
+"""The doctor: what it finds in folders and stores that were really left so, and what it mends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow import MlflowClient
+from mlflow.store.db.utils import _get_alembic_config
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from sqlalchemy import create_engine
+from typer.testing import CliRunner
+
+from data_prep import PrepareSettings, prepare
+from tuning import doctor
+from tuning.checkpoint import TrainState
+from tuning.cli import app
+from tuning.config import DataConfig, LaunchConfig
+from tuning.doctor import Finding, examine
+from tuning.errors import ChromatuneError
+from tuning.fit_config import FitConfig
+from tuning.launch import open_launch
+from tuning.tracking_launch import LaunchFolder
+from tuning.tracking_projector import Projector
+from tuning.tracking_runs import TAG
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+MakeLaunch = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def enough_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**40))
+
+
+@pytest.fixture
+def launch(make_launch: MakeLaunch, store: str, tmp_path: Path) -> Any:
+    """A launch of one training with two cells, neither of them there."""
+    config = LaunchConfig(storage_path=str(tmp_path / "ray_results"))
+    return make_launch(config=config.model_dump(mode="json"), tracking_uri=store)
+
+
+def found(storage_path: Path, store: str, *, dry_run: bool = False) -> list[Finding]:
+    return list(examine(str(storage_path), store, dry_run=dry_run))
+
+
+def about(findings: list[Finding], words: str) -> Finding:
+    (one,) = [finding for finding in findings if words in finding.what]
+    return one
+
+
+def begin(launch: Any, store: str, epoch: int) -> Projector:
+    """Bring a training's first epoch to MLflow, as a process does that is then killed."""
+    projector = Projector(LaunchFolder(launch.storage), store)
+    projector.parent.open()
+    (training_id,) = launch.training_ids()
+    projector.observe(training_id, [launch.record(epoch)])
+    projector.deliver(training_id)
+    return projector
+
+
+def statuses(client: MlflowClient) -> dict[str, str]:
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    runs = client.search_runs(experiments)
+    return {run.data.tags.get(f"{TAG}cell_id", ""): run.info.status for run in runs}
+
+
+def test_runs_of_a_killed_process_are_ended_and_nothing_else(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    begin(launch, store, 1)
+    cell = "cnn1-relu-lr0.001-e2"
+    assert statuses(client) == {"": "RUNNING", cell: "RUNNING"}
+    root = launch.folder.parent
+
+    told = about(found(root, store, dry_run=True), "RUNNING in MLflow")
+    assert (told.where, told.mended) == (launch.folder.name, False)
+    assert told.what.startswith("2 runs RUNNING")
+    assert statuses(client)[cell] == "RUNNING"  # it only told
+
+    findings = found(root, store)
+    assert about(findings, "RUNNING in MLflow").mended
+    assert set(statuses(client).values()) == {"KILLED"}
+    assert "chromatune resume" in about(findings, "1 of 1 trials have not ended").remedy
+    left = [one for one in found(root, store) if "prepare" not in one.remedy]
+    assert [one.what for one in left] == ["1 of 1 trials have not ended"]
+
+
+def test_cells_that_mlflow_lacks_are_written_once(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    launch.finish_all()
+    root = launch.folder.parent
+    told = about(found(root, store, dry_run=True), "not in MLflow")
+    assert told.what == (
+        "2 finished cells not in MLflow: cnn1-relu-lr0.001-e2, cnn1-relu-lr0.001-e4"
+    )
+    assert client.search_experiments() == [] or not any(statuses(client).values())
+    assert about(found(root, store), "not in MLflow").mended
+    assert statuses(client) == {
+        "": "FINISHED", "cnn1-relu-lr0.001-e2": "FINISHED", "cnn1-relu-lr0.001-e4": "FINISHED"
+    }  # fmt: skip
+    assert found(root, store) == []
+
+
+def test_what_was_half_written_is_deleted_and_whole_checkpoints_stay(
+    launch: Any, store: str
+) -> None:
+    (training_id,) = launch.training_ids()
+    folder = launch.folder / training_id
+    fit = FitConfig("cnn1", "relu", 1e-3, milestones=(2, 4))
+    for number in (0, 1, 2):
+        TrainState.create(fit).save(folder / f"checkpoint_00000{number}")
+    (torn,) = (folder / "checkpoint_000001").glob("model-*")
+    torn.write_bytes(torn.read_bytes()[:-1])
+    (folder / "checkpoint_000002" / "state.json").unlink()
+    scratch = folder / "cells" / ".cnn1-relu-lr0.001-e2.4711.tmp"
+    scratch.mkdir(parents=True)
+    (scratch / "model.safetensors").write_bytes(b"half")
+    (launch.folder / "launch.json.99.tmp").write_text("{")
+    before = set(launch.folder.rglob("*"))
+
+    told = found(launch.folder.parent, store, dry_run=True)
+    assert set(launch.folder.rglob("*")) - {launch.folder / ".lock"} == before
+    about(told, "checkpoint_000001: the checkpoint is damaged: model-")
+    about(told, "checkpoint_000002: there is no checkpoint: state.json is missing")
+    assert sum("was never finished" in one.what for one in told) == 2
+
+    findings = found(launch.folder.parent, store)
+    assert sum(one.mended is True for one in findings) == 4
+    assert [path.name for path in folder.glob("checkpoint_*")] == ["checkpoint_000000"]
+    assert not list(launch.folder.rglob("*.tmp"))
+    assert TrainState.load(folder / "checkpoint_000000", fit).epoch == 0
+
+
+def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
+    make_launch: MakeLaunch, store: str, tmp_path: Path
+) -> None:
+    settings = PrepareSettings(dataset="synthetic-faces", count=12, augment=1)
+    dataset = prepare(settings, tmp_path / "data").dataset
+    data = DataConfig(dataset="synthetic-faces", count=12, augment=1, root=tmp_path / "data")
+    root = tmp_path / "ray_results"
+    config = LaunchConfig(storage_path=str(root), data=data).model_dump(mode="json")
+    options = {"config": config, "tracking_uri": store, "dataset": "synthetic-faces"}
+    make_launch(digest=dataset.digest, **options)
+    assert not any("digest" in one.what for one in found(root, store))
+
+    shutil.rmtree(root)
+    changed = make_launch(digest="e" * 64, **options)
+    told = about(found(root, store), "digest")
+    assert told.mended is None
+    assert f"digest eeeeeeeeeeee, and the prepared data have {dataset.digest[:12]}" in told.what
+    changed.finish_all()
+    assert not any("digest" in one.what for one in found(root, store))
+
+
+def test_a_database_of_an_older_mlflow_is_upgraded_and_a_copy_kept(
+    tmp_path: Path, launch: Any
+) -> None:
+    database = tmp_path / "old.db"
+    uri = f"sqlite:///{database}"
+    alembic = _get_alembic_config(uri)
+    script = ScriptDirectory.from_config(alembic)
+    head = script.get_current_head()
+    older = script.get_revision(head).down_revision
+    engine = create_engine(uri)
+    InitialBase.metadata.create_all(engine)  # what MLflow's first migration begins with
+    with engine.begin() as connection:
+        alembic.attributes["connection"] = connection
+        command.upgrade(alembic, older)
+    engine.dispose()
+
+    root = launch.folder.parent
+    (told,) = found(root, uri, dry_run=True)
+    assert (told.where, told.mended) == ("tracking store", False)
+    assert sorted(tmp_path.glob("old.db*")) == [database]
+    mended = about(found(root, uri), "older MLflow")
+    assert mended.mended
+    (copy,) = tmp_path.glob("old.db.before-upgrade-*")
+    assert str(copy) in mended.remedy
+    assert not any("older MLflow" in one.what for one in found(root, uri))
+    assert MlflowClient(uri, uri).search_experiments() is not None
+
+
+def test_runs_of_a_launch_that_is_gone_end_only_after_an_hour_without_a_word(
+    launch: Any, store: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = launch.folder.parent
+    begin(launch, store, 1)
+    shutil.rmtree(launch.folder)
+    now = time.time()
+    heard = max(
+        run.info.start_time for run in client.search_runs(
+            [one.experiment_id for one in client.search_experiments()]
+        )
+    ) / 1000  # fmt: skip
+    monkeypatch.setattr(time, "time", lambda: heard + 600)
+    told = about(found(root, store), "lies elsewhere")
+    assert told.mended is None
+    assert set(statuses(client).values()) == {"RUNNING"}
+
+    monkeypatch.setattr(time, "time", lambda: max(now, heard) + 3700)
+    assert about(found(root, store, dry_run=True), "without a word").mended is False
+    assert set(statuses(client).values()) == {"RUNNING"}
+    assert about(found(root, store), "without a word").mended
+    assert set(statuses(client).values()) == {"KILLED"}
+    assert found(root, store) == []
+
+
+def test_a_launch_at_work_is_left_alone(launch: Any, store: str, client: MlflowClient) -> None:
+    begin(launch, store, 1)
+    with open_launch(launch.folder.name, str(launch.folder.parent)).held():
+        (told,) = found(launch.folder.parent, store)
+    assert "another process is at work" in told.what
+    assert set(statuses(client).values()) == {"RUNNING"}
+
+
+def test_a_folder_that_cannot_be_read_is_told(launch: Any, store: str) -> None:
+    launch.finish_all()
+    found(launch.folder.parent, store)
+    (launch.folder / "launch.json").write_text("{")
+    (told,) = found(launch.folder.parent, store)
+    assert (told.where, told.mended) == (launch.folder.name, None)
+    assert "launch.json cannot be read" in told.what
+
+
+def test_little_space_is_told(launch: Any, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch.finish_all()
+    found(launch.folder.parent, store)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**29))
+    told = found(launch.folder.parent, store)
+    assert [one.what for one in told] == [
+        "0.5 GiB are left for launches",
+        "0.5 GiB are left for the tracking store",
+    ]
+
+
+def test_the_command_tells_by_its_exit_status_whether_something_is_left(
+    launch: Any, store: str
+) -> None:
+    words = ["doctor", "--storage-path", str(launch.folder.parent), "--tracking-uri", store]
+    launch.finish_all()
+    told = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert told.exit_code == 1
+    assert "to mend" in told.stdout
+    mended = CliRunner().invoke(app, [*words, "--format", "json"])
+    assert mended.exit_code == 0
+    assert [one["mended"] for one in json.loads(mended.stdout)] == [True]
+    well = CliRunner().invoke(app, words)
+    assert (well.exit_code, well.stdout) == (0, "nothing is amiss\n")
+
+
+def test_a_store_that_cannot_be_opened_is_one_error(tmp_path: Path) -> None:
+    broken = tmp_path / "mlflow.db"
+    broken.write_bytes(os.urandom(4096))
+    with pytest.raises(ChromatuneError, match="cannot open the tracking store"):
+        found(tmp_path / "ray_results", f"sqlite:///{broken}")

@@ -1,0 +1,44 @@
+"""`chromatune doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from tuning.cli.console import FAILED, results
+from tuning.cli.options import Format, StoragePath, TrackingUri
+from tuning.config import LaunchConfig
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+
+
+def doctor(
+    storage_path: StoragePath = None,
+    tracking_uri: TrackingUri = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; change nothing.")] = False,
+    format_: Format = "table",
+) -> None:
+    """Find what is amiss with launches and their runs in MLflow, and mend what can be mended."""
+    from tuning.doctor import examine
+    from tuning.tracking_store import tracking_uri as resolve_uri
+
+    where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
+    findings = []
+    for finding in examine(where.storage_path, resolve_uri(tracking_uri), dry_run=dry_run):
+        findings.append(finding)
+        if format_ == "table":
+            mark = {True: "mended", False: "to mend", None: "for you"}[finding.mended]
+            line = f"{mark:>8}  {finding.where}: {finding.what}: {finding.remedy}"
+            results.print(line, soft_wrap=True, markup=False)
+    if format_ == "json":
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    elif not findings:
+        results.print("nothing is amiss")
+    if any(not finding.mended for finding in findings):
+        sys.exit(FAILED)

@@ -1,0 +1,203 @@
+"""Finds what is amiss with launches and their tracking store, and mends what can be mended."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_prep import DATASETS, DataError, dataset_folder, open_dataset
+from tuning.datasets import prepare_settings
+from tuning.errors import ChromatuneError
+from tuning.launch import DOCUMENT, Launch, list_launches
+from tuning.launch_files import damaged_checkpoints, leftovers
+from tuning.outcomes import cell_outcomes, has_ended, is_finished
+from tuning.redaction import HIDDEN
+from tuning.results import launch_cells
+from tuning.storage import LaunchStorage
+from tuning.tracking import project_launch
+from tuning.tracking_health import end_as_killed, is_outdated, open_runs, upgrade
+from tuning.tracking_store import prepare_store
+
+# A checkpoint and a cell of the largest network take about 3 GB while one replaces the other.
+_ENOUGH_SPACE = 4 * 2**30
+# Runs of a launch that lies elsewhere may be at work there: an hour without a word says they died.
+_SILENT_S = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something amiss: where, what, and what was done or is to be done about it.
+
+    `mended` is None where only a person can mend it.
+    """
+
+    where: str
+    what: str
+    remedy: str
+    mended: bool | None = None
+
+
+def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[Finding]:
+    """Look at the disks, the tracking store, every launch and every open run, in this order.
+
+    With `dry_run` nothing is changed. Launches that a process is at work on are left alone. Raises
+    ChromatuneError if the tracking store cannot be reached.
+    """
+    yield from _disks(storage_path, uri)
+    if is_outdated(uri):
+        yield _upgraded(uri, dry_run)
+        if dry_run:
+            return  # an outdated store cannot even be read
+    prepare_store(uri)
+    yield from _strange_folders(storage_path)
+    launches = list_launches(storage_path)
+    for launch in launches:
+        yield from _launch(launch, uri, dry_run)
+    yield from _open_runs({launch.launch_id for launch in launches}, uri, dry_run)
+
+
+def _disks(storage_path: str, uri: str) -> Iterator[Finding]:
+    places = {"launches": storage_path}
+    if uri.startswith("sqlite:///"):
+        places["the tracking store"] = str(Path(uri.removeprefix("sqlite:///")).parent)
+    for what, place in places.items():
+        if "://" in place:
+            continue
+        folder = next(one for one in (Path(place), *Path(place).parents) if one.exists())
+        free = shutil.disk_usage(folder).free
+        if free < _ENOUGH_SPACE:
+            yield Finding(
+                str(folder),
+                f"{free / 2**30:.1f} GiB are left for {what}",
+                "make room: what cannot be written stops a launch, which can be resumed",
+            )
+
+
+def _upgraded(uri: str, dry_run: bool) -> Finding:
+    what = "the database is of an older MLflow, which cannot be opened"
+    if dry_run:
+        return Finding("tracking store", what, "would be upgraded, a copy kept", mended=False)
+    copy = upgrade(uri)
+    return Finding("tracking store", what, f"upgraded; as it was: {copy}", mended=True)
+
+
+def _strange_folders(storage_path: str) -> Iterator[Finding]:
+    root = LaunchStorage(storage_path)
+    readable = {launch.launch_id for launch in list_launches(storage_path)}
+    for name in root.list_dir():
+        if name not in readable and root.exists(f"{name}/{DOCUMENT}"):
+            yield Finding(
+                name,
+                f"its {DOCUMENT} cannot be read, or is of another version",
+                "left alone: move it away if it is of no use",
+            )
+
+
+def _launch(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
+    try:
+        with launch.held():
+            yield from _files(launch, dry_run)
+            yield from _data(launch)
+            yield from _runs(launch, uri, dry_run)
+            unfinished = [one for one in launch.trainings if not has_ended(launch, one)]
+            if unfinished:
+                yield Finding(
+                    launch.launch_id,
+                    f"{len(unfinished)} of {len(launch.trainings)} trials have not ended",
+                    f"go on with `chromatune resume {launch.found_by}`",
+                )
+    except ChromatuneError as error:
+        yield Finding(launch.launch_id, str(error), "left alone")
+
+
+def _files(launch: Launch, dry_run: bool) -> Iterator[Finding]:
+    for path in leftovers(launch.storage):
+        if not dry_run:
+            launch.storage.delete(path)
+        done = "would be deleted" if dry_run else "deleted"
+        yield Finding(launch.launch_id, f"{path} was never finished", done, mended=not dry_run)
+    for training in launch.trainings:
+        for path, why in damaged_checkpoints(launch.storage, training.training_id):
+            if not dry_run:
+                launch.storage.delete(path)
+            done = "would be deleted" if dry_run else "deleted"
+            left = "" if is_finished(launch, training) else "; an older one serves to go on with"
+            yield Finding(launch.launch_id, f"{path}: {why}", f"{done}{left}", mended=not dry_run)
+
+
+def _data(launch: Launch) -> Iterator[Finding]:
+    """Only what is still to be trained needs its data."""
+    if all(has_ended(launch, training) for training in launch.trainings):
+        return
+    expected = str(launch.document["dataset_digest"])
+    settings = prepare_settings(launch.config.data)
+    try:
+        digest = open_dataset(dataset_folder(settings, launch.config.data.root)).digest
+    except DataError as error:
+        if not DATASETS[settings.dataset].synthetic:  # those are made anew where they are wanted
+            yield Finding(launch.launch_id, f"its data: {error}", "prepare them as they were")
+        return
+    if digest != expected:
+        yield Finding(
+            launch.launch_id,
+            f"it was begun on data with the digest {expected[:12]}, and the prepared data have "
+            f"{digest[:12]}: the pictures have changed",
+            "prepare the original pictures again, or start a new launch on the present ones",
+        )
+
+
+def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
+    """Bring MLflow to what the folder says, where it is the store that the launch writes to."""
+    if launch.tracking_uri != uri and HIDDEN not in launch.tracking_uri:
+        return
+    stray = [run for run in open_runs(uri) if run.launch_id == launch.launch_id]
+    delivered = launch_cells(uri, launch)
+    missing = [
+        cell.cell_id
+        for cell in cell_outcomes(launch, {})
+        if cell.outcome == "finished" and cell.cell_id not in delivered
+    ]
+    if not (stray or missing):
+        return
+    if not dry_run:
+        project_launch(launch.storage, uri)
+    ended = "would be ended" if dry_run else "ended as what they came to"
+    if stray:
+        what = (
+            f"{_count(len(stray), 'run')} RUNNING in MLflow, and no process at work on the launch"
+        )
+        yield Finding(launch.launch_id, what, ended, mended=not dry_run)
+    if missing:
+        what = f"{_count(len(missing), 'finished cell')} not in MLflow: {', '.join(missing)}"
+        done = "would be written" if dry_run else "written"
+        yield Finding(launch.launch_id, what, done, mended=not dry_run)
+
+
+def _open_runs(known: set[str], uri: str, dry_run: bool) -> Iterator[Finding]:
+    gone: dict[str, list[str]] = {}
+    runs = [run for run in open_runs(uri) if run.launch_id not in known]
+    silent = [run for run in runs if run.silent_s >= _SILENT_S]
+    if silent and not dry_run:
+        end_as_killed(uri, silent)
+    for run in silent:
+        gone.setdefault(run.launch_id, []).append(run.name)
+    for launch_id, names in gone.items():
+        yield Finding(
+            launch_id,
+            f"{_count(len(names), 'run')} RUNNING in MLflow without a word for more than an hour, "
+            f"and no such launch here",
+            "would be ended as KILLED" if dry_run else "ended as KILLED",
+            mended=not dry_run,
+        )
+    for launch_id in {run.launch_id for run in runs if run.silent_s < _SILENT_S}:
+        yield Finding(
+            launch_id,
+            "runs are RUNNING in MLflow, and the launch lies elsewhere",
+            "left alone, as it may be at work; name its folder with --storage-path",
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

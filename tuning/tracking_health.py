@@ -1,0 +1,108 @@
+"""What may be amiss in an MLflow store: its schema, and runs that nobody is working on."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version, _upgrade_db
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from tuning.errors import ChromatuneError
+from tuning.redaction import redact
+from tuning.tracking_runs import KILLED, RUNNING, TAG
+from tuning.tracking_store import first_line, is_server, make_client, search_all_runs
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenRun:
+    """A run of a launch that MLflow has as RUNNING; `silent_s` is how long it has said nothing."""
+
+    run_id: str
+    name: str
+    launch_id: str
+    silent_s: float
+
+
+def is_outdated(uri: str) -> bool:
+    """Whether the store is a database of an older MLflow, which this one refuses to open."""
+    if is_server(uri) or not _exists(uri):
+        return False
+    engine = create_engine(uri)
+    try:
+        return bool(_get_schema_version(engine) != _get_latest_schema_revision())
+    except SQLAlchemyError as error:
+        raise ChromatuneError(
+            f"cannot open the tracking store {redact(uri)}: {first_line(error)}"
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def upgrade(uri: str) -> Path | None:
+    """Migrate a database to this MLflow's schema; return the copy kept of a SQLite file.
+
+    Raises ChromatuneError if the migration fails; the copy is there then.
+    """
+    database = make_url(uri).database if uri.startswith("sqlite") else None
+    copy = None
+    if database is not None:
+        copy = Path(f"{database}.before-upgrade-{time.strftime('%Y%m%d-%H%M%S')}")
+        # Its own backup, since another process may be writing to the file.
+        _backup(Path(database), copy)
+    engine = create_engine(uri)
+    try:
+        _upgrade_db(engine)
+    except (MlflowException, SQLAlchemyError) as error:
+        kept = f"; {copy} is the database as it was" if copy else ""
+        raise ChromatuneError(
+            f"the tracking store {redact(uri)} could not be upgraded: {first_line(error)}{kept}"
+        ) from None
+    finally:
+        engine.dispose()
+    return copy
+
+
+def open_runs(uri: str) -> list[OpenRun]:
+    """Every run of a launch that has not ended, the oldest first."""
+    client = make_client(uri)
+    try:
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        found = []
+        for run in search_all_runs(client, experiments, f"attributes.status = '{RUNNING}'"):
+            launch_id = run.data.tags.get(f"{TAG}launch_id")
+            if launch_id is not None:
+                heard = [run.info.start_time, *(m.timestamp for m in run.data._metric_objs)]
+                silent_s = time.time() - max(heard) / 1000
+                found.append(OpenRun(run.info.run_id, run.info.run_name, launch_id, silent_s))
+        return found
+    except MlflowException as error:
+        raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
+
+
+def end_as_killed(uri: str, runs: list[OpenRun]) -> None:
+    """End runs whose launch is gone; ChromatuneError if MLflow does not take it."""
+    client = make_client(uri)
+    try:
+        for run in runs:
+            client.set_tag(run.run_id, f"{TAG}outcome", "stopped")
+            client.set_terminated(run.run_id, KILLED)
+    except MlflowException as error:
+        raise ChromatuneError(f"cannot end the runs in MLflow: {first_line(error)}") from None
+
+
+def _exists(uri: str) -> bool:
+    database = make_url(uri).database if uri.startswith("sqlite") else None
+    return database is None or Path(database).is_file()
+
+
+def _backup(database: Path, copy: Path) -> None:
+    with sqlite3.connect(database) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    source.close()
+    target.close()
