@@ -6,6 +6,7 @@ Lines and cells stay apart in grayscale.
 
 from __future__ import annotations
 
+from tuning.pictures._categories import category_chart
 from tuning.pictures._curve import loss_curve
 from tuning.pictures._error_map import error_map, error_tile
 from tuning.pictures._heatmap import grid_heatmap
@@ -13,6 +14,7 @@ from tuning.pictures._sheet import picture_sheet
 from tuning.pictures._tiles import cut_tiles, tile_sheet
 
 __all__ = [
+    "category_chart",
     "cut_tiles",
     "error_map",
     "error_tile",

@@ -10,9 +10,20 @@ from typing import Any
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tuning.display import format_lr
-from tuning.pictures._canvas import DRAWING, FAINT, INK, MUTED, new_figure, write_png
+from tuning.pictures._canvas import (
+    DPI,
+    DRAWING,
+    FAINT,
+    INK,
+    MUTED,
+    PRINT_DPI,
+    new_figure,
+    write_png,
+)
 
 _TRAIN, _VAL, _PUBLISHED = "#16528e", "#e8842c", "#9aa5b1"
+_SCREEN_SIZE, _PRINT_SIZE = (7.2, 4.1), (4.1, 2.9)
+_MUCH = 3  # times as many epochs
 
 
 def loss_curve(
@@ -21,6 +32,8 @@ def loss_curve(
     path: str | Path,
     published: Sequence[float] | None = None,
     head: str = "relu",
+    *,
+    for_print: bool = False,
 ) -> None:
     """Draw the training loss and the validation MSE over the epochs, on one logarithmic axis.
 
@@ -29,7 +42,8 @@ def loss_curve(
     loss, one value an epoch. With a colorizer's `val_psnr` the right-hand axis reads the same
     points in dB: PSNR = -10 log10(MSE). A `tanh` head is trained on targets in [-1, 1], where
     errors are four times those in [0, 1]; its losses are drawn divided by 4, so that all lines have
-    one unit.
+    one unit. Where one training is much longer than the other, epochs are on a logarithmic axis
+    too. `for_print` draws for half the width of a page.
     """
     factor = 4.0 if head == "tanh" else 1.0
     loss_name = "training loss / 4" if head == "tanh" else "training loss"
@@ -39,7 +53,8 @@ def loss_curve(
     val = [(r["epoch"], _validation_mse(r)) for r in records]
     report = [(epoch, loss / factor) for epoch, loss in enumerate(published or (), start=1)]
     with DRAWING:
-        figure = new_figure(7.2, 4.1)
+        size = _PRINT_SIZE if for_print else _SCREEN_SIZE
+        figure = new_figure(*size, dpi=PRINT_DPI if for_print else DPI)
         axes = figure.subplots()
         _line(axes, report, f"{loss_name}, report", color=_PUBLISHED, linewidth=1.2, linestyle="--")
         _line(axes, train, loss_name, color=_TRAIN, linewidth=1.6)
@@ -57,6 +72,8 @@ def loss_curve(
             axes.text(0.5, 0.5, "no finite loss recorded", color=MUTED, **middle)
         else:
             axes.set_xlim(0, max(1, axes.dataLim.x1) * 1.02)
+            if report and records and not 1 / _MUCH < len(report) / max(by_epoch) < _MUCH:
+                _log_epochs(axes)
             _log_axis(axes)
             axes.legend(fontsize=8, frameon=False, labelcolor=INK)
             if any("val_psnr" in record for record in records):
@@ -90,6 +107,14 @@ def _dress(axes: Any, title: str) -> None:
     axes.tick_params(which="both", labelsize=8.5, color=MUTED, labelcolor=INK)
     axes.grid(visible=True, which="major", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _log_epochs(axes: Any) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(0.9, axes.dataLim.x1 * 1.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=[1.0, 2.0, 5.0], numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _log_axis(axes: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuning.tables._cells import CellRow, as_records, constant_line
+from tuning.tables._cells import CellRow, as_records, better, constant_line
 from tuning.tables._grid import GridPanels, grid_panels, grid_tables, markdown_table
 from tuning.tables._results import ResultRow, result_markdown, result_table
 
@@ -11,6 +11,7 @@ __all__ = [
     "GridPanels",
     "ResultRow",
     "as_records",
+    "better",
     "constant_line",
     "grid_panels",
     "grid_tables",
