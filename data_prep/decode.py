@@ -30,6 +30,10 @@ class UnusableError(Exception):
     """The picture is left out; the message is the reason, short enough for a list."""
 
 
+class TooLargeError(UnusableError):
+    """The picture has more pixels than are allowed; none of them was decoded."""
+
+
 def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     """Decode to sRGB (size,size,3) uint8; also return the JPEG comment, empty where none.
 
@@ -53,8 +57,8 @@ def decode_rgb(
     """Decode to sRGB (H,W,3) uint8 at the picture's own size; also return the comment it holds.
 
     Converted as by `decode_picture`; grayscale, of 16 bits too, gives equal channels. Raises
-    UnusableError with the reason if the picture is damaged, has more than `max_pixels` or is
-    refused by `check_header`, both before any pixel is decoded.
+    UnusableError with the reason if the picture is damaged; TooLargeError if it has more than
+    `max_pixels`, before any of them is decoded, as is what `check_header` refuses.
     """
     if not data:
         raise UnusableError("empty file")
@@ -65,7 +69,7 @@ def decode_rgb(
                 check_header(image)
             return _to_rgb(ImageOps.exif_transpose(image)), image.info.get("comment", b"")
     except Image.DecompressionBombError:
-        raise UnusableError(f"over {max_pixels / 10**6:g} megapixels") from None
+        raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels") from None
     except _DAMAGED as error:
         raise UnusableError(f"not a readable picture ({_first_line(error)})") from None
 
@@ -87,7 +91,7 @@ def resize(rgb: UInt8Array, size: int) -> UInt8Array:
 def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise UnusableError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
+        raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
 
 
 def _check_trainable(image: Image.Image) -> None:

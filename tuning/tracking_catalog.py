@@ -23,7 +23,11 @@ from tuning.tracking_store import first_line, is_server, make_client, prepare_st
 
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _SCORES = ("test_", "val_")
-_OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})")
+_OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})", re.ASCII)
+
+
+class RegistryError(ChromatuneError):
+    """The registry does not answer: what was known of it may still hold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,7 @@ def open_store(tracking_uri: str) -> None:
 def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
     """Every registered version for `task`, by name, the newest first.
 
-    Raises ChromatuneError if the registry cannot be read.
+    Raises RegistryError if the registry cannot be read.
     """
     client = make_client(tracking_uri)
     try:
@@ -86,8 +90,11 @@ def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
 
 
 def champion_card(tracking_uri: str, dataset: str, task: str) -> ModelCard | None:
-    """The champion of a dataset for `task`, None if there is none; ChromatuneError as above."""
-    found = find_champion(tracking_uri, dataset, task)
+    """The champion of a dataset for `task`, None if there is none; RegistryError as above."""
+    try:
+        found = find_champion(tracking_uri, dataset, task)
+    except ChromatuneError as error:
+        raise RegistryError(str(error)) from None
     return None if found is None else _card(found, {CHAMPION: str(found.version)})
 
 
@@ -195,5 +202,5 @@ def _task_of(name: str) -> str:
     return match[1] if match else ""
 
 
-def _unreadable(error: MlflowException) -> ChromatuneError:
-    return ChromatuneError(f"cannot read the model registry: {first_line(error)}")
+def _unreadable(error: MlflowException) -> RegistryError:
+    return RegistryError(f"cannot read the model registry: {first_line(error)}")

@@ -22,6 +22,7 @@ from tuning.errors import ChromatuneError
 if TYPE_CHECKING:
     from tuning.colorize_batches import Colorized, Failed
     from tuning.colorize_models import Choice
+    from tuning.tracking_catalog import ModelCard
 
 _STATUS_LINE_EVERY_S = 10.0
 _FAILURES_SHOWN = 20
@@ -68,22 +69,28 @@ def colorize(
         raise ChromatuneError("name a picture or a folder: `chromatune colorize photo.jpg`")
     if mode is not None and model is not None:
         raise ChromatuneError("--mode and --model both choose a model: give one of them")
+    from tuning.colorize_export import check_export
     from tuning.colorize_files import list_jobs
 
     # Wrong paths are told before anything that takes seconds.
     listing = list_jobs(pictures, out) if pictures else None
-    from tuning.colorize_models import choose_mode, choose_model, load_colorizer
+    if export is not None:
+        check_export(export)
+    from tuning.colorize_models import load_colorizer
     from tuning.devices import pick_device
-    from tuning.tracking_catalog import open_store
+    from tuning.tracking_catalog import find_model, open_store
     from tuning.tracking_store import tracking_uri as resolve_uri
 
     where = pick_device(device)
     uri = resolve_uri(tracking_uri)
     open_store(uri)
-    if model is not None:
-        choice = choose_model(model, uri)
-    else:
-        choice = choose_mode(_asked_mode(uri) if mode is None else mode.lower(), uri)
+    if export is not None and model is not None and listing is None:
+        # Nothing is colorized, so a regressor will do.
+        _export(find_model(model, uri), export, uri)
+        return
+    choice = _choice(mode, model, uri)
+    if export is not None:
+        _export(choice.colorizer, export, uri)
     if listing is None:
         return
     colorizer, note = load_colorizer(choice, uri, where)
@@ -105,6 +112,23 @@ def colorize(
     if outcome.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if outcome.failed else 0)
+
+
+def _choice(mode: str | None, model: str | None, uri: str) -> Choice:
+    """What the options name; without any, what the answer at the terminal does."""
+    from tuning.colorize_models import choose_mode, choose_model
+
+    if model is not None:
+        return choose_model(model, uri)
+    return choose_mode(_asked_mode(uri) if mode is None else mode.lower(), uri)
+
+
+def _export(card: ModelCard, path: Path, uri: str) -> None:
+    from tuning.colorize_export import export_model
+    from tuning.tracking_weights import load_registered
+
+    for file in export_model(load_registered(card.uri, uri), path, card.label):
+        results.print(f"{card.label}: {file}", soft_wrap=True, markup=False)
 
 
 @dataclasses.dataclass
