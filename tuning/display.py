@@ -13,6 +13,8 @@ _KINDS = {
     "loss": ("loss", False, "{:.2e}"),
     "psnr": ("PSNR, dB", True, "{:.2f}"),
     "ssim": ("SSIM", True, "{:.3f}"),
+    "parameters": ("parameters", False, "{:,.0f}"),
+    "seconds": ("seconds", False, "{:,.0f}"),
 }
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _DETAILS = {"a": "channel a", "b": "channel b", "rgb": "in RGB"}

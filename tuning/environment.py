@@ -14,6 +14,8 @@ _DEFAULTS = {
     # Ray Tune's own progress tables and loggers give way to ours.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # A trial that fails before its first validation has nothing for a scheduler to judge.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Experiment state is small and num_to_keep=1 makes Ray save it at every checkpoint.
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # Trials of CPU launches must not see the GPUs that other trials were given.

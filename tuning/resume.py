@@ -18,6 +18,8 @@ from tuning.launch import Launch
 from tuning.outcomes import LaunchOutcome
 from tuning.redaction import HIDDEN
 from tuning.runner import run_launch
+from tuning.search.conclude import conclude_search
+from tuning.search.run import resume_search
 from tuning.spaces import need_planes
 from tuning.tracking_store import tracking_uri
 from tuning.train import conclude_train
@@ -27,6 +29,7 @@ _CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
     "finals": conclude_finals,
     "finetune": conclude_finetune,
     "train": conclude_train,
+    "search": conclude_search,
 }
 
 
@@ -55,6 +58,8 @@ def resume_launch(
     """
     if launch.kind not in _CONCLUSIONS:
         raise ChromatuneError(f"{launch.launch_id} is a launch of the unknown kind '{launch.kind}'")
+    if launch.kind == "search":
+        return resume_search(launch, address=address, tracking_uri=tracking_uri, console=console)
     config = launch.config
     return run_launch(
         launch,

@@ -91,12 +91,7 @@ def run_launch(
     any training if the tracking store or the resources are not there, or if another process is at
     work on the launch; of a new launch nothing is left behind then.
     """
-    if data.digest != launch.document["dataset_digest"]:
-        raise ChromatuneError(
-            f"launch {launch.launch_id} was made on data with digest "
-            f"{launch.document['dataset_digest']}, but the prepared data now has {data.digest}: "
-            f"prepare the original pictures again"
-        )
+    check_data(launch, data)
     with launch.held(), contextlib.ExitStack() as withdrawal:
         if not resume:
             withdrawal.callback(launch.storage.delete)
@@ -122,6 +117,16 @@ def run_launch(
             finally:
                 undelivered = projection.close(status)
         return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
+
+
+def check_data(launch: Launch, data: TaskData) -> None:
+    """Raise ChromatuneError if the data are no longer those that the launch was made on."""
+    if data.digest != launch.document["dataset_digest"]:
+        raise ChromatuneError(
+            f"launch {launch.launch_id} was made on data with digest "
+            f"{launch.document['dataset_digest']}, but the prepared data now has {data.digest}: "
+            f"prepare the original pictures again"
+        )
 
 
 def _tuner(

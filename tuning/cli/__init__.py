@@ -12,7 +12,17 @@ environment.set_defaults()  # before any command imports Ray or MLflow
 
 import typer  # noqa: E402
 
-from tuning.cli import colorize, data, doctor, launches, models, pipeline, ui  # noqa: E402
+from tuning.cli import (  # noqa: E402
+    colorize,
+    data,
+    doctor,
+    launches,
+    models,
+    pipeline,
+    report,
+    search,
+    ui,
+)
 from tuning.cli.console import errors_as_lines  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -41,7 +51,7 @@ def _options(
     pass
 
 
-for module in (data, launches, models, colorize, pipeline, ui, doctor):
+for module in (data, launches, search, models, colorize, pipeline, report, ui, doctor):
     module.register(app)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig
 from tuning.storage import LaunchStorage
 
 _FILE = "search.json"
@@ -27,7 +26,7 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class Allowance:
-    """What a search may come to from its beginning on; None is no limit."""
+    """Trials and hours of devices; None is no limit."""
 
     num_samples: int
     gpu_hours: float | None = None
@@ -64,13 +63,13 @@ class Budget:
             _add(total, now - since, cpus, gpus)
         return total
 
-    def extend(self, search: SearchConfig) -> None:
-        """Allow what `search` says on top of what was allowed, or spent, before."""
+    def allow(self, more: Allowance) -> None:
+        """Allow so many more trials, and so many hours from now on."""
         spent = self.spent
         self.allowance = Allowance(
-            self.allowance.num_samples + search.num_samples,
-            _on_top(spent.gpu_hours, search.budget_gpu_hours),
-            _on_top(spent.cpu_hours, search.budget_cpu_hours),
+            self.allowance.num_samples + more.num_samples,
+            _on_top(spent.gpu_hours, more.gpu_hours),
+            _on_top(spent.cpu_hours, more.cpu_hours),
         )
         self.save()
 
@@ -110,13 +109,11 @@ class Budget:
             },
         )
 
-    def check_left(self, found_by: str) -> None:
-        """Raise ChromatuneError if hours of devices were used up before, and say how to go on."""
+    def check_left(self, extend: str) -> None:
+        """Raise ChromatuneError if hours of devices were used up before; `extend` allows more."""
         reason = self.used_up()
         if reason is not None:
-            raise ChromatuneError(
-                f"{reason}: allow more with `chromatune search … --extend {found_by}`"
-            )
+            raise ChromatuneError(f"{reason}; `{extend} --budget-…-hours N` allows more")
 
 
 def _add(total: Spent, seconds: float, cpus: float, gpus: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,6 @@ def cut_cell(
     outcome: str,
     *,
     history: Sequence[EpochRecord] = (),
-    may_differ: tuple[str, ...] = (),
 ) -> bool:
     """Write the cell of a training that was cut short, from the checkpoint kept for its best state.
 
@@ -35,15 +35,16 @@ def cut_cell(
     checkpoint yet: the training was cut before its first validation.
     """
     for found in newest_first(storage, training.training_id):
+        fit = dataclasses.replace(training.fit, **found.settings)
         try:
             with fetched(storage, found.path) as folder:
-                state = TrainState.load(folder, training.fit, "cpu", may_differ)
+                state = TrainState.load(folder, fit, "cpu")
         except ChromatuneError:
             continue  # damaged: an older one is better than none
         later = [record for record in history if record["epoch"] > state.epoch]
         write_search_cell(
             storage,
-            training,
+            dataclasses.replace(training, fit=fit),
             state,
             outcome=outcome,
             history=[*state.history, *later],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tuning.errors import ChromatuneError
+from tuning.search.config import MUTABLE
 from tuning.storage import LaunchStorage
 
 _STATE = "state.json"
@@ -16,11 +18,15 @@ _STATE = "state.json"
 
 @dataclasses.dataclass(frozen=True)
 class FoundCheckpoint:
-    """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1."""
+    """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1.
+
+    `settings` are those of the training's that PBT may have changed on the way.
+    """
 
     path: str
     epoch: int
     attempt: int
+    settings: Mapping[str, Any]
 
 
 def attempt_folder(training_id: str, attempt: int) -> str:
@@ -48,8 +54,9 @@ def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoi
         folder = attempt_folder(training_id, attempt)
         for name in storage.list_dir(folder):
             path = f"{folder}/{name}"
-            if name.startswith("checkpoint_") and (epoch := _epoch_of(storage, path)):
-                found.append(FoundCheckpoint(path, epoch, attempt))
+            if name.startswith("checkpoint_") and (state := _state_of(storage, path)):
+                settings = {name: state["training"][name] for name in MUTABLE}
+                found.append(FoundCheckpoint(path, state["epoch"], attempt, settings))
     return sorted(found, key=lambda one: (one.epoch, one.attempt), reverse=True)
 
 
@@ -64,8 +71,19 @@ def fetched(storage: LaunchStorage, path: str) -> Iterator[Path]:
         yield folder
 
 
-def _epoch_of(storage: LaunchStorage, path: str) -> int | None:
+def delete_checkpoints(storage: LaunchStorage, training_id: str) -> None:
+    """Delete all checkpoints of a training, of every attempt."""
+    for attempt in attempts_at(storage, training_id):
+        folder = attempt_folder(training_id, attempt)
+        for name in storage.list_dir(folder):
+            if name.startswith("checkpoint_"):
+                storage.delete(f"{folder}/{name}")
+
+
+def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:
+    """What a checkpoint says of itself; None if a process was killed while it wrote it."""
     try:
-        return int(storage.read_json(f"{path}/{_STATE}")["epoch"])
-    except (ChromatuneError, KeyError, TypeError, ValueError):
-        return None  # begun by a process that was killed
+        state: dict[str, Any] = storage.read_json(f"{path}/{_STATE}")
+    except ChromatuneError:
+        return None
+    return state

@@ -12,6 +12,10 @@ Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
 Scheduler = Literal["asha", "median", "none", "pbt"]
 
 
+# What PBT changes in the middle of a training.
+MUTABLE = ("lr", "weight_decay")
+
+
 class SearchConfig(BaseModel):
     """What is searched, how, and for how long.
 

@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuning.launch import TRAINING, Launch
-from tuning.search.checkpoints import newest_first
+from tuning.search.checkpoints import attempts_at, newest_first
 from tuning.search.config import SearchConfig
 from tuning.search.objectives import Objective, figures
 from tuning.search.samplers import make_sampler, seed_of
@@ -71,6 +71,11 @@ class Ledger:
         self._is_exhausted = False
 
     @property
+    def study(self) -> optuna.Study:
+        """The study that it keeps."""
+        return self._study
+
+    @property
     def live(self) -> list[HandOut]:
         """What is handed out and has not ended."""
         return [hand_out for hand_out, _ in self._live.values()]
@@ -87,9 +92,11 @@ class Ledger:
     def reconcile(self) -> None:
         """Take up the trials that Optuna has as running: tell what has ended, queue the rest."""
         with quiet():
-            for frozen in self._own_trials():
+            for count, frozen in enumerate(self._own_trials()):
                 if frozen.state != TrialState.RUNNING:
                     continue
+                # One that was killed while it was drawn is drawn to the end as it was begun.
+                self._seed_sampler(count)
                 trial = optuna.Trial(self._study, frozen._trial_id)
                 training = self._written_down(trial)
                 hand_out = HandOut(training, frozen.number)
@@ -158,11 +165,14 @@ class Ledger:
         if self._search.sampler == "grid" and not self._enqueue_grid_point():
             self._is_exhausted = True
             return None
-        self._study.sampler = make_sampler(self._search, seed_of(self._seed, len(own)))
+        self._seed_sampler(len(own))
         trial = self._study.ask()
         # At once: it is what tells that the trial is ours.
         trial.set_user_attr("launch_id", self._launch.launch_id)
         return trial
+
+    def _seed_sampler(self, count: int) -> None:
+        self._study.sampler = make_sampler(self._search, seed_of(self._seed, count))
 
     def _enqueue_grid_point(self) -> bool:
         """Queue the first point of the grid that nothing is known of, unless points wait."""
@@ -177,23 +187,29 @@ class Ledger:
 
     def _written_down(self, trial: optuna.Trial) -> Training:
         """Return a trial's training as it is in the folder; write it there if it is not."""
-        values = self._space.sample(trial)
-        fit = self._space.fit_config(values)
+        name = trial.user_attrs.get("training_id")
+        if name is not None and self._storage.exists(f"{name}/{TRAINING}"):
+            return Training.from_dict(self._storage.read_json(f"{name}/{TRAINING}"))
+        fit = self._space.fit_config(self._space.sample(trial))
         name = f"{trial.number:04d}-{fit.model}-{fit.head}"
         training = Training(name, fit, (Cell(name, fit.epochs),))
-        if not self._storage.exists(f"{name}/{TRAINING}"):
-            trial.set_user_attr("training_id", name)
-            self._storage.write_json(
-                f"{name}/{TRAINING}", {**training.to_dict(), "trial": trial.number}
-            )
+        trial.set_user_attr("training_id", name)
+        self._storage.write_json(
+            f"{name}/{TRAINING}", {**training.to_dict(), "trial": trial.number}
+        )
         return training
 
     def _next_attempt(self, hand_out: HandOut) -> HandOut:
-        checkpoints = newest_first(self._storage, hand_out.training.training_id)
-        attempts = [checkpoint.attempt for checkpoint in checkpoints]
+        training = hand_out.training
+        checkpoints = newest_first(self._storage, training.training_id)
+        if checkpoints:
+            fit = dataclasses.replace(training.fit, **checkpoints[0].settings)
+            training = dataclasses.replace(training, fit=fit)
+        attempts = attempts_at(self._storage, training.training_id)
         return dataclasses.replace(
             hand_out,
-            attempt=1 + max(attempts, default=hand_out.attempt),
+            training=training,
+            attempt=1 + max(hand_out.attempt, *attempts),
             checkpoints=tuple(checkpoint.path for checkpoint in checkpoints),
         )
 
@@ -221,7 +237,7 @@ class Ledger:
         has = figures(cell)
         values = [has[objective.name] for objective in self._objectives]
         trial.set_user_attr("outcome", cell["outcome"])
-        trial.set_user_attr("best_epoch", cell["params"]["epochs"])
+        trial.set_user_attr("kept_epoch", cell["kept_epoch"])
         trial.set_user_attr("figures", has)
         if cell["outcome"] == "finished":
             self._study.tell(trial, values)

@@ -45,12 +45,17 @@ class TrialShares:
         self._shares: dict[str, float] = {}
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        share = self.of(Training.from_dict(config["training"]).fit, config["gpus"])
+        hand_out = config["hand_out"]
+        share = self.of(Training.from_dict(hand_out["training"]).fit, hand_out["gpus"])
         return tune.PlacementGroupFactory([{"CPU": share.cpus, "GPU": share.gpus}])
 
     def of(self, fit: FitConfig, gpus: float | None = None) -> TrialResources:
         """What one training gets, and how many such fit at once; `gpus` overrides its share."""
         return self._with(gpus or self._share(fit))
+
+    def check(self, fit: FitConfig) -> None:
+        """Raise ChromatuneError if no node could ever run such a training."""
+        self.of(fit)
 
     def has_room(self, live: Sequence[tuple[FitConfig, float | None]]) -> bool:
         """Whether one more may be begun beside those that are live."""

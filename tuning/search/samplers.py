@@ -57,7 +57,7 @@ class _CmaEsState(pickle.Unpickler):
 
 _SAMPLERS: Mapping[str, tuple[Callable[..., BaseSampler], Mapping[str, Any]]] = {
     # Conditional parameters in groups; Optuna would draw them one by one otherwise.
-    "tpe": (TPESampler, {"group": True}),
+    "tpe": (TPESampler, {"group": True, "multivariate": True}),
     "gp": (GPSampler, {"warn_independent_sampling": False}),
     "cmaes": (_CheckedCmaEs, {"warn_independent_sampling": False}),
     "random": (RandomSampler, {}),

@@ -18,10 +18,9 @@ from ray.tune.schedulers import (
 )
 
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig
+from tuning.search.config import MUTABLE, SearchConfig
 from tuning.search.objectives import Objective
 from tuning.search.space import Space
-from tuning.search.trial import MUTABLE
 
 # A rung three times as high keeps a third: the first lies where two more can follow.
 _RUNGS_ABOVE_THE_FIRST = 2
@@ -66,7 +65,7 @@ def make_scheduler(search: SearchConfig, space: Space, objective: Objective) -> 
                 # Weights are taken over as they are now, so by what they are worth now.
                 metric="value",
                 perturbation_interval=interval,
-                hyperparam_mutations={"training": {"params": mutations(space)}},
+                hyperparam_mutations={"hand_out": {"training": {"params": mutations(space)}}},
                 custom_explore_fn=_Clipped(space),
                 require_attrs=False,
                 log_config=False,
@@ -79,6 +78,16 @@ def first_rung(search: SearchConfig, longest: int) -> int:
         _check_within("grace_period", search.grace_period, longest)
         return search.grace_period
     return max(1, round(longest / search.reduction_factor**_RUNGS_ABOVE_THE_FIRST))
+
+
+def rungs(search: SearchConfig, longest: int) -> list[int]:
+    """The epochs at which ASHA compares trials; none of another scheduler."""
+    if search.chosen_scheduler != "asha":
+        return []
+    found = [float(first_rung(search, longest))]
+    while found[-1] * search.reduction_factor <= longest:
+        found.append(found[-1] * search.reduction_factor)
+    return [math.ceil(rung) for rung in found]
 
 
 def mutations(space: Space) -> dict[str, Any]:
@@ -159,7 +168,7 @@ class _Clipped:
         }
 
     def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
-        params = config["training"]["params"]
+        params = config["hand_out"]["training"]["params"]
         for name, (low, high) in self._ranges.items():
             params[name] = min(max(params[name], low), high)
         return config

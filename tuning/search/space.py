@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
+from models import model_kwargs
 from tuning.config import Task
 from tuning.errors import ChromatuneError, nearest
 from tuning.fit_config import FitConfig
@@ -94,7 +95,8 @@ class Space:
 
         Seeds do not count, and neither does which of its states a training kept.
         """
-        kwargs = {f"{KWARG}{key}": value for key, value in fit.model_kwargs.items()}
+        arguments = {**model_kwargs(fit.model), **fit.model_kwargs}
+        kwargs = {f"{KWARG}{key}": value for key, value in arguments.items()}
         has = {**dataclasses.asdict(fit), **kwargs, "epochs": fit.epochs}
         try:
             values = self.walk(lambda parameter: _held(parameter, has))
@@ -170,4 +172,7 @@ def _held(parameter: Parameter, has: Mapping[str, Any]) -> Any:
 
 def _compared(fit: FitConfig) -> dict[str, Any]:
     identity = {**fit.identity(), "epochs": fit.epochs}
+    # What a training leaves to its model is the same as the model's defaults written out.
+    arguments = {**model_kwargs(fit.model), **fit.model_kwargs}
+    identity["model_kwargs"] = {key: encoded(value) for key, value in arguments.items()}
     return {key: value for key, value in identity.items() if key not in _NOT_COMPARED}

@@ -63,6 +63,16 @@ def read_space(
     return space
 
 
+def example(space: Space) -> dict[str, Any]:
+    """Some configuration of the space."""
+    return next(_probes(space))
+
+
+def needs_planes(space: Space) -> bool:
+    """Whether any training of the space needs the a and b planes."""
+    return any(space.fit_config(values).needs_planes for values in _probes(space))
+
+
 def _flat(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Write `model_kwargs: {width: …}`, as `--set` makes it, as `model_kwargs.width: …`."""
     nested = entries.get("model_kwargs")
@@ -194,7 +204,7 @@ def _force(parameter: Parameter, by_name: Mapping[str, Parameter], chosen: dict[
 
 
 def _check_kwargs(values: Mapping[str, Any]) -> None:
-    valid = model_kwargs(values["model"])
+    valid = list(model_kwargs(values["model"]))
     for name in values:
         if name.startswith(KWARG) and name.removeprefix(KWARG) not in valid:
             argument = name.removeprefix(KWARG)

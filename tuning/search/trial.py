@@ -16,14 +16,13 @@ from tuning.engine import Diverged, EpochRecord, EpochResult, fit
 from tuning.errors import ChromatuneError
 from tuning.search.cell import write_search_cell
 from tuning.search.checkpoints import fetched
+from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
 from tuning.trainable import claim_device, newest_of_trial
 
 OUT_OF_MEMORY = "out_of_memory"
-# What PBT changes in the middle of a training.
-MUTABLE = ("lr", "weight_decay")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +40,7 @@ class SearchInputs:
 
 
 def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
-    """Train `config["training"]` from the newest of `config["checkpoints"]` on that is whole.
+    """Train what is handed out, from the newest checkpoint on that is whole.
 
     A report follows every validation, and nothing else, so that a scheduler decides by epochs and
     not by the clock. Its `score` is the best value so far of the objective, that of the state which
@@ -49,14 +48,15 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     report. So a trial may be stopped at any report, and its cell is cut from the checkpoint. A
     training that diverges, or for which its share of the GPU is too small, says so and ends.
     """
-    training = _own(Training.from_dict(config["training"]))
+    hand_out = config["hand_out"]
+    training = _own(Training.from_dict(hand_out["training"]))
     resources = tune.get_context().get_trial_resources().required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
     device = claim_device(resources.get("GPU", 0))
     storage = LaunchStorage(inputs.launch_uri)
     reporter = _Reporter(training, inputs, storage, device)
     try:
-        state = _restored(training, config["checkpoints"], storage, device)
+        state = _restored(training, hand_out["checkpoints"], storage, device)
         for result in fit(training.fit, inputs.data, device=device, state=state):
             reporter.epoch_ended(result)
     except Diverged as error:

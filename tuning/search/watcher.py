@@ -17,7 +17,7 @@ from tuning.search.budget import Budget
 from tuning.search.cell import cut_cell
 from tuning.search.ledger import HandOut, Ledger
 from tuning.search.resources import larger_share
-from tuning.search.trial import MUTABLE, OUT_OF_MEMORY
+from tuning.search.trial import OUT_OF_MEMORY
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 from tuning.tracking import Projection
@@ -115,11 +115,19 @@ class SearchWatcher(tune.Callback):
                 self._data,
                 outcome,
                 history=list(self._records.get(training.training_id, {}).values()),
-                may_differ=MUTABLE,
             )
         except (OSError, ChromatuneError) as error:
             self._progress.message(f"{training.training_id}: its cell cannot be written: {error}")
             return False
+
+    def stopped(self) -> None:
+        """Keep the best state of every training that is left unfinished, to be gone on with."""
+        for hand_out in self._ledger.stopped():
+            name = hand_out.training.training_id
+            self._budget.trial_ended(name)
+            self.cut(hand_out.training, "stopped")
+            self._projection.training_ended(name, "stopped", "")
+        self._budget.save()
 
     def _out_of_memory(self, name: str, gpus: float, message: str) -> None:
         """Hand the training out once more with a larger share of a GPU, then let it fail."""

@@ -1,0 +1,154 @@
+"""A search without training: scripted trials that leave the files a real one would."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from tuning.config import Task, TrainingConfig
+from tuning.launch import Launch
+from tuning.search.config import SearchConfig
+from tuning.search.ledger import HandOut, Ledger
+from tuning.search.objectives import Objective, read_objectives
+from tuning.search.space import Space
+from tuning.search.space_file import read_space
+from tuning.search.study import open_study
+from tuning.storage import LaunchStorage
+
+SPACE = """
+model: {type: categorical, choices: [autoencoder, unet]}
+head: {type: categorical, choices: [relu, tanh]}
+epochs: 9
+lr: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
+batch_size: {type: categorical, choices: [8, 16]}
+model_kwargs.width: {type: int, low: 16, high: 48, step: 8, when: {model: unet}}
+"""
+
+
+def space_of(text: str = SPACE, task: Task = "colorizer", **changes: Any) -> Space:
+    entries = yaml.safe_load(text)
+    entries.update({name.replace("__", "."): entry for name, entry in changes.items()})
+    return read_space(task, entries, TrainingConfig(), image_size=64)
+
+
+def epoch_record(epoch: int, psnr: float) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "train_loss": 0.1,
+        "lr": 1e-3,
+        "seconds": 2.0,
+        "timestamp": 1_700_000_000_000 + 2000 * epoch,
+        "val_psnr": psnr,
+        "val_mse": 10 ** (-psnr / 10),
+    }
+
+
+@dataclasses.dataclass
+class Script:
+    """A search's study, launch folder and ledger; trials end as the test says."""
+
+    folder: Path
+    space: Space
+    search: SearchConfig
+    objectives: Sequence[Objective]
+    total: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.launch = Launch(
+            LaunchStorage(self.folder),
+            {"launch_id": "search-1", "kind": "search", "task": "colorizer", "trainings": []},
+        )
+        self.open()
+
+    def open(self) -> Ledger:
+        """Open study and ledger as a new process would."""
+        self.study = open_study(
+            str(self.folder / "study.journal"), "search-1", self.objectives, {"task": "colorizer"}
+        )
+        self.ledger = Ledger(
+            *(self.launch, self.study, self.space, self.objectives, self.search, self.seed),
+            total=self.total,
+        )
+        self.ledger.reconcile()
+        return self.ledger
+
+    def next(self) -> HandOut:
+        hand_out = self.ledger.next()
+        assert hand_out is not None
+        return hand_out
+
+    def write_cell(
+        self,
+        name: str,
+        values: Sequence[float],
+        outcome: str = "finished",
+        parameters: int = 1000,
+    ) -> None:
+        """Leave the cell of a trial whose PSNR was `values` after its epochs."""
+        history = [epoch_record(epoch, psnr) for epoch, psnr in enumerate(values, start=1)]
+        best = max(history, key=lambda record: record["val_psnr"])
+        metrics = {key: best[key] for key in ("val_psnr", "val_mse", "train_loss")}
+        self.launch.storage.write_json(
+            f"{name}/cells/{name}/cell.json",
+            {
+                "outcome": outcome,
+                "metrics": metrics,
+                "history": history,
+                "kept_epoch": best["epoch"],
+                "parameters": parameters,
+                "seconds": 2.0 * len(history),
+                "ended": history[-1]["timestamp"],
+            },
+        )
+
+    def run(self, hand_out: HandOut, values: Sequence[float], outcome: str = "finished") -> None:
+        """Let a trial report `values` and end."""
+        name = hand_out.training.training_id
+        best = float("-inf")
+        for epoch, value in enumerate(values, start=1):
+            best = max(best, value)
+            self.ledger.observe(name, epoch, best)
+        self.write_cell(name, values, outcome)
+        self.ledger.ended(name)
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """Every training.json by its training's name."""
+        paths = self.folder.glob("*/training.json")
+        return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+    def trial(self, number: int) -> optuna.trial.FrozenTrial:
+        return self.study.get_trials()[number]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Script]:
+    def make(
+        *,
+        space: Space | None = None,
+        objectives: Sequence[str] = (),
+        total: int = 6,
+        folder: str = "launch",
+        seed: int = 0,
+        **search: Any,
+    ) -> Script:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        config = SearchConfig(space=yaml.safe_load(SPACE), objectives=list(objectives), **search)
+        read = read_objectives("colorizer", objectives)
+        return Script(tmp_path / folder, space or space_of(), config, read, total, seed)
+
+    return make
+
+
+@pytest.fixture(scope="session", name="space_of")
+def space_of_fixture() -> Callable[..., Space]:
+    """A function of changed entries (`model_kwargs__width` for a dotted name) -> Space."""
+    return space_of

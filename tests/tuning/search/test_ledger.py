@@ -1,0 +1,284 @@
+"""Study and launch folder stay in step, whenever the process between them dies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+MakeScript = Callable[..., Any]
+
+
+def test_a_trial_is_told_its_best_value_and_not_its_last(script: MakeScript) -> None:
+    search = script()
+    first = search.next()
+    search.run(first, [30.0, 34.0, 33.0])
+    told = search.trial(0)
+    assert told.state == TrialState.COMPLETE
+    assert told.value == 34.0
+    assert told.user_attrs["kept_epoch"] == 2
+    assert told.user_attrs["outcome"] == "finished"
+    assert told.intermediate_values == {1: 30.0, 2: 34.0, 3: 34.0}
+
+
+def test_what_was_cut_short_is_pruned_with_its_best_value(script: MakeScript) -> None:
+    search = script()
+    search.run(search.next(), [31.0, 30.5], outcome="pruned")
+    told = search.trial(0)
+    assert (told.state, told.value) == (TrialState.PRUNED, 31.0)
+    assert told.user_attrs["outcome"] == "pruned"
+
+
+def test_the_best_of_a_pruned_trial_is_told_even_if_its_reports_were_lost(
+    script: MakeScript,
+) -> None:
+    search = script()
+    hand_out = search.next()
+    search.write_cell(hand_out.training.training_id, [31.0, 32.0, 30.0], "pruned")
+    search.ledger.ended(hand_out.training.training_id)
+    assert search.trial(0).value == 32.0
+
+
+def test_failed_and_diverged_trials_are_told_apart(script: MakeScript) -> None:
+    search = script()
+    for outcome in ("diverged", "failed"):
+        name = search.next().training.training_id
+        search.ledger.failed(name, outcome, f"{outcome} in epoch 3")
+    assert [trial.state for trial in search.study.trials] == [TrialState.FAIL] * 2
+    assert [trial.user_attrs["outcome"] for trial in search.study.trials] == ["diverged", "failed"]
+    assert search.trial(1).user_attrs["message"] == "failed in epoch 3"
+    # What has failed is not tried again by whoever goes on.
+    assert all((search.folder / name / "failed.json").exists() for name in search.written)
+
+
+def test_trainings_are_named_after_their_trials_and_written_down(script: MakeScript) -> None:
+    search = script()
+    hand_outs = [search.next() for _ in range(3)]
+    names = [one.training.training_id for one in hand_outs]
+    assert [name[:5] for name in names] == ["0000-", "0001-", "0002-"]
+    assert list(search.written) == sorted(names) or set(search.written) == set(names)
+    first = hand_outs[0].training
+    assert search.written[names[0]]["params"]["lr"] == first.fit.lr == search.trial(0).params["lr"]
+    assert first.fit.keep == "best"
+    assert [training.training_id for training in search.launch.trainings] == sorted(names)
+
+
+def test_no_more_trials_than_allowed_come_out(script: MakeScript) -> None:
+    search = script(total=2)
+    first, second = search.next(), search.next()
+    assert search.ledger.next() is None
+    assert not search.ledger.is_over
+    search.run(first, [30.0])
+    search.run(second, [30.0])
+    assert search.ledger.next() is None
+    assert search.ledger.is_over
+
+
+def test_more_can_be_added_on_top(script: MakeScript) -> None:
+    search = script(total=2)
+    for _ in range(2):
+        search.run(search.next(), [30.0])
+    search.total = 3
+    search.open()
+    third = search.next()
+    assert third.number == 2
+    assert search.ledger.next() is None
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "grid"])
+def test_the_same_seed_suggests_the_same_with_one_worker(script: MakeScript, sampler: str) -> None:
+    options = {"n_startup_trials": 2} if sampler in ("tpe", "gp") else {}
+    space = None
+    if sampler == "grid":
+        space = script(folder="x").space
+        space = _gridded(space)
+
+    def run(folder: str, seed: int) -> list[dict[str, Any]]:
+        search = script(
+            folder=folder,
+            seed=seed,
+            total=5,
+            sampler=sampler,
+            sampler_options=options,
+            space=space,
+            scheduler="none",
+        )
+        for count in range(5):
+            search.run(search.next(), [30.0 + count % 3])
+        return [trial.params for trial in search.study.trials]
+
+    once, again, other = run("once", 1), run("again", 1), run("other", 2)
+    assert once == again
+    assert len({repr(params) for params in once}) == 5
+    if sampler != "grid":
+        assert once != other
+
+
+def test_an_interruption_changes_no_suggestion(script: MakeScript) -> None:
+    options = {"sampler_options": {"n_startup_trials": 2}}
+    whole = script(folder="whole", **options)
+    for count in range(6):
+        whole.run(whole.next(), [30.0 + count % 3])
+    broken = script(folder="broken", **options)
+    for count in range(6):
+        if count in (1, 4):
+            broken.open()  # a new process
+        broken.run(broken.next(), [30.0 + count % 3])
+    assert [trial.params for trial in broken.study.trials] == [
+        trial.params for trial in whole.study.trials
+    ]
+
+
+def test_unfinished_trainings_come_first_when_a_search_is_gone_on_with(
+    script: MakeScript,
+) -> None:
+    search = script()
+    search.run(search.next(), [30.0])
+    left = search.next()
+    search.ledger.observe(left.training.training_id, 1, 31.0)
+    search.open()
+    again = search.next()
+    assert again.training == left.training
+    assert (again.number, again.attempt) == (1, 2)
+    assert len(search.study.trials) == 2
+    search.run(again, [31.0, 32.0])
+    assert search.trial(1).value == 32.0
+
+
+def test_a_trial_whose_training_ended_unheard_is_told_its_result(script: MakeScript) -> None:
+    search = script()
+    finished, pruned, diverged = (search.next().training.training_id for _ in range(3))
+    search.write_cell(finished, [30.0, 33.0, 31.0])
+    search.write_cell(pruned, [29.0, 28.0], "pruned")
+    search.launch.storage.write_json(
+        f"{diverged}/failed.json", {"outcome": "diverged", "message": "NaN", "history": []}
+    )
+    ledger = search.open()
+    states = [trial.state for trial in search.study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert [search.trial(number).value for number in (0, 1)] == [33.0, 29.0]
+    assert search.trial(2).user_attrs["outcome"] == "diverged"
+    assert not ledger.live
+    assert search.next().number == 3
+
+
+def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
+    search = script()
+    name = search.next().training.training_id
+    assert [one.training.training_id for one in search.ledger.stopped()] == [name]
+    search.write_cell(name, [30.0], "stopped")
+    assert search.trial(0).state == TrialState.RUNNING
+    assert search.trial(0).user_attrs["outcome"] == "stopped"
+    search.open()
+    assert search.next().training.training_id == name
+
+
+def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(
+    script: MakeScript,
+) -> None:
+    whole = script(folder="whole")
+    expected = whole.next().training
+    killed = script(folder="killed")
+    hand_out = killed.next()
+    # As if the process had died between Optuna's trial and its training.json.
+    shutil.rmtree(killed.folder / hand_out.training.training_id)
+    killed.open()
+    assert killed.next().training == expected
+    assert len(killed.study.trials) == 1
+
+
+def test_a_line_cut_off_in_the_journal_harms_nothing(script: MakeScript) -> None:
+    search = script()
+    search.run(search.next(), [30.0])
+    journal = search.folder / "study.journal"
+    journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"worker')
+    search.open()
+    search.run(search.next(), [31.0])
+    search.open()
+    assert [trial.value for trial in search.study.trials] == [30.0, 31.0]
+
+
+def test_a_training_handed_out_again_knows_its_checkpoints_and_its_larger_share(
+    script: MakeScript,
+) -> None:
+    search = script()
+    name = search.next().training.training_id
+    for attempt, epoch in (("", 3), (".2", 5)):
+        state = {"epoch": epoch, "training": {"lr": 1e-3, "weight_decay": 1e-5}}
+        search.launch.storage.write_json(f"{name}{attempt}/checkpoint_000000/state.json", state)
+    (search.folder / name / "checkpoint_000001").mkdir()  # what a killed worker has begun
+    search.ledger.again(name, 0.25)
+    again = search.next()
+    assert again.gpus == 0.25
+    assert again.attempt == 3
+    assert list(again.checkpoints) == [
+        f"{name}.2/checkpoint_000000",
+        f"{name}/checkpoint_000000",
+    ]
+    assert len(search.study.trials) == 1
+
+
+def test_points_come_first_and_what_they_leave_open_is_drawn(script: MakeScript) -> None:
+    search = script()
+    search.study.enqueue_trial({"lr": 5e-3, "model": "unet"})
+    fit = search.next().training.fit
+    assert (fit.lr, fit.model) == (5e-3, "unet")
+    assert fit.model_kwargs["width"] in range(16, 49, 8)
+
+
+def test_a_grid_is_tried_whole_each_point_once(script: MakeScript, space_of: Any) -> None:
+    space = _gridded(space_of())
+    search = script(space=space, sampler="grid", scheduler="none", total=100)
+    seen = []
+    while (hand_out := search.ledger.next()) is not None:
+        search.run(hand_out, [30.0])
+        seen.append(search.study.trials[-1].params)
+    # 2 heads x 2 batch sizes x (autoencoder, or a U-Net of 5 widths)
+    assert len(seen) == 24
+    assert len({repr(sorted(params.items())) for params in seen}) == 24
+    assert search.ledger.is_over
+
+
+def test_several_objectives_are_told_as_such(script: MakeScript) -> None:
+    search = script(objectives=["val_psnr:max", "parameters:min"])
+    name = search.next().training.training_id
+    search.ledger.observe(name, 1, 31.0)
+    search.write_cell(name, [31.0, 30.0], parameters=5)
+    search.ledger.ended(name)
+    assert search.trial(0).values == [31.0, 5.0]
+    pruned = search.next().training.training_id
+    search.write_cell(pruned, [29.0], "pruned")
+    search.ledger.ended(pruned)
+    assert search.trial(1).state == TrialState.PRUNED
+    assert search.trial(1).user_attrs["figures"]["val_psnr"] == 29.0
+    assert [trial.number for trial in search.study.best_trials] == [0]
+    search.next()
+
+
+def test_trials_of_another_launch_in_the_same_study_are_left_alone(script: MakeScript) -> None:
+    search = script(total=1)
+    search.run(search.next(), [30.0])
+    foreign = search.study.ask()
+    foreign.set_user_attr("launch_id", "search-2")
+    search.total = 2
+    search.open()
+    assert search.next().number == 2
+    assert search.trial(1).state == TrialState.RUNNING
+
+
+def _gridded(space: Any) -> Any:
+    import dataclasses
+
+    parameters = tuple(
+        one
+        if one.name != "lr"
+        else dataclasses.replace(
+            one, distribution=optuna.distributions.CategoricalDistribution([1e-3])
+        )
+        for one in space.parameters
+    )
+    return dataclasses.replace(space, parameters=parameters)

@@ -1,0 +1,87 @@
+"""What a search would cost: a step of each suggestion, timed here."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from tuning.data import TaskData
+from tuning.devices import pick_device
+from tuning.engine import fit
+from tuning.fit_config import FitConfig
+from tuning.search.plan import SearchPlan
+from tuning.search.schedulers import rungs
+
+_TIMED_PICTURES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a search would take: epochs, and hours of one device, with and without cuts.
+
+    `cut_epochs` is what is left if the scheduler cuts as it is meant to; without cuts it is the
+    same as `epochs`.
+    """
+
+    device: str
+    epochs: int
+    cut_epochs: float
+    seconds_per_epoch: float
+
+    @property
+    def hours(self) -> float:
+        return self.epochs * self.seconds_per_epoch / 3600
+
+    @property
+    def cut_hours(self) -> float:
+        return self.cut_epochs * self.seconds_per_epoch / 3600
+
+
+def search_cost(plan: SearchPlan, fits: Sequence[FitConfig], data: TaskData) -> Cost:
+    """Take the mean of `fits` for all trials; on a GPU if there is one here, else on a core."""
+    device = pick_device("auto")
+    seconds = [_seconds_per_epoch(one, data, device) for one in fits]
+    mean_epochs = sum(one.epochs for one in fits) / len(fits)
+    mean_cut = sum(expected_epochs(plan, one.epochs) for one in fits) / len(fits)
+    samples = plan.search.num_samples
+    return Cost(
+        "GPU" if device == "cuda" else "core",
+        round(samples * mean_epochs),
+        samples * mean_cut,
+        sum(seconds) / len(seconds),
+    )
+
+
+def expected_epochs(plan: SearchPlan, epochs: int) -> float:
+    """Epochs that are left of one training on average if each rung lets its share go on."""
+    reduction = plan.search.reduction_factor
+    left, share, before = 0.0, 1.0, 0
+    for rung in rungs(plan.search, plan.space.most_epochs):
+        if rung >= epochs:
+            break
+        left += share * (rung - before)
+        share, before = share / reduction, rung
+    return left + share * (epochs - before)
+
+
+def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:
+    """Time a short epoch of a training, and take it for as many pictures as there are."""
+    shown = min(len(data.train), max(_TIMED_PICTURES, one.batch_size))
+    train = dataclasses.replace(
+        data.train,
+        L=data.train.L[:shown],
+        a=None if data.train.a is None else data.train.a[:shown],
+        b=None if data.train.b is None else data.train.b[:shown],
+        mean_ab=data.train.mean_ab[:shown],
+    )
+    short = dataclasses.replace(one, milestones=(2,), eval_every=2)
+    started = time.perf_counter()
+    first, second = (
+        result.record
+        for result in fit(short, dataclasses.replace(data, train=train), device=device)
+    )
+    elapsed = time.perf_counter() - started
+    # Both epochs were followed by a validation, which takes no share of the pictures.
+    validation = (elapsed - first["seconds"] - second["seconds"]) / 2
+    return float(second["seconds"] * len(data.train) / shown + validation)

@@ -1,0 +1,169 @@
+"""What a search would do and cost, without starting it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tuning.config import Task
+from tuning.data import load_task_data
+from tuning.datasets import open_prepared
+from tuning.display import format_count, format_duration
+from tuning.search.beginning import enqueue
+from tuning.search.config import SearchLaunchConfig
+from tuning.search.cost import Cost, search_cost
+from tuning.search.distributions import described
+from tuning.search.plan import SearchPlan, plan_search
+from tuning.search.samplers import make_sampler, seed_of
+from tuning.search.schedulers import rungs
+from tuning.search.settings import settings_text, written
+from tuning.search.space_file import needs_planes
+from tuning.search.study import quiet
+from tuning.search.warm_start import feed_known
+from tuning.tracking_cells import finished_cells
+from tuning.tracking_store import prepare_store
+
+_SUGGESTIONS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class DryRunTable:
+    """The space, the first suggestions, and the cost."""
+
+    plan: SearchPlan
+    suggestions: Sequence[dict[str, Any]]
+    known: int
+    outside: int
+    cost: Cost
+
+    def rich(self) -> RenderableType:
+        space = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("key", "values", "when"):
+            space.add_column(heading, overflow="fold")
+        for row in self._space():
+            space.add_row(*row)
+        first = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        first.add_column("trial", justify="right")
+        first.add_column("settings", overflow="fold")
+        for number, values in enumerate(self.suggestions):
+            first.add_row(str(self.known + number), settings_text(values))
+        return Group(
+            Text("the space", style="bold"),
+            space,
+            Text("the first suggestions", style="bold"),
+            first,
+            Text("\n".join(f"- {line}" for line in self._lines())),
+        )
+
+    def markdown(self) -> str:
+        rows = ["| key | values | when |", "|---|---|---|"]
+        rows += [f"| {' | '.join(row)} |" for row in self._space()]
+        rows += ["", "| trial | settings |", "|---:|---|"]
+        rows += [
+            f"| {self.known + number} | {settings_text(values)} |"
+            for number, values in enumerate(self.suggestions)
+        ]
+        return "\n".join([*rows, "", *(f"- {line}" for line in self._lines())]) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": "dry run",
+            "space": [
+                dict(zip(("key", "values", "when"), row, strict=True)) for row in self._space()
+            ],
+            "objectives": [str(objective) for objective in self.plan.objectives],
+            "sampler": self.plan.search.sampler,
+            "scheduler": self.plan.search.chosen_scheduler,
+            "suggestions": [dict(values) for values in self.suggestions],
+            "known": self.known,
+            "outside": self.outside,
+            "cost": {
+                **dataclasses.asdict(self.cost),
+                "hours": self.cost.hours,
+                "cut_hours": self.cost.cut_hours,
+            },
+        }
+
+    def _space(self) -> list[tuple[str, str, str]]:
+        space = self.plan.space
+        rows = [(name, written(value), "") for name, value in space.constants.items()]
+        for one in space.parameters:
+            when = ", ".join(
+                f"{name} {' or '.join(map(str, wanted))}" for name, wanted in one.when.items()
+            )
+            rows.append((one.name, described(one.distribution), when))
+        return rows
+
+    def _lines(self) -> list[str]:
+        search, cost = self.plan.search, self.cost
+        objectives = " and ".join(map(str, self.plan.objectives))
+        lines = [
+            f"{format_count(search.num_samples, 'trial')} by {search.sampler} for {objectives}, "
+            f"scheduler {search.chosen_scheduler}",
+            f"begins with {format_count(self.known, 'earlier result')}"
+            + (f"; {self.outside} lie outside the space" if self.outside else ""),
+            f"about {cost.seconds_per_epoch:.3g} s an epoch on one {cost.device} (timed now, on "
+            f"{format_count(len(self.suggestions), 'suggestion')})",
+            f"{format_count(cost.epochs, 'epoch')} or {format_duration(cost.hours * 3600)} of one "
+            f"{cost.device} if nothing is cut short",
+        ]
+        if cost.cut_epochs < cost.epochs:
+            lines.append(
+                f"about {cost.cut_epochs:.0f} epochs or {format_duration(cost.cut_hours * 3600)} "
+                f"with {search.chosen_scheduler} at epochs "
+                f"{', '.join(map(str, rungs(search, self.plan.space.most_epochs)))}"
+            )
+        for name, hours in (("GPU", search.budget_gpu_hours), ("CPU", search.budget_cpu_hours)):
+            if hours is not None:
+                lines.append(f"at most {hours:g} {name} hours")
+        return [*lines, *self.plan.advice]
+
+
+def dry_run_table(task: Task, config: SearchLaunchConfig, *, tracking_uri: str) -> DryRunTable:
+    """Draw the first suggestions that the search would make, and time a step of each.
+
+    The same errors as when the search is begun; nothing is written.
+    """
+    prepare_store(tracking_uri)
+    dataset = open_prepared(config.data)
+    plan = plan_search(task, config, dataset.size)
+    data = load_task_data(dataset, task, planes=needs_planes(plan.space))
+    with quiet():
+        study = optuna.create_study(directions=[one.direction for one in plan.objectives])
+    known = outside = 0
+    if plan.search.warm_start:
+        runs = {
+            (cell.launch_id, cell.cell_id): cell.run_id
+            for cell in finished_cells(tracking_uri, dataset.digest, task)
+        }
+        fed = feed_known(
+            study, plan.space, plan.objectives, config.storage_path, dataset.digest, runs
+        )
+        known, outside = fed.taken, fed.outside
+    enqueue(study, plan.space, plan.search.points)
+    suggestions = _suggested(plan, study)
+    cost = search_cost(plan, [plan.space.fit_config(values) for values in suggestions], data)
+    shown = [
+        {name: values[name] for name in plan.space.names if name in values}
+        for values in suggestions
+    ]
+    return DryRunTable(plan, shown, known, outside, cost)
+
+
+def _suggested(plan: SearchPlan, study: optuna.Study) -> list[dict[str, Any]]:
+    if plan.search.sampler == "grid":
+        points = list(plan.space.grid())[:_SUGGESTIONS]
+        enqueue(study, plan.space, points)
+    suggestions = []
+    with quiet():
+        for count in range(min(_SUGGESTIONS, plan.search.num_samples)):
+            study.sampler = make_sampler(plan.search, seed_of(plan.seed, count))
+            suggestions.append(plan.space.sample(study.ask()))
+    return suggestions

@@ -1,0 +1,46 @@
+"""A search as it is meant: its configuration, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tuning.config import Task
+from tuning.search.config import SearchConfig, SearchLaunchConfig
+from tuning.search.objectives import Objective, read_objectives
+from tuning.search.samplers import check_sampler
+from tuning.search.schedulers import make_scheduler
+from tuning.search.space import Space
+from tuning.search.space_file import read_space
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchPlan:
+    """A configuration and what it means; `advice` are lines that one should read."""
+
+    config: SearchLaunchConfig
+    space: Space
+    objectives: tuple[Objective, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def search(self) -> SearchConfig:
+        return self.config.search
+
+    @property
+    def seed(self) -> int:
+        return self.config.training.seed
+
+
+def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> SearchPlan:
+    """Check everything that can be checked without data, study or Ray.
+
+    Raises ChromatuneError for whatever is wrong, with the nearest valid word.
+    """
+    search = config.search
+    space = read_space(task, search.space, config.training, image_size)
+    objectives = read_objectives(task, search.objectives)
+    advice = check_sampler(search, space, objectives)
+    make_scheduler(search, space, objectives[0])
+    for point in search.points:
+        space.checked_point(point)
+    return SearchPlan(config, space, objectives, tuple(advice))

@@ -1,0 +1,194 @@
+"""Runs a search on Ray Tune: begins it, goes on with it, extends it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from rich.console import Console
+
+from tuning.cluster import connected
+from tuning.config import Task
+from tuning.data import TaskData, load_task_data
+from tuning.datasets import open_prepared, recorded
+from tuning.launch import Launch, create_launch
+from tuning.metrics import constant_baseline
+from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes, has_ended
+from tuning.progress import LaunchProgress
+from tuning.runner import check_data, sigterm_as_ctrl_c
+from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
+from tuning.search.budget import Allowance, Budget
+from tuning.search.checkpoints import delete_checkpoints
+from tuning.search.config import SearchLaunchConfig
+from tuning.search.ledger import HandOut, Ledger
+from tuning.search.plan import SearchPlan, plan_search
+from tuning.search.resources import TrialShares
+from tuning.search.space_file import example, needs_planes
+from tuning.search.study import study_location
+from tuning.search.tuner import search_tuner
+from tuning.search.watcher import SearchWatcher
+from tuning.tracking import Projection, project_launch
+from tuning.tracking_store import prepare_store
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOutcome(LaunchOutcome):
+    """What a search has come to. `ended_by` names the budget that ended it, if one did."""
+
+    ended_by: str | None = None
+
+
+def run_search(
+    task: Task, config: SearchLaunchConfig, *, tracking_uri: str, console: Console
+) -> SearchOutcome:
+    """Begin a search: make its launch and its study, feed what is known, and run its trials.
+
+    Raises ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
+    points, study storage, resources or tracking store.
+    """
+    dataset = open_prepared(config.data)
+    config = config.model_copy(update={"data": recorded(config.data, dataset)})
+    plan = plan_search(task, config, dataset.size)
+    study_location(config.search.study_storage, config.storage_path)
+    prepare_store(tracking_uri)
+    data = load_task_data(dataset, task, planes=needs_planes(plan.space))
+    for line in plan.advice:
+        console.print(line, soft_wrap=True, markup=False)
+    launch = create_launch(
+        *("search", task, with_hidden_password(config), dataset, []),
+        tracking_uri=tracking_uri,
+        baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
+    )
+    with contextlib.ExitStack() as withdrawal, launch.held():
+        withdrawal.callback(launch.storage.delete)
+        study = study_of(launch, plan)
+        begin_study(study, plan, launch, tracking_uri, console)
+        budget = Budget(launch.storage, config.resources.time_budget_s)
+        search = config.search
+        budget.allow(
+            Allowance(search.num_samples, search.budget_gpu_hours, search.budget_cpu_hours)
+        )
+        return _run(launch, plan, study, budget, data, tracking_uri, console, withdrawal)
+
+
+def resume_search(
+    launch: Launch,
+    *,
+    address: str | None,
+    tracking_uri: str,
+    console: Console,
+    more: Allowance | None = None,
+    points: Sequence[Mapping[str, Any]] = (),
+) -> SearchOutcome:
+    """Go on with a search: first what was begun, then new suggestions until its number of trials.
+
+    With `more`, so many trials and hours of devices come on top; `points` are tried first. Raises
+    ChromatuneError if the hours are used up, or if the data are no longer what they were.
+    """
+    config = config_of(launch)
+    if address is not None:
+        config = config.model_copy(update={"address": address})
+    dataset = open_prepared(config.data)
+    plan = plan_search(launch.task, config, dataset.size)
+    data = load_task_data(dataset, launch.task, planes=needs_planes(plan.space))
+    check_data(launch, data)
+    prepare_store(tracking_uri)
+    with contextlib.ExitStack() as nothing, launch.held():
+        study = study_of(launch, plan)
+        budget = Budget(launch.storage, config.resources.time_budget_s)
+        enqueue(study, plan.space, points)
+        if more is not None:
+            budget.allow(more)
+        return _run(launch, plan, study, budget, data, tracking_uri, console, nothing)
+
+
+def _run(
+    launch: Launch,
+    plan: SearchPlan,
+    study: optuna.Study,
+    budget: Budget,
+    data: TaskData,
+    tracking_uri: str,
+    console: Console,
+    withdrawal: contextlib.ExitStack,
+) -> SearchOutcome:
+    """Run all that is left to run; `withdrawal` is called off when the first trial may begin."""
+    ledger = Ledger(
+        *(launch, study, plan.space, plan.objectives, plan.search, plan.seed),
+        total=budget.allowance.num_samples,
+    )
+    ledger.reconcile()
+    if ledger.is_over:
+        project_launch(launch.storage, tracking_uri)
+        return SearchOutcome(launch, cell_outcomes(launch, {}), [])
+    budget.check_left(f"chromatune search {launch.task} --extend {launch.found_by}")
+    projection = Projection(launch.storage, tracking_uri)
+    status = "KILLED"
+    undelivered: list[str] = []
+    with connected(plan.config.address):
+        shares = TrialShares(plan.config.resources, data)
+        shares.check(plan.space.fit_config(example(plan.space)))
+        projection.start()
+        withdrawal.pop_all()
+        try:
+            with _progress(launch, plan, budget, console) as (progress, begun):
+                watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
+                tuner = search_tuner(launch, plan, ledger, shares, data, watcher, begun)
+                with sigterm_as_ctrl_c():
+                    tuner.fit()
+                watcher.stopped()
+            cells = cell_outcomes(launch, {})
+            status = _run_status(cells, is_over=ledger.is_over or watcher.out_of is not None)
+        finally:
+            undelivered = projection.close(status)
+    _tidy(launch)
+    return SearchOutcome(
+        launch, cells, undelivered, watcher.out_of is not None, ended_by=watcher.out_of
+    )
+
+
+@contextlib.contextmanager
+def _progress(
+    launch: Launch, plan: SearchPlan, budget: Budget, console: Console
+) -> Iterator[tuple[LaunchProgress, Callable[[HandOut], None]]]:
+    """The view of the search; trials that nobody has asked for yet wait under a number."""
+    known = {training.training_id: training for training in launch.trainings}
+    to_come = [f"trial {number}" for number in range(len(known), budget.allowance.num_samples)]
+    trainings = [(name, training.epochs) for name, training in known.items()]
+    longest = plan.space.most_epochs
+    first = plan.objectives[0]
+
+    def begun(hand_out: HandOut) -> None:
+        name = hand_out.training.training_id
+        if name not in known and to_come:
+            progress.rename(to_come.pop(0), name, hand_out.training.epochs)
+
+    with LaunchProgress(
+        console,
+        launch.launch_id,
+        [*trainings, *((name, longest) for name in to_come)],
+        first.name,
+        first.maximize,
+    ) as progress:
+        for name, training in known.items():
+            if has_ended(launch, training):
+                progress.update(name, training.epochs, {}, status="done")
+        yield progress, begun
+
+
+def _run_status(cells: Sequence[CellOutcome], *, is_over: bool) -> str:
+    """Status of the parent run in MLflow: a search that a budget ended has ended as meant."""
+    if not is_over:
+        return "KILLED"
+    has_result = any(cell.metrics for cell in cells)
+    return "FINISHED" if has_result else "FAILED"
+
+
+def _tidy(launch: Launch) -> None:
+    """Delete the checkpoints of trainings that have ended: what counts is in their cells."""
+    for training in launch.trainings:
+        if has_ended(launch, training):
+            delete_checkpoints(launch.storage, training.training_id)

@@ -1,0 +1,58 @@
+"""A trial's configuration for people: in a table, and as a file that trains it alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tuning.config import TrainConfig, TrainingConfig
+from tuning.display import format_lr
+from tuning.launch import Launch
+from tuning.search.summary import TrialSummary
+from tuning.spaces import Training
+
+
+def written(value: Any) -> str:
+    """Write a value of a parameter: `2.5e-4`, `0.5`, `unet`."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if value == 0 or 1e-2 <= abs(value) < 1e5 else format_lr(_rounded(value))
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Write parameters in a line: `model=unet lr=2.5e-3`."""
+    return " ".join(f"{name}={written(value)}" for name, value in values.items())
+
+
+def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
+    """Write the configuration of a training as YAML for `chromatune train -c FILE`.
+
+    Everything that decides its numbers is in it: the very same training comes out.
+    """
+    fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
+    defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
+    train = {
+        name: fit[name]
+        for name in TrainConfig.model_fields
+        if name in fit and fit[name] != defaults[name]
+    }
+    content = {
+        "train": train,
+        "training": {name: fit[name] for name in TrainingConfig.model_fields},
+        "data": launch.config.data.model_dump(mode="json"),
+    }
+    figure = ", ".join(f"{value:.6g}" for value in best.values)
+    head = [
+        f"# The best of {launch.launch_id}: trial {best.number}, {figure} on val after "
+        f"{best.kept_epoch} of {training.epochs} epochs.",
+        "#",
+        "#   chromatune train -c best.yaml",
+    ]
+    return "\n".join(head) + "\n" + yaml.safe_dump(content, sort_keys=False)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2e}")

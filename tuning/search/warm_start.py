@@ -1,0 +1,86 @@
+"""What is known before a search begins: finished cells of other launches on the same data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from tuning.launch import Launch, list_launches
+from tuning.outcomes import cell_outcomes
+from tuning.search.objectives import Objective, figures
+from tuning.search.space import Space
+from tuning.search.study import quiet
+
+# User attribute that marks a result which no trial of a search has found.
+KNOWN = "known"
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmStart:
+    """How many known results a search begins with, and how many lie outside its space."""
+
+    taken: int
+    outside: int
+
+
+def feed_known(
+    study: optuna.Study,
+    space: Space,
+    objectives: Sequence[Objective],
+    storage_path: str,
+    dataset_digest: str,
+    runs: Mapping[tuple[str, str], str],
+) -> WarmStart:
+    """Enter every finished cell under `storage_path` that lies in the space, once.
+
+    `runs` maps launch and cell ids to MLflow's run ids; a result is entered with the id of its run,
+    if it has one there. Trainings that began from other weights than random ones do not count.
+    """
+    there = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
+    distributions = {one.name: one.distribution for one in space.parameters}
+    taken = outside = 0
+    for launch, name, document, fit in _finished(storage_path, space.task, dataset_digest):
+        key = f"{launch.launch_id}/{name}"
+        if key in there:
+            continue
+        params = space.locate(fit)
+        if params is None:
+            outside += 1
+            continue
+        has = figures(document)
+        run_id = runs.get((launch.launch_id, name))
+        with quiet():
+            study.add_trial(
+                optuna.trial.create_trial(
+                    values=[has[objective.name] for objective in objectives],
+                    params=params,
+                    distributions={name: distributions[name] for name in params},
+                    user_attrs={
+                        KNOWN: key,
+                        "outcome": KNOWN,
+                        "figures": has,
+                        **({"run_id": run_id} if run_id else {}),
+                    },
+                )
+            )
+        taken += 1
+    return WarmStart(taken, outside)
+
+
+def _finished(
+    storage_path: str, task: str, dataset_digest: str
+) -> Iterator[tuple[Launch, str, Mapping[str, Any], Any]]:
+    for launch in list_launches(storage_path):
+        if launch.task != task or launch.document["dataset_digest"] != dataset_digest:
+            continue
+        for cell in cell_outcomes(launch, {}):
+            training = cell.training
+            if cell.outcome != "finished" or training.initial_weights is not None:
+                continue
+            folder = f"{training.training_id}/cells/{cell.cell_id}"
+            document = launch.storage.read_json(f"{folder}/cell.json")
+            fit = dataclasses.replace(training.fit, milestones=(cell.epochs,))
+            yield launch, cell.cell_id, document, fit
