@@ -10,10 +10,18 @@ from tuning.pictures._categories import category_chart
 from tuning.pictures._curve import loss_curve
 from tuning.pictures._error_map import error_map, error_tile
 from tuning.pictures._heatmap import grid_heatmap
+from tuning.pictures._search_curves import search_curves
+from tuning.pictures._search_history import search_history
+from tuning.pictures._search_importances import search_importances
+from tuning.pictures._search_parameters import PlottedParameter, search_parallel, search_slices
+from tuning.pictures._search_pareto import search_pareto
 from tuning.pictures._sheet import picture_sheet
 from tuning.pictures._tiles import cut_tiles, tile_sheet
+from tuning.pictures._trials import PlottedTrial
 
 __all__ = [
+    "PlottedParameter",
+    "PlottedTrial",
     "category_chart",
     "cut_tiles",
     "error_map",
@@ -21,5 +29,11 @@ __all__ = [
     "grid_heatmap",
     "loss_curve",
     "picture_sheet",
+    "search_curves",
+    "search_history",
+    "search_importances",
+    "search_parallel",
+    "search_pareto",
+    "search_slices",
     "tile_sheet",
 ]
