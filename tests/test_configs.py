@@ -20,12 +20,14 @@ from tuning.config import (
     resolve,
 )
 from tuning.reproduce import ReproduceConfig
+from tuning.search.config import SearchLaunchConfig
 
 _SCHEMAS: dict[str, type[LaunchConfig]] = {
     "grid": GridLaunchConfig,
     "finals": FinalsLaunchConfig,
     "finetune": FinetuneLaunchConfig,
     "reproduce": ReproduceConfig,
+    "search": SearchLaunchConfig,
 }
 _FILES = sorted(configs_folder().glob("*.yaml"))
 
