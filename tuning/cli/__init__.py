@@ -21,6 +21,7 @@ from tuning.cli import (  # noqa: E402
     pipeline,
     report,
     search,
+    serve,
     ui,
 )
 from tuning.cli.console import errors_as_lines  # noqa: E402
@@ -51,7 +52,7 @@ def _options(
     pass
 
 
-for module in (data, launches, search, models, colorize, pipeline, report, ui, doctor):
+for module in (data, launches, search, models, colorize, serve, pipeline, report, ui, doctor):
     module.register(app)
 
 
