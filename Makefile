@@ -13,7 +13,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast lint docs ui clean
+.PHONY: install run test test-fast soak lint docs champions ui clean
 
 install: $(VENV)/.installed
 
@@ -30,19 +30,28 @@ run: install
 ## ruff, mypy and all tests; with DATA=DIR also those on the real pictures
 test: lint
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not soak" $(ARGS)
 
 test-fast: install
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+## Ten launches, struck with kill -9 at random moments (some ten minutes)
+soak: install
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## Write the tables of docs/results into README.md
+## Write the tables of docs/results and benchmarks/results into README.md and docs/models.md
 docs: install
 	$(BIN)/python docs/update_readme.py
+	$(BIN)/python docs/update_models.py
+
+## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
+champions: install
+	$(BIN)/python docs/measure_champions.py $(ARGS)
 
 ui: install
 	$(BIN)/chromatune ui

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import statistics
 import sys
 from collections.abc import Mapping
@@ -123,7 +124,7 @@ def _opened(whole: FitConfig, data: TaskData, seeds: list[int]) -> dict[str, Any
             return known
     return {
         **subject,
-        "command": provenance.command(),
+        "command": shlex.join(["python", "-m", "benchmarks.ablation", *sys.argv[1:]]),
         "hardware": provenance.hardware(),
         "versions": provenance.versions(),
         "runs": [],

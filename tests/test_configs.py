@@ -16,6 +16,7 @@ from tuning.config import (
     FinetuneLaunchConfig,
     GridLaunchConfig,
     LaunchConfig,
+    TrainLaunchConfig,
     configs_folder,
     resolve,
 )
@@ -28,7 +29,10 @@ _SCHEMAS: dict[str, type[LaunchConfig]] = {
     "finetune": FinetuneLaunchConfig,
     "reproduce": ReproduceConfig,
     "search": SearchLaunchConfig,
+    "champion": TrainLaunchConfig,
 }
+# Files named after what they make instead of the command that makes it.
+_COMMANDS = {"champion": "train"}
 _FILES = sorted(configs_folder().glob("*.yaml"))
 
 
@@ -37,7 +41,8 @@ def test_every_file_is_valid_and_headed_by_the_command_that_runs_it(file: Path) 
     kind = file.stem.partition("_")[0]
     resolve(_SCHEMAS[kind], file=file)
     header = [line for line in file.read_text().splitlines() if line.startswith("#")]
-    commands = [line for line in header if f"chromatune {kind}" in line]
+    command = f"chromatune {_COMMANDS.get(kind, kind)}"
+    commands = [line for line in header if command in line]
     preset = file.stem.removeprefix("reproduce_")
     assert any(f"-c configs/{file.name}" in c or f"--preset {preset}" in c for c in commands)
 

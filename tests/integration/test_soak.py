@@ -1,0 +1,82 @@
+"""Ten launches, each struck with kill -9 at random moments: `make soak`.
+
+With CHROMATUNE_SOAK_RESULTS, what was done and checked is written to that file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
+
+ROUNDS = 10
+STRIKES = 3
+
+
+def _sibling(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+assert_whole = _sibling("test_interruptions").assert_whole
+
+
+@pytest.fixture(scope="module")
+def figures() -> Iterator[Counter[str]]:
+    """What was done and checked, over all rounds."""
+    counted: Counter[str] = Counter()
+    yield counted
+    target = os.environ.get("CHROMATUNE_SOAK_RESULTS")
+    if target:
+        Path(target).write_text(json.dumps(dict(sorted(counted.items())), indent=1) + "\n")
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_whatever_is_killed_whenever_nothing_is_lost(
+    seed: int, place: Any, finished_grid: Any, figures: Counter[str]
+) -> None:
+    draw = random.Random(seed)
+    driver = place.start(*place.grid(), "--format", "json")
+    for _ in range(STRIKES):
+        victim = draw.choice(("driver", "trial", "both"))
+        deadline = time.monotonic() + draw.uniform(4, 25)
+        while time.monotonic() < deadline and driver.process.poll() is None:
+            time.sleep(0.05)
+        if driver.process.poll() is not None:
+            break
+        if victim != "driver":
+            for worker in driver.workers()[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+                    figures["trials killed"] += 1
+        if victim != "trial":
+            driver.kill()
+            figures["drivers killed"] += 1
+            if not place.launches():
+                driver = place.start(*place.grid(), "--format", "json")
+            else:
+                driver = place.start(*place.resume(), "--format", "json")
+    finished = driver.wait()
+    if finished.status == 1:  # a trial was killed more often than it is retried by itself
+        finished = place.start(*place.resume(), "--format", "json").wait()
+    assert finished.status == 0, finished.err
+    assert_whole(place, finished, finished_grid)
+    figures["rounds"] += 1
+    figures["runs checked"] += len(place.runs())
+    figures["cells equal to the last bit"] += len(place.cells())
