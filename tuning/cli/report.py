@@ -1,0 +1,192 @@
+"""`chromatune report | speedup`: what a store holds on paper, and CPU against GPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from tuning.cli.console import log, results
+from tuning.cli.options import DataOptions, Format, TrackingUri, takes, words
+from tuning.config import DataConfig, resolve
+from tuning.display import format_duration
+from tuning.errors import ChromatuneError, nearest
+
+if TYPE_CHECKING:
+    from tuning.data import TaskData
+    from tuning.fit_config import FitConfig
+    from tuning.report import Report
+    from tuning.speedup import Device, Half
+
+_STDOUT = Path("-")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (report, speedup):
+        app.command()(command)
+
+
+def report(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the files; `-` prints Markdown.")
+    ] = Path("report"),
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="Of html, pdf and md (for a README or a pull request)."),
+    ] = "html,pdf",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Data of the first part, NAME or NAME@DIGEST \\[default: photographs before drawn "
+            "pictures, then what more cells are finished of].",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Data of the transfer learning \\[default: what the first part's models were "
+            "fine-tuned on].",
+            show_default=False,
+        ),
+    ] = None,
+    published_curves: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the report's own training losses as CSV, drawn behind ours.",
+            show_default=False,
+        ),
+    ] = None,
+    photographs: Annotated[
+        bool,
+        typer.Option(
+            "--photographs/--no-photographs",
+            help="Show pictures of real datasets, or leave them out: drawn ones always stay.",
+        ),
+    ] = True,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="LAUNCH LAUNCH",
+            help="Instead, set two launches side by side: compare.html and compare.pdf.",
+            show_default=False,
+        ),
+    ] = None,
+    mlflow_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the MLflow UI that cells link to, or `none` \\[default: the tracking "
+            "server, else where `chromatune ui` serves].",
+            show_default=False,
+        ),
+    ] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Write the report of a tracking store: its tables and figures beside the published ones."""
+    from tuning.report import (
+        Options,
+        build_report,
+        check_report_folder,
+        compare_launches,
+        read_published_curves,
+        write_report,
+    )
+    from tuning.tracking_report import read_store
+    from tuning.tracking_store import tracking_uri as resolve_uri
+
+    formats = _formats(format_)
+    if out != _STDOUT:
+        check_report_folder(out)
+    curves = read_published_curves(published_curves) if published_curves else {}
+    ui = "" if mlflow_url == "none" else mlflow_url
+    store, archive = read_store(resolve_uri(tracking_uri), ui)
+    if compare is not None:
+        made = compare_launches(store, archive, *compare)
+    else:
+        made = build_report(store, archive, Options(dataset, target, photographs, curves))
+    if out == _STDOUT:
+        _print(made)
+        return
+    for path in write_report(made, out, formats, "compare" if compare else ""):
+        results.print(str(path), soft_wrap=True, markup=False)
+
+
+@takes(DataOptions)
+def speedup(
+    epochs: Annotated[int, typer.Option(help="Epochs to train on each device.", min=1)] = 30,
+    seed: Annotated[int, typer.Option(help="Seed of weights and batch order.", min=0)] = 0,
+    tracking_uri: TrackingUri = None,
+    format_: Format = "table",
+    *,
+    options: DataOptions,
+) -> None:
+    """Train CNN2 on the CPU and on a GPU, and write how many times faster the GPU is."""
+    from tuning.data import load_task_data
+    from tuning.datasets import open_prepared
+    from tuning.speedup import TASK, devices, speedup_training
+    from tuning.tracking_speedup import SpeedupRun
+    from tuning.tracking_store import tracking_uri as resolve_uri
+
+    flags = {key.removeprefix("data."): value for key, value in options.flags().items()}
+    dataset = open_prepared(resolve(DataConfig, flags=flags))
+    data = load_task_data(dataset, TASK)
+    config = speedup_training(dataset.size, epochs, seed)
+    run = SpeedupRun(resolve_uri(tracking_uri), dataset, config)
+    halves = []
+    for device in devices():
+        half = _measured(device, config, data)
+        run.add(half)
+        halves.append(half)
+        if format_ == "table":
+            results.print(_line(half), soft_wrap=True, markup=False)
+    _conclude(halves, run.factor, format_)
+    log.print(f"stored as {run.launch_id}", soft_wrap=True, markup=False)
+
+
+def _measured(device: Device, config: FitConfig, data: TaskData) -> Half:
+    from tuning.speedup import measure
+
+    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
+        task = bar.add_task(f"{config.model} on the {device.upper()}", total=config.epochs)
+        return measure(config, data, device, lambda epoch: bar.update(task, completed=epoch))
+
+
+def _conclude(halves: list[Half], factor: float | None, format_: str) -> None:
+    if format_ == "json":
+        seconds = {half.device: half.seconds for half in halves}
+        hardware = {half.device: half.hardware for half in halves}
+        print(json.dumps({"seconds": seconds, "hardware": hardware, "speedup": factor}, indent=2))
+    elif factor is None:
+        results.print("GPU: torch finds none here, so only the CPU half was measured.")
+    else:
+        results.print(f"The GPU is {factor:.3g} times as fast as the CPU.")
+
+
+def _line(half: Half) -> str:
+    each = half.seconds / len(half.epoch_seconds)
+    return (
+        f"{half.device.upper()} ({half.hardware}): {format_duration(half.seconds)} for "
+        f"{len(half.epoch_seconds)} epochs, {each:.3g} s an epoch"
+    )
+
+
+def _formats(text: str) -> list[Any]:
+    from tuning.report import FORMATS
+
+    wanted = words(text) or []
+    for word in wanted:
+        if word not in FORMATS:
+            valid = ", ".join(FORMATS)
+            raise ChromatuneError(
+                f"--format: unknown format '{word}'{nearest(word, FORMATS)} (valid: {valid})"
+            )
+    return wanted
+
+
+def _print(made: Report) -> None:
+    from tuning.report import render_markdown
+
+    print(render_markdown(made, pictures=False), end="")

@@ -1,0 +1,89 @@
+"""The report as one HTML file: pictures, style and type are inside it, scripts there are none."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tuning.report._document import Block, Report, Table
+from tuning.report._fonts import Style, web_font
+from tuning.report._marks import mark, star
+
+_WEIGHTS: dict[int, Style] = {400: "", 700: "-Bold"}
+
+
+def render_html(report: Report) -> str:
+    """Write the whole report as a page that needs neither network nor scripts."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"png": _png, "jpeg": _jpeg, "kind": _kind, "code": _code}
+    environment.globals |= {"mark": mark, "star": star, "grouped": _grouped}
+    characters = "".join(
+        sorted(set(_characters(report)) | set("▲▼=★☆") | {chr(code) for code in range(32, 127)})
+    )
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        style=Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8")),
+        fonts={weight: _woff(style, characters) for weight, style in _WEIGHTS.items()},
+    )
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+def _grouped(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Put neighbouring small tables together: they stand side by side where there is room."""
+
+    def is_small(block: Block) -> bool:
+        return isinstance(block, Table) and not block.stacks
+
+    groups: list[list[Block]] = []
+    for block in blocks:
+        if groups and is_small(block) and is_small(groups[-1][-1]):
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return groups
+
+
+def _png(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def _jpeg(content: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+def _woff(style: Style, characters: str) -> str:
+    return f"data:font/woff;base64,{base64.b64encode(web_font(style, characters)).decode()}"
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backquotes as code."""
+    parts = Markup.escape(text).split("`")
+    return Markup("").join(
+        Markup(f"<code>{part}</code>") if number % 2 else part for number, part in enumerate(parts)
+    )
+
+
+def _characters(value: object) -> Iterator[str]:
+    """Every character that stands anywhere in a document."""
+    if isinstance(value, str):
+        yield from value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _characters(item)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _characters(getattr(value, field.name))

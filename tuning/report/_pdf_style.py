@@ -1,0 +1,71 @@
+"""Type and colour of the PDF, the same as the page's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.enums import TA_CENTER, TA_RIGHT
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+
+from tuning.report._fonts import font_file
+
+INK: Color = HexColor("#1c2733")
+MUTED: Color = HexColor("#5f6c7b")
+FAINT: Color = HexColor("#d5dbe1")
+WASH: Color = HexColor("#f4f6f8")
+ACCENT: Color = HexColor("#16528e")
+BETTER: Color = HexColor("#c4ddf1")
+WORSE = "#8a4208"
+
+
+def register_fonts() -> None:
+    """Make the typeface known to reportlab; called again, it changes nothing."""
+    if "Sans" in pdfmetrics.getRegisteredFontNames():
+        return
+    names = {
+        "Sans": "",
+        "Sans-Bold": "-Bold",
+        "Sans-Italic": "-Oblique",
+        "Sans-Both": "-BoldOblique",
+    }
+    for name, style in names.items():
+        pdfmetrics.registerFont(TTFont(name, str(font_file(style))))  # type: ignore[arg-type]
+    pdfmetrics.registerFont(TTFont("Mono", str(font_file(family="DejaVuSansMono"))))
+    pdfmetrics.registerFontFamily("Sans", "Sans", "Sans-Bold", "Sans-Italic", "Sans-Both")
+    pdfmetrics.registerFontFamily("Mono", "Mono", "Mono", "Mono", "Mono")
+
+
+def _style(name: str, size: float, **details: Any) -> ParagraphStyle:
+    shared = {"fontName": "Sans", "textColor": INK, "leading": round(1.4 * size, 1)}
+    return ParagraphStyle(name, fontSize=size, **{**shared, **details})
+
+
+STYLES = {
+    style.name: style
+    for style in (
+        _style("title", 18, fontName="Sans-Bold", spaceAfter=2),
+        _style("subtitle", 9.5, textColor=MUTED, spaceAfter=10),
+        _style("heading", 13, fontName="Sans-Bold", spaceAfter=6, keepWithNext=True),
+        _style("plain", 9, spaceBefore=4, spaceAfter=6),
+        _style("finding", 9, spaceBefore=4, spaceAfter=6, leftIndent=9),
+        _style("note", 7.5, textColor=MUTED, spaceBefore=1, spaceAfter=3),
+        _style("missing", 8, textColor=MUTED, spaceBefore=4, spaceAfter=6),
+        _style("warning", 9, spaceBefore=4, spaceAfter=8),
+        _style(
+            "caption", 8.5, fontName="Sans-Bold", spaceBefore=6, spaceAfter=3, keepWithNext=True
+        ),
+        _style("figure", 7.5, textColor=MUTED, spaceBefore=2),
+        _style("column", 7.5, fontName="Sans-Bold", textColor=MUTED, alignment=TA_RIGHT),
+        _style("corner", 7.5, fontName="Sans-Bold", textColor=MUTED),
+        _style("label", 8.5, fontName="Sans-Bold", leading=11),
+        _style("cell", 8.5, alignment=TA_RIGHT, leading=11),
+        _style("tile", 5.8, textColor=MUTED, alignment=TA_CENTER, leading=7),
+        _style("card", 7, leading=9),
+        _style("term", 8, textColor=MUTED),
+        _style("fact", 8),
+        _style("command", 7, fontName="Mono", leading=10, wordWrap="CJK"),
+    )
+}

@@ -1,0 +1,70 @@
+"""Writes a report's files, each whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from tuning.errors import ChromatuneError
+from tuning.report._document import Report
+from tuning.report._html import render_html
+from tuning.report._markdown import FIGURES, figure_files, render_markdown
+from tuning.report._pdf import render_pdf
+
+Format = Literal["html", "pdf", "md"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def write_report(
+    report: Report, folder: Path, formats: Sequence[Format] = ("html", "pdf"), name: str = ""
+) -> list[Path]:
+    """Write a report into `folder` and return the files that were written.
+
+    They are `index.html`, `report.pdf` and `report.md` with its pictures in `figures/`; with a
+    `name`, that is what all of them are called. Raises ChromatuneError if one cannot be written.
+    """
+    contents: dict[Path, bytes] = {}
+    if "html" in formats:
+        contents[folder / f"{name or 'index'}.html"] = render_html(report).encode()
+    if "pdf" in formats:
+        contents[folder / f"{name or 'report'}.pdf"] = render_pdf(report)
+    if "md" in formats:
+        contents |= {folder / FIGURES / key: png for key, png in figure_files(report).items()}
+        contents[folder / f"{name or 'report'}.md"] = render_markdown(report).encode()
+    for path, content in contents.items():
+        _write(path, content)
+    return [path for path in contents if path.parent == folder]
+
+
+def check_report_folder(folder: Path) -> None:
+    """Make the folder; ChromatuneError if no file can be written there.
+
+    Asked before a job of hours, so that it does not end with this.
+    """
+    probe = folder / f".{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ChromatuneError:
+    reason = error.strerror or str(error)
+    return ChromatuneError(f"cannot write the report to {path} ({reason}): choose another folder")
