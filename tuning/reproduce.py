@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -32,8 +33,10 @@ from tuning.finals import conclude_finals, run_finals
 from tuning.finetune import conclude_finetune, run_finetune
 from tuning.grid import conclude_grid, run_grid
 from tuning.promotion import Promotion, promote
+from tuning.report import Options, build_report, write_report
 from tuning.result_tables import ResultTable
 from tuning.results import promotion_table
+from tuning.tracking_report import read_store
 
 
 class ReproduceConfig(LaunchConfig):
@@ -91,6 +94,19 @@ def reproduce(
         yield step
         if step.interrupted:
             return
+
+
+def report_on(config: ReproduceConfig, tracking_uri: str, folder: Path) -> list[Path]:
+    """Write the report of the job's data into `folder`, and return its files.
+
+    Raises ChromatuneError if the store cannot be read or the folder not be written.
+    """
+    store, archive = read_store(tracking_uri)
+    data, target = (
+        f"{dataset.name}@{dataset.digest}"
+        for dataset in map(open_prepared, (config.data, config.target))
+    )
+    return write_report(build_report(store, archive, Options(data, target)), folder)
 
 
 def _steps(

@@ -41,12 +41,16 @@ def reproduce(
         Path | None,
         typer.Option("--results", help="Also write everything measured to this JSON file."),
     ] = None,
+    report_folder: Annotated[
+        Path, typer.Option("--report", help="Folder of the report that the job ends with.")
+    ] = Path("report"),
     *,
     options: LaunchOptions,
 ) -> None:
-    """Do the whole job: prepare, both grids, finals, promotion, fine-tuning."""
+    """Do the whole job: prepare, both grids, finals, promotion, fine-tuning, the report."""
     from tuning import results_file as files
-    from tuning.reproduce import ReproduceConfig
+    from tuning.report import check_report_folder
+    from tuning.reproduce import ReproduceConfig, report_on
     from tuning.reproduce import reproduce as steps_of
     from tuning.tracking_store import prepare_store
     from tuning.tracking_store import tracking_uri as resolve_uri
@@ -63,6 +67,7 @@ def reproduce(
     config = options.resolve(ReproduceConfig, flags, file=file)
     if results_file is not None:
         files.check_results_path(results_file)
+    check_report_folder(report_folder)
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
@@ -76,6 +81,8 @@ def reproduce(
     if results_file is not None:
         files.write_results(results_file, config, steps)
         log.print(f"all results: {results_file}", soft_wrap=True)
+    for path in report_on(config, uri, report_folder):
+        results.print(f"report: {path}", soft_wrap=True, markup=False)
     _say_what_next(uri, config.data.dataset)
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
 
