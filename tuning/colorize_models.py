@@ -74,12 +74,12 @@ def choose_model(model_uri: str, tracking_uri: str) -> Choice:
     return Choice(card, champion_card(tracking_uri, card.dataset, "regression"))
 
 
-def how_to_make_champions() -> str:
-    """The command that makes champions where there are none at all."""
-    return (
-        "`chromatune reproduce` makes champions of drawn pictures in minutes, `chromatune "
-        "reproduce --data DIR` those of faces and ncd from DIR/gt_faces and DIR/ncd"
-    )
+def how_to_make_champions(*, of_photographs: bool = False) -> str:
+    """The command that makes champions where there are none, or none `of_photographs`."""
+    real = "`chromatune reproduce --data DIR` makes those of DIR/gt_faces and DIR/ncd"
+    if of_photographs:
+        return real
+    return f"`chromatune reproduce` makes champions of drawn pictures in minutes, {real}"
 
 
 def load_colorizer(choice: Choice, tracking_uri: str, device: str) -> tuple[Colorizer, str]:
@@ -100,7 +100,7 @@ def load_colorizer(choice: Choice, tracking_uri: str, device: str) -> tuple[Colo
 
 
 def _no_champion(mode: str, found: Sequence[str], tracking_uri: str) -> str:
-    there_are = f"champions there are for {', '.join(found)} (--mode {found[0]})" if found else ""
+    there_are = f"champions there are for {', '.join(found)}" if found else ""
     if mode not in DATASETS:
         known = list(dict.fromkeys((*found, *DATASETS)))
         then = there_are or f"there is no champion at all yet: {how_to_make_champions()}"

@@ -22,7 +22,7 @@ from tuning.tracking_runs import FINISHED, TAG
 from tuning.tracking_store import first_line, is_server, make_client, prepare_store
 
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_SCORES = ("test_", "val_")
+_SCORES = ("test_", "val_", "constant_test_")
 _OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})", re.ASCII)
 
 
@@ -34,8 +34,9 @@ class RegistryError(ChromatuneError):
 class ModelCard:
     """A model of the store: its name, whom it was made for, and how well it did.
 
-    `version` is None for a model that is not registered (`models:/m-…`). `scores` are metrics
-    measured on test and, of a registered one, the val figure that it was chosen by.
+    `version` is None for a model that is not registered (`models:/m-…`). The `scores` of a
+    registered one are its metrics on test, the constant predictor's there as `constant_test_…`,
+    and the val figure that it was chosen by.
     """
 
     uri: str

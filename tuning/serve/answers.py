@@ -48,7 +48,7 @@ class Models(BaseModel):
     modes: list[Mode]
     versions: list[Version]
     missing: list[str] = Field(description="Labels of known modes without a champion.")
-    advice: str = Field(description="How champions are made.")
+    advice: str = Field(description="How the missing champions are made.")
 
 
 def models_on(shelf: Shelf, known: list[str]) -> Models:
@@ -62,7 +62,7 @@ def models_on(shelf: Shelf, known: list[str]) -> Models:
         ],
         versions=[_version(card) for card in cards],
         missing=[mode_label(name) for name in known if name not in modes],
-        advice=how_to_make_champions(),
+        advice=how_to_make_champions(of_photographs=bool(modes)),
     )
 
 

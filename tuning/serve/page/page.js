@@ -106,7 +106,9 @@ function showResult(file, png, headers) {
   const [after, before] = urls;
   const hasColour = get("Input") === "colour";
   $("after").onload = () => {
-    $("compare").style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
+    const { naturalWidth: width, naturalHeight: height } = $("after");
+    $("compare").style.setProperty("--ratio", width / height);
+    $("compare").style.setProperty("--natural", `${width}px`);
   };
   $("after").src = after;
   // A browser that cannot show the file itself shows the result without its colours.
@@ -149,7 +151,8 @@ function scores(found) {
   const shown = [];
   if (found.test_psnr !== undefined) shown.push(`PSNR ${found.test_psnr.toFixed(2)} dB`);
   if (found.test_ssim !== undefined) shown.push(`SSIM ${found.test_ssim.toFixed(3)}`);
-  if (found.constant_test_psnr !== undefined) shown.push(`constant colour ${found.constant_test_psnr.toFixed(2)} dB`);
+  const constant = found.constant_test_psnr;
+  if (constant !== undefined) shown.push(`a constant colour has ${constant.toFixed(2)} dB`);
   return shown.join(", ") || "not measured";
 }
 

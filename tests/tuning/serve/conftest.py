@@ -1,0 +1,168 @@
+"""A server on a port of its own, with models that are made on the spot."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from PIL import Image
+
+from models import ChromaModel, create_model
+from tuning.colorize import Colorizer
+from tuning.colorize_models import Choice
+from tuning.errors import ChromatuneError
+from tuning.serve.app import create_app
+from tuning.serve.server import address_of, open_socket
+from tuning.serve.settings import ServeSettings
+from tuning.serve.shelf import Shelf
+from tuning.tracking_catalog import ModelCard
+
+PATIENCE_S = 120
+TOKEN = "correct-horse-battery"
+
+
+def painter(name: str, a: float, b: float) -> ChromaModel:
+    """A small network that predicts a and b in [0, 1] everywhere."""
+    model = create_model(name, image_size=64).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        list(model.parameters())[-1].copy_(torch.tensor([a, b]))
+    return model
+
+
+def card(dataset: str, version: int, task: str = "colorizer", champion: bool = True) -> ModelCard:
+    name = f"{dataset}-{task}"
+    aliases = ("champion",) if champion else ()
+    scores = {"test_psnr": 30.0 + version, "test_ssim": 0.9}
+    return ModelCard(f"models:/{name}/{version}", name, version, dataset, task, aliases, scores)
+
+
+class FakeShelf(Shelf):
+    """A registry in memory: `faces` and `ncd` have champions, faces a regressor too."""
+
+    def __init__(self) -> None:
+        super().__init__("", "cpu")
+        self.cards = [card("faces", 2), card("faces", 1, champion=False), card("ncd", 1)]
+        self.colours = {"faces": (0.55, 0.56), "ncd": (0.45, 0.6)}
+        self.gate = threading.Event()  # loading waits for it
+        self.gate.set()
+
+    def versions(self) -> list[ModelCard]:
+        return self.cards
+
+    def choose(self, mode: str | None, model: str | None) -> Choice:
+        regressor = card("faces", 1, "regression")
+        for one in self.cards:
+            if one.uri == model or (model is None and one.dataset == (mode or "faces")):
+                return Choice(one, regressor if one.dataset == "faces" else None)
+        raise ChromatuneError(f"no such thing: {mode or model}")
+
+    def load(self, choice: Choice) -> Colorizer:
+        assert self.gate.wait(PATIENCE_S)
+        regressor = painter("cnn1", 0.52, 0.54) if choice.regressor else None
+        return Colorizer(painter("autoencoder", *self.colours[choice.colorizer.dataset]), regressor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    url: str
+    shelf: FakeShelf
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+
+Serve = Callable[..., Served]
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Run an application in a thread; yields its address."""
+    with open_socket("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            _wait_until(lambda: server.started or not thread.is_alive())
+            yield address_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE_S)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start a server: `serve(max_waiting=1)` with settings of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings: Any) -> Served:
+            shelf = FakeShelf()
+            stack.callback(shelf.gate.set)
+            return Served(
+                stack.enter_context(serving(create_app(shelf, ServeSettings(**settings)))), shelf
+            )
+
+        yield start
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Served]:
+    """One server for many requests, which asks for the token `TOKEN`."""
+    shelf = FakeShelf()
+    with serving(create_app(shelf, ServeSettings(token=TOKEN))) as url:
+        yield Served(url, shelf)
+
+
+@pytest.fixture
+def photo() -> Callable[..., bytes]:
+    return _photo
+
+
+@pytest.fixture
+def pixels() -> Callable[[bytes], Any]:
+    return _pixels
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    return _wait_until
+
+
+def _photo(width: int = 40, height: int = 30, kind: str = "PNG", *, gray: bool = False) -> bytes:
+    """The file of a smooth coloured picture, or of the same without colour."""
+    coarse = np.random.RandomState(0).randint(60, 200, (3, 3, 3)).astype(np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    (image.convert("L") if gray else image).save(stream, kind)
+    return stream.getvalue()
+
+
+def _pixels(png: bytes) -> Any:
+    with Image.open(io.BytesIO(png)) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        return np.asarray(image)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

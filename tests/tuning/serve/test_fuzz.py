@@ -1,0 +1,108 @@
+"""The API under schemathesis: whatever is sent, it answers as its description says."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, strategies
+from PIL import Image
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, and those of the fuzzer itself
+
+TOKEN = "correct-horse-battery"
+CHECKS = [
+    *(not_a_server_error, status_code_conformance, content_type_conformance),
+    *(response_headers_conformance, response_schema_conformance, unsupported_method, ignored_auth),
+]
+
+
+def _picture(seed: int) -> bytes:
+    random = np.random.RandomState(seed)
+    size = random.randint(1, 40, 2)
+    pixels = random.randint(0, 256, (*size, 3)).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, ("PNG", "JPEG", "GIF")[seed % 3])
+    return stream.getvalue()
+
+
+def _damaged(picture: bytes, places: list[int]) -> bytes:
+    damaged = bytearray(picture)
+    for place in places:
+        damaged[place % len(damaged)] ^= 1 + place % 255
+    return bytes(damaged)
+
+
+PICTURES = strategies.integers(0, 99).map(_picture)
+FILES = strategies.one_of(
+    PICTURES,
+    strategies.builds(_damaged, PICTURES, strategies.lists(strategies.integers(0), max_size=4)),
+    strategies.binary(max_size=200),
+)
+
+
+schemathesis.openapi.media_type("application/octet-stream", FILES)
+
+
+@pytest.fixture(scope="module")
+def api(guarded: Any) -> Any:
+    return schemathesis.openapi.from_url(f"{guarded.url}/openapi.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/health"), ("GET", "/models"), ("POST", "/colorize")]
+)
+def test_it_answers_as_it_is_described(api: Any, guarded: Any, method: str, path: str) -> None:
+    seen: set[int] = set()
+    generated = strategies.one_of(
+        *(api[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode)
+    )
+
+    @hypothesis.settings(
+        max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @hypothesis.given(case=generated)
+    def check(case: schemathesis.Case) -> None:
+        answer = case.call_and_validate(
+            base_url=guarded.url,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            checks=CHECKS,
+            timeout=60,
+        )
+        seen.add(answer.status_code)
+
+    check()
+    assert 200 in seen, "nothing was ever answered well"
+    assert path != "/colorize" or {404, 422} <= seen
+
+
+@pytest.mark.slow
+@hypothesis.settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@hypothesis.given(file=FILES)
+def test_any_file_is_a_picture_or_refused(guarded: Any, file: bytes) -> None:
+    answer = requests.post(
+        f"{guarded.url}/colorize",
+        files={"file": file},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+    )
+    assert answer.status_code in (200, 422)
+    hypothesis.event(str(answer.status_code))
