@@ -4,6 +4,7 @@ VENV   ?= .venv
 DATA   ?=
 ARGS   ?=
 BIN    := $(VENV)/bin
+SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo)
 
 # No tool that this project starts may phone home.
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -13,7 +14,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast soak lint docs champions ui clean
+.PHONY: install run test test-fast soak browser lint docs champions ui clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +39,11 @@ test-fast: install
 ## Ten launches, struck with kill -9 at random moments (some ten minutes)
 soak: install
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+## What the tests of the web page need: Debian's Chromium. Without it they are skipped.
+browser:
+	$(SUDO) apt-get update
+	$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver
 
 lint: install
 	$(BIN)/ruff check .
