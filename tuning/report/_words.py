@@ -113,7 +113,7 @@ def with_unit(metric: str, value: float) -> str:
 
 def percent(share: float) -> str:
     """Write `0.4 %`, `7.2 %`, `38 %`."""
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
 def beats(metric: str, value: float, constant: float) -> bool:

@@ -1,0 +1,257 @@
+"""Loss curves, samples, closer looks, the search and the speedup: what is there is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep import PreparedDataset, PrepareSettings, prepare
+from models import create_model
+from tuning.errors import ChromatuneError
+from tuning.report import Options, Report, StoredSpeedup, build_report, read_published_curves
+from tuning.report._closer import by_category
+from tuning.report._document import Block, Figures, Table, Text, Tiles
+from tuning.report._showcase import read_showcases
+from tuning.showcase import write_showcase
+
+Make = Callable[..., Any]
+CURVE = "CNN_Regressor_train_loss_Faces_ReLU.csv"
+
+
+def section(report: Report, number: str) -> list[Block]:
+    return list(next(one for one in report.sections if number in (one.number, one.anchor)).blocks)
+
+
+def texts(blocks: list[Block]) -> str:
+    return "\n".join(block.text for block in blocks if isinstance(block, Text))
+
+
+def curves_of(blocks: list[Block]) -> dict[str, str]:
+    found = [figure for block in blocks if isinstance(block, Figures) for figure in block.figures]
+    return {figure.name: figure.caption for figure in found}
+
+
+@pytest.fixture
+def finals(make_launch: Make, make_cell: Make) -> Any:
+    return make_launch([make_cell("cnn2", "relu", epochs=3, val_mse=1e-4)], kind="finals")
+
+
+@pytest.fixture
+def trained(finals: Any, archive: Any) -> Any:
+    run = finals.cells[0].run_id
+    archive.histories[run, "train_loss"] = [(1, 0.3), (2, 0.1), (3, 0.05)]
+    archive.histories[run, "val_mse"] = [(1, 0.2), (3, 0.04)]
+    return finals
+
+
+def test_a_training_has_its_figure_and_the_others_say_not_run(
+    trained: Any, archive: Any, make_store: Make
+) -> None:
+    blocks = section(build_report(make_store(trained), archive, Options()), "III")
+    assert curves_of(blocks) == {
+        "figure-02": "Fig. 2: training loss of cnn2 ReLU, lr 1e-3, 3 epochs."
+    }
+    assert "Fig. 1 (fc ReLU, not run), Fig. 3 (cnn2 Tanh, not run)" in texts(blocks)
+
+
+def test_the_published_curve_is_drawn_behind(
+    trained: Any, archive: Any, make_store: Make, tmp_path: Path
+) -> None:
+    (tmp_path / CURVE).write_text("0.27\n0.16\n\n0.006\n")
+    curves = read_published_curves(tmp_path)
+    assert curves == {2: [0.27, 0.16, 0.006]}
+    with_curve = build_report(make_store(trained), archive, Options(published_curves=curves))
+    without = build_report(make_store(trained), archive, Options())
+    pngs = [
+        next(b.figures[0].png for b in section(report, "III") if isinstance(b, Figures))
+        for report in (with_curve, without)
+    ]
+    assert pngs[0] != pngs[1]
+    assert curves_of(section(with_curve, "III"))["figure-02"].endswith("dashed: the report's own.")
+
+
+def test_wrong_curves_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ChromatuneError, match="there is no such folder"):
+        read_published_curves(tmp_path / "none")
+    with pytest.raises(ChromatuneError, match="none of the nine files"):
+        read_published_curves(tmp_path)
+    for content, complaint in (("0.1\nloss\n", r":2: 'loss' is no"), ("nan\n", ":1:"), ("", "no")):
+        (tmp_path / CURVE).write_text(content)
+        with pytest.raises(ChromatuneError, match=complaint):
+            read_published_curves(tmp_path)
+
+
+def test_a_training_without_an_epoch_is_no_figure(
+    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
+) -> None:
+    launch = make_launch([make_cell("cnn2", "tanh", outcome="failed")], kind="finals")
+    blocks = section(build_report(make_store(launch), archive, Options()), "III")
+    assert curves_of(blocks) == {}
+    assert "Fig. 3 (cnn2 Tanh, failed, without an epoch)" in texts(blocks)
+
+
+@pytest.fixture(scope="module")
+def fruits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    settings = PrepareSettings(dataset="synthetic-fruits", count=120, size=32, augment=1)
+    return prepare(settings, tmp_path_factory.mktemp("data")).dataset
+
+
+@pytest.fixture(scope="module")
+def showcase(fruits: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a colorizer's run holds under `test/`."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("showcase")
+    write_showcase(create_model("cnn2", head="tanh", image_size=32), fruits, folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def measured(
+    showcase: dict[str, bytes], make_launch: Make, make_cell: Make, archive: Any
+) -> Callable[..., Any]:
+    """A store's launch with two measured models; `photographs` is what their scores say."""
+
+    def make(photographs: bool = False) -> Any:
+        figures = {"test_mse": 1e-3, "test_mse_a": 1e-3, "test_mse_b": 1e-3, "val_mse": 1e-3}
+        cells = [make_cell("cnn2", head, **figures) for head in ("relu", "tanh")]
+        name = "faces" if photographs else "synthetic-faces"
+        source = "folder" if photographs else "synthetic"
+        launch = make_launch(cells, kind="finals", dataset=name, source=source)
+        for cell in launch.cells:
+            for file, content in showcase.items():
+                archive.files[cell.run_id, f"test/{file}"] = content
+            document = json.loads(showcase["scores.json"]) | {"photographs": photographs}
+            archive.files[cell.run_id, "test/scores.json"] = json.dumps(document).encode()
+        return launch
+
+    return make
+
+
+def test_best_and_worst_pictures_are_shown_with_their_scores(
+    measured: Make, make_store: Make, archive: Any, showcase: dict[str, bytes]
+) -> None:
+    report = build_report(make_store(measured()), archive, Options())
+    tiles = {block.name: block for block in section(report, "closer") if isinstance(block, Tiles)}
+    scores = sorted(one["mse"] for one in json.loads(showcase["scores.json"])["pictures"])
+    for name, score in (("best", scores[0]), ("worst", scores[-1])):
+        sheet = tiles[f"{name}-faces-regression"]
+        assert len(sheet.rows) == 10
+        assert sheet.columns == ("grayscale", "predicted mean colour", "true mean colour", "true")
+        mantissa, exponent = f"{score:.2e}".split("e")
+        assert sheet.rows[0].caption.endswith(f"MSE {mantissa}e{int(exponent)}")
+        assert all(tile.startswith(b"\xff\xd8\xff") for row in sheet.rows for tile in row.tiles)
+
+
+def test_the_pipeline_shows_planes_and_each_kind_of_copy_once(
+    measured: Make, make_store: Make, archive: Any
+) -> None:
+    report = build_report(make_store(measured()), archive, Options())
+    tiles = {block.name: block for block in section(report, "II") if isinstance(block, Tiles)}
+    assert tiles["planes-faces"].columns == ("picture", "L", "a", "b")
+    names = [row.caption for row in tiles["copies-faces"].rows]
+    assert names[:2] == ["original", "flip (3 times)"]
+    assert len(names) == 8
+    assert "with none of these" in tiles["copies-faces"].caption
+
+
+def test_photographs_are_left_out_on_request_and_drawn_pictures_stay(
+    measured: Make, make_store: Make, archive: Any
+) -> None:
+    def shown(photographs: bool, options: Options) -> tuple[int, str]:
+        archive.files.clear()
+        report = build_report(make_store(measured(photographs)), archive, options)
+        blocks = [block for one in report.sections for block in one.blocks]
+        return sum(isinstance(block, Tiles) for block in blocks), texts(blocks)
+
+    everything, _ = shown(True, Options())
+    assert everything == 4
+    none, words = shown(True, Options(photographs=False))
+    assert none == 0
+    assert words.count("photographs are left out") == 3
+    drawn, words = shown(False, Options(photographs=False))
+    assert drawn == everything
+    assert "left out" not in words
+
+
+def test_categories_are_means_over_their_pictures(
+    measured: Make, archive: Any, showcase: dict[str, bytes]
+) -> None:
+    (one, _) = read_showcases(measured().cells, archive)
+    pictures = json.loads(showcase["scores.json"])["pictures"]
+    expected = {}
+    for name in {picture["category"] for picture in pictures}:
+        scores = [picture["mse"] for picture in pictures if picture["category"] == name]
+        expected[f"{name} ({len(scores)})"] = np.mean(scores)
+    found = by_category(one, "regression")
+    assert {name: own for name, own, _ in found} == pytest.approx(expected)
+    assert [own for _, own, _ in found] == sorted(expected.values())
+    as_psnr = by_category(one, "colorizer")
+    assert as_psnr[0][1] == pytest.approx(-10 * np.log10(min(expected.values())))
+
+
+@pytest.mark.parametrize("damage", ["scores.json", "best.png"])
+def test_damaged_artifacts_are_told_not_raised(
+    measured: Make, make_store: Make, archive: Any, damage: str
+) -> None:
+    launch = measured()
+    for cell in launch.cells:
+        archive.files[cell.run_id, f"test/{damage}"] = b"\x89PNG but not really"
+    report = build_report(make_store(launch), archive, Options())
+    words = texts(section(report, "closer"))
+    assert "cannot be read" in words or "holds no test pictures and scores" in words
+
+
+def test_a_search_is_shown_with_its_plots_and_its_best(
+    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
+) -> None:
+    cells = [make_cell(val_mse=1e-4), make_cell("cnn1", outcome="pruned")]
+    launch = make_launch(cells, kind="search")
+    bare = build_report(make_store(launch), archive, Options())
+    assert "holds no plots" in texts(section(bare, "search"))
+
+    trials = [{"trial": "t1", "score": 1e-4, "params": {"lr": 0.001}}, {"trial": "t2"}]
+    archive.files[launch.run_id, "search/top10.json"] = json.dumps({"trials": trials}).encode()
+    archive.files[launch.run_id, "search/history.png"] = b"\x89PNG"
+    blocks = section(build_report(make_store(launch), archive, Options()), "search")
+    assert "2 trials (1 finished, 1 pruned)" in texts(blocks)
+    assert curves_of(blocks) == {"search-regression-history": "Search: history."}
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert table.columns == ("trial", "score", "lr")
+    assert [cell.text for cell in table.rows[0].cells] == ["t1", "0.0001", "0.001"]
+    assert [cell.text for cell in table.rows[1].cells] == ["t2", "–", "–"]
+
+
+def test_no_search_has_no_section(make_store: Make, archive: Any, finals: Any) -> None:
+    report = build_report(make_store(finals), archive, Options())
+    assert "search" not in [one.anchor for one in report.sections]
+
+
+def speedup(cpu: float, gpu: float, created: int = 0) -> StoredSpeedup:
+    params = {"model": "cnn2", "epochs": "30"}
+    return StoredSpeedup("r", "7", created, "faces", params, cpu, gpu, "a CPU", "a GPU")
+
+
+def test_the_factor_stands_beside_the_published_one(make_store: Make, archive: Any) -> None:
+    store = make_store(speedups=(speedup(600.0, 50.0), speedup(300.0, float("nan"), 9)))
+    blocks = section(build_report(store, archive, Options()), "VI")
+    assert "12 times faster" in texts(blocks)
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert [row.cells[0].text for row in table.rows] == ["10:00", "50 s", "12 times"]
+    assert table.rows[0].cells[1].text == "20 s"
+    assert table.rows[2].cells[0].below == ("report 8.5 times",)
+
+
+def test_a_missing_gpu_is_told(make_store: Make, archive: Any) -> None:
+    half = make_store(speedups=(speedup(600.0, float("nan")),))
+    blocks = section(build_report(half, archive, Options()), "VI")
+    assert "Only the CPU half has been measured" in texts(blocks)
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert [row.cells[0].text for row in table.rows] == ["10:00", "not run", "no GPU"]
+    never = section(build_report(make_store(), archive, Options()), "VI")
+    assert "have not been compared" in texts(never)

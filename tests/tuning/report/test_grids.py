@@ -1,0 +1,172 @@
+"""Tables I and III: every cell beside the published figure and the constant predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tuning.published import TABLE_I, published_cell
+from tuning.report import Options, build_report
+from tuning.report._choice import choose
+from tuning.report._document import Cell, Figure, Table
+from tuning.report._grids import Grid
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def grid_of(make_store: Make) -> Callable[..., Grid]:
+    def make(*launches: Any, task: str = "regression") -> Grid:
+        store = make_store(*launches)
+        return Grid(choose(store).source, task, store)
+
+    return make
+
+
+def cells(tables: list[Table]) -> list[Cell]:
+    return [cell for table in tables for row in table.rows for cell in row.cells]
+
+
+def test_every_cell_stands_beside_its_published_figure(grid_of: Make, whole_grid: Make) -> None:
+    tables = grid_of(whole_grid("regression", lambda value: value / 2)).tables()
+    captions = [table.caption for table in tables]
+    assert captions == [
+        f"Table I ({letter}) {model}, ReLU: validation MSE"
+        for letter, model in zip("abc", ("cnn1", "cnn2", "cnn3"), strict=True)
+    ]
+    for (model, head), table in zip(TABLE_I, tables, strict=True):
+        assert [row.label for row in table.rows] == ["100", "300", "500"]
+        for epochs, row in zip((100, 300, 500), table.rows, strict=True):
+            for lr, cell in zip((1e-3, 1e-4, 1e-5), row.cells, strict=True):
+                published = published_cell("regression", model, head, lr, epochs)
+                assert published is not None
+                shown = float(cell.below[0].removeprefix("report "))
+                assert shown == pytest.approx(published, rel=0.005)
+                assert float(cell.text) == pytest.approx(published / 2, rel=0.005)
+                assert cell.verdict == "better"
+                assert cell.href is not None
+                assert cell.href.startswith("http://ui/#/experiments/7/runs/run-")
+
+
+def test_worse_and_equal_are_told_apart(grid_of: Make, whole_grid: Make) -> None:
+    worse = grid_of(whole_grid("regression", lambda value: value * 2)).tables()
+    assert {cell.verdict for cell in cells(worse)} == {"worse"}
+    equal = grid_of(whole_grid("regression", lambda value: value)).tables()
+    assert {cell.verdict for cell in cells(equal)} == {"equal"}
+
+
+def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make, whole_grid: Make) -> None:
+    tables = grid_of(whole_grid("regression", lambda value: value)).tables()
+    (winner,) = [cell for cell in cells(tables) if cell.winner == "all"]
+    assert winner.text == "1.08e-4"  # CNN2 after 500 epochs at 1e-5
+    for table in tables:
+        assert sum(cell.winner is not None for cell in cells([table])) == 1
+
+
+def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make, whole_grid: Make) -> None:
+    """It has 1.65e-4, which CNN1 never reaches and CNN3 always."""
+    first, _, third = grid_of(whole_grid("regression", lambda value: value)).tables()
+    assert all(cell.fails and cell.below[1].startswith("✗ const. ") for cell in cells([first]))
+    assert not any(cell.fails for cell in cells([third]))
+    assert third.rows[0].cells[0].below[1] == f"const. −{(1 - 1.14 / 1.65) * 100:.0f} %"
+    assert first.notes == ("Constant predictor: 1.65e-4",)
+
+
+def test_what_was_not_run_says_so(grid_of: Make, make_launch: Make, make_cell: Make) -> None:
+    launch = make_launch(
+        [
+            make_cell("cnn1", lr=1e-3, epochs=100, val_mse=1e-4),
+            make_cell("cnn1", lr=1e-4, epochs=100, outcome="diverged"),
+            make_cell("cnn1", lr=1e-5, epochs=100, outcome="running", val_mse=0.5),
+        ],
+        planned=27,
+    )
+    grid = grid_of(launch)
+    texts = [cell.text for cell in grid.tables()[0].rows[0].cells]
+    assert texts == ["1.00e-4", "diverged", "running"]
+    rest = [cell for cell in cells(grid.tables()) if cell.text == "not run"]
+    assert len(rest) == 27 - 3
+    assert all(cell.missing and cell.below[0].startswith("report") for cell in rest)
+    assert "1 of 27 planned cells have finished" in grid.notes()[0].text
+
+
+def test_a_shorter_training_stands_in_the_row_of_the_report(
+    grid_of: Make, make_launch: Make, make_cell: Make
+) -> None:
+    launch = make_launch(
+        [make_cell("cnn2", epochs=n, published=p, val_mse=1e-4) for n, p in ((5, 100), (25, 500))]
+    )
+    row = grid_of(launch).tables()[1].rows[2]
+    assert (row.label, row.below) == ("25", ("for 500",))
+    assert row.cells[0].below[0] == "report 1.31e-4"
+    assert row.cells[0].verdict == "better"
+
+
+def test_seeds_are_averaged_and_their_spread_is_shown(
+    grid_of: Make, make_launch: Make, make_cell: Make
+) -> None:
+    launches = [
+        make_launch([make_cell("cnn2", epochs=100, seed=seed, val_mse=value)], age=seed)
+        for seed, value in enumerate((1e-4, 2e-4, 3e-4))
+    ]
+    cell = grid_of(*launches).tables()[1].rows[0].cells[0]
+    assert cell.text == "2.00e-4"
+    assert cell.below[0] == "± 1.00e-4, n = 3"
+
+
+def test_other_pictures_are_compared_with_nothing(grid_of: Make, whole_grid: Make) -> None:
+    drawn = whole_grid(
+        "colorizer", lambda value: value + 5, dataset="synthetic-faces", source="synthetic"
+    )
+    grid = grid_of(drawn, task="colorizer")
+    assert {cell.verdict for cell in cells(grid.tables())} == {None}
+    assert all(cell.below[0].startswith("report ") for cell in cells(grid.tables()))
+    assert "published" not in grid.findings()[0].text
+
+
+def test_models_beyond_the_report_have_tables_of_their_own(
+    grid_of: Make, make_launch: Make, make_cell: Make
+) -> None:
+    launch = make_launch([make_cell("resnet", lr=3e-4, epochs=40, val_mse=9e-5)])
+    tables = grid_of(launch).tables()
+    assert tables[3].caption.startswith("Table I (d) resnet, ReLU, beyond the report")
+    assert tables[3].columns == ("lr 1e-3", "lr 3e-4", "lr 1e-4", "lr 1e-5")
+    (row,) = tables[3].rows
+    assert [cell.text for cell in row.cells] == ["not run", "9.00e-5", "not run", "not run"]
+    assert row.cells[1].verdict is None
+
+
+def test_a_wide_grid_is_continued_in_a_second_table(
+    grid_of: Make, make_launch: Make, make_cell: Make
+) -> None:
+    lrs = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
+    launch = make_launch([make_cell("cnn1", lr=lr, epochs=100, val_mse=lr) for lr in lrs])
+    captions = [table.caption for table in grid_of(launch).tables()]
+    assert captions[1] == f"{captions[0]} (continued)"
+
+
+def test_words_tell_where_the_reports_winner_stands(grid_of: Make, whole_grid: Make) -> None:
+    same = grid_of(whole_grid("regression", lambda value: value)).findings()[0].text
+    assert "The report's winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same
+    assert "0 of 27 cells are better and 0 worse, 27 equal" in same
+    upside_down = grid_of(whole_grid("regression", lambda value: 1e-4 / value)).findings()[0].text
+    assert "is number 27 of 27 here" in upside_down
+
+
+def test_the_heatmap_is_drawn_wide_and_narrow(grid_of: Make, whole_grid: Make) -> None:
+    figure = grid_of(whole_grid("colorizer", float), task="colorizer").heatmap()
+    assert isinstance(figure, Figure)
+    assert figure.png.startswith(b"\x89PNG")
+    assert figure.narrow is not None
+    assert figure.narrow != figure.png
+    assert "autoencoder Tanh, lr 1e-3, 500 epochs" in figure.alt
+
+
+def test_without_a_grid_the_tables_stand_empty(make_store: Make, archive: Any) -> None:
+    report = build_report(make_store(), archive, Options())
+    section = next(one for one in report.sections if one.number == "III")
+    texts = [block.text for block in section.blocks if hasattr(block, "text")]
+    assert any("No regression grid was run" in text for text in texts)
+    assert sum(isinstance(block, Table) for block in section.blocks) == 4

@@ -1,0 +1,112 @@
+"""Sentences follow the figures: change a figure, and the sentence changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tuning.report._places import Place, gather
+from tuning.report._words import (
+    beside_constant,
+    beside_published,
+    difference,
+    tuned_and_scratch,
+    who_wins,
+)
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def places(make_launch: Make, make_cell: Make) -> Callable[..., list[Place]]:
+    """Places of models a, b, c, … with these figures, one a seed."""
+
+    def make(metric: str, *values: Sequence[float]) -> list[Place]:
+        cells = [
+            make_cell("abc"[number], seed=seed, **{metric: value})
+            for number, seeds in enumerate(values)
+            for seed, value in enumerate(seeds)
+        ]
+        return gather(make_launch(cells).cells)
+
+    return make
+
+
+def test_the_winner_is_named_with_its_lead(places: Make) -> None:
+    sentence, seeds = who_wins(places("val_mse", [2e-4], [1e-4]), "val_mse")
+    assert sentence.startswith("b ReLU, lr 1e-3, 500 epochs wins with a validation MSE of 1.00e-4")
+    assert "50 % below a ReLU" in sentence
+    assert "one seed" in seeds
+    sentence, _ = who_wins(places("val_psnr", [36.0], [35.25]), "val_psnr")
+    assert "a ReLU, lr 1e-3, 500 epochs wins" in sentence
+    assert "36.00 dB, 0.75 dB above b ReLU" in sentence
+
+
+def test_a_tie_is_no_victory(places: Make) -> None:
+    (sentence,) = who_wins(places("val_psnr", [36.001], [36.002]), "val_psnr")
+    assert "tie at a validation PSNR of 36.00 dB" in sentence
+
+
+def test_one_alone_has_no_rival(places: Make) -> None:
+    (sentence,) = who_wins(places("val_mse", [1e-4]), "val_mse")
+    assert sentence.startswith("Only a ReLU")
+    assert who_wins([], "val_mse") == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [([36.0, 36.1], [35.0, 35.1], "exceeds"), ([36.0, 34.0], [35.0, 34.5], "does not exceed")],
+)
+def test_the_gap_is_held_against_the_spread(
+    places: Make, first: list[float], second: list[float], verdict: str
+) -> None:
+    _, seeds = who_wins(places("val_psnr", first, second), "val_psnr")
+    assert f" {verdict} the spread" in seeds
+    assert seeds.startswith("Over 2 seeds each")
+
+
+def test_unequal_numbers_of_seeds_are_told(places: Make) -> None:
+    _, seeds = who_wins(places("val_psnr", [36.0, 36.1, 36.2], [35.0]), "val_psnr")
+    assert seeds.startswith("Over 3 and 1 seeds")
+    assert "exceeds the spread (standard deviation 0.10 dB)" in seeds
+
+
+def test_the_constant_predictor_is_beaten_or_not(places: Make) -> None:
+    sentence = beside_constant(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)
+    assert sentence == "The constant predictor has 2.00e-4: 1 of 3 measured cells beat it."
+
+
+def test_published_figures_are_counted() -> None:
+    pairs = [(36.0, 35.0), (34.0, 35.0), (35.001, 35.0)]
+    assert "1 of 3 cells are better and 1 worse, 1 equal." in beside_published("val_psnr", pairs)
+
+
+def test_transfer_helps_or_hurts(make_launch: Make, make_cell: Make) -> None:
+    def sentence(tuned: float, scratch: float) -> str:
+        cells = [
+            make_cell("cnn2", parent="models:/faces-regression/1", test_mse=tuned),
+            make_cell("cnn2", suffix="-scratch", test_mse=scratch),
+            make_cell("cnn1", suffix="-scratch", test_mse=1.0),
+        ]
+        (found,) = tuned_and_scratch(gather(make_launch(cells).cells), "test_mse")
+        return found
+
+    assert "helps: 1.00e-3 against 2.00e-3, 50 % below" in sentence(1e-3, 2e-3)
+    assert "hurts: 3.00e-3 against 2.00e-3, 50 % above" in sentence(3e-3, 2e-3)
+    assert "changes nothing" in sentence(2e-3, 2e-3)
+
+
+@pytest.mark.parametrize(
+    ("metric", "own", "other", "text"),
+    [
+        ("val_mse", 0.9e-4, 1e-4, "10 % below"),
+        ("val_mse", 1.05e-4, 1e-4, "5.0 % above"),
+        ("val_mse", 1e-2, 1e-4, "100 times"),
+        ("val_psnr", 30.0, 31.5, "1.50 dB below"),
+        ("test_ssim", 0.9, 0.85, "0.050 above"),
+    ],
+)
+def test_differences_have_their_unit(metric: str, own: float, other: float, text: str) -> None:
+    assert difference(metric, own, other) == text
