@@ -26,6 +26,7 @@ from tuning.tracking_registry import (
     RegisteredVersion,
     champion_uri,
     crown,
+    describe_model,
     find_champion,
     find_version,
     register,
@@ -33,6 +34,7 @@ from tuning.tracking_registry import (
 )
 from tuning.tracking_showcase import log_showcase
 from tuning.tracking_store import first_line, make_client, prepare_store
+from tuning.tracking_version import Measured
 from tuning.tracking_weights import load_registered
 
 __all__ = ["Promotion", "best_cell", "champion_uri", "find_champion", "promote"]
@@ -139,7 +141,8 @@ def promote(
             decision = f"dry run: {decision}"
             return dataclasses.replace(promotion, version=version, moved=False, decision=decision)
         log_showcase(client, cell, dataset, tracking_uri, device)
-        return dataclasses.replace(promotion, version=_carry_out(client, promotion, dataset.digest))
+        version = _carry_out(client, promotion, dataset.digest, task)
+        return dataclasses.replace(promotion, version=version)
     except MlflowException as error:
         raise ChromatuneError(
             f"the promotion was not completed: {first_line(error)}; run the same command again"
@@ -152,8 +155,9 @@ def _champion_metrics(
     """The champion's metrics on this test set, and what is to be said about them."""
     if champion is None:
         return {}, ""
-    if champion.dataset_digest == dataset.digest and champion.test_metrics:
-        return champion.test_metrics, ""
+    measured = champion.measured
+    if measured.dataset_digest == dataset.digest and measured.test_metrics:
+        return dict(measured.test_metrics), ""
     note = f"champion version {champion.version} was measured on other data"
     try:
         model = load_registered(champion.uri, uri, device)
@@ -233,38 +237,31 @@ def _beside_constant(
     return f"; the constant predictor has {format_value(f'test_{criterion.name}', constant)}"
 
 
-def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:
+def _carry_out(client: MlflowClient, promotion: Promotion, digest: str, task: str) -> int:
     """Write what was measured and decided; repeatable after a crash at any point."""
     cell, champion = promotion.cell, promotion.champion
     log_test_metrics(client, cell, promotion.test_metrics)
-    version = register(client, promotion.name, cell, _version_tags(promotion, digest))
+    if champion is not None and champion.run_id == cell.run_id:
+        # It tells how it became champion; a second look does not change that.
+        return champion.version
+    version = register(client, promotion.name, cell, task, _measured(promotion, digest))
     if promotion.moved:
         crown(client, version, champion)
+    describe_model(client, promotion.name)
     return version.version
 
 
-def _version_tags(promotion: Promotion, digest: str) -> dict[str, str]:
-    """What was compared, the figures and the decision, to be read beside the version."""
-    if promotion.champion is not None and promotion.champion.run_id == promotion.cell.run_id:
-        # Its tags tell how it became champion; a second look does not change that.
-        return {}
-    val_metric = promotion.metric.replace("test_", "val_")
-    figures = {
-        val_metric: promotion.cell.metrics[val_metric],
-        f"constant_{promotion.metric}": promotion.constant_metrics[promotion.metric],
-        **promotion.test_metrics,
-    }
-    return {
-        **{key: repr(value) for key, value in figures.items()},
-        "dataset_digest": digest,
-        "decision": promotion.decision,
-        "compared_with": _compared_with(promotion),
-    }
-
-
-def _compared_with(promotion: Promotion) -> str:
-    if promotion.champion is None:
-        return "none: the first"
-    value = promotion.champion_metrics.get(promotion.metric)
-    figure = "not measurable" if value is None else f"{promotion.metric} {value!r}"
-    return f"version {promotion.champion.version}: {figure}"
+def _measured(promotion: Promotion, digest: str) -> Measured:
+    champion = promotion.champion
+    return Measured(
+        dataset_digest=digest,
+        decision=promotion.decision,
+        metric=promotion.metric,
+        test_metrics=promotion.test_metrics,
+        val_metrics={
+            name: value for name, value in promotion.cell.metrics.items() if name.startswith("val_")
+        },
+        constant_metrics=promotion.constant_metrics,
+        rival=f"champion version {champion.version}" if champion else "",
+        rival_metrics=promotion.champion_metrics,
+    )

@@ -26,6 +26,12 @@ class Criterion:
             return True
         return one > other if self.higher_is_better else one < other
 
+    def sort_key(self, value: float) -> float:
+        """Sorts the best first, what is not finite last."""
+        if not math.isfinite(value):
+            return math.inf
+        return -value if self.higher_is_better else value
+
 
 CRITERIA: Mapping[str, Criterion] = {
     "regression": Criterion("mse", higher_is_better=False),

@@ -6,13 +6,17 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from mlflow import MlflowClient
-from mlflow.entities import Experiment, Run, ViewType
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
 from tuning.tracking_runs import FINISHED, TAG
-from tuning.tracking_store import first_line, make_client, search_all_runs
+from tuning.tracking_store import (
+    first_line,
+    make_client,
+    search_all_experiments,
+    search_all_runs,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,8 @@ class TrackedCell:
     model_id: str
     parent_model: str | None
     published_epochs: int | None
+    experiment_id: str = ""
+    parent_run_id: str | None = None
 
     @property
     def model_uri(self) -> str:
@@ -52,23 +58,12 @@ def finished_cells(
     terms += [f"tags.`{TAG}{key}` = '{value}'" for key, value in wanted.items()]
     client = make_client(tracking_uri)
     try:
-        runs = list(search_all_runs(client, _experiments(client, task), " AND ".join(terms)))
+        experiments = search_all_experiments(client, f"tags.`{TAG}task` = '{task}'")
+        ids = [str(experiment.experiment_id) for experiment in experiments]
+        runs = list(search_all_runs(client, ids, " AND ".join(terms)))
     except MlflowException as error:
         raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
     return [_cell(run) for run in runs if _is_whole(run)]
-
-
-def _experiments(client: MlflowClient, task: str) -> list[str]:
-    found: list[Experiment] = []
-    token = None
-    while True:
-        page = client.search_experiments(
-            ViewType.ACTIVE_ONLY, filter_string=f"tags.`{TAG}task` = '{task}'", page_token=token
-        )
-        found += page
-        token = page.token
-        if not token:
-            return [experiment.experiment_id for experiment in found]
 
 
 def _is_whole(run: Run) -> bool:
@@ -93,4 +88,6 @@ def _cell(run: Run) -> TrackedCell:
         model_id=run.outputs.model_outputs[0].model_id,
         parent_model=tags.get(f"{TAG}parent_model"),
         published_epochs=int(published) if published else None,
+        experiment_id=str(run.info.experiment_id),
+        parent_run_id=tags.get("mlflow.parentRunId"),
     )

@@ -10,14 +10,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuning.display import format_lr
 from tuning.errors import ChromatuneError
+from tuning.launch import Launch
 from tuning.redaction import redact, redact_document
+from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
+from tuning.tracking_colors import cell_color
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class FinishedCell(BaseModel):
-    """What `cell.json` tells of a finished cell; times in milliseconds since 1970."""
+    """What `cell.json` tells of a cell; times in milliseconds since 1970.
+
+    A search's trial may have been cut short: its cell's `outcome` is then `pruned` or `stopped`.
+    `kept_epoch` is the epoch of the state that was kept, where that may not be the last.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -31,6 +38,13 @@ class FinishedCell(BaseModel):
     ended: int
     device: str = ""
     hostname: str = ""
+    outcome: str = "finished"
+    kept_epoch: int | None = None
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was trained, 0 if none is known."""
+        return max((int(record["epoch"]) for record in self.history), default=0)
 
 
 class Failure(BaseModel):
@@ -45,13 +59,17 @@ class Failure(BaseModel):
 
 @dataclasses.dataclass(frozen=True)
 class PlannedCell:
-    """One MLflow run to be: a training read off after `epochs` epochs."""
+    """One MLflow run to be: a training read off after `epochs` epochs.
+
+    `params` are those that say something: options that are off are left out.
+    """
 
     cell_id: str
     training_id: str
     epochs: int
     name: str
     params: Mapping[str, str]
+    color: str
     published_epochs: int | None = None
     parent_model: str | None = None
 
@@ -86,23 +104,51 @@ class LaunchFolder:
             self.dataset_digest = str(self.document["dataset_digest"])
             self.experiment = str(self.document["experiment"])
             self.created = int(self.document["created"])
-            self.trainings = {
-                str(training["training_id"]): self._plan(training)
-                for training in self.document["trainings"]
-            }
+            self.trainings: dict[str, PlannedTraining] = {}
+            self.refresh()
         except (KeyError, TypeError, ValueError) as error:
             raise ChromatuneError(
                 f"{storage.uri}/launch.json is damaged: {type(error).__name__} {error}"
             ) from None
 
+    @property
+    def is_search(self) -> bool:
+        """Whether trainings are added while the launch runs, and cut short."""
+        return self.kind == "search"
+
+    @property
+    def searched(self) -> list[str]:
+        """Names of the parameters that a search looks for; empty of any other launch."""
+        config = self.document.get("config") or {}
+        return list((config.get("search") or {}).get("space") or {})
+
+    def refresh(self) -> None:
+        """Take up trainings that are new: a search writes each down as it comes to it."""
+        for training in Launch(self.storage, self.document).trainings:
+            if training.training_id not in self.trainings:
+                self.trainings[training.training_id] = self._plan(training)
+
     def cells_of(self, training: PlannedTraining) -> set[str]:
-        """Ids of the training's finished cells: `cell.json` is written last."""
+        """Ids of the training's cells that have ended: `cell.json` is written last.
+
+        A cell of a search that was only stopped is not among them, since it may be gone on with.
+        """
         present = set(self.storage.list_dir(f"{training.training_id}/cells"))
         return {
             cell.cell_id
             for cell in training.cells
-            if cell.cell_id in present and self.storage.exists(f"{cell.folder}/cell.json")
+            if cell.cell_id in present
+            and self.storage.exists(f"{cell.folder}/cell.json")
+            and not (self.is_search and self.finished_cell(cell).outcome == "stopped")
         }
+
+    def stopped_cell(self, training: PlannedTraining) -> FinishedCell | None:
+        """The cell of a search's training that was stopped; None if it was not."""
+        (first, *_) = training.cells
+        if not self.is_search or not self.storage.exists(f"{first.folder}/cell.json"):
+            return None
+        cell = self.finished_cell(first)
+        return cell if cell.outcome == "stopped" else None
 
     def finished_cell(self, cell: PlannedCell) -> FinishedCell:
         """Read a cell's `cell.json`; ChromatuneError if it is missing or damaged."""
@@ -126,37 +172,42 @@ class LaunchFolder:
                 f"{self.storage.uri}/{path} is damaged: '{where}' {first['msg']}"
             ) from None
 
-    def _plan(self, training: Mapping[str, Any]) -> PlannedTraining:
-        training_id = str(training["training_id"])
-        shared = _flat(training["params"])
+    def _plan(self, training: Training) -> PlannedTraining:
         # A training from scratch beside a fine-tuning descends from nobody.
-        parent = self.document.get("parent_model") if training.get("initial_weights") else None
-        cells = [
+        parent = self.document.get("parent_model") if training.initial_weights else None
+        # What a search looks for, off or not: only what all trials have can be compared.
+        fit = training.fit
+        sought = {name: getattr(fit, name) for name in self.searched if hasattr(fit, name)}
+        shared = _flat({**fit.identity(), **sought})
+        cells = sorted(training.cells, key=lambda cell: cell.epochs)
+        planned = [
             PlannedCell(
-                cell_id=str(cell["cell_id"]),
-                training_id=training_id,
-                epochs=int(cell["epochs"]),
-                name=_run_name(self.task, training["params"], int(cell["epochs"]))
-                + (" fine-tuned" if parent else ""),
-                params={**shared, "epochs": str(cell["epochs"])},
-                published_epochs=cell.get("published_epochs"),
+                cell_id=cell.cell_id,
+                training_id=training.training_id,
+                epochs=cell.epochs,
+                name=self._name(training, cell) + (" fine-tuned" if parent else ""),
+                params={**shared, "epochs": str(cell.epochs)},
+                color=cell_color(len(self.trainings), number, len(cells)),
+                published_epochs=cell.published_epochs,
                 parent_model=parent,
             )
-            for cell in training["cells"]
+            for number, cell in enumerate(cells)
         ]
-        return PlannedTraining(training_id, tuple(sorted(cells, key=lambda cell: cell.epochs)))
+        return PlannedTraining(training.training_id, tuple(planned))
 
+    def _name(self, training: Training, cell: Cell) -> str:
+        """Name a run by what differs first: `cnn2 lr=1e-3 epochs=300`, `tanh lr=1e-3 …`.
 
-def _run_name(task: str, params: Mapping[str, Any], epochs: int) -> str:
-    """Name a run by what differs first: `cnn2 lr=1e-3 epochs=300`, `tanh lr=1e-3 … autoencoder`.
-
-    MLflow's tables show some thirteen characters of a name, and of a colorizer the head differs.
-    """
-    model, head = str(params["model"]), str(params.get("head", "relu"))
-    rest = f"lr={format_lr(float(params['lr']))} epochs={epochs}"
-    if task == "colorizer":
-        return f"{head} {rest} {model}"
-    return f"{model} {rest}" if head == "relu" else f"{model} {head} {rest}"
+        MLflow's tables show some thirteen characters of a name, and of a colorizer the head
+        differs. In a search much does: its trials have numbers.
+        """
+        fit = training.fit
+        if self.is_search:
+            return cell.cell_id
+        rest = f"lr={format_lr(fit.lr)} epochs={cell.epochs}"
+        if self.task == "colorizer":
+            return f"{fit.head} {rest} {fit.model}"
+        return f"{fit.model} {rest}" if fit.head == "relu" else f"{fit.model} {fit.head} {rest}"
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -47,9 +47,13 @@ def constant_on_test(dataset: PreparedDataset, task: str) -> dict[str, float]:
 
 
 def log_test_metrics(client: MlflowClient, cell: TrackedCell, metrics: Mapping[str, float]) -> None:
-    """Keep the figures on the cell's run; those that are there already are left alone."""
-    now, step = round(time.time() * 1000), int(cell.params["epochs"])
-    unlogged = [key for key in metrics if key not in cell.metrics]
-    client.log_batch(
-        cell.run_id, metrics=[Metric(key, metrics[key], now, step) for key in unlogged]
-    )
+    """Keep the figures on the cell's run and model; those that are there already are left alone."""
+    now = round(time.time() * 1000)
+    owner = {"model_id": cell.model_id, "run_id": cell.run_id}
+    # MLflow draws what has no other step than 0 as bars.
+    unlogged = [
+        Metric(key, value, now, 0, **owner)
+        for key, value in metrics.items()
+        if key not in cell.metrics
+    ]
+    client.log_batch(cell.run_id, metrics=unlogged)

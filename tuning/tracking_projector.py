@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric
 
+from tuning.errors import ChromatuneError
 from tuning.pictures import loss_curve
 from tuning.redaction import redact
+from tuning.tracking_cell_note import cell_note
+from tuning.tracking_colors import COLOR_TAG
 from tuning.tracking_dataset import log_dataset
+from tuning.tracking_experiment import NOTE, dress_experiment, show_best
+from tuning.tracking_images import log_sheet
 from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell, PlannedTraining
 from tuning.tracking_model import log_cell_model
 from tuning.tracking_parent import ParentRun
@@ -22,6 +27,8 @@ from tuning.tracking_store import make_client, open_experiment
 from tuning.tracking_weights import WEIGHTS
 
 _FAILURES = ("diverged", "failed")
+# Status of a run whose training has ended without a cell; what is not here can be gone on with.
+_ENDED_AS = {"diverged": FAILED, "failed": FAILED, "pruned": FINISHED}
 
 
 @dataclasses.dataclass
@@ -34,6 +41,11 @@ class _Progress:
     outcome: str = ""
     message: str = ""
     changed: bool = False
+
+    def take_in(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Add epochs; of one that is known already the first record stays."""
+        for record in records:
+            self.history.setdefault(int(record["epoch"]), record)
 
     @property
     def current(self) -> PlannedCell | None:
@@ -65,6 +77,12 @@ class Projector:
             self._client, tracking_uri, folder.experiment, self._tags
         )
         self._tags |= _launch_tags(folder)
+        dress_experiment(
+            self._client,
+            self._experiment_id,
+            *(folder.task, folder.kind, folder.dataset),
+            searched=folder.searched,
+        )
         self._runs = LaunchRuns(self._client, self._experiment_id, folder.launch_id)
         self.parent = ParentRun(folder, self._client, self._runs, self._tags)
 
@@ -85,29 +103,33 @@ class Projector:
 
     def read_folder(self) -> None:
         """Take in everything that the launch folder holds."""
+        self._refresh()
         for training_id, progress in self._trainings.items():
             progress.in_folder |= self._folder.cells_of(progress.plan)
             failure = self._folder.failure(training_id)
             if failure is not None:
                 progress.outcome, progress.message = failure.outcome, failure.message
-                for record in failure.history:
-                    progress.history.setdefault(int(record["epoch"]), record)
-            if progress.in_folder or failure is not None:
+                progress.take_in(failure.history)
+            elif stopped := self._folder.stopped_cell(progress.plan):
+                progress.outcome = "stopped"
+                progress.take_in(stopped.history)
+            if progress.in_folder or progress.outcome:
                 progress.changed = True
 
     def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Take in live epoch records; one with `milestone` names a cell that is in the folder."""
-        progress = self._trainings[training_id]
+        progress = self._progress(training_id)
         progress.outcome, progress.message, progress.changed = "", "", True
-        for record in records:
-            progress.history.setdefault(int(record["epoch"]), record)
-            if "milestone" in record:
-                progress.in_folder.add(str(record["milestone"]))
+        progress.take_in(records)
+        progress.in_folder |= {str(one["milestone"]) for one in records if "milestone" in one}
 
     def training_ended(self, training_id: str, outcome: str, message: str) -> None:
-        """Take in that a training has ended: finished, diverged, failed or stopped."""
-        progress = self._trainings[training_id]
+        """Take in that a training has ended: finished, pruned, diverged, failed or stopped."""
+        progress = self._progress(training_id)
         progress.outcome, progress.message, progress.changed = outcome, message, True
+        if outcome == "pruned":
+            # Its cell was cut when it had ended, and no report names it.
+            progress.in_folder |= self._folder.cells_of(progress.plan)
 
     def deliver(self, training_id: str) -> None:
         """Write what MLflow lacks of one training: its finished cells, then the one in training."""
@@ -142,15 +164,30 @@ class Projector:
                 self._runs.end(run, KILLED, "stopped", _now())
         ended = _now() if status else None
         self.parent.finish(self._delivered, status or self._status(), ended)
+        show_best(self._client, self._experiment_id, self._folder.task)
 
     def forget(self) -> None:
         """Ask MLflow again what it holds: after an error nobody knows what has arrived."""
         self._runs.forget()
 
+    def _progress(self, training_id: str) -> _Progress:
+        """What is known of a training, be it one that the launch has only now come to."""
+        if training_id not in self._trainings:
+            self._refresh()
+        if training_id not in self._trainings:
+            raise ChromatuneError(
+                f"launch {self._folder.launch_id} has no training '{training_id}' in its folder"
+            )
+        return self._trainings[training_id]
+
+    def _refresh(self) -> None:
+        self._folder.refresh()
+        for training_id, plan in self._folder.trainings.items():
+            self._trainings.setdefault(training_id, _Progress(plan))
+
     def _deliver_finished(self, progress: _Progress, plan: PlannedCell) -> FinishedCell:
         cell = self._folder.finished_cell(plan)
-        for record in cell.history:
-            progress.history.setdefault(int(record["epoch"]), record)
+        progress.take_in(cell.history)
         run = self._open_run(plan, cell.started)
         if not run.is_complete:
             self._runs.write_history(run, cell.history)
@@ -158,23 +195,29 @@ class Projector:
                 run,
                 metrics=_closing_metrics(cell),
                 params={"parameters": str(cell.parameters)},
-                tags={f"{TAG}device": cell.device, f"{TAG}hostname": cell.hostname},
+                tags={
+                    f"{TAG}device": cell.device,
+                    f"{TAG}hostname": cell.hostname,
+                    NOTE: cell_note(run.run_id, self._folder, plan, cell),
+                },
             )
             log_dataset(self._client, run.run_id, self._folder.document)
             self._store_files(run, plan, cell)
-            self._runs.end(run, FINISHED, "finished", cell.ended)
-        return cell.model_copy(update={"history": []})
+            self._runs.end(run, FINISHED, cell.outcome, cell.ended)
+        return cell.model_copy(update={"history": cell.history[-1:]})
 
     def _store_files(self, run: TrackedRun, plan: PlannedCell, cell: FinishedCell) -> None:
         storage = self._folder.storage
         with tempfile.TemporaryDirectory() as scratch:
+            # Not in a folder: MLflow's page of comparison shows only files that lie in none.
             pictures = Path(scratch) / "pictures"
             pictures.mkdir()
             head = plan.params.get("head", "relu")
             loss_curve(cell.history, plan.name, pictures / "loss_curve.png", head=head)
             if storage.exists(f"{plan.folder}/sheet.png"):
-                storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
-            self._client.log_artifacts(run.run_id, str(pictures), "pictures")
+                sheet = storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
+                log_sheet(self._client, run.run_id, sheet, cell.ended)
+            self._client.log_artifacts(run.run_id, str(pictures))
             log_cell_model(
                 self._client,
                 experiment_id=self._experiment_id,
@@ -182,7 +225,7 @@ class Projector:
                 task=self._folder.task,
                 name=plan.cell_id.replace(".", "_"),  # MLflow refuses dots
                 weights=storage.download(f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS),
-                step=plan.epochs,
+                step=cell.last_epoch,
                 params=plan.params,
                 tags={f"{TAG}cell_id": plan.cell_id, **self._tags},
             )
@@ -196,16 +239,16 @@ class Projector:
         self._runs.write_history(run, progress.history.values())
         last = max(progress.history, default=0)
         ended = int(progress.history[last]["timestamp"]) if last else _now()
-        if failed:
-            self._runs.end(run, FAILED, progress.outcome, ended, redact(progress.message))
-        else:
-            self._runs.end(run, KILLED, "stopped", ended)
+        status = _ENDED_AS.get(progress.outcome, KILLED)
+        outcome = progress.outcome if progress.outcome in _ENDED_AS else "stopped"
+        self._runs.end(run, status, outcome, ended, redact(progress.message) if failed else "")
 
     def _open_run(self, cell: PlannedCell, started: int) -> TrackedRun:
         parent = self.parent.open()
         tags = {
             **self._tags,
             f"{TAG}training_id": cell.training_id,
+            COLOR_TAG: cell.color,
             "mlflow.parentRunId": parent.run_id,
         }
         if cell.published_epochs is not None:
@@ -224,7 +267,7 @@ class Projector:
 
     def _outcome(self, progress: _Progress) -> str:
         """How a training has ended; one that failed without a word in its folder, by its run."""
-        if progress.current is None:
+        if progress.current is None or progress.outcome == "pruned":
             return "finished"
         run = self._runs.find(progress.current.cell_id)
         outcome = progress.outcome or (run.tags.get(f"{TAG}outcome", "") if run else "")
@@ -245,9 +288,20 @@ def _launch_tags(folder: LaunchFolder) -> dict[str, str]:
 
 
 def _closing_metrics(cell: FinishedCell) -> list[Metric]:
-    """What a cell has beside its epochs' metrics, timed so that writing it twice adds nothing."""
-    step = max((int(record["epoch"]) for record in cell.history), default=0)
-    return [Metric("train_seconds", cell.seconds, cell.ended, step)]
+    """What a cell has beside its epochs' metrics, timed so that writing it twice adds nothing.
+
+    If the state of an earlier epoch was kept, its figures become the run's last ones.
+    """
+    # MLflow draws what has no other step than 0 as bars.
+    closing = [Metric("train_seconds", cell.seconds, cell.ended, 0)]
+    if cell.kept_epoch in (None, cell.last_epoch):
+        return closing
+    kept = [
+        # Of two values of a step, the later one is the run's.
+        Metric(name, value, cell.ended + 1, cell.last_epoch)
+        for name, value in cell.metrics.items()
+    ]
+    return closing + kept
 
 
 def _started(history: Mapping[int, Mapping[str, Any]]) -> int:

@@ -11,17 +11,24 @@ from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
 from tuning.tracking_cells import TrackedCell
+from tuning.tracking_links import version_page
+from tuning.tracking_markdown import markdown_rows, spaced
 from tuning.tracking_runs import TAG
 from tuning.tracking_store import first_line, make_client
+from tuning.tracking_version import Measured, version_description
 
 CHAMPION, PREVIOUS = "champion", "previous"
+_ABOUT = (
+    "Models for {name}, each measured once on its test set. The alias `champion` marks the best, "
+    "`previous` the one before it: `mlflow.pyfunc.load_model('models:/{name}@champion')`."
+)
+_LISTED = 20
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_TEST = f"{TAG}test_"
 
 
 @dataclasses.dataclass(frozen=True)
 class RegisteredVersion:
-    """A version in the registry; `test_metrics` were taken on the data of `dataset_digest`."""
+    """A version in the registry, and what the gate measured of it."""
 
     name: str
     version: int
@@ -33,16 +40,8 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
     @property
-    def dataset_digest(self) -> str:
-        return self.tags.get(f"{TAG}dataset_digest", "")
-
-    @property
-    def test_metrics(self) -> dict[str, float]:
-        return {
-            key.removeprefix(TAG): float(text)
-            for key, text in self.tags.items()
-            if key.startswith(_TEST)
-        }
+    def measured(self) -> Measured:
+        return Measured.of(self.tags)
 
 
 def registered_name(dataset_name: str, task: str) -> str:
@@ -104,29 +103,26 @@ def find_version(client: MlflowClient, name: str, run_id: str) -> RegisteredVers
 
 
 def register(
-    client: MlflowClient, name: str, cell: TrackedCell, tags: Mapping[str, str]
+    client: MlflowClient, name: str, cell: TrackedCell, task: str, measured: Measured
 ) -> RegisteredVersion:
-    """Register a cell's model under `name` with `tags`, their names without prefix.
+    """Register a cell's model under `name`, with what was measured of it.
 
-    A cell that is registered already gets no second version; tags that differ are written.
+    A cell that is registered already gets no second version; what differs of it is written.
     """
-    prefixed = {f"{TAG}{key}": text for key, text in tags.items()}
+    description, tags = version_description(task, cell, measured), measured.tags()
     present = find_version(client, name, cell.run_id)
     if present is not None:
-        for key, text in prefixed.items():
-            if present.tags.get(key) != text:
+        if present.measured != measured:
+            client.update_model_version(name, str(present.version), description)
+            for key, text in tags.items():
                 client.set_model_version_tag(name, str(present.version), key, text)
         return present
     try:
-        client.create_registered_model(
-            name,
-            description=f"Models for {name}, each measured once on its test set. The alias "
-            f"`{CHAMPION}` marks the best, `{PREVIOUS}` the one before it.",
-        )
+        client.create_registered_model(name, description=_ABOUT.format(name=name))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    origin = {"run_id": cell.run_id, "launch_id": cell.launch_id, "cell_id": cell.cell_id}
+    origin = {"launch_id": cell.launch_id, "cell_id": cell.cell_id}
     if cell.parent_model:
         origin["parent_model"] = cell.parent_model
     version = client.create_model_version(
@@ -135,8 +131,8 @@ def register(
         source=client.get_logged_model(cell.model_id).artifact_location,
         run_id=cell.run_id,
         model_id=cell.model_id,
-        tags={**{f"{TAG}{key}": text for key, text in origin.items()}, **prefixed},
-        description=f"{cell.run_name}, from launch {cell.launch_id}",
+        tags={**{f"{TAG}{key}": text for key, text in origin.items()}, **tags},
+        description=description,
     )
     return _registered(version)
 
@@ -152,6 +148,28 @@ def crown(
     if displaced is not None:
         client.set_registered_model_alias(version.name, PREVIOUS, str(displaced.version))
     client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
+
+
+def describe_model(client: MlflowClient, name: str) -> None:
+    """Bring the model's description up to date: its versions, the newest first, and their scores.
+
+    A description that somebody has written anew stays.
+    """
+    model = client.get_registered_model(name)
+    about = _ABOUT.format(name=name)
+    if not (model.description or about).startswith(about.partition(".")[0]):
+        return
+    aliases: dict[int, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(int(number), []).append(f"`{alias}`")
+    rows = []
+    versions = [_registered(one) for one in client.search_model_versions(f"name = '{name}'")]
+    for one in sorted(versions, key=lambda one: -one.version)[:_LISTED]:
+        link = f"[{one.version}]({version_page(name, one.version)})"
+        names = " ".join(sorted(aliases.get(one.version, [])))
+        rows.append([link, names, one.measured.score, one.measured.decision])
+    table = markdown_rows(["version", "alias", "test set", "it"], rows)
+    client.update_registered_model(name, f"{about}\n\n{spaced(table)}")
 
 
 def _registered(version: ModelVersion) -> RegisteredVersion:

@@ -42,7 +42,7 @@ class LaunchRuns:
 
     def __init__(self, client: MlflowClient, experiment_id: str, launch_id: str) -> None:
         self._client = client
-        self._experiment_id = experiment_id
+        self.experiment_id = experiment_id
         self._launch_id = launch_id
         self._runs: dict[str, TrackedRun] | None = None
 
@@ -75,7 +75,7 @@ class LaunchRuns:
             keyed = {f"{TAG}launch_id": self._launch_id, f"{TAG}outcome": "running", **tags}
             if key:
                 keyed[f"{TAG}cell_id"] = key
-            created = self._client.create_run(self._experiment_id, started, keyed, run_name=name)
+            created = self._client.create_run(self.experiment_id, started, keyed, run_name=name)
             run = self._known()[key] = _tracked(created)
             run.epochs = set()
         self.write(run, params=params)
@@ -158,7 +158,7 @@ class LaunchRuns:
         if self._runs is None:
             found: dict[str, TrackedRun] = {}
             query = f"tags.`{TAG}launch_id` = '{self._launch_id}'"
-            for run in search_all_runs(self._client, [self._experiment_id], query):
+            for run in search_all_runs(self._client, [self.experiment_id], query):
                 found.setdefault(run.data.tags.get(f"{TAG}cell_id", ""), _tracked(run))
             self._runs = found
         return self._runs

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
@@ -159,6 +159,20 @@ def search_all_runs(client: MlflowClient, experiment_ids: list[str], query: str)
         token = page.token
         if not token:
             return
+
+
+def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experiment]:
+    """Every experiment that `query` selects and that is not in MLflow's trash, newest first."""
+    found: list[Experiment] = []
+    token = None
+    while True:
+        page = client.search_experiments(
+            ViewType.ACTIVE_ONLY, filter_string=query or None, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def first_line(error: BaseException) -> str:

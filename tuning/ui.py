@@ -1,43 +1,206 @@
-"""The MLflow UI on the tracking store."""
+"""The MLflow UI on the tracking store: for this machine alone, or for others who log in."""
 
 from __future__ import annotations
 
+import configparser
+import dataclasses
+import http.client
+import ipaddress
 import os
+import secrets
+import signal
 import socket
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
+_SHORTEST_PASSWORD = 12  # MLflow's own rule
+_LOOK_EVERY_S = 0.2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def check_servable(tracking_uri: str, port: int) -> None:
-    """Raise ChromatuneError if the port is taken or `tracking_uri` is a server with its own UI."""
-    if tracking_uri.startswith(("http://", "https://")):
-        raise ChromatuneError(
-            f"{tracking_uri} is an MLflow server already: open that address in a browser"
-        )
-    with socket.socket() as probe:
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where the UI listens; `allowed_hosts` are the names that browsers may call it by."""
+
+    host: str
+    port: int
+    allowed_hosts: tuple[str, ...]
+    needs_login: bool
+
+    @property
+    def url(self) -> str:
+        return f"http://{_bracketed(self.allowed_hosts[0])}:{self.port}"
+
+
+def check_address(host: str, port: int, allowed_hosts: Sequence[str]) -> Address:
+    """Work out an address that may be served; ChromatuneError if it is unsafe or taken.
+
+    Beyond the loopback interface there must be a password, in MLFLOW_AUTH_ADMIN_PASSWORD, and the
+    names of the hosts that others know this machine by: without them a web page could reach the
+    server through a name of its own.
+    """
+    is_open = not _is_loopback(host)
+    if is_open:
+        _check_open(host, allowed_hosts)
+    names = allowed_hosts if is_open else [host, *allowed_hosts]
+    unique = tuple(dict.fromkeys([*names, "localhost", LOOPBACK]))
+    address = Address(host, port, unique, needs_login=is_open)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise ChromatuneError(
-                f"port {port} on {_HOST} cannot be used ({error.strerror}): choose another "
-                f"with --port"
+                f"port {port} on {host} cannot be used ({error.strerror}): choose another with "
+                f"--port"
             ) from None
+    return address
 
 
-def serve_ui(tracking_uri: str, port: int) -> NoReturn:
-    """Turn this process into MLflow's server on loopback; returns never."""
-    # One worker without background jobs takes a quarter of the memory and serves one person well.
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", tracking_uri]
-    if tracking_uri.startswith("sqlite:///"):
+def serve_ui(tracking_uri: str, address: Address, when_ready: Callable[[], None]) -> None:
+    """Serve the UI until Ctrl-C; `when_ready` is called when it answers.
+
+    Raises ChromatuneError if the server ends by itself.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        # A process group of its own: of Ctrl-C, which a terminal sends to all of its foreground
+        # group, MLflow would get one from us and one from the terminal, and break off in the middle
+        # of its shutdown.
+        server = subprocess.Popen(
+            _command(tracking_uri, address),
+            env=_environment(tracking_uri, address, Path(scratch)),
+            stdout=sys.stderr,
+            process_group=0,
+        )
+        try:
+            stopped_by = _pass_signals_to(server)
+            while server.poll() is None and not _answers(address):
+                time.sleep(_LOOK_EVERY_S)
+            if server.poll() is None:
+                when_ready()
+            status = server.wait()
+        finally:
+            if server.poll() is None:
+                server.terminate()
+                server.wait()
+    if not stopped_by:
+        raise ChromatuneError(f"MLflow's server ended by itself, with status {status}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_open(host: str, allowed_hosts: Sequence[str]) -> None:
+    password = os.environ.get(_PASSWORD, "")
+    if len(password) < _SHORTEST_PASSWORD:
+        fault = "is too short" if password else "is not set"
+        raise ChromatuneError(
+            f"--host {host} lets other machines in, and {_PASSWORD} {fault}: set it to a password "
+            f"of at least {_SHORTEST_PASSWORD} characters, for the user admin"
+        )
+    if not allowed_hosts or any("*" in name for name in allowed_hosts):
+        raise ChromatuneError(
+            f"--host {host} lets other machines in: name the hosts that browsers may call this one "
+            f"by, such as --allowed-hosts {socket.gethostname()} (no wildcards)"
+        )
+
+
+def _command(tracking_uri: str, address: Address) -> list[str]:
+    app = "chromatune-login" if address.needs_login else "chromatune"
+    names = [_bracketed(name) for name in address.allowed_hosts]
+    # A browser names the port too, and through a tunnel or a proxy that may be another.
+    hosts = [form for name in names for form in (name, f"{name.replace('[', '[[]')}:*")]
+    origins = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", app]
+    command += ["--host", address.host, "--port", str(address.port), "--workers", "1"]
+    command += ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
+    command += ["--uvicorn-opts", "--log-level warning", "--backend-store-uri", tracking_uri]
+    command += ["--registry-store-uri", tracking_uri]
+    if folder := _sqlite_folder(tracking_uri):
         # Only for experiments that are made in the UI: ours name their own place.
-        folder = Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
-        command += ["--default-artifact-root", folder.as_uri()]
-    os.execv(sys.executable, command)
+        command += ["--default-artifact-root", (folder / "artifacts").as_uri()]
+    return command
+
+
+def _environment(tracking_uri: str, address: Address, scratch: Path) -> dict[str, str]:
+    defaults = {
+        # One worker without background jobs takes a quarter of the memory and serves one well.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # MLflow's own use of what its dependencies call old.
+        "PYTHONWARNINGS": "ignore",
+    }
+    if address.needs_login:
+        defaults["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(32)
+        defaults["MLFLOW_AUTH_CONFIG_PATH"] = str(_write_login(tracking_uri, scratch))
+    return {**defaults, **os.environ}
+
+
+def _write_login(tracking_uri: str, scratch: Path) -> Path:
+    """Configure MLflow's login: users are kept beside the store, as hashes."""
+    users = (_sqlite_folder(tracking_uri) or Path("mlruns").absolute()) / "users.db"
+    users.parent.mkdir(parents=True, exist_ok=True)
+    users.touch(mode=0o600)
+    config = configparser.ConfigParser(interpolation=None)
+    config["mlflow"] = {
+        "default_permission": "READ",
+        "database_uri": f"sqlite:///{users}".replace("%", "%%"),
+        "admin_username": "admin",
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+    }
+    path = scratch / "login.ini"
+    with path.open("w", encoding="utf-8") as file:
+        config.write(file)
+    return path
+
+
+def _sqlite_folder(tracking_uri: str) -> Path | None:
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    return Path(tracking_uri.removeprefix("sqlite:///")).parent
+
+
+def _pass_signals_to(server: subprocess.Popen[bytes]) -> list[int]:
+    """Pass signals that end this process on to the server; the list gets those that came.
+
+    The first asks it to finish, a second one ends it at once.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        if server.poll() is None and len(came) == 1:
+            server.terminate()
+        elif server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    return came
+
+
+def _answers(address: Address) -> bool:
+    host = LOOPBACK if address.host == "0.0.0.0" else address.host
+    connection = http.client.HTTPConnection(host, address.port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -96,9 +96,7 @@ def test_the_parent_run_tells_the_whole_launch(finished_grid: Any) -> None:
     parent = place.runs()[""]
     client = place.client()
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"cells.md", "config.yaml", "launch.json", "pictures"} <= files
-    pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
-    assert "pictures/heatmap.png" in pictures
+    assert {"cells.md", "config.yaml", "launch.json", "heatmap.png"} <= files
     note = parent.data.tags["mlflow.note.content"]
     assert "4 of 4 cells finished" in note
     best = min(place.cells().values(), key=lambda cell: cell["metrics"]["val_mse"])
@@ -153,8 +151,8 @@ def test_a_colorizer_leaves_a_sheet_of_pictures(place: Any, run: Callable[..., A
             continue
         (sheet,) = place.launch().glob(f"*/cells/{cell_id}/sheet.png")
         assert Image.open(sheet).size[0] > 128
-        files = {file.path for file in place.client().list_artifacts(run_.info.run_id, "pictures")}
-        assert {"pictures/sheet.png", "pictures/loss_curve.png"} <= files
+        files = {file.path for file in place.client().list_artifacts(run_.info.run_id)}
+        assert {"sheet.png", "loss_curve.png"} <= files
         assert run_.data.metrics["val_ssim"] == cells[cell_id]["metrics"]["val_ssim"]
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data_prep import PreparedDataset, PrepareSettings, dataset_folder, open_dataset
 from tuning.config import configs_folder, read_yaml
+from tuning.tracking_version import Measured
 
 Floats = NDArray[np.float64]
 # On a busy machine one job of a dozen trials takes minutes.
@@ -147,10 +148,12 @@ def test_every_dataset_and_task_has_a_champion_that_says_where_it_came_from(
     version = client.get_model_version_by_alias(name, "champion")
     assert [one.version for one in client.search_model_versions(f"name = '{name}'")] == [1]
     run = job.run(version.run_id)
-    assert version.tags["chromatune.dataset_digest"] == job.pictures(dataset_name).digest
+    measured = Measured.of(version.tags)
+    assert measured.dataset_digest == job.pictures(dataset_name).digest
     assert version.tags["chromatune.cell_id"] == run.data.tags["chromatune.cell_id"]
     assert version.tags["chromatune.launch_id"] == run.data.tags["chromatune.launch_id"]
-    assert "becomes the first champion" in version.tags["chromatune.decision"]
+    assert "becomes the first champion" in measured.decision
+    assert measured.decision in version.description
     (output,) = run.outputs.model_outputs
     assert client.get_logged_model(output.model_id).status == "READY"
 
@@ -336,7 +339,7 @@ def test_the_job_on_real_pictures_makes_champions_on_faces_and_ncd(
     client = place.client()
     for name in ("faces-regression", "faces-colorizer", "ncd-regression", "ncd-colorizer"):
         version = client.get_model_version_by_alias(name, "champion")
-        assert float(version.tags["chromatune.test_mse"]) > 0
+        assert Measured.of(version.tags).test_metrics["test_mse"] > 0
     results = json.loads((place.folder / "r.json").read_text())
     assert [step["launch"]["parent_model"] for step in results["steps"][-2:]] == [
         "models:/faces-regression/1",

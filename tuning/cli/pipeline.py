@@ -1,4 +1,4 @@
-"""`chromatune reproduce | ui`."""
+"""`chromatune reproduce`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, results
-from tuning.cli.options import LaunchOptions, TrackingUri, takes
+from tuning.cli.options import LaunchOptions, takes
 from tuning.config import configs_folder
 from tuning.errors import ChromatuneError
 
@@ -21,8 +21,7 @@ _REAL = {"data": ("faces", "gt_faces"), "target": ("ncd", "ncd")}
 
 
 def register(app: typer.Typer) -> None:
-    for command in (reproduce, ui):
-        app.command()(command)
+    app.command()(reproduce)
 
 
 @takes(LaunchOptions)
@@ -85,24 +84,6 @@ def reproduce(
         results.print(f"report: {path}", soft_wrap=True, markup=False)
     _say_what_next(uri, config.data.dataset)
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
-
-
-def ui(
-    tracking_uri: TrackingUri = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000,
-) -> None:
-    """Open the MLflow UI on the tracking store."""
-    from tuning.tracking_store import prepare_store
-    from tuning.tracking_store import tracking_uri as resolve_uri
-    from tuning.ui import check_servable, serve_ui
-
-    uri = resolve_uri(tracking_uri)
-    check_servable(uri, port)
-    prepare_store(uri)
-    log.print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)")
-    # Its first page is about traces of language models, of which there are none here.
-    log.print('In it, choose "Model training" at the top left: MLflow opens in its GenAI view.')
-    serve_ui(uri, port)
 
 
 def _show(step: Step) -> None:

@@ -104,18 +104,27 @@ def test_the_best_by_val_is_measured_registered_and_crowned(
     champion = client.get_model_version_by_alias(NAME, "champion")
     assert champion.run_id == best.run_id
     assert champion.source == client.get_logged_model(best.model_id).artifact_location
-    tags = champion.tags
-    assert float(tags["chromatune.test_mse"]) == result.test_metrics["test_mse"]
-    assert float(tags["chromatune.val_mse"]) == best.metrics["val_mse"]
-    assert tags["chromatune.dataset_digest"] == data.digest
-    assert tags["chromatune.run_id"] == best.run_id
-    assert tags["chromatune.launch_id"] == "best"
-    assert tags["chromatune.compared_with"] == "none: the first"
-    assert tags["chromatune.decision"] == result.decision
+    assert champion.tags["chromatune.launch_id"] == "best"
+    assert champion.tags["chromatune.test_mse"] == f"{result.test_metrics['test_mse']:.2e}".replace(
+        "e-0", "e-"
+    )
+    assert len(champion.tags) <= 6  # MLflow's list of versions shows them all
+    found = find_champion(store, data.name, "regression")
+    assert found is not None
+    measured = found.measured
+    assert measured.test_metrics == result.test_metrics  # to the last digit
+    assert measured.val_metrics["val_mse"] == best.metrics["val_mse"]
+    assert measured.constant_metrics == result.constant_metrics
+    assert measured.dataset_digest == data.digest
+    assert (measured.decision, measured.rival) == (result.decision, "")
     run = client.get_run(best.run_id)
     assert run.data.metrics["test_mse"] == result.test_metrics["test_mse"]
     assert run.info.status == "FINISHED"
-    assert "test set" in client.get_registered_model(NAME).description
+    assert len(client.get_metric_history(best.run_id, "test_mse")) == 1
+    # MLflow draws what has no other step than 0 as bars.
+    assert client.get_metric_history(best.run_id, "test_mse")[0].step == 0
+    model = client.get_logged_model(best.model_id)
+    assert {m.key: m.value for m in model.metrics}["test_mse"] == result.test_metrics["test_mse"]
     assert load_logged_weights(champion_uri(data.name, "regression"), store).is_file()
 
 
@@ -133,8 +142,70 @@ def test_a_better_one_displaces_the_champion_which_stays_as_previous(
     assert result.champion_metrics["test_mse"] == pytest.approx(mse_by_hand(data, 0.05), rel=1e-4)
     assert "beats champion version 1" in result.decision
     assert aliases(client) == {"champion": 2, "previous": 1}
-    compared = client.get_model_version(NAME, "2").tags["chromatune.compared_with"]
-    assert compared.startswith("version 1: test_mse 0.00")
+    second = find_champion(store, data.name, "regression")
+    assert second is not None
+    assert second.measured.rival == "champion version 1"
+    assert second.measured.rival_metrics == result.champion_metrics
+
+
+def test_descriptions_tell_scores_decision_and_origin(
+    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
+) -> None:
+    first = add_cell("first", data, off=0.05, score=1.0)
+    promote(data, "regression", store)
+    second = add_cell("second", data, off=0.01, score=2.0, parent_model=f"models:/{NAME}/1")
+    result = promote(data, "regression", store)
+
+    told = client.get_model_version(NAME, "2").description
+    assert told.startswith(f"**{second.run_name}** becomes champion: test_mse ")
+    assert "| this model, test&emsp;|" in told
+    assert "| champion version 1, test&emsp;|" in told
+    assert "| constant predictor, test&emsp;|" in told
+    assert f"runs/{second.run_id}?" in told
+    parent = client.get_run(second.run_id).data.tags["mlflow.parentRunId"]
+    assert f"[second](#/experiments/{second.experiment_id}/runs/{parent}?" in told
+    assert f"[{NAME} version 1](#/models/{NAME}/versions/1?" in told
+
+    about = client.get_registered_model(NAME).description
+    assert "each measured once on its test set" in about
+    newest, oldest = (line for line in about.splitlines() if f"(#/models/{NAME}/versions/" in line)
+    assert "`champion`" in newest
+    assert result.decision in newest
+    assert "`previous`" in oldest
+    assert f"test_mse {mse_by_hand(data, 0.05):.2e}"[:-3] in oldest
+    assert first.run_id != second.run_id
+
+
+def test_a_description_that_somebody_wrote_stays(
+    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
+) -> None:
+    add_cell("first", data, off=0.05, score=1.0)
+    promote(data, "regression", store)
+    client.update_registered_model(NAME, "Ours. Ask Anna.")
+    add_cell("second", data, off=0.01, score=2.0)
+    promote(data, "regression", store)
+    assert client.get_registered_model(NAME).description == "Ours. Ask Anna."
+
+
+def test_a_champion_of_an_older_version_is_compared_by_its_tags(
+    add_cell: AddCell,
+    data: PreparedDataset,
+    store: str,
+    client: MlflowClient,
+) -> None:
+    add_cell("first", data, off=0.05, score=1.0)
+    promote(data, "regression", store)
+    for key in client.get_model_version(NAME, "1").tags:
+        client.delete_model_version_tag(NAME, "1", key)
+    older = {"test_mse": "0.25", "val_mse": "0.5", "dataset_digest": data.digest}
+    for key, text in {**older, "decision": "becomes the first champion"}.items():
+        client.set_model_version_tag(NAME, "1", f"chromatune.{key}", text)
+    add_cell("second", data, off=0.01, score=2.0)
+    result = promote(data, "regression", store)
+    assert result.champion is not None
+    assert result.champion.measured.decision == "becomes the first champion"
+    assert result.champion_metrics == {"test_mse": 0.25}
+    assert result.moved
 
 
 def test_a_worse_one_is_registered_but_not_crowned(

@@ -79,7 +79,8 @@ def contents(client: MlflowClient, launch_id: str) -> dict[str, Any]:
             ],
             "outputs": [model.model_id for model in models]
             == [output.model_id for output in run.outputs.model_outputs],
-            "artifacts": sorted(f.path for f in client.list_artifacts(run.info.run_id, "pictures")),
+            "artifacts": sorted(f.path for f in client.list_artifacts(run.info.run_id)),
+            "images": len(client.list_artifacts(run.info.run_id, "images")),
         }
     return found
 
@@ -118,8 +119,9 @@ class TestProjectLaunch:
         assert {metric.key: metric.value for metric in model.metrics} == {
             key: value for key, value in run.data.metrics.items() if key.startswith("val_")
         }
-        pictures = {file.path for file in client.list_artifacts(run.info.run_id, "pictures")}
-        assert pictures == {"pictures/loss_curve.png", "pictures/sheet.png"}
+        # MLflow's page of comparison shows only files that lie in no folder.
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert files == {"loss_curve.png", "sheet.png", "images"}
         experiment = client.get_experiment(run.info.experiment_id)
         assert experiment.name == "faces-colorizer-grid"
         root = database(store).parent / "artifacts" / "faces-colorizer-grid"
@@ -140,11 +142,12 @@ class TestProjectLaunch:
         assert parent.data.metrics["best_val_mse"] == pytest.approx(1e-3 / 4 / 4)
         assert parent.data.metrics["baseline_val_mse"] == 1.7e-4
         note = parent.data.tags["mlflow.note.content"]
-        assert note.startswith("8 of 8 cells finished. Best: **cnn2-relu-lr0.0001-e4**")
+        assert note.startswith("Best: cnn2-relu-lr0.0001-e4, **validation MSE 6.25e-5**")
+        assert "(constant predictor 1.70e-4). 8 of 8 cells finished." in note
         assert "| epochs&emsp;| lr 1e-3&emsp;| lr 1e-4&emsp;|" in note
         names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-        assert names == {"launch.json", "config.yaml", "cells.md", "pictures"}
-        heatmap = client.download_artifacts(parent.info.run_id, "pictures/heatmap.png", tmp_path)
+        assert names == {"launch.json", "config.yaml", "cells.md", "heatmap.png"}
+        heatmap = client.download_artifacts(parent.info.run_id, "heatmap.png", tmp_path)
         assert Path(heatmap).read_bytes().startswith(b"\x89PNG")
 
     def test_a_second_projection_changes_nothing_at_all(
