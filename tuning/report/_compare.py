@@ -25,7 +25,7 @@ from tuning.report._document import (
 )
 from tuning.report._grids import draw_heatmap, verdict
 from tuning.report._places import Place, gather, head_title, ranked
-from tuning.report._provenance import without_paths
+from tuning.report._provenance import shortened, without_paths
 from tuning.report._store import Archive, Store, StoredLaunch
 from tuning.report._words import difference, over_seeds, title_of, with_unit
 
@@ -191,7 +191,8 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
             if key not in _PLACES:
                 yield from _flat(f"{name.removeprefix('config.')}.{key}", item)
     elif value is not None:
-        yield name.removeprefix("config."), without_paths(str(value))
+        text = without_paths(value) if name == "command" else shortened(str(value))
+        yield name.removeprefix("config."), text
 
 
 def _figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tuning.report._document import Block, Report, Table
 from tuning.report._fonts import Style, web_font
 from tuning.report._marks import mark, star
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?e-\d+")
 _WEIGHTS: dict[int, Style] = {400: "", 700: "-Bold"}
 
 
@@ -26,7 +28,7 @@ def render_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"png": _png, "jpeg": _jpeg, "kind": _kind, "code": _code}
+    environment.filters |= {"png": _png, "jpeg": _jpeg, "kind": _kind, "prose": _prose}
     environment.globals |= {"mark": mark, "star": star, "grouped": _grouped}
     characters = "".join(
         sorted(set(_characters(report)) | set("▲▼=★☆") | {chr(code) for code in range(32, 127)})
@@ -69,11 +71,12 @@ def _woff(style: Style, characters: str) -> str:
     return f"data:font/woff;base64,{base64.b64encode(web_font(style, characters)).decode()}"
 
 
-def _code(text: str) -> Markup:
-    """Set what stands between backquotes as code."""
-    parts = Markup.escape(text).split("`")
+def _prose(text: str) -> Markup:
+    """Set what stands between backquotes as code, and keep numbers such as 1e-3 in one line."""
+    parts = str(Markup.escape(text)).split("`")
     return Markup("").join(
-        Markup(f"<code>{part}</code>") if number % 2 else part for number, part in enumerate(parts)
+        Markup(f"<code>{part}</code>" if number % 2 else _NUMBER.sub(r"<span>\g<0></span>", part))
+        for number, part in enumerate(parts)
     )
 
 

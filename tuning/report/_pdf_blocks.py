@@ -97,7 +97,8 @@ def _framed(paragraph: Paragraph, lines: list[tuple[Any, ...]], padding: float) 
 
 def _table(block: Table) -> list[Flowable]:
     longest = max((len(row.label) for row in block.rows), default=0)
-    first = CONTENT_WIDTH * ((0.4 if longest > _LONG_LABEL else 0.3) if block.stacks else 0.13)
+    share = 0.48 if longest > _LONG_LABEL else 0.3
+    first = CONTENT_WIDTH * (share if block.stacks else 0.13)
     rest = min((CONTENT_WIDTH - first) / max(len(block.columns), 1), _WIDEST_COLUMN)
     heads = [Paragraph(escape(block.corner), STYLES["corner"])]
     heads += [Paragraph(escape(column), STYLES["column"]) for column in block.columns]
@@ -133,7 +134,8 @@ def _table(block: Table) -> list[Flowable]:
 
 
 def _label(row: Row) -> Paragraph:
-    return Paragraph(escape(row.label) + _small(row.below), STYLES["label"])
+    style = STYLES["label" if len(row.label) <= _LONG_LABEL else "long label"]
+    return Paragraph(escape(row.label) + _small(row.below), style)
 
 
 def _cell(cell: Cell) -> Paragraph:
@@ -237,10 +239,11 @@ def _commands(block: Commands) -> list[Flowable]:
         ("TOPPADDING", (0, 0), (-1, -1), 1.5),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
     ]
-    return [
+    whole: list[Flowable] = [
         Paragraph(_marked_up(block.caption), STYLES["note"]),
         PdfTable(lines, colWidths=[CONTENT_WIDTH], style=style),
     ]
+    return [KeepTogether(whole)] if len(lines) <= _ROWS_KEPT_TOGETHER else whole
 
 
 def _marked_up(text: str) -> str:

@@ -61,6 +61,7 @@ STYLES = {
         _style("column", 7.5, fontName="Sans-Bold", textColor=MUTED, alignment=TA_RIGHT),
         _style("corner", 7.5, fontName="Sans-Bold", textColor=MUTED),
         _style("label", 8.5, fontName="Sans-Bold", leading=11),
+        _style("long label", 7, fontName="Sans-Bold", leading=11),
         _style("cell", 8.5, alignment=TA_RIGHT, leading=11),
         _style("tile", 5.8, textColor=MUTED, alignment=TA_CENTER, leading=7),
         _style("card", 7, leading=9),

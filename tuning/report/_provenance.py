@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from tuning.report._document import Block, Cell, Commands, Facts, Row, Table
 from tuning.report._store import Store, StoredLaunch
 
 _SHORT_COMMIT = 7
-_ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\"]+/)*([^\s/'\"]+)")
+# An absolute path: at the beginning of a word, behind an equals sign or a comma, or in a URI.
+_ABSOLUTE_PATH = re.compile(r"(^|[=,]|sqlite:///|file://)/(?:[^,]*/)?([^/,]*)")
 
 
 def provenance_blocks(choice: Choice, store: Store) -> list[Block]:
@@ -47,9 +49,18 @@ def device_hours(launches: Iterable[StoredLaunch]) -> dict[str, float]:
     return hours
 
 
-def without_paths(text: str) -> str:
-    """Replace absolute paths: they are one machine's alone, and say who works there."""
-    return _ABSOLUTE_PATH.sub(r"PATH/\1", redact(text))
+def without_paths(command: str) -> str:
+    """Shorten a command's absolute paths: they are one machine's alone, and say who works there."""
+    try:
+        words = shlex.split(redact(command))
+    except ValueError:
+        words = redact(command).split()
+    return shlex.join(shortened(word) for word in words)
+
+
+def shortened(word: str) -> str:
+    """Replace the folders of an absolute path: `/home/me/data` becomes `PATH/data`."""
+    return _ABSOLUTE_PATH.sub(r"\1PATH/\2", word)
 
 
 def _data_facts(choice: Choice) -> list[tuple[str, str]]:
@@ -106,21 +117,30 @@ def _launch_table(launches: Sequence[StoredLaunch], store: Store) -> Table:
     rows = []
     for launch in launches:
         seconds = sum(launch.training_seconds.values())
-        begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime(launch.created / 1000))
-        commit = str(launch.document.get("git_commit") or "–")
+        begun = time.gmtime(launch.created / 1000)
+        made = [time.strftime("%H:%M UTC", begun), *_commit(launch)]
         rows.append(
             Row(
                 launch.launch_id,
                 (
-                    Cell(begun, href=store.link(launch)),
+                    Cell(
+                        time.strftime("%Y-%m-%d", begun),
+                        (", ".join(made),),
+                        href=store.link(launch),
+                    ),
                     Cell(f"{len(launch.finished)} of {launch.planned}"),
                     Cell(format_duration(seconds)),
-                    Cell(commit[:_SHORT_COMMIT] + ("-dirty" if commit.endswith("-dirty") else "")),
                 ),
             )
         )
-    columns = ("begun, UTC", "cells", "training", "commit")
+    columns = ("begun", "cells finished", "training")
     return Table("Launches on the data shown", "launch", columns, tuple(rows), stacks=True)
+
+
+def _commit(launch: StoredLaunch) -> list[str]:
+    commit = str(launch.document.get("git_commit") or "")
+    dirty = "-dirty" if commit.endswith("-dirty") else ""
+    return [f"commit {commit[:_SHORT_COMMIT]}{dirty}"] if commit else []
 
 
 def _command(launch: StoredLaunch) -> str:

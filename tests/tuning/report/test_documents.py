@@ -1,0 +1,209 @@
+"""The files: self-contained HTML, a PDF with every section, Markdown that finds its pictures."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tuning.errors import ChromatuneError
+from tuning.report import Options, Report, build_report, render_markdown, write_report
+from tuning.report._document import (
+    Cell,
+    Commands,
+    Facts,
+    Figure,
+    Figures,
+    Row,
+    Section,
+    Table,
+    Text,
+    TileRow,
+    Tiles,
+)
+from tuning.report._html import render_html
+from tuning.report._markdown import figure_files
+from tuning.report._pdf import render_pdf
+
+Make = Callable[..., Any]
+
+
+def picture(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", size, "teal").save(content, kind)
+    return content.getvalue()
+
+
+@pytest.fixture
+def report() -> Report:
+    """One block of every kind, with signs that each format must escape."""
+    cells = (
+        Cell("1.08e-4", ("report 1.22e-4",), "better", "all", href="http://ui/#/runs/1?a=1&b=2"),
+        Cell("2.00e-4", ("report <1>",), "worse", fails=True),
+        Cell("not run", missing=True),
+    )
+    table = Table("Table I | <a>", "epochs", ("1e-3", "1e-4", "1e-5"), (Row("5", cells),), ("*",))
+    figure = Figure("heatmap", "A & B", picture("PNG"), 'the "best"', narrow=picture("PNG"))
+    rows = tuple(TileRow(f"row {n}", (picture("JPEG"), picture("JPEG"))) for n in range(3))
+    blocks = [
+        Text("`chromatune report` says 1e-3 < 2", "finding"),
+        *(Text(kind, kind) for kind in ("plain", "note", "warning", "missing")),  # type: ignore[arg-type]
+        *(table, dataclasses.replace(table, stacks=True)),
+        figure,
+        Figures((dataclasses.replace(figure, name="loss", narrow=None),)),
+        Tiles("best", "Ten best", ("ours", "truth"), rows),
+        Facts((("digest", "abc"),), "Data"),
+        Commands("Type", ("chromatune grid --lrs 1e-3",)),
+    ]
+    sections = [Section("grid", "III", "Regression & <more>", blocks)]
+    return Report("Title <b>", "faces · today", [Text("lead")], sections, ("▲ better",))
+
+
+class Page(HTMLParser):
+    """What a browser would fetch and see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.alts: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.sources += [values[name] for name in ("src", "srcset") if name in values]
+        if tag == "link":
+            self.sources.append(values["href"])
+        elif "href" in values:
+            self.links.append(values["href"])
+        if "id" in values:
+            self.anchors.add(values["id"])
+        if tag == "img":
+            self.alts.append(values["alt"])
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_but_itself(report: Report) -> None:
+    html = render_html(report)
+    page = Page(html)
+    assert "script" not in page.tags
+    assert all(source.startswith("data:") for source in page.sources)
+    assert all(url.startswith("data:") for url in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html
+    assert {link for link in page.links if link.startswith("#")} <= {f"#{a}" for a in page.anchors}
+    assert "http://ui/#/runs/1?a=1&b=2" in page.links
+    assert all(page.alts)
+
+
+def test_the_page_shows_text_as_text(report: Report) -> None:
+    page = Page(render_html(report))
+    for text in ("Title <b>", "report <1>", "III. Regression & <more>", "chromatune report"):
+        assert text in page.text
+    assert "b" not in page.tags
+
+
+def test_its_pictures_and_fonts_are_whole(report: Report) -> None:
+    html = render_html(report)
+    for kind, content in re.findall(r"data:image/(\w+);base64,([^\"]+)", html):
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert image.format == kind.upper()
+            image.load()
+    fonts = re.findall(r"data:font/woff;base64,([^)]+)\)", html)
+    assert [base64.b64decode(font)[:4] for font in fonts] == [b"wOFF", b"wOFF"]
+
+
+def test_better_and_worse_differ_in_their_signs_not_only_in_colour(report: Report) -> None:
+    text = " ".join(Page(render_html(report)).text.split())
+    assert "★1.08e-4 ▲" in text
+    assert "2.00e-4 ▼" in text
+    assert "★1.08e-4" in render_markdown(report)
+
+
+def test_the_pdf_has_every_section_in_its_outline(report: Report) -> None:
+    content = render_pdf(report)
+    assert content.startswith(b"%PDF-")
+    assert content.rstrip().endswith(b"%%EOF")
+    assert len(re.findall(rb"/Type /Outlines", content)) == 1
+    assert b"http://ui/#/runs/1?a=1&b=2" in content
+    assert b"DejaVuSans" in content  # embedded, so that ▲ and ★ are there on every machine
+
+
+def test_an_empty_report_is_a_report(make_store: Make, archive: Any, tmp_path: Path) -> None:
+    made = build_report(make_store(), archive, Options())
+    files = write_report(made, tmp_path, ("html", "pdf", "md"))
+    assert [path.name for path in files] == ["index.html", "report.pdf", "report.md"]
+    assert "holds no launches yet" in Page(files[0].read_text()).text
+    assert files[1].read_bytes().startswith(b"%PDF-")
+
+
+def test_a_long_table_goes_on_on_the_next_page() -> None:
+    rows = tuple(Row(f"row {n}", (Cell(str(n), ("below", "below")),)) for n in range(200))
+    table = Table("Long", "row", ("value",), rows, stacks=True)
+    content = render_pdf(Report("Long", "", [], [Section("s", "", "S", [table])]))
+    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) > 3
+
+
+def test_markdown_refers_to_the_pictures_that_are_written(report: Report, tmp_path: Path) -> None:
+    files = write_report(report, tmp_path, ("md",))
+    text = files[0].read_text()
+    named = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert sorted(named) == ["figures/best.jpg", "figures/heatmap.png", "figures/loss.png"]
+    for path in named:
+        with Image.open(tmp_path / path) as image:
+            image.load()
+    assert "![" not in render_markdown(report, pictures=False)
+
+
+def test_markdown_tables_have_the_same_number_of_cells_in_every_row(report: Report) -> None:
+    lines = [line for line in render_markdown(report).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {5}
+    assert "**[★1.08e-4](http://ui/#/runs/1?a=1&b=2)** ▲<br>report 1.22e-4" in lines[2]
+    assert r"Table I \| \<a\>" in render_markdown(report)
+
+
+def test_a_sheet_of_tiles_keeps_its_order() -> None:
+    colours = ["red", "lime", "blue", "white"]
+    encoded = []
+    for colour in colours:
+        content = io.BytesIO()
+        Image.new("RGB", (16, 16), colour).save(content, "JPEG", quality=95)
+        encoded.append(content.getvalue())
+    rows = (TileRow("one", tuple(encoded[:2])), TileRow("two", tuple(encoded[2:])))
+    tiles = Tiles("sheet", "", ("a", "b"), rows)
+    files = figure_files(Report("", "", [tiles], []))
+    with Image.open(io.BytesIO(files["sheet.jpg"])) as page:
+        seen = [page.getpixel(place) for place in ((8, 8), (28, 8), (8, 28), (28, 28))]
+    for pixel, expected in zip(
+        seen, ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)), strict=True
+    ):
+        assert isinstance(pixel, tuple)
+        assert max(abs(a - b) for a, b in zip(pixel, expected, strict=True)) < 20
+
+
+def test_files_replace_older_ones_whole_or_not_at_all(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "index.html").write_text("old")
+
+    def refuse(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(ChromatuneError, match=r"cannot write the report to .*No space left"):
+        write_report(report, tmp_path, ("html",))
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "old"
