@@ -178,7 +178,7 @@ def train(
     ] = None,
     head: Annotated[str | None, typer.Option(help="relu | sigmoid | tanh.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs to train for.", min=1)] = None,
     initial_model: Annotated[
         str | None,
         typer.Option(help="Start from this registered model: models:/NAME@champion."),
