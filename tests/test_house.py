@@ -15,7 +15,8 @@ LONGEST_FILE = 350
 
 # Where each framework may be named; everything else works without it.
 RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster"} | {
-    f"tuning.search.{name}" for name in ("schedulers", "searcher", "trial", "tuner", "watcher")
+    f"tuning.search.{name}"
+    for name in ("resources", "run", "schedulers", "searcher", "trial", "tuner", "watcher")
 }
 MLFLOW_PREFIXES = ("tuning.tracking", "tuning.promotion")
 MLFLOW = {"tuning.serving_model"}
