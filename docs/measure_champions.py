@@ -13,17 +13,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models import model_task
+import numpy as np
+import torch
+
+from data_prep import PreparedDataset
+from models import ChromaModel, model_task
 from tuning import environment, provenance
 from tuning.config import TrainLaunchConfig, configs_folder, resolve
 
 environment.set_defaults()
 
-from tuning.data import checked_task  # noqa: E402
+from tuning.data import DeviceSplit, checked_task, load_split  # noqa: E402
 from tuning.datasets import open_prepared  # noqa: E402
 from tuning.errors import ChromatuneError  # noqa: E402
 from tuning.fit_config import FitConfig  # noqa: E402
 from tuning.launch import list_launches  # noqa: E402
+from tuning.metrics import predict, psnr  # noqa: E402
 from tuning.published import best_published  # noqa: E402
 from tuning.results import launch_cells  # noqa: E402
 from tuning.tracking_measure import constant_on_test, measure_model  # noqa: E402
@@ -53,7 +58,8 @@ def measured_champions(data_root: Path, storage_path: str, uri: str) -> dict[str
             if not _same_but_for_the_seed(training.fit, fit):
                 continue
             for cell in launch_cells(uri, launch).values():
-                metrics = measure_model(load_registered(cell.model_uri, uri), dataset, task)
+                model = load_registered(cell.model_uri, uri)
+                metrics = measure_model(model, dataset, task)
                 logged = {key: cell.metrics[key] for key in metrics}
                 if metrics != logged:
                     raise ChromatuneError(f"{cell.run_id} measures {metrics}, not {logged}")
@@ -61,6 +67,7 @@ def measured_champions(data_root: Path, storage_path: str, uri: str) -> dict[str
                     {
                         "seed": training.fit.seed,
                         "test_metrics": metrics,
+                        "categories": psnr_by_category(model, dataset),
                         "seconds": cell.metrics["train_seconds"],
                         "champion": champion is not None and champion.run_id == cell.run_id,
                         "git_commit": launch.document["git_commit"],
@@ -82,6 +89,22 @@ def measured_champions(data_root: Path, storage_path: str, uri: str) -> dict[str
             }
         )
     return {"champions": found, "measured_with": provenance.versions()}
+
+
+def psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str, dict[str, float]]:
+    """A colorizer's PSNR over each category's test pictures, and how many there are."""
+    names = [entry.category for entry in dataset.files("test")]
+    if model.task != "colorizer" or None in names:
+        return {}
+    split = load_split(dataset, "test", "colorizer")
+    predicted = predict(model, DeviceSplit(split, "means", torch.device("cpu")))
+    true = np.stack(split.planes, axis=1) / 255
+    errors = np.square(predicted - true).mean(axis=(1, 2, 3))
+    found = {}
+    for name in sorted(set(names)):
+        own = errors[[other == name for other in names]]
+        found[str(name)] = {"psnr": psnr(float(own.mean())), "pictures": len(own)}
+    return found
 
 
 def _same_but_for_the_seed(one: FitConfig, other: FitConfig) -> bool:

@@ -65,6 +65,8 @@ def champions_markdown(champions: Sequence[Mapping[str, Any]]) -> str:
             parts.append(_row(name, run["test_metrics"], shown, f"{run['seconds'] / 60:.0f} min"))
         if len(one["runs"]) > 1:
             parts.append(f"\nThe seeds lie apart by {_spread(one['runs'], shown)}.\n")
+        for run in one["runs"]:
+            parts.append(_categories(run))
         parts.append("\n")
     hardware = next(run["hardware"] for one in champions for run in one["runs"])
     parts.append(
@@ -73,6 +75,15 @@ def champions_markdown(champions: Sequence[Mapping[str, Any]]) -> str:
         "from MLflow by another process, which measured the same figures to the last digit.\n"
     )
     return "".join(parts)
+
+
+def _categories(run: Mapping[str, Any]) -> str:
+    """The categories from the easiest to the hardest, in one line."""
+    ordered = sorted(run["categories"].items(), key=lambda pair: -float(pair[1]["psnr"]))
+    if not ordered:
+        return ""
+    listed = ", ".join(f"{name} {one['psnr']:.1f} ({one['pictures']})" for name, one in ordered)
+    return f"\nPSNR in dB by category, seed {run['seed']} (test pictures): {listed}.\n"
 
 
 def _spread(runs: Sequence[Mapping[str, Any]], shown: Sequence[tuple[str, str]]) -> str:
