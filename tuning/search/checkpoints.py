@@ -72,9 +72,12 @@ def fetched(storage: LaunchStorage, path: str) -> Iterator[Path]:
 
 
 def delete_checkpoints(storage: LaunchStorage, training_id: str) -> None:
-    """Delete all checkpoints of a training, of every attempt."""
+    """Delete all checkpoints of a training, with the folders of later attempts."""
     for attempt in attempts_at(storage, training_id):
         folder = attempt_folder(training_id, attempt)
+        if folder != training_id:
+            storage.delete(folder)
+            continue
         for name in storage.list_dir(folder):
             if name.startswith("checkpoint_"):
                 storage.delete(f"{folder}/{name}")

@@ -37,8 +37,12 @@ class SearchConclusion(Conclusion):
     @property
     def advice(self) -> list[str]:
         lines = super().advice
-        if isinstance(self.outcome, SearchOutcome) and self.outcome.ended_by:
-            lines.insert(0, f"{self.outcome.ended_by}: its best is kept")
+        ended_by = self.outcome.ended_by if isinstance(self.outcome, SearchOutcome) else None
+        if ended_by is not None:
+            launch = self.outcome.launch
+            more = f"chromatune search {launch.task} --extend {launch.found_by}"
+            lines = [line for line in lines if not line.startswith("stopped; ")]
+            lines.append(f"{ended_by}: the best until then is kept; `{more}` goes on")
         if self.problem is not None:
             lines.append(self.problem)
         if self.best_file is not None:

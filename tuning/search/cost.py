@@ -6,6 +6,8 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
+import torch
+
 from tuning.data import TaskData
 from tuning.devices import pick_device
 from tuning.engine import fit
@@ -14,6 +16,7 @@ from tuning.search.plan import SearchPlan
 from tuning.search.schedulers import rungs
 
 _TIMED_PICTURES = 100
+_TIMED_EPOCHS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,7 @@ def expected_epochs(plan: SearchPlan, epochs: int) -> float:
 
 
 def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:
-    """Time a short epoch of a training, and take it for as many pictures as there are."""
+    """Time short epochs of a training, and take them for as many pictures as there are."""
     shown = min(len(data.train), max(_TIMED_PICTURES, one.batch_size))
     train = dataclasses.replace(
         data.train,
@@ -75,13 +78,16 @@ def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:
         b=None if data.train.b is None else data.train.b[:shown],
         mean_ab=data.train.mean_ab[:shown],
     )
-    short = dataclasses.replace(one, milestones=(2,), eval_every=2)
-    started = time.perf_counter()
-    first, second = (
-        result.record
-        for result in fit(short, dataclasses.replace(data, train=train), device=device)
-    )
-    elapsed = time.perf_counter() - started
-    # Both epochs were followed by a validation, which takes no share of the pictures.
-    validation = (elapsed - first["seconds"] - second["seconds"]) / 2
-    return float(second["seconds"] * len(data.train) / shown + validation)
+    short = dataclasses.replace(one, milestones=(_TIMED_EPOCHS,), eval_every=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a trial has them
+    try:
+        started = time.perf_counter()
+        results = fit(short, dataclasses.replace(data, train=train), device=device)
+        seconds = [float(result.record["seconds"]) for result in results]
+        elapsed = time.perf_counter() - started
+    finally:
+        torch.set_num_threads(threads)
+    # The first epoch warms up. Validation takes the whole of its pictures each time.
+    validation = (elapsed - sum(seconds)) / len(seconds)
+    return min(seconds[1:]) * len(data.train) / shown + validation

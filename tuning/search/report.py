@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+import warnings
 from pathlib import Path
 
 import optuna
@@ -25,6 +26,7 @@ from tuning.pictures import (
     search_slices,
 )
 from tuning.search.distributions import decoded
+from tuning.search.objectives import Objective
 from tuning.search.plan import SearchPlan
 from tuning.search.schedulers import rungs
 from tuning.search.settings import train_file
@@ -58,14 +60,20 @@ def best_trial(table: SearchTable) -> TrialSummary | None:
     return next(iter(ranked(own, table.objectives[0])), None)
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """Each parameter's share of the differences in the first objective; {} of too few trials."""
+def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
+    """Each parameter's share of what makes a trial good by its first objective.
+
+    {} of too few finished trials.
+    """
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(complete) < _LEAST_TO_COMPARE:
         return {}
-    with quiet():
+    # Optuna asks what makes a target low, whatever the study's direction.
+    sign = -1 if objective.maximize else 1
+    with quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*to achieve low `target` values")
         found = optuna.importance.get_param_importances(
-            study, target=lambda trial: float(trial.values[0])
+            study, target=lambda trial: sign * float(trial.values[0])
         )
     return {name: float(share) for name, share in found.items() if math.isfinite(share)}
 
@@ -82,7 +90,7 @@ def _draw(
     search_history(heading, trials, *judged, folder / "optimization_history.png")
     search_importances(
         f"Search {name}: what the differences are due to",
-        importances(study),
+        importances(study, first),
         folder / "param_importances.png",
     )
     search_parallel(heading, trials, parameters, *judged, folder / "parallel_coordinate.png")

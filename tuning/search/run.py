@@ -17,6 +17,7 @@ from tuning.datasets import open_prepared, recorded
 from tuning.launch import Launch, create_launch
 from tuning.metrics import constant_baseline
 from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes, has_ended
+from tuning.pace import Status
 from tuning.progress import LaunchProgress
 from tuning.runner import check_data, sigterm_as_ctrl_c
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
@@ -28,10 +29,18 @@ from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.resources import TrialShares
 from tuning.search.space_file import example, needs_planes
 from tuning.search.study import study_location
+from tuning.search.summary import summaries
 from tuning.search.tuner import search_tuner
 from tuning.search.watcher import SearchWatcher
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_store import prepare_store
+
+_STATUS: Mapping[str, Status] = {
+    "finished": "done",
+    "pruned": "pruned",
+    "diverged": "diverged",
+    "failed": "failed",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +143,7 @@ def _run(
         projection.start()
         withdrawal.pop_all()
         try:
-            with _progress(launch, plan, budget, console) as (progress, begun):
+            with _progress(launch, plan, study, budget, console) as (progress, begun):
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
                 tuner = search_tuner(launch, plan, ledger, shares, data, watcher, begun)
                 with sigterm_as_ctrl_c():
@@ -152,10 +161,16 @@ def _run(
 
 @contextlib.contextmanager
 def _progress(
-    launch: Launch, plan: SearchPlan, budget: Budget, console: Console
+    launch: Launch,
+    plan: SearchPlan,
+    study: optuna.Study,
+    budget: Budget,
+    console: Console,
 ) -> Iterator[tuple[LaunchProgress, Callable[[HandOut], None]]]:
     """The view of the search; trials that nobody has asked for yet wait under a number."""
     known = {training.training_id: training for training in launch.trainings}
+    trials = summaries(launch, study, plan.objectives)
+    ended = [one for one in trials if one.name in known and one.outcome in _STATUS]
     to_come = [f"trial {number}" for number in range(len(known), budget.allowance.num_samples)]
     trainings = [(name, training.epochs) for name, training in known.items()]
     longest = plan.space.most_epochs
@@ -173,9 +188,10 @@ def _progress(
         first.name,
         first.maximize,
     ) as progress:
-        for name, training in known.items():
-            if has_ended(launch, training):
-                progress.update(name, training.epochs, {}, status="done")
+        for trial in ended:
+            if trial.values:
+                progress.update(trial.name, trial.kept_epoch or 0, {first.name: trial.values[0]})
+            progress.update(trial.name, trial.epochs, {}, status=_STATUS[trial.outcome])
         yield progress, begun
 
 

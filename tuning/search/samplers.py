@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from tuning.errors import ChromatuneError, nearest
 from tuning.search.config import SearchConfig
 from tuning.search.space import Space
+from tuning.search.study import quiet
 
 # Everything that the state of CMA-ES is made of.
 _CMAES_STATE = frozenset(
@@ -86,7 +87,8 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
     if search.sampler == "cmaes" and search.chosen_scheduler != "none":
         options = {**options, "consider_pruned_trials": True}
     try:
-        return build(seed=seed, **{**options, **search.sampler_options})
+        with quiet():
+            return build(seed=seed, **{**options, **search.sampler_options})
     except (TypeError, ValueError) as error:
         raise ChromatuneError(f"search.sampler_options: {error}") from None
 

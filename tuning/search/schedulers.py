@@ -91,7 +91,17 @@ def rungs(search: SearchConfig, longest: int) -> list[int]:
 
 
 def mutations(space: Space) -> dict[str, Any]:
-    """What PBT may change of a running training, with the distributions of the space."""
+    """What PBT may change of a running training, with the distributions of the space.
+
+    Raises ChromatuneError if that is nothing, or if trials differ in anything else: one that takes
+    over another's weights would have to become another network.
+    """
+    others = [name for name in space.names if name not in MUTABLE]
+    if others:
+        raise ChromatuneError(
+            f"the scheduler pbt lets trials take over each other's weights, so that they may "
+            f"differ in {' and '.join(MUTABLE)} alone: make {', '.join(others)} constants"
+        )
     found = {
         parameter.name: (tune.loguniform if parameter.distribution.log else tune.uniform)(
             parameter.distribution.low, parameter.distribution.high

@@ -11,6 +11,7 @@ import yaml
 from tuning.config import TrainConfig, TrainingConfig
 from tuning.display import format_lr
 from tuning.launch import Launch
+from tuning.search.config import MUTABLE
 from tuning.search.summary import TrialSummary
 from tuning.spaces import Training
 
@@ -30,7 +31,8 @@ def settings_text(values: Mapping[str, Any]) -> str:
 def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
     """Write the configuration of a training as YAML for `chromatune train -c FILE`.
 
-    Everything that decides its numbers is in it: the very same training comes out.
+    Everything that decides its numbers is in it: the very same training comes out, unless PBT
+    changed it on the way.
     """
     fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
     defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
@@ -51,6 +53,8 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
         "#",
         "#   chromatune train -c best.yaml",
     ]
+    if launch.document["config"]["search"]["scheduler"] == "pbt":
+        head += ["#", f"# PBT changed {' and '.join(MUTABLE)} on the way: alone it goes otherwise."]
     return "\n".join(head) + "\n" + yaml.safe_dump(content, sort_keys=False)
 
 

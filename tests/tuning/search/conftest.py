@@ -22,14 +22,7 @@ from tuning.search.space_file import read_space
 from tuning.search.study import open_study
 from tuning.storage import LaunchStorage
 
-SPACE = """
-model: {type: categorical, choices: [autoencoder, unet]}
-head: {type: categorical, choices: [relu, tanh]}
-epochs: 9
-lr: {type: float, low: 1.0e-4, high: 1.0e-2, log: true}
-batch_size: {type: categorical, choices: [8, 16]}
-model_kwargs.width: {type: int, low: 16, high: 48, step: 8, when: {model: unet}}
-"""
+SPACE = (Path(__file__).parent / "space.yaml").read_text()
 
 
 def space_of(text: str = SPACE, task: Task = "colorizer", **changes: Any) -> Space:

@@ -1,0 +1,53 @@
+"""What a search optimizes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tuning.errors import ChromatuneError
+from tuning.search.objectives import Objective, figures, read_objectives
+
+
+def test_the_tasks_own_score_is_the_default() -> None:
+    assert read_objectives("colorizer", []) == (Objective("val_psnr", True),)
+    assert read_objectives("regression", []) == (Objective("val_mse", False),)
+
+
+def test_several_objectives() -> None:
+    found = read_objectives("colorizer", ["val_psnr:max", "parameters:min", "val_ssim:max"])
+    assert list(map(str, found)) == ["val_psnr:max", "parameters:min", "val_ssim:max"]
+    assert [one.direction for one in found] == ["maximize", "minimize", "maximize"]
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "message"),
+    [
+        ("colorizer", ["val_pnsr:max"], "unknown objective 'val_pnsr'; did you mean 'val_psnr'?"),
+        ("colorizer", ["val_psnr:min"], "has ':min': write val_psnr:max"),
+        ("colorizer", ["val_psnr"], "has no direction: write val_psnr:max"),
+        ("colorizer", ["parameters:min"], "the first objective must be val_psnr or val_mse"),
+        ("colorizer", ["val_psnr:max", "val_mse:min"], "objectives must differ"),
+        ("regression", ["val_psnr:max"], "unknown objective 'val_psnr'"),
+        ("regression", ["val_mse:min", "val_mse:min"], "objectives must differ"),
+    ],
+)
+def test_wrong_objectives_are_refused(task: str, words: list[str], message: str) -> None:
+    with pytest.raises(ChromatuneError) as refusal:
+        read_objectives(task, words)  # type: ignore[arg-type]
+    assert message in str(refusal.value)
+
+
+def test_what_is_not_finite_beats_nothing() -> None:
+    more = Objective("val_psnr", True)
+    assert more.better(2.0, 1.0)
+    assert not more.better(1.0, 1.0)
+    assert more.better(1.0, math.nan)
+    assert not more.better(math.nan, 1.0)
+    assert Objective("val_mse", False).better(1.0, 2.0)
+
+
+def test_figures_are_those_of_the_kept_state_and_of_the_whole_training() -> None:
+    cell = {"metrics": {"val_psnr": 30.0}, "parameters": 7, "seconds": 2.5}
+    assert figures(cell) == {"val_psnr": 30.0, "parameters": 7.0, "train_seconds": 2.5}

@@ -1,0 +1,112 @@
+"""Samplers by name: their options are checked, and a study cannot run code through them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+
+from tuning.errors import ChromatuneError
+from tuning.search.config import SearchConfig
+from tuning.search.samplers import check_sampler, make_sampler, seed_of
+
+MakeSpace = Callable[..., Any]
+
+
+def config(**search: Any) -> SearchConfig:
+    return SearchConfig(space={"lr": 1}, **search)
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "grid"])
+def test_every_sampler_draws(name: str) -> None:
+    sampler = make_sampler(config(sampler=name), 1)
+    study = optuna.create_study(sampler=sampler)
+    trial = study.ask({"x": FloatDistribution(0, 1)})
+    assert 0 <= trial.params["x"] <= 1
+
+
+def test_options_are_optunas_own() -> None:
+    sampler = make_sampler(config(sampler="tpe", sampler_options={"n_startup_trials": 3}), 1)
+    assert sampler._n_startup_trials == 3
+    for name, options, message in (
+        ("tpe", {"n_startup": 3}, "no option 'n_startup'; did you mean 'n_startup_trials'?"),
+        ("tpe", {"seed": 3}, "no option 'seed'"),
+        ("random", {"n_startup_trials": 3}, "(it has none)"),
+        ("tpe", {"multivariate": False}, "search.sampler_options: "),
+    ):
+        with pytest.raises(ChromatuneError) as refusal:
+            make_sampler(config(sampler=name, sampler_options=options), 1)
+        assert message in str(refusal.value)
+
+
+def test_every_suggestion_has_a_seed_of_its_own() -> None:
+    seeds = {seed_of(seed, count) for seed in range(3) for count in range(50)}
+    assert len(seeds) == 150
+    assert seed_of(1, 2) == seed_of(1, 2)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_what_does_not_go_together_is_refused(space_of: MakeSpace) -> None:
+    space = space_of()
+    for search, objectives, message in (
+        (config(sampler="cmaes"), [1, 2], "cmaes takes one objective"),
+        (config(scheduler="pbt"), [1], "the sampler must be random, but is tpe"),
+        (config(scheduler="pbt", sampler="random"), [1, 2], "pbt takes one objective"),
+        (config(sampler="grid"), [1], "lr has no step, and a grid needs one"),
+    ):
+        with pytest.raises(ChromatuneError) as refusal:
+            check_sampler(search, space, objectives)
+        assert message in str(refusal.value)
+
+
+def test_what_a_sampler_does_not_model_is_said(space_of: MakeSpace) -> None:
+    assert check_sampler(config(sampler="tpe"), space_of(), [1]) == []
+    assert check_sampler(config(sampler="gp"), space_of(), [1]) == [
+        "gp does not model model_kwargs.width: drawn at random"
+    ]
+    (line,) = check_sampler(config(sampler="cmaes", scheduler="none"), space_of(), [1])
+    assert "model, head, batch_size, model_kwargs.width" in line
+
+
+class Exploit:
+    """What a stranger's study might hold in the place of CMA-ES's state."""
+
+    ran = False
+
+    def __reduce__(self) -> Any:
+        return (exec, ("import os; os.environ['CHROMATUNE_EXPLOITED'] = '1'",))
+
+
+def test_a_study_cannot_run_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHROMATUNE_EXPLOITED", raising=False)
+    study = optuna.create_study(sampler=make_sampler(config(sampler="cmaes", scheduler="none"), 1))
+    space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    study.tell(study.ask(space), 1.0)
+    study.tell(study.ask(space), 0.5)  # the state of CMA-ES itself is read
+    trial = study.ask(space)
+    state = pickle.dumps(Exploit()).hex()
+    study._storage.set_trial_system_attr(trial._trial_id, "cma:optimizer:0", state)
+    study.tell(trial, 0.2)
+    with pytest.raises(ChromatuneError, match="which does not belong there"):
+        study.ask(space)
+    import os
+
+    assert "CHROMATUNE_EXPLOITED" not in os.environ
+
+
+def test_cma_es_goes_on_over_generations_from_what_the_study_holds() -> None:
+    study = optuna.create_study()
+    space = {"x": FloatDistribution(-3, 3), "y": FloatDistribution(-3, 3)}
+    for count in range(60):
+        # A new sampler each time, as the ledger makes them: all state is in the study.
+        study.sampler = make_sampler(config(sampler="cmaes", scheduler="none"), seed_of(0, count))
+        trial = study.ask(space)
+        study.tell(trial, (trial.params["x"] - 1) ** 2 + (trial.params["y"] + 1) ** 2)
+    early = min(trial.value for trial in study.trials[:10])
+    late = sum(trial.value for trial in study.trials[-10:]) / 10
+    assert study.best_value < early
+    assert late < 0.5

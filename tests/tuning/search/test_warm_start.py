@@ -1,0 +1,144 @@
+"""What earlier launches found on the same data is known before the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from tuning.fit_config import FitConfig
+from tuning.search.objectives import read_objectives
+from tuning.search.study import open_study
+from tuning.search.warm_start import WarmStart, feed_known
+from tuning.spaces import Training, make_training
+from tuning.storage import LaunchStorage
+
+MakeSpace = Callable[..., Any]
+PSNR = read_objectives("colorizer", [])
+RUNS = {("grid-1", "autoencoder-tanh-lr1e-3-e9"): "run-of-the-best"}
+
+
+@pytest.fixture
+def space(space_of: MakeSpace) -> Any:
+    """A space in which the report's way of training lies, for 9 epochs."""
+    return space_of(
+        batch_size={"type": "categorical", "choices": [50, 100]},
+        optimizer={"type": "categorical", "choices": ["adam", "adamw"]},
+    )
+
+
+def leave_launch(
+    folder: Path,
+    name: str,
+    trainings: list[Training],
+    values: dict[str, float],
+    *,
+    digest: str = "digest-1",
+    kind: str = "grid",
+    outcome: str | None = None,
+) -> None:
+    """Write what a finished launch leaves: its plan, and a cell for each value."""
+    storage = LaunchStorage(folder / name)
+    document = {
+        "format": 1,
+        "launch_id": name,
+        "kind": kind,
+        "task": "colorizer",
+        "dataset_digest": digest,
+        "created": len(list(folder.iterdir())) if folder.exists() else 0,
+        "trainings": [training.to_dict() for training in trainings],
+    }
+    storage.write_json("launch.json", document)
+    for training in trainings:
+        if kind == "search":
+            storage.write_json(f"{training.training_id}/training.json", training.to_dict())
+        for cell in training.cells:
+            if cell.cell_id in values:
+                content = {
+                    "metrics": {"val_psnr": values[cell.cell_id]},
+                    "parameters": 5,
+                    "seconds": 1.0,
+                    "ended": 1,
+                } | ({"outcome": outcome} if outcome else {})
+                path = f"{training.training_id}/cells/{cell.cell_id}/cell.json"
+                storage.write_json(path, content)
+
+
+def grid_training(lr: float, **options: Any) -> Training:
+    fit = FitConfig("autoencoder", "tanh", lr, milestones=(3, 9), image_size=64, **options)
+    return make_training(fit)
+
+
+def feed(folder: Path, space: Any) -> tuple[Any, WarmStart]:
+    study = open_study(str(folder / "study.journal"), "colors", PSNR, {})
+    return study, feed_known(study, space, PSNR, str(folder / "launches"), "digest-1", RUNS)
+
+
+def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, space: Any) -> None:
+    values = {
+        "autoencoder-tanh-lr1e-3-e3": 33.0,  # 3 epochs are not 9
+        "autoencoder-tanh-lr1e-3-e9": 35.0,
+        "autoencoder-tanh-lr1e-5-e9": 30.0,  # this learning rate is not searched
+    }
+    trainings = [grid_training(1e-3), grid_training(1e-5)]
+    leave_launch(tmp_path / "launches", "grid-1", trainings, values)
+    study, fed = feed(tmp_path, space)
+    assert fed == WarmStart(taken=1, outside=2)
+    (trial,) = study.trials
+    assert trial.state == TrialState.COMPLETE
+    assert trial.value == 35.0
+    assert trial.params == {
+        "model": "autoencoder",
+        "head": "tanh",
+        "lr": 1e-3,
+        "batch_size": 100,
+        "optimizer": "adam",
+    }
+    assert trial.user_attrs["known"] == "grid-1/autoencoder-tanh-lr1e-3-e9"
+    assert trial.user_attrs["run_id"] == "run-of-the-best"
+
+
+def test_nothing_is_known_twice(tmp_path: Path, space: Any) -> None:
+    values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
+    leave_launch(tmp_path / "launches", "grid-1", [grid_training(1e-3)], values)
+    feed(tmp_path, space)
+    study, fed = feed(tmp_path, space)
+    assert fed == WarmStart(taken=0, outside=0)
+    assert len(study.trials) == 1
+
+
+def test_only_finished_trials_on_the_same_data_from_random_weights_count(
+    tmp_path: Path, space: Any
+) -> None:
+    launches = tmp_path / "launches"
+    values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
+    leave_launch(launches, "grid-2", [grid_training(1e-3)], values, digest="digest-2")
+    tuned = make_training(grid_training(1e-3).fit, initial_weights="champion.safetensors")
+    leave_launch(launches, "finetune-1", [tuned], values, kind="finetune")
+    for index, outcome in enumerate(("pruned", "stopped", "finished")):
+        name = f"000{index}-autoencoder-tanh"
+        fit = FitConfig(
+            "autoencoder", "tanh", 2e-3, milestones=(9,), image_size=64, batch_size=50, keep="best"
+        )
+        one = Training(name, fit, (make_training(fit).cells[0].__class__(name, 9),))
+        leave_launch(
+            launches, f"search-{index}", [one], {name: 34.0 + index}, kind="search", outcome=outcome
+        )
+    study, fed = feed(tmp_path, space)
+    assert fed.taken == 1
+    assert [trial.value for trial in study.trials] == [36.0]
+
+
+def test_known_results_take_no_trials_from_the_search(script: Any, tmp_path: Path) -> None:
+    search = script(total=2)
+    values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
+    training = grid_training(1e-3, batch_size=16)
+    leave_launch(tmp_path / "launches", "grid-1", [training], values)
+    fed = feed_known(search.study, search.space, PSNR, str(tmp_path / "launches"), "digest-1", {})
+    assert fed.taken == 1
+    search.open()
+    assert [search.next().number for _ in range(2)] == [1, 2]
+    assert search.ledger.next() is None
