@@ -153,10 +153,10 @@ def _search(
             tracking_uri=f"sqlite:///{scratch}/mlruns/mlflow.db",
             console=Console(stderr=True, quiet=True),
         )
-        histories = [
-            json.loads(file.read_text())["history"]
-            for file in Path(outcome.launch.storage.uri).glob("*/cells/*/cell.json")
-        ]
+        # Epochs of trials that diverged are epochs too.
+        folder = Path(outcome.launch.storage.uri)
+        files = [*folder.glob("*/cells/*/cell.json"), *folder.glob("*/failed.json")]
+        histories = [json.loads(file.read_text())["history"] for file in files]
     records = sorted(
         (record for history in histories for record in history), key=lambda one: one["timestamp"]
     )

@@ -1,0 +1,169 @@
+"""A search from its first suggestion to its report: whole, killed, extended, out of budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+pytestmark = pytest.mark.slow
+
+STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+
+
+def space(epochs: int) -> dict[str, Any]:
+    return {
+        "model": "cnn1",
+        "head": {"type": "categorical", "choices": ["relu", "tanh"]},
+        "epochs": epochs,
+        "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+        "schedule": {"type": "categorical", "choices": ["constant", "onecycle"]},
+        "warmup": {"type": "float", "low": 0.0, "high": 0.3, "when": {"schedule": "onecycle"}},
+    }
+
+
+def search(place: Any, *options: str, epochs: int = 9, **changes: Any) -> list[str]:
+    """Words of a command that searches among small networks, one trial at a time."""
+    file = place.folder / "space.yaml"
+    file.write_text(yaml.safe_dump({"search": {"space": space(epochs), **changes}}))
+    one_worker = ["--max-concurrent-trials", "1", "--seed", "1"]
+    return [
+        *("search", "regression", "-c", str(file)),
+        *(*place.data, *place.where, *one_worker, *options),
+    ]
+
+
+def study_of(launch: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(launch / "study.journal")))
+    return optuna.load_study(study_name=launch.name, storage=storage)
+
+
+def trials_agree(place: Any, count: int) -> None:
+    """Optuna, the launch folder and MLflow tell the same of `count` trials, each once."""
+    launch = place.launch()
+    study = study_of(launch)
+    assert [trial.number for trial in study.trials] == list(range(count))
+    cells = place.cells()
+    runs = place.runs()
+    for trial in study.trials:
+        cell = cells[trial.user_attrs["training_id"]]
+        run = runs[cell["cell_id"]]
+        assert STATES[cell["outcome"]] == trial.state
+        assert run.data.tags["chromatune.outcome"] == cell["outcome"]
+        best = min(record["val_mse"] for record in cell["history"] if "val_mse" in record)
+        assert trial.value == cell["metrics"]["val_mse"] == best
+        assert run.data.metrics["val_mse"] == pytest.approx(best)
+        epochs = [record["epoch"] for record in cell["history"]]
+        assert epochs == list(range(1, len(epochs) + 1))
+    assert len(cells) == count
+    assert len(runs) == count + 1
+
+
+def test_a_search_is_told_the_same_everywhere_and_its_best_trains_alone(
+    place: Any,
+    local_ray: None,  # noqa: ARG001
+    run: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    done = run(*search(place, "--num-samples", "5", "--format", "json"))
+    assert done.status == 0, done.err
+    trials_agree(place, 5)
+    (table,) = json.loads(done.out)["tables"]
+    values = [trial["values"][0] for trial in table["trials"]]
+    assert values == sorted(values)
+    assert table["counts"]["finished"] >= 1
+    assert not list(place.launch().glob("*/checkpoint_*"))
+
+    parent = place.runs()[""]
+    paths = {
+        artifact.path for artifact in place.client().list_artifacts(parent.info.run_id, "search")
+    }
+    assert paths >= {
+        f"search/{name}"
+        for name in (
+            *("optimization_history.png", "param_importances.png", "parallel_coordinate.png"),
+            *("slice.png", "learning_curves.png", "top10.json", "top10.md"),
+            *("best.yaml", "study.journal"),
+        )
+    }
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["best_val_mse"] == pytest.approx(values[0])
+
+    # Done again, nothing changes.
+    again = run(*place.resume(), "--format", "json")
+    assert again.status == 0, again.err
+    assert again.out == done.out
+    trials_agree(place, 5)
+
+    extended = run("search", "regression", "--extend", "last", "--num-samples", "1", *place.where)
+    assert extended.status == 0, extended.err
+    trials_agree(place, 6)
+    refused = run("search", "regression", "--extend", "last", "--sampler", "gp", *place.where)
+    assert refused.status == 2
+    assert "--sampler does not go with --extend" in refused.err
+
+    best = place.launch() / "search" / "best.yaml"
+    elsewhere = ["--storage-path", str(tmp_path / "alone"), "--tracking-uri", place.store]
+    trained = run("train", "-c", str(best), *elsewhere)
+    assert trained.status == 0, trained.err
+    (alone,) = (tmp_path / "alone").glob("*/*/cells/*/cell.json")
+    found = min(cell["metrics"]["val_mse"] for cell in place.cells().values())
+    assert json.loads(alone.read_text())["metrics"]["val_mse"] == found
+
+
+def test_a_killed_search_goes_on_and_no_trial_is_there_twice(place: Any) -> None:
+    words = search(place, "--num-samples", "3", epochs=40, grace_period=30)
+    driver = place.start(*words)
+    place.wait_for_first_cell(driver)
+    driver.kill()
+    before = {name: cell["ended"] for name, cell in place.cells().items()}
+    assert 0 < len(before) < 3
+    told = study_of(place.launch())
+    assert any(trial.state == TrialState.RUNNING for trial in told.trials)
+
+    resumed = place.start(*place.resume()).wait()
+    assert resumed.status == 0, resumed.err
+    assert {name: place.cells()[name]["ended"] for name in before} == before
+    trials_agree(place, 3)
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
+    assert "Warning" not in resumed.err
+
+
+def test_a_budget_ends_a_search_cleanly_and_keeps_its_best(
+    place: Any,
+    local_ray: None,  # noqa: ARG001
+    run: Callable[..., Any],
+) -> None:
+    hours = "0.001"  # 3.6 s of one core
+    words = search(place, "--num-samples", "50", "--budget-cpu-hours", hours, epochs=400)
+    stopped = run(*words, "--format", "json")
+    assert stopped.status == 0, stopped.err
+    assert "the budget of 0.001 CPU hours is used up" in stopped.err
+    (table,) = json.loads(stopped.out)["tables"]
+    (cell, *_) = place.cells().values()
+    assert table["counts"]["stopped"] == 1
+    assert cell["outcome"] == "stopped"
+    assert table["trials"][0]["values"][0] == min(
+        record["val_mse"] for record in cell["history"] if "val_mse" in record
+    )
+    assert (place.launch() / "search" / "best.yaml").is_file()
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
+
+    refused = run(*place.resume())
+    assert refused.status == 2
+    assert "--extend" in refused.err
+    more = run(
+        "search", "regression", "--extend", "last", "--budget-cpu-hours", hours, *place.where
+    )
+    assert more.status == 0, more.err
+    assert len(study_of(place.launch()).trials) == 1  # it went on with what was begun
+    (longer, *_) = place.cells().values()
+    assert len(longer["history"]) > len(cell["history"])
