@@ -21,6 +21,10 @@ RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster"} | {
 MLFLOW_PREFIXES = ("tuning.tracking", "tuning.promotion")
 MLFLOW = {"tuning.serving_model"}
 
+# What the extras `serve` and `export` bring.
+SERVE_PACKAGES = {"fastapi", "starlette", "uvicorn"}
+EXPORT_PACKAGES = {"onnx", "onnxscript", "onnxruntime"}
+
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in PACKAGES
@@ -67,6 +71,14 @@ def test_mlflow_is_imported_only_by_its_adapters() -> None:
     assert "tuning.tracking" in users
 
 
+def test_what_an_extra_brings_is_imported_only_where_it_is_asked_for() -> None:
+    serve = {name for name, path in FILES.items() if roots(path) & SERVE_PACKAGES}
+    assert serve
+    assert all(name.startswith("tuning.serve.") for name in serve)
+    export = {name for name, path in FILES.items() if roots(path) & EXPORT_PACKAGES}
+    assert export == {"tuning.colorize_export"}
+
+
 def test_the_training_works_where_neither_framework_is_installed() -> None:
     program = """
 import sys
@@ -89,7 +101,8 @@ print([(result.record["epoch"], result.milestone) for result in fit(config, data
 
 
 def test_parsing_a_command_line_loads_no_framework() -> None:
-    program = "import sys, tuning.cli; print({'ray', 'mlflow', 'optuna'} & sys.modules.keys())"
+    heavy = {"ray", "mlflow", "optuna", *SERVE_PACKAGES, *EXPORT_PACKAGES}
+    program = f"import sys, tuning.cli; print({heavy} & sys.modules.keys())"
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

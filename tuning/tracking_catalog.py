@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import re
@@ -20,9 +19,9 @@ from tuning.redaction import redact
 from tuning.tracking_registry import CHAMPION, find_champion
 from tuning.tracking_runs import FINISHED, TAG
 from tuning.tracking_store import first_line, is_server, make_client, prepare_store
+from tuning.tracking_version import Measured
 
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_SCORES = ("test_", "val_", "constant_test_")
 _OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})", re.ASCII)
 
 
@@ -34,9 +33,8 @@ class RegistryError(ChromatuneError):
 class ModelCard:
     """A model of the store: its name, whom it was made for, and how well it did.
 
-    `version` is None for a model that is not registered (`models:/m-…`). The `scores` of a
-    registered one are its metrics on test, the constant predictor's there as `constant_test_…`,
-    and the val figure that it was chosen by.
+    `version` is None for a model that is not registered (`models:/m-…`). `scores` are its metrics
+    on test and val, as far as they were measured, and the constant predictor's `constant_test_…`.
     """
 
     uri: str
@@ -171,7 +169,7 @@ def _card(version: Any, aliases: Mapping[str, str]) -> ModelCard:
         dataset=version.name.rpartition("-")[0],
         task=_task_of(version.name),
         aliases=tuple(sorted(name for name, named in aliases.items() if int(named) == number)),
-        scores=_scores({key.removeprefix(TAG): text for key, text in version.tags.items()}),
+        scores=_scores(Measured.of(version.tags)),
     )
 
 
@@ -183,18 +181,22 @@ def _logged(client: MlflowClient, model_uri: str, model_id: str) -> ModelCard:
         version=None,
         dataset=model.tags.get(f"{TAG}dataset", ""),
         task=model.tags.get(f"{TAG}task", ""),
-        scores={metric.key: metric.value for metric in model.metrics or ()},
+        scores={
+            metric.key: metric.value
+            for metric in model.metrics or ()
+            if math.isfinite(metric.value)
+        },
     )
 
 
-def _scores(tags: Mapping[str, str]) -> dict[str, float]:
-    """The figures among a version's tags; one that somebody has edited into words is none."""
-    scores = {}
-    for key, text in tags.items():
-        with contextlib.suppress(ValueError):
-            if key.startswith(_SCORES) and math.isfinite(float(text)):
-                scores[key] = float(text)
-    return scores
+def _scores(measured: Measured) -> dict[str, float]:
+    """The gate's figures under one name each; what is not finite could not be sent as JSON."""
+    constant = {
+        f"constant_{name.removeprefix('constant_')}": value
+        for name, value in measured.constant_metrics.items()
+    }
+    figures = {**measured.val_metrics, **measured.test_metrics, **constant}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _task_of(name: str) -> str:

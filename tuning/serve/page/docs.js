@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 
 const element = (name, text = "", ...children) => {
-  const made = Object.assign(document.createElement(name), { textContent: text });
+  const made = Object.assign(document.createElement(name), { textContent: text.replaceAll("`", "") });
   made.append(...children);
   return made;
 };

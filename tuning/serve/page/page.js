@@ -132,9 +132,11 @@ function showResult(file, png, headers) {
 
 function showFacts(get) {
   const a = Number(get("Mean-A")), b = Number(get("Mean-B"));
-  $("mean").textContent = chroma(a, b);
-  $("mean-by").textContent = `by ${get("Mean-By")}`;
-  $("painted").textContent = chroma(Number(get("Painted-Mean-A")), Number(get("Painted-Mean-B")));
+  $("mean").textContent = inLab(a, b);
+  $("mean-by").textContent = `${inLevels(a, b)}, by ${get("Mean-By")}`;
+  const paintedA = Number(get("Painted-Mean-A")), paintedB = Number(get("Painted-Mean-B"));
+  $("painted").textContent = inLab(paintedA, paintedB);
+  $("painted-levels").textContent = inLevels(paintedA, paintedB);
   $("swatch").style.background = `lab(65 ${a} ${b})`;
   const version = get("Model-Version");
   $("model").textContent = `${get("Model")}${version ? ` version ${version}` : ""}`;
@@ -142,10 +144,8 @@ function showFacts(get) {
   $("scores").textContent = scores(card?.scores ?? {});
 }
 
-function chroma(a, b) {
-  const both = (x, y, digits) => `${x.toFixed(digits)}, b ${y.toFixed(digits)}`;
-  return `a* ${a.toFixed(2)}, b* ${b.toFixed(2)} (0–255: a ${both(a + 128, b + 128, 1)})`;
-}
+const inLab = (a, b) => `a* ${a.toFixed(2)}, b* ${b.toFixed(2)}`;
+const inLevels = (a, b) => `from 0 to 255: ${(a + 128).toFixed(1)}, ${(b + 128).toFixed(1)}`;
 
 function scores(found) {
   const shown = [];
