@@ -42,6 +42,7 @@ def make_launch_outcome(folder: Path) -> LaunchOutcome:
     """A launch of one training, 8 seconds of it in 10 seconds of wall time."""
     training = make_training(FitConfig("cnn1", "relu", 1e-3, milestones=(1, 3)))
     document = {
+        "kind": "grid",
         "launch_id": "grid-regression-drawn-1",
         "dataset_digest": "d" * 64,
         "git_commit": None,
