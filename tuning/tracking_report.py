@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
 from tuning.report import Archive, Store, StoredCell, StoredChampion, StoredLaunch, StoredSpeedup
 from tuning.tracking_registry import find_champion
 from tuning.tracking_runs import TAG
-from tuning.tracking_store import first_line, is_server, make_client, prepare_store, search_all_runs
+from tuning.tracking_speedup import KIND as SPEEDUP
+from tuning.tracking_store import (
+    first_line,
+    is_server,
+    make_client,
+    prepare_store,
+    search_all_experiments,
+    search_all_runs,
+)
 
-SPEEDUP = "speedup"
 _LOCAL_UI = "http://127.0.0.1:5000"  # where `chromatune ui` serves a database
 _REQUIRED = ("launch_id", "kind", "task", "dataset", "dataset_digest")
 
@@ -35,7 +42,8 @@ def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive
     client = make_client(tracking_uri)
     archive = _MlflowArchive(client)
     try:
-        runs = list(search_all_runs(client, _experiments(client), ""))
+        ids = [str(one.experiment_id) for one in search_all_experiments(client)]
+        runs = list(search_all_runs(client, ids, ""))
         ours = [run for run in runs if any(key.startswith(TAG) for key in run.data.tags)]
         readable = [run for run in ours if _is_readable(run)]
         launches = _launches([r for r in readable if r.data.tags[f"{TAG}kind"] != SPEEDUP], archive)
@@ -93,17 +101,6 @@ def _download(client: MlflowClient, run_id: str, path: str) -> bytes | None:
             return Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
         except (MlflowException, OSError):
             return None
-
-
-def _experiments(client: MlflowClient) -> list[str]:
-    found: list[str] = []
-    token = None
-    while True:
-        page = client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token)
-        found += [str(experiment.experiment_id) for experiment in page]
-        token = page.token
-        if not token:
-            return found
 
 
 def _is_readable(run: Run) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from data_prep import DATASETS
 from tuning.errors import ChromatuneError, nearest
 from tuning.published import published_cell
 from tuning.report._store import Store, StoredCell, StoredLaunch
@@ -64,16 +65,24 @@ class Choice:
 def choose(store: Store, dataset: str | None = None, target: str | None = None) -> Choice:
     """Choose the data to report on; a name may be followed by `@` and the digest's beginning.
 
-    Without names, photographs win over drawn pictures, then what more cells are finished of, then
-    the newest. Raises ChromatuneError if the store holds nothing of the name.
+    Without names, pictures of persons make the first part and pictures by category the second;
+    photographs win over drawn pictures, then what more cells are finished of, then the newest. A
+    grid on other pictures stands in for a first part that is missing. Raises ChromatuneError if
+    the store holds nothing of the name.
     """
     datas = _datas(store.launches)
-    own = [data for data in datas if any(one.kind != "finetune" for one in data.launches)]
-    source = _best(_named(own, dataset, "--dataset"), _amount, named=dataset is not None)
+    faces = [data for data in datas if _likely_role(data) == "faces"]
+    grids = [data for data in datas if any(one.kind == "grid" for one in data.launches)]
+    source = _best(
+        _named(datas, dataset, "--dataset") if dataset else faces or grids,
+        _amount,
+        named=dataset is not None,
+    )
     rest = [data for data in datas if source is None or data.name != source.name]
-    tuned = [data for data in rest if any(one.kind == "finetune" for one in data.launches)]
     aim = _best(
-        _named(tuned if target is None else rest, target, "--target"),
+        _named(rest, target, "--target")
+        if target
+        else [data for data in rest if _likely_role(data) == "ncd"],
         lambda data: (_descends(data, source), *_amount(data)),
         named=target is not None,
     )
@@ -120,9 +129,14 @@ def _datas(launches: Iterable[StoredLaunch]) -> list[Data]:
     return [Data("", name, digest, tuple(found)) for (name, digest), found in grouped.items()]
 
 
-def _named(datas: list[Data], wanted: str | None, option: str) -> list[Data]:
-    if wanted is None:
-        return datas
+def _likely_role(data: Data) -> str:
+    """Which part of the original report a dataset is like; an unknown one by what was done."""
+    if data.name in DATASETS:
+        return "faces" if DATASETS[data.name].grouping == "subject" else "ncd"
+    return "ncd" if all(one.kind == "finetune" for one in data.launches) else "faces"
+
+
+def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
     name, _, digest = wanted.partition("@")
     found = [data for data in datas if data.name == name and data.digest.startswith(digest)]
     if not found:

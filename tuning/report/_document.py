@@ -8,7 +8,7 @@ from typing import Literal
 
 Verdict = Literal["better", "worse", "equal"]
 Winner = Literal["all", "table"]
-Width = Literal["third", "half", "full"]
+Width = Literal["half", "full", "wide"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,10 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing as PNG, with its number and caption. `narrow` is drawn for a narrow screen."""
+    """A drawing as PNG, with its number and caption.
+
+    `narrow` is drawn for a narrow screen; a `wide` one is scrolled there instead.
+    """
 
     name: str
     caption: str

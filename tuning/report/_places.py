@@ -47,9 +47,8 @@ class Place:
     def name(self) -> str:
         """What tells it from others of its task: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
         unit = "epoch" if self.epochs == 1 else "epochs"
-        return (
-            f"{self.model} {head_title(self.head)}, lr {format_lr(self.lr)}, {self.epochs} {unit}"
-        )
+        lr = format_lr(float(f"{self.lr:.3g}"))  # a search's has more digits than anyone reads
+        return f"{self.model} {head_title(self.head)}, lr {lr}, {self.epochs} {unit}"
 
     @property
     def newest(self) -> StoredCell:

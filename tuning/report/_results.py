@@ -228,5 +228,5 @@ def _is_measured(cell: StoredCell) -> bool:
 
 
 def _trained(who: str, lr: float, epochs: int) -> str:
-    text = f"lr {format_lr(lr)}, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    text = f"lr {format_lr(float(f'{lr:.3g}'))}, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
     return f"{who}: {text}" if who else text

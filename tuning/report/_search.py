@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from tuning.display import format_count
+from tuning.display import format_count, format_value, metric_heading
 from tuning.report._choice import Choice
-from tuning.report._document import Block, Cell, Figure, Figures, Row, Table, Text
+from tuning.report._document import Block, Cell, Figure, Row, Table, Text
+from tuning.report._images import whole_picture
 from tuning.report._store import Archive, StoredLaunch
 
 _FOLDER = "search"
-_MOST_COLUMNS = 7
 
 
 def search_blocks(choice: Choice, archive: Archive) -> list[Block]:
@@ -39,57 +39,47 @@ def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
     paths = [name for name in archive.names(launch.run_id, _FOLDER) if name.endswith(".png")]
     figures = []
     for path in paths:
-        content = archive.file(launch.run_id, path)
+        content = whole_picture(archive.file(launch.run_id, path))
         title = PurePosixPath(path).stem.replace("_", " ").replace("-", " ")
         if content is not None:
             name = f"search-{launch.task}-{PurePosixPath(path).stem}"
-            figures.append(Figure(name, f"Search: {title}.", content, title, width="half"))
-    if figures:
-        blocks.append(Figures(tuple(figures)))
-    else:
+            figures.append(Figure(name, f"Search: {title}.", content, title, width="wide"))
+    blocks += figures
+    if not figures:
         blocks.append(Text("The store holds no plots of this search.", "missing"))
     table = _top_ten(launch, archive)
     return [*blocks, table] if table else blocks
 
 
 def _top_ten(launch: StoredLaunch, archive: Archive) -> Table | None:
+    """The trials of `top10.json`; None if it is missing or damaged."""
     content = archive.file(str(launch.run_id), f"{_FOLDER}/top10.json")
     try:
-        document = json.loads(content) if content else None
-    except ValueError:
+        document = json.loads(content) if content else {}
+        metrics = [str(one).partition(":")[0] for one in document["objectives"]]
+        rows = tuple(_row(trial, metrics) for trial in document["trials"])
+        baseline = document.get("baseline") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    trials = _records(document)
-    columns = list(dict.fromkeys(key for trial in trials for key in trial))[:_MOST_COLUMNS]
-    if not columns:
-        return None
-    rows = tuple(
-        Row(str(rank), tuple(_cell(trial.get(column)) for column in columns))
-        for rank, trial in enumerate(trials[:10], start=1)
-    )
-    return Table(
-        f"The best trials of {launch.launch_id}", "rank", tuple(columns), rows, stacks=True
-    )
+    headings = (*map(metric_heading, metrics), "epochs", "ended")
+    notes = ["★ no other trial beats it"]
+    if metrics and metrics[0] in baseline:
+        notes.append(f"Constant predictor: {format_value(metrics[0], baseline[metrics[0]])}")
+    title = f"The best trials of {launch.launch_id}"
+    return Table(title, "trial", headings, rows, tuple(notes), stacks=True)
 
 
-def _records(document: Any) -> Sequence[Mapping[str, Any]]:
-    """The trials of a document: a list of objects, or an object that holds one."""
-    if isinstance(document, dict):
-        document = next((value for value in document.values() if isinstance(value, list)), [])
-    found = document if isinstance(document, list) else []
-    return [_flat(trial) for trial in found if isinstance(trial, dict)]
+def _row(trial: Mapping[str, Any], metrics: Sequence[str]) -> Row:
+    values = [
+        Cell(format_value(metric, float(value)), winner="all" if trial["in_pareto_set"] else None)
+        for metric, value in zip(metrics, trial["values"], strict=False)
+    ]
+    values += [Cell("–", missing=True)] * (len(metrics) - len(values))
+    kept = trial.get("kept_epoch")
+    epochs = Cell("–", missing=True) if kept is None else Cell(f"{kept} of {trial['epochs']}")
+    settings = ", ".join(f"{name} {_written(value)}" for name, value in trial["params"].items())
+    return Row(str(trial["trial"]), (*values, epochs, Cell(str(trial["outcome"]))), (settings,))
 
 
-def _flat(trial: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in trial.items():
-        if isinstance(value, dict):
-            flat |= _flat(value)
-        else:
-            flat[str(key)] = value
-    return flat
-
-
-def _cell(value: Any) -> Cell:
-    if value is None:
-        return Cell("–", missing=True)
-    return Cell(f"{value:.4g}" if isinstance(value, float) else str(value))
+def _written(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

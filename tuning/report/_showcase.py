@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tuning.pictures import cut_tiles
+from tuning.report._images import whole_picture
 from tuning.report._store import Archive, StoredCell
 from tuning.showcase import FORMAT, SCORES
 
@@ -47,7 +48,8 @@ class Showcase:
 
     @property
     def error_map(self) -> bytes | None:
-        return self.archive.file(self.cell.run_id, f"{FOLDER}/error_map.png")
+        """The map of mean errors as PNG; None if there is none."""
+        return whole_picture(self.archive.file(self.cell.run_id, f"{FOLDER}/error_map.png"))
 
     def name(self, row: int) -> str:
         """What a test picture is called in a caption: its category, else its number."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from data_prep import DATASETS
+from tuning.tracking_links import run_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Store:
         """Address of a run in the tracking UI; None if there is no such page."""
         if not self.ui or run.run_id is None:
             return None
-        return f"{self.ui}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        return f"{self.ui}/{run_page(run.experiment_id, run.run_id)}"
 
 
 class Archive(Protocol):

@@ -56,6 +56,26 @@ def test_the_target_is_what_the_source_was_fine_tuned_on(
     assert named.target.name == "synthetic-fruits"
 
 
+def test_each_dataset_stands_in_the_part_that_it_is_like(
+    make_launch: Make, make_store: Make, done: Any
+) -> None:
+    """Single trainings on both, and more of them on the second, are no reason to swap the parts."""
+    store = make_store(
+        make_launch(done, kind="train"), make_launch(done * 3, kind="train", dataset="ncd", age=1)
+    )
+    choice = choose(store)
+    assert [(data.name, data.role) for data in choice.shown] == [("faces", "faces"), ("ncd", "ncd")]
+
+
+def test_a_grid_on_other_pictures_stands_in_for_a_missing_first_part(
+    make_launch: Make, make_store: Make, done: Any
+) -> None:
+    choice = choose(make_store(make_launch(done, dataset="ncd")))
+    assert [(data.name, data.role) for data in choice.shown] == [("ncd", "faces")]
+    single = choose(make_store(make_launch(done, kind="train", dataset="ncd")))
+    assert [(data.name, data.role) for data in single.shown] == [("ncd", "ncd")]
+
+
 def test_a_name_may_say_which_preparation(make_launch: Make, make_store: Make, done: Any) -> None:
     store = make_store(
         make_launch(done * 2, digest="aa11"), make_launch(done, digest="bb22", age=1)

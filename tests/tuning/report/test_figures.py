@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from models import create_model
 from tuning.errors import ChromatuneError
 from tuning.report import Options, Report, StoredSpeedup, build_report, read_published_curves
 from tuning.report._closer import by_category
-from tuning.report._document import Block, Figures, Table, Text, Tiles
+from tuning.report._document import Block, Figure, Figures, Table, Text, Tiles
 from tuning.report._showcase import read_showcases
 from tuning.showcase import write_showcase
 
@@ -215,16 +217,48 @@ def test_a_search_is_shown_with_its_plots_and_its_best(
     bare = build_report(make_store(launch), archive, Options())
     assert "holds no plots" in texts(section(bare, "search"))
 
-    trials = [{"trial": "t1", "score": 1e-4, "params": {"lr": 0.001}}, {"trial": "t2"}]
-    archive.files[launch.run_id, "search/top10.json"] = json.dumps({"trials": trials}).encode()
-    archive.files[launch.run_id, "search/history.png"] = b"\x89PNG"
+    trial = {
+        "trial": 4,
+        "in_pareto_set": True,
+        "outcome": "finished",
+        "values": [1.2e-4],
+        "epochs": 9,
+        "kept_epoch": 7,
+        "params": {"lr": 0.00123456, "model": "unet"},
+    }
+    worse = {**trial, "trial": 2, "in_pareto_set": False, "outcome": "failed", "values": []}
+    document = {"objectives": ["val_mse:min"], "baseline": {"val_mse": 1.65e-4}}
+    top = {**document, "trials": [trial, {**worse, "kept_epoch": None}]}
+    archive.files[launch.run_id, "search/top10.json"] = json.dumps(top).encode()
+    archive.files[launch.run_id, "search/slice.png"] = png()
+    archive.files[launch.run_id, "search/pareto.png"] = png()[:60]
     blocks = section(build_report(make_store(launch), archive, Options()), "search")
     assert "2 trials (1 finished, 1 pruned)" in texts(blocks)
-    assert curves_of(blocks) == {"search-regression-history": "Search: history."}
+    assert [block.caption for block in blocks if isinstance(block, Figure)] == ["Search: slice."]
     (table,) = [block for block in blocks if isinstance(block, Table)]
-    assert table.columns == ("trial", "score", "lr")
-    assert [cell.text for cell in table.rows[0].cells] == ["t1", "0.0001", "0.001"]
-    assert [cell.text for cell in table.rows[1].cells] == ["t2", "–", "–"]
+    assert table.columns == ("MSE", "epochs", "ended")
+    first, second = table.rows
+    assert (first.label, first.below) == ("4", ("lr 0.00123, model unet",))
+    assert [cell.text for cell in first.cells] == ["1.20e-4", "7 of 9", "finished"]
+    assert first.cells[0].winner == "all"
+    assert [cell.text for cell in second.cells] == ["–", "–", "failed"]
+    assert table.notes[-1] == "Constant predictor: 1.65e-4"
+
+
+def png() -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((50, 40), 60).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b"{", b'{"objectives": ["x"], "trials": [{}]}'])
+def test_a_damaged_list_of_trials_is_left_out(
+    make_launch: Make, make_store: Make, archive: Any, content: bytes
+) -> None:
+    launch = make_launch(kind="search")
+    archive.files[launch.run_id, "search/top10.json"] = content
+    blocks = section(build_report(make_store(launch), archive, Options()), "search")
+    assert not any(isinstance(block, Table) for block in blocks)
 
 
 def test_no_search_has_no_section(make_store: Make, archive: Any, finals: Any) -> None:
