@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
@@ -86,11 +87,11 @@ def colorize(
     open_store(uri)
     if export is not None and model is not None and listing is None:
         # Nothing is colorized, so a regressor will do.
-        _export(find_model(model, uri), export, uri)
+        _export(find_model(model, uri), export, uri, results)
         return
     choice = _choice(mode, model, uri)
     if export is not None:
-        _export(choice.colorizer, export, uri)
+        _export(choice.colorizer, export, uri, results if listing is None else log)
     if listing is None:
         return
     colorizer, note = load_colorizer(choice, uri, where)
@@ -108,7 +109,8 @@ def colorize(
     _show(choice, outcome, format_, regressor=colorizer.has_regressor)
     count = f"{len(outcome.colorized)} of {format_count(len(listing.jobs), 'picture')}"
     seconds = format_duration(time.monotonic() - started)
-    log.print(f"{count} colorized in {seconds}: {out}/, side by side in {out}/sheets/")
+    places = f"{out}/, side by side in {out}/sheets/"
+    log.print(f"{count} colorized in {seconds}: {places}", soft_wrap=True, markup=False)
     if outcome.interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(FAILED if outcome.failed else 0)
@@ -123,12 +125,12 @@ def _choice(mode: str | None, model: str | None, uri: str) -> Choice:
     return choose_mode(_asked_mode(uri) if mode is None else mode.lower(), uri)
 
 
-def _export(card: ModelCard, path: Path, uri: str) -> None:
+def _export(card: ModelCard, path: Path, uri: str, console: Console) -> None:
     from tuning.colorize_export import export_model
     from tuning.tracking_weights import load_registered
 
     for file in export_model(load_registered(card.uri, uri), path, card.label):
-        results.print(f"{card.label}: {file}", soft_wrap=True, markup=False)
+        console.print(f"{card.label}: {file}", soft_wrap=True, markup=False)
 
 
 @dataclasses.dataclass
@@ -150,7 +152,7 @@ def _collect(work: Iterator[Colorized | Failed], total: int) -> _Outcome:
             task = bar.add_task("", total=total)
             for number, one in enumerate(work, start=1):
                 if isinstance(one, Failed):
-                    outcome.failed.append((one.job.name, one.reason))
+                    outcome.failed.append((str(one.job.source), one.reason))
                 else:
                     outcome.colorized.append(one)
                 bar.update(task, completed=number)

@@ -116,16 +116,16 @@ def search(
         return
     file = configs_folder() / f"search_{task}.yaml"
     config = options.resolve(SearchLaunchConfig, flags, file=file)
+    if dry_run:
+        from tuning.search.dry_run import dry_run_table
+
+        show([dry_run_table(task, config)], format_)
+        return
     from tuning.search.conclude import conclude_search
     from tuning.search.run import run_search
     from tuning.tracking_store import tracking_uri
 
     uri = tracking_uri(options.tracking_uri)
-    if dry_run:
-        from tuning.search.dry_run import dry_run_table
-
-        show([dry_run_table(task, config, tracking_uri=uri)], format_)
-        return
     outcome = run_search(task, config, tracking_uri=uri, console=log)
     finish([conclude_search(outcome, uri)], format_)
 

@@ -68,10 +68,23 @@ def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
 def begin_study(
     study: optuna.Study, plan: SearchPlan, launch: Launch, tracking_uri: str, console: Console
 ) -> None:
-    """Queue the configured points and, unless told otherwise, feed what earlier launches found."""
+    """Feed what earlier launches found, unless told otherwise, and queue the configured points."""
+    if plan.search.warm_start:
+        _feed(study, plan, launch, tracking_uri, console)
     enqueue(study, plan.space, plan.search.points)
-    if not plan.search.warm_start:
-        return
+
+
+def enqueue(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
+    """Queue configurations to be tried first; ChromatuneError if one is not in the space."""
+    checked = [space.checked_point(point) for point in points]
+    with quiet():
+        for point in checked:
+            study.enqueue_trial(point, skip_if_exists=True)
+
+
+def _feed(
+    study: optuna.Study, plan: SearchPlan, launch: Launch, tracking_uri: str, console: Console
+) -> None:
     digest = str(launch.document["dataset_digest"])
     runs = {
         (cell.launch_id, cell.cell_id): cell.run_id
@@ -82,11 +95,3 @@ def begin_study(
         found = format_count(fed.taken, "earlier result")
         outside = f"; {fed.outside} on the same data lie outside the space" if fed.outside else ""
         console.print(f"begins with {found}{outside}", markup=False)
-
-
-def enqueue(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
-    """Queue configurations to be tried first; ChromatuneError if one is not in the space."""
-    checked = [space.checked_point(point) for point in points]
-    with quiet():
-        for point in checked:
-            study.enqueue_trial(point, skip_if_exists=True)

@@ -27,8 +27,6 @@ from tuning.search.settings import settings_text, written
 from tuning.search.space_file import needs_planes
 from tuning.search.study import quiet
 from tuning.search.warm_start import feed_known
-from tuning.tracking_cells import finished_cells
-from tuning.tracking_store import prepare_store
 
 _SUGGESTIONS = 5
 
@@ -126,12 +124,11 @@ class DryRunTable:
         return [*lines, *self.plan.advice]
 
 
-def dry_run_table(task: Task, config: SearchLaunchConfig, *, tracking_uri: str) -> DryRunTable:
-    """Draw the first suggestions that the search would make, and time a step of each.
+def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
+    """Draw the first suggestions that the search would make, and time epochs of each.
 
-    The same errors as when the search is begun; nothing is written.
+    The same errors as when the search is begun; neither launch nor study nor runs are made.
     """
-    prepare_store(tracking_uri)
     dataset = open_prepared(config.data)
     plan = plan_search(task, config, dataset.size)
     data = load_task_data(dataset, task, planes=needs_planes(plan.space))
@@ -139,12 +136,8 @@ def dry_run_table(task: Task, config: SearchLaunchConfig, *, tracking_uri: str) 
         study = optuna.create_study(directions=[one.direction for one in plan.objectives])
     known = outside = 0
     if plan.search.warm_start:
-        runs = {
-            (cell.launch_id, cell.cell_id): cell.run_id
-            for cell in finished_cells(tracking_uri, dataset.digest, task)
-        }
         fed = feed_known(
-            study, plan.space, plan.objectives, config.storage_path, dataset.digest, runs
+            study, plan.space, plan.objectives, config.storage_path, dataset.digest, runs={}
         )
         known, outside = fed.taken, fed.outside
     enqueue(study, plan.space, plan.search.points)

@@ -108,7 +108,7 @@ def memory_needed(fit: FitConfig, data_bytes: int) -> int:
 
 
 def smallest_gpu() -> int | None:
-    """Memory in bytes of the smallest GPU of the cluster that Ray is connected to; None without."""
+    """Memory in bytes of the smallest GPU that Ray is connected to; None if none tells it."""
     measure = ray.remote(num_cpus=0, num_gpus=0.01)(_gpu_memory)
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) > 0]
     answers = [
@@ -117,7 +117,10 @@ def smallest_gpu() -> int | None:
         ).remote()
         for node in nodes
     ]
-    sizes: list[int] = ray.get(answers, timeout=_ANSWER_WITHIN_S) if answers else []
+    try:
+        sizes: list[int] = ray.get(answers, timeout=_ANSWER_WITHIN_S) if answers else []
+    except ray.exceptions.GetTimeoutError:
+        return None  # others hold the GPUs
     return min(sizes, default=None)
 
 

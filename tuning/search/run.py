@@ -45,9 +45,15 @@ _STATUS: Mapping[str, Status] = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchOutcome(LaunchOutcome):
-    """What a search has come to. `ended_by` names the budget that ended it, if one did."""
+    """What a search has come to: whether it `is_over`, or which budget it was `ended_by`."""
 
+    is_over: bool = True
     ended_by: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether trials are left to run, be it that none of them was running."""
+        return not self.is_over
 
 
 def run_search(
@@ -150,13 +156,13 @@ def _run(
                     tuner.fit()
                 watcher.stopped()
             cells = cell_outcomes(launch, {})
-            status = _run_status(cells, is_over=ledger.is_over or watcher.out_of is not None)
+            is_over = ledger.is_over
+            status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
         finally:
             undelivered = projection.close(status)
     _tidy(launch)
-    return SearchOutcome(
-        launch, cells, undelivered, watcher.out_of is not None, ended_by=watcher.out_of
-    )
+    out_of = watcher.out_of
+    return SearchOutcome(launch, cells, undelivered, out_of is not None, is_over, out_of)
 
 
 @contextlib.contextmanager
@@ -195,9 +201,9 @@ def _progress(
         yield progress, begun
 
 
-def _run_status(cells: Sequence[CellOutcome], *, is_over: bool) -> str:
+def _run_status(cells: Sequence[CellOutcome], *, has_ended: bool) -> str:
     """Status of the parent run in MLflow: a search that a budget ended has ended as meant."""
-    if not is_over:
+    if not has_ended:
         return "KILLED"
     has_result = any(cell.metrics for cell in cells)
     return "FINISHED" if has_result else "FAILED"

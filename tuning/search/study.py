@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,7 +59,7 @@ def errors_of(storage: str) -> Iterator[None]:
     """Turn what a study's storage complains of into one line."""
     try:
         yield
-    except (OSError, SQLAlchemyError, ImportError, ValueError, KeyError) as error:
+    except (OSError, SQLAlchemyError, OptunaError, ImportError, ValueError, KeyError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ChromatuneError(
             f"cannot use the study storage {redact(storage)}: {redact(lines[0])}; give "

@@ -168,9 +168,10 @@ def test_the_best_configuration_is_the_very_training(found: Any) -> None:
     assert file.read_text().startswith("# The best of search-1: trial 2, 36 on val")
 
 
-def test_importances_need_a_few_trials(script: MakeScript) -> None:
-    search = script(total=8)
-    for count in range(8):
+def test_importances_need_a_few_trials(script: MakeScript, space_of: Any) -> None:
+    space = space_of(model="autoencoder", model_kwargs__width=None)
+    search = script(space=space, sampler="random", total=24)
+    for count in range(24):
         if count == 3:
             assert importances(search.study, search.objectives[0]) == {}
         hand_out = search.next()

@@ -1,0 +1,139 @@
+"""Registered models behind real servers: `chromatune serve` and `mlflow models serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from tuning.cli import serve as serve_command
+from tuning.colorize import Colorizer, chroma_planes
+from tuning.tracking_weights import load_registered
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+PATIENCE_S = 240
+
+
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_new_champion_is_served_without_a_restart(
+    promote: Any, store: str, pictures: Path, start: Any
+) -> None:
+    promote("faces", "colorizer", (0.52, 0.55))
+    words = ("tuning", "serve", "--port", "0", "--device", "cpu", "--tracking-uri", store)
+    process = start(*words, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    line = process.stderr.readline()
+    found = re.fullmatch(r"Chromatune: (http://127\.0\.0\.1:\d+) \(Ctrl-C ends it\)\n", line)
+    assert found is not None, line
+    address = found[1]
+
+    def version() -> str:
+        answer = requests.post(
+            f"{address}/colorize",
+            params={"mode": "faces"},
+            data=(pictures / "gray.png").read_bytes(),
+            timeout=PATIENCE_S,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.headers["Chromatune-Model-Version"]
+
+    assert version() == "1"
+    promote("faces", "colorizer", (0.45, 0.6))
+    wait_until(lambda: version() == "2", process)
+    missing = requests.post(
+        f"{address}/colorize?mode=ncd",
+        data=(pictures / "gray.png").read_bytes(),
+        timeout=PATIENCE_S,
+    )
+    assert missing.status_code == 404
+    assert "no champion for the mode 'ncd' yet" in missing.json()["detail"]
+
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+
+
+def test_open_to_others_it_demands_names_and_a_token(run: Any, store: str) -> None:
+    status, out, err = run("serve", "--host", "0.0.0.0", "--tracking-uri", store)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: --host 0.0.0.0 opens the server to others: it needs --allowed-")
+    assert err.count("\n") == 1
+
+
+def test_a_store_that_is_not_there_is_one_line(run: Any, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/no/mlflow.db"
+    status, _, err = run("serve", "--port", "0", "--tracking-uri", uri)
+    assert status == 2
+    assert "there is no MLflow store" in err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_missing_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve_command, "_NEEDED", {"no_such_module": "no-such-package"})
+    status, _, err = run("serve")
+    assert status == 2
+    assert "the page needs no-such-package: pip install 'chromatune[serve]'" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["colorizer", "regression"])
+def test_mlflow_serves_the_registered_models(
+    promote: Any, store: str, start: Any, task: str, tmp_path: Path
+) -> None:
+    promote("faces", task, (0.52, 0.55))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"models:/faces-{task}@champion"
+    log = (tmp_path / "log").open("w")
+    process = start(
+        *("mlflow", "models", "serve", "-m", uri, "--env-manager", "local"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        env={"MLFLOW_TRACKING_URI": store},
+        stdout=log,
+        stderr=log,
+    )
+
+    def answers() -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{port}/ping", timeout=PATIENCE_S).ok
+        return False
+
+    wait_until(answers, process)
+    L = np.random.default_rng(0).integers(0, 256, (2, 30, 20), dtype=np.uint8)
+    body: dict[str, Any] = {"inputs": L.tolist()}
+    if task == "colorizer":
+        body["params"] = {"output": "lab"}
+    answer = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=PATIENCE_S)
+    assert answer.status_code == 200, answer.text
+    predictions = np.asarray(answer.json()["predictions"])
+    network = load_registered(uri, store)
+    if task == "regression":
+        expected = np.asarray([[0.52 * 255 - 128, 0.55 * 255 - 128]] * 2)
+        np.testing.assert_allclose(predictions, expected, atol=1e-3)
+    else:
+        np.testing.assert_array_equal(predictions[..., 0], L)
+        for plane, made, one in zip(
+            L, predictions, Colorizer(network).predict(list(L)), strict=True
+        ):
+            planes = np.dstack(chroma_planes(one.ab, *plane.shape))
+            np.testing.assert_array_equal(made[..., 1:], planes)
