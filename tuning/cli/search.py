@@ -112,6 +112,10 @@ def search(
         "search.study_name": study_name,
     }
     if extend is not None:
+        if dry_run:
+            raise ChromatuneError(
+                "--dry-run shows how a search would begin: give it without --extend"
+            )
         _extend(task, extend, flags, options, format_)
         return
     file = configs_folder() / f"search_{task}.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -51,9 +52,15 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
 
 
 def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
-    """Open the launch's study, or make it; ChromatuneError if it is one of something else."""
+    """Open the launch's study, or make that of a launch which has only begun.
+
+    Raises ChromatuneError if it is one of something else, or is gone.
+    """
+    location = study_location(plan.search.study_storage, launch.storage.uri)
+    if "://" not in location and launch.trainings and not Path(location).exists():
+        raise ChromatuneError(f"the study of {launch.launch_id} is gone: put it back to {location}")
     return open_study(
-        study_location(plan.search.study_storage, launch.storage.uri),
+        location,
         plan.search.study_name or launch.launch_id,
         plan.objectives,
         {

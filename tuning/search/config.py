@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tuning.config import Count, LaunchConfig, Positive
 
@@ -42,10 +43,24 @@ class SearchConfig(BaseModel):
     budget_gpu_hours: Positive | None = None
     budget_cpu_hours: Positive | None = None
 
+    @field_validator("study_storage")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        # A search is gone on with from any folder.
+        return value if value is None else absolute_storage(value)
+
     @property
     def chosen_scheduler(self) -> Scheduler:
         """The scheduler, where none is named the one that suits the number of objectives."""
         return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
+
+
+def absolute_storage(value: str) -> str:
+    """A study's storage with its path, of a journal file or a SQLite database, made absolute."""
+    scheme, separator, rest = value.partition(":///")
+    if separator and scheme.partition("+")[0] == "sqlite":
+        return f"{scheme}:///{Path(rest).expanduser().absolute()}"
+    return value if "://" in value else str(Path(value).expanduser().absolute())
 
 
 class SearchLaunchConfig(LaunchConfig):

@@ -62,7 +62,10 @@ class Space:
         """The longest training there is."""
         for parameter in self.parameters:
             if parameter.name == "epochs":
-                return int(max(values_of("epochs", parameter.distribution)))
+                distribution = parameter.distribution
+                if isinstance(distribution, CategoricalDistribution):
+                    return int(max(values_of("epochs", distribution)))
+                return int(distribution.high)  # all of a range's values could be too many to list
         return int(self.constants["epochs"])
 
     def sample(self, trial: optuna.Trial) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.redaction import redact
+from tuning.search.config import absolute_storage
 from tuning.search.objectives import Objective
 
 JOURNAL = "study.journal"
@@ -86,7 +87,7 @@ def study_location(option: str | None, launch_uri: str) -> str:
     Raises ChromatuneError if that folder is on no local disk.
     """
     if option is not None:
-        return option if "://" in option else str(Path(option).expanduser().absolute())
+        return absolute_storage(option)
     if "://" in launch_uri:
         raise ChromatuneError(
             f"a journal file cannot lie in {launch_uri}: give --study-storage a local file or a "

@@ -70,7 +70,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_the_study_lies_in_the_launchs_folder_unless_told_otherwise() -> None:
     assert study_location(None, "/launches/search-1") == "/launches/search-1/study.journal"
-    assert study_location("sqlite:///x.db", "/launches/1") == "sqlite:///x.db"
+    assert study_location("sqlite:////x.db", "/launches/1") == "sqlite:////x.db"
     assert Path(study_location("studies/mine", "/launches/1")).is_absolute()
     with pytest.raises(ChromatuneError, match="cannot lie in s3://bucket"):
         study_location(None, "s3://bucket/search-1")
