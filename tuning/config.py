@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -281,6 +282,9 @@ def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"'{path}' is missing"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        message += nearest(str(first["input"]), valid)
     return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {first['input']!r}"
 
 
