@@ -55,8 +55,8 @@ def write_report(launch: Launch, plan: SearchPlan, study: optuna.Study, table: S
 
 
 def best_trial(table: SearchTable) -> TrialSummary | None:
-    """The best trial that the search has found itself; None if none left a state."""
-    own = [trial for trial in table.trials if not trial.is_known]
+    """The best trial of this very search, whoever else shares its study; None if it has none."""
+    own = [trial for trial in table.trials if trial.training is not None]
     return next(iter(ranked(own, table.objectives[0])), None)
 
 
