@@ -62,6 +62,7 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     except Diverged as error:
         reporter.diverged(error)
     except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()  # the next trial may run in this very process
         reporter.out_of_memory(str(error).partition(". ")[0])
 
 
