@@ -1,0 +1,98 @@
+"""`chromatune report | speedup`, as typed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep import PrepareSettings, prepare
+from tuning.cli import main
+from tuning.tracking import project_launch
+from tuning.tracking_report import read_store
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, store: str) -> Run:
+    """Type a command in an empty folder; returns its status, results and messages."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def type_(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["chromatune", *words, "--tracking-uri", store])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        out, err = capsys.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    return type_
+
+
+def test_one_command_writes_page_and_pdf(run: Run) -> None:
+    status, out, _ = run("report")
+    assert (status, out.split()) == (0, ["report/index.html", "report/report.pdf"])
+    assert Path("report/report.pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in Path("report").iterdir()) == ["index.html", "report.pdf"]
+
+
+def test_two_launches_are_compared_in_files_of_their_own(
+    run: Run, make_launch: Callable[..., Any], store: str
+) -> None:
+    for name in ("grid-regression-faces-1", "grid-regression-faces-2"):
+        made = make_launch("regression", launch_id=name)
+        made.finish_all()
+        project_launch(made.storage, store)
+    words = ("--compare", "grid-regression-faces-1", "grid-regression-faces-2")
+    status, out, _ = run("report", *words, "--format", "html,pdf,md", "--mlflow-url", "none")
+    assert status == 0
+    assert out.split() == [f"report/compare.{kind}" for kind in ("html", "pdf", "md")]
+    text = Path("report/compare.md").read_text()
+    assert "The best cells of both have a validation MSE of 2.50e-4" in text
+    assert "](http" not in text
+    status, out, _ = run("report", "--out", "-", "--mlflow-url", "https://mlflow.example")
+    assert "](https://mlflow.example/#/experiments/" in out
+
+
+def test_speedup_says_that_there_is_no_gpu_and_keeps_its_half(
+    run: Run, store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepare(PrepareSettings(dataset="synthetic-faces", count=20, size=64, augment=1), tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = ["speedup", "--epochs", "2", "--dataset", "synthetic-faces", "--count", "20"]
+    words += ["--data-root", str(tmp_path), "--size", "64", "--augment", "1"]
+    status, out, _ = run(*words)
+    assert status == 0
+    assert "for 2 epochs" in out
+    assert "GPU: torch finds none here" in out
+    (found,) = read_store(store)[0].speedups
+    assert found.cpu_seconds > 0
+    status, out, _ = run(*words, "--format", "json")
+    document = json.loads(out)
+    assert (status, document["speedup"], list(document["seconds"])) == (0, None, ["cpu"])
+    _, out, _ = run("report", "--out", "-")
+    assert "Only the CPU half has been measured" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--format", "html,pfd"), "unknown format 'pfd'; did you mean 'pdf'?"),
+        (("--dataset", "faces"), "--dataset faces: no such launches"),
+        (("--compare", "a", "b"), "no launch 'a' in the tracking store"),
+        (("--published-curves", "nowhere"), "there is no such folder"),
+        (("--out", "/proc/report"), "cannot write the report to /proc/report"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
+    status, out, err = run("report", *words)
+    assert (status, out) == (2, "")
+    assert complaint in err
+    assert len(err.strip().splitlines()) == 1

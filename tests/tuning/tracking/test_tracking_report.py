@@ -1,0 +1,164 @@
+"""A real store, read for a report: whole, half-finished, foreign, damaged, empty."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tuning.report import Options, build_report, write_report
+from tuning.tracking import project_launch
+from tuning.tracking_report import _ui_of, read_store
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+MakeLaunch = Callable[..., Any]
+
+
+@pytest.fixture
+def launch(make_launch: MakeLaunch, store: str) -> Any:
+    """A projected grid of two models, two cells each."""
+    made = make_launch("regression", models=["cnn1", "cnn2"])
+    made.finish_all()
+    project_launch(made.storage, store)
+    return made
+
+
+def test_a_launch_comes_back_as_it_was_written(launch: Any, store: str) -> None:
+    read, archive = read_store(store)
+    (found,) = read.launches
+    assert (found.launch_id, found.kind, found.task) == (launch.folder.name, "grid", "regression")
+    assert found.document["trainings"] == json.loads(json.dumps(launch.document["trainings"]))
+    assert found.planned == len(found.finished) == 4
+    assert found.baseline["val_mse"] == launch.document["baseline"]["val_mse"]
+    assert found.photographs
+    cell = next(one for one in found.cells if one.cell_id == "cnn2-relu-lr0.001-e4")
+    assert (cell.model, cell.head, cell.lr, cell.epochs, cell.seed) == (
+        "cnn2",
+        "relu",
+        1e-3,
+        4,
+        "0",
+    )
+    assert cell.value("val_mse") == pytest.approx(1e-3 / 4)
+    assert archive.history(cell.run_id, "train_loss") == [
+        (epoch, pytest.approx(1 / epoch)) for epoch in (1, 2, 3, 4)
+    ]
+    assert archive.history(cell.run_id, "no_such_metric") == []
+
+
+@pytest.mark.usefixtures("launch")
+def test_hours_count_a_training_of_several_cells_once(store: str) -> None:
+    read, _ = read_store(store)
+    assert read.launches[0].training_seconds == {"cpu": pytest.approx(8.0)}
+
+
+@pytest.mark.usefixtures("launch")
+def test_cells_link_to_their_runs_in_the_ui(store: str) -> None:
+    cell = read_store(store)[0].launches[0].cells[0]
+    local, _ = read_store(store)
+    assert str(local.link(cell)).startswith(
+        f"http://127.0.0.1:5000/#/experiments/{cell.experiment_id}/runs/{cell.run_id}"
+    )
+    named, _ = read_store(store, "https://mlflow.example/")
+    assert str(named.link(cell)).startswith("https://mlflow.example/#/experiments/")
+    assert read_store(store, "")[0].link(cell) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "ui"),
+    [
+        ("http://me:secret@host:5001", "http://host:5001"),
+        ("https://host/mlflow/", "https://host/mlflow"),
+        ("sqlite:////x/mlflow.db", "http://127.0.0.1:5000"),
+        ("postgresql://me:secret@host/db", "http://127.0.0.1:5000"),
+        ("databricks", ""),
+        ("databricks://profile", ""),
+    ],
+)
+def test_the_ui_of_a_store_is_told_without_passwords(uri: str, ui: str) -> None:
+    assert _ui_of(uri) == ui
+
+
+def test_an_empty_store_gives_a_report_that_says_so(store: str, tmp_path: Path) -> None:
+    files = write_report(build_report(*read_store(store), Options()), tmp_path / "report")
+    assert "holds no launches yet" in files[0].read_text()
+
+
+def test_a_half_finished_launch_is_shown_as_far_as_it_went(
+    make_launch: MakeLaunch, store: str, tmp_path: Path
+) -> None:
+    made = make_launch("regression", models=["cnn1", "cnn2"], lrs=[1e-3, 1e-4])
+    first, second, *_ = made.training_ids()
+    made.finish_cell(first, 2)
+    made.fail(second, 1, "the training diverged")
+    project_launch(made.storage, store)
+    read, archive = read_store(store)
+    assert (read.launches[0].planned, len(read.launches[0].finished)) == (8, 1)
+    files = write_report(build_report(read, archive, Options()), tmp_path / "report")
+    page = files[0].read_text()
+    assert "1 of 8 planned cells have finished" in page
+    assert "diverged" in page
+
+
+@pytest.mark.usefixtures("launch")
+def test_runs_of_others_are_counted_and_left_out(
+    store: str, client: MlflowClient, tmp_path: Path
+) -> None:
+    other = client.create_experiment("someone-elses")
+    for name in ("a", "b"):
+        run = client.create_run(other, run_name=name)
+        client.log_param(run.info.run_id, "model", "cnn2")
+        client.log_metric(run.info.run_id, "val_mse", 0.0)
+    client.create_run(other, tags={"chromatune.launch_id": "x"}, run_name="broken")
+    read, archive = read_store(store)
+    assert (len(read.launches), read.foreign_runs, read.broken_runs) == (1, 2, ("broken",))
+    files = write_report(build_report(read, archive, Options()), tmp_path / "report", ("md",))
+    assert "2 runs of other programs left out; 1 run without their tags" in files[0].read_text()
+
+
+@pytest.mark.usefixtures("launch")
+def test_a_store_without_its_artifacts_still_gives_a_report(store: str, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "mlruns" / "artifacts")
+    read, archive = read_store(store)
+    (found,) = read.launches
+    assert found.document == {}
+    assert len(found.finished) == 4
+    files = write_report(build_report(read, archive, Options()), tmp_path / "report")
+    assert all(path.is_file() for path in files)
+
+
+@pytest.mark.usefixtures("launch")
+def test_a_deleted_parent_run_leaves_its_cells(store: str, client: MlflowClient) -> None:
+    read, _ = read_store(store)
+    client.delete_run(str(read.launches[0].run_id))
+    (found,) = read_store(store)[0].launches
+    assert (found.run_id, found.kind, found.dataset) == (None, "grid", "faces")
+    assert len(found.cells) == 4
+    assert read_store(store)[0].link(found) is None
+
+
+@pytest.mark.usefixtures("launch")
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+def test_a_damaged_launch_document_is_as_none(
+    store: str, client: MlflowClient, content: str
+) -> None:
+    read, _ = read_store(store)
+    client.log_text(str(read.launches[0].run_id), content, "launch.json")
+    assert read_store(store)[0].launches[0].document == {}
+
+
+@pytest.mark.usefixtures("launch")
+def test_reading_changes_nothing(store: str, client: MlflowClient) -> None:
+    def everything() -> list[Any]:
+        ids = [one.experiment_id for one in client.search_experiments()]
+        return sorted(str(run.to_dictionary()) for run in client.search_runs(ids))
+
+    before = everything()
+    build_report(*read_store(store), Options())
+    assert everything() == before
