@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from data_prep import DataError
 from models import ModelError
-from tuning.cli import app, options
+from tuning.cli import app, main, options
 from tuning.cli.console import errors_as_lines, show
 from tuning.cli.options import numbers, words
 from tuning.config import TASKS, FinalsLaunchConfig, GridLaunchConfig, resolve
@@ -209,3 +209,17 @@ def test_an_interrupted_half_of_the_finals_is_the_last(monkeypatch: pytest.Monke
     outcomes = run_finals(TASKS, config, tracking_uri="", console=Console())
     assert len(list(outcomes)) == 1
     assert begun == [("finals", "regression")]
+
+
+def test_ctrl_c_inside_a_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuning.cli.data.resolve", interrupted)
+    monkeypatch.setattr(sys, "argv", ["chromatune", "prepare", "faces"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted"

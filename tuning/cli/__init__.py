@@ -24,7 +24,7 @@ from tuning.cli import (  # noqa: E402
     serve,
     ui,
 )
-from tuning.cli.console import errors_as_lines  # noqa: E402
+from tuning.cli.console import INTERRUPTED, errors_as_lines  # noqa: E402
 
 __all__ = ["app", "main"]
 
@@ -59,5 +59,7 @@ for module in (data, launches, search, models, colorize, serve, pipeline, report
 def main() -> None:
     """Run the command line: exit status 0 all well, 1 a trial or gate failed, 2 wrong input."""
     with errors_as_lines():
-        app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        # typer gives the status of a Ctrl-C back rather than raise it.
+        if app(args=sys.argv[1:] or ["--help"], standalone_mode=False) == INTERRUPTED:
+            raise KeyboardInterrupt
     sys.exit(0)

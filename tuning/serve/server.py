@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import warnings
+from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 from tuning.serve.app import create_app
@@ -26,6 +27,8 @@ def open_socket(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            # From here on whoever connects waits, instead of being turned away.
+            listener.listen()
         except OSError:
             listener.close()
             raise
@@ -44,7 +47,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run_server(listener: socket.socket, shelf: Shelf, settings: ServeSettings) -> None:
+def run_server(listener: socket.socket, shelf: Shelf, settings: ServeSettings) -> NoReturn:
     """Serve until Ctrl-C, which raises KeyboardInterrupt once the last answers are out."""
     import uvicorn
 
@@ -59,6 +62,7 @@ def run_server(listener: socket.socket, shelf: Shelf, settings: ServeSettings) -
         timeout_graceful_shutdown=_LAST_ANSWERS_S,
     )
     uvicorn.Server(config).run(sockets=[listener])
+    raise KeyboardInterrupt  # uvicorn ends well on it and keeps it to itself
 
 
 def default_workers() -> int:

@@ -74,5 +74,7 @@ def test_an_address_that_is_not_here_is_one_line() -> None:
 def test_a_free_port_is_found_and_can_be_opened() -> None:
     with open_socket("127.0.0.1", 0) as listener:
         assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # Nobody is turned away while the server is still starting.
+        socket.create_connection(listener.getsockname(), timeout=10).close()
     with open_socket("0.0.0.0", 0) as listener:
         assert address_of(listener).startswith("http://127.0.0.1:")

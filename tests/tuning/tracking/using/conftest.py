@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,49 +15,82 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from models import create_model, save_model
 from tuning.cli import main
-from tuning.tracking import project_launch
-from tuning.tracking_cells import finished_cells
+from tuning.tracking_model import log_cell_model
 
-Promote = Callable[..., int]
+Promote = Callable[..., ModelVersion]
+
+
+def _promote(
+    store: str,
+    folder: Path,
+    name: str,
+    paints: tuple[float, float],
+    *,
+    champion: bool = True,
+    **tags: str,
+) -> ModelVersion:
+    """Register a model under `name` that predicts one colour, (a, b) in [0, 1], everywhere."""
+    client = MlflowClient(store, store)
+    dataset, _, task = name.rpartition("-")
+    model = create_model("cnn1" if task == "regression" else "autoencoder", image_size=64)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        list(model.parameters())[-1].copy_(torch.tensor(paints))
+    save_model(model, folder / "model.safetensors")
+    with contextlib.suppress(MlflowException):  # they are there already
+        client.create_experiment(name, (folder / "artifacts" / name).as_uri())
+        client.create_registered_model(name)
+    experiment = client.get_experiment_by_name(name)
+    run = client.create_run(experiment.experiment_id)
+    model_id = log_cell_model(
+        client,
+        experiment_id=experiment.experiment_id,
+        run_id=run.info.run_id,
+        task=task,
+        name=name,
+        weights=folder / "model.safetensors",
+        step=1,
+        params={},
+        tags={"chromatune.dataset": dataset, "chromatune.task": task},
+    )
+    version = client.create_model_version(
+        name,
+        source=client.get_logged_model(model_id).artifact_location,
+        run_id=run.info.run_id,
+        model_id=model_id,
+        tags={f"chromatune.{key}": text for key, text in tags.items()},
+    )
+    if champion:
+        client.set_registered_model_alias(name, "champion", version.version)
+    return version
 
 
 @pytest.fixture
-def promote(make_launch: Any, store: str, client: MlflowClient) -> Promote:
-    """Register a model that paints one colour: `promote("faces", "colorizer", (0.5, 0.6))`."""
-    count = 0
+def promote(store: str, tmp_path: Path) -> Promote:
+    """Register a model in `store`: `promote("faces-colorizer", (0.5, 0.6), test_psnr="31.5")`."""
+    return functools.partial(_promote, store, tmp_path)
 
-    def make(
-        dataset: str, task: str, paints: tuple[float, float], *, champion: bool = True, **tags: str
-    ) -> int:
-        nonlocal count
-        count += 1
-        digest = f"{count:064d}"
-        launch = make_launch(
-            task, launch_id=f"grid-{task}-{count}", dataset=dataset, digest=digest, epochs=[2]
-        )
-        launch.finish_cell(launch.training_ids()[0], 2, paints=paints)
-        project_launch(launch.storage, store)
-        (cell,) = finished_cells(store, digest, task)
-        name = f"{dataset}-{task}"
-        with contextlib.suppress(MlflowException):  # it is there already
-            client.create_registered_model(name)
-        version = client.create_model_version(
-            name,
-            source=client.get_logged_model(cell.model_id).artifact_location,
-            run_id=cell.run_id,
-            model_id=cell.model_id,
-            tags={f"chromatune.{key}": text for key, text in tags.items()},
-        )
-        if champion:
-            client.set_registered_model_alias(name, "champion", version.version)
-        return int(version.version)
 
-    return make
+@pytest.fixture(scope="session")
+def champions(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store that is only read: `faces`, twice, with a regressor, and `synthetic-fruits`."""
+    folder = tmp_path_factory.mktemp("champions")
+    shutil.copy(migrated_database, folder / "mlflow.db")
+    store = f"sqlite:///{folder}/mlflow.db"
+    _promote(store, folder, "faces-colorizer", (0.45, 0.6), champion=False)
+    _promote(store, folder, "faces-colorizer", (0.52, 0.55), test_psnr="31.5")
+    _promote(store, folder, "faces-regression", (0.54, 0.58))
+    _promote(store, folder, "synthetic-fruits-colorizer", (0.5, 0.62))
+    return store
 
 
 @pytest.fixture

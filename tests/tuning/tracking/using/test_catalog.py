@@ -27,18 +27,17 @@ from tuning.tracking_catalog import (
     list_models,
     open_store,
 )
-from tuning.tracking_cells import finished_cells
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
-Promote = Callable[..., int]
+Promote = Callable[..., Any]
 
 
 def test_versions_come_with_their_aliases_and_scores(promote: Promote, store: str) -> None:
-    promote("faces", "colorizer", (0.5, 0.5), test_psnr="31.5", val_psnr="nan", test_ssim="good")
-    promote("faces", "colorizer", (0.5, 0.5), champion=False, constant_test_psnr="27.0")
-    promote("ncd", "colorizer", (0.5, 0.5))
-    promote("faces", "regression", (0.5, 0.5))
+    promote("faces-colorizer", (0.5, 0.5), test_psnr="31.5", val_psnr="nan", test_ssim="good")
+    promote("faces-colorizer", (0.5, 0.5), champion=False, constant_test_psnr="27.0")
+    promote("ncd-colorizer", (0.5, 0.5))
+    promote("faces-regression", (0.5, 0.5))
     new, old, ncd = list_models(store, "colorizer")
     assert [card.uri for card in (new, old, ncd)] == [
         "models:/faces-colorizer/2",
@@ -64,10 +63,10 @@ def test_models_of_others_are_none_of_ours(store: str, client: MlflowClient) -> 
 
 
 def test_a_mode_is_its_champions(promote: Promote, store: str) -> None:
-    promote("ncd", "colorizer", (0.4, 0.6))
+    promote("ncd-colorizer", (0.4, 0.6))
     alone = choose_mode("ncd", store)
     assert (alone.colorizer.label, alone.regressor) == ("ncd-colorizer version 1", None)
-    promote("ncd", "regression", (0.5, 0.7))
+    promote("ncd-regression", (0.5, 0.7))
     both = choose_mode("ncd", store)
     assert both.regressor is not None
     assert both.regressor.label == "ncd-regression version 1"
@@ -78,10 +77,10 @@ def test_a_mode_is_its_champions(promote: Promote, store: str) -> None:
 def test_a_regressor_that_is_gone_leaves_the_colorizer(
     promote: Promote, store: str, tmp_path: Path
 ) -> None:
-    promote("ncd", "colorizer", (0.4, 0.6))
-    promote("ncd", "regression", (0.5, 0.7))
+    promote("ncd-colorizer", (0.4, 0.6))
+    promote("ncd-regression", (0.5, 0.7))
     choice = choose_mode("ncd", store)
-    (weights,) = (tmp_path / "mlruns").glob("artifacts/ncd-regression-grid/**/model.safetensors")
+    (weights,) = (tmp_path / "artifacts" / "ncd-regression").glob("**/model.safetensors")
     weights.unlink()
     colorizer, note = load_colorizer(choice, store, "cpu")
     assert not colorizer.has_regressor
@@ -107,14 +106,14 @@ def test_where_there_is_no_champion_the_command_that_makes_one_is_named(
         ChromatuneError, match="yet: `chromatune promote colorizer --dataset faces` makes one of"
     ):
         choose_mode("faces", store)
-    promote("synthetic-faces", "colorizer", (0.5, 0.5))
+    promote("synthetic-faces-colorizer", (0.5, 0.5))
     with pytest.raises(ChromatuneError, match="champions there are for synthetic-faces"):
         choose_mode("ncd", store)
 
 
 def test_any_model_can_be_chosen_but_no_regressor(promote: Promote, store: str) -> None:
-    promote("faces", "colorizer", (0.4, 0.6), champion=False)
-    promote("faces", "regression", (0.4, 0.6))
+    promote("faces-colorizer", (0.4, 0.6), champion=False)
+    promote("faces-regression", (0.4, 0.6))
     choice = choose_model("models:/faces-colorizer/1", store)
     assert choice.regressor is not None
     with pytest.raises(ChromatuneError, match="its task is regression: use a colorizer, such as"):
@@ -122,11 +121,12 @@ def test_any_model_can_be_chosen_but_no_regressor(promote: Promote, store: str) 
 
 
 def test_a_logged_model_knows_its_dataset(promote: Promote, store: str) -> None:
-    promote("faces", "colorizer", (0.4, 0.6))
-    (cell,) = finished_cells(store, f"{1:064d}", "colorizer")
-    card = choose_model(cell.model_uri, store).colorizer
+    version = promote("faces-colorizer", (0.4, 0.6))
+    model_id = Path(version.source).parent.name
+    uri = f"models:/{model_id}"
+    card = choose_model(uri, store).colorizer
     assert (card.dataset, card.task, card.version) == ("faces", "colorizer", None)
-    assert card.label == cell.model_uri
+    assert card.label == uri
 
 
 @pytest.mark.parametrize(

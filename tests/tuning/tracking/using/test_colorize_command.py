@@ -25,25 +25,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 PATIENCE_S = 240
 
 
-@pytest.fixture
-def champions(promote: Any) -> None:
-    """`faces` with a regressor, an older version of it, and `synthetic-fruits` without one."""
-    promote("faces", "colorizer", (0.45, 0.6), champion=False)
-    promote("faces", "colorizer", (0.52, 0.55), test_psnr="31.5")
-    promote("faces", "regression", (0.54, 0.58))
-    promote("synthetic-fruits", "colorizer", (0.5, 0.62))
-
-
 def mean_ab(path: Path) -> Any:
     with Image.open(path) as image:
         return rgb_to_lab(np.asarray(image.convert("RGB")))[..., 1:].mean(axis=(0, 1))
 
 
-@pytest.mark.usefixtures("champions")
 def test_a_folder_is_colorized_by_the_champion(
-    run: Any, store: str, pictures: Path, tmp_path: Path
+    run: Any, champions: str, pictures: Path, tmp_path: Path
 ) -> None:
-    where = ("--tracking-uri", store, "--format", "json")
+    where = ("--tracking-uri", champions, "--format", "json")
     status, out, err = run("colorize", str(pictures), "--mode", "Faces", *where)
     assert status == 0, err
     document = json.loads(out)
@@ -66,11 +56,10 @@ def test_a_folder_is_colorized_by_the_champion(
     assert "3 of 3 pictures colorized" in err
 
 
-@pytest.mark.usefixtures("champions")
 def test_the_table_tells_every_mean_and_what_evaluation_found(
-    run: Any, store: str, pictures: Path
+    run: Any, champions: str, pictures: Path
 ) -> None:
-    words = ("colorize", str(pictures), "--mode", "synthetic-fruits", "--tracking-uri", store)
+    words = ("colorize", str(pictures), "--mode", "synthetic-fruits", "--tracking-uri", champions)
     status, out, _ = run(*words, "--evaluate")
     assert status == 0
     for text in ("colour.jpg", "gray.png", "more/x.png", "30.10", "158.10", "PSNR", "mean of 2"):
@@ -80,13 +69,12 @@ def test_the_table_tells_every_mean_and_what_evaluation_found(
     assert "PSNR" not in out
 
 
-@pytest.mark.usefixtures("champions")
 def test_a_bad_file_is_told_and_the_rest_is_done(
-    run: Any, store: str, pictures: Path, tmp_path: Path
+    run: Any, champions: str, pictures: Path, tmp_path: Path
 ) -> None:
     (pictures / "bad [1].png").write_text("words")
     status, out, err = run(
-        "colorize", str(pictures), "--mode", "faces", "--out", "made", "--tracking-uri", store
+        "colorize", str(pictures), "--mode", "faces", "--out", "made", "--tracking-uri", champions
     )
     assert status == 1
     assert f"not colorized: {pictures}/bad [1].png: not a readable picture" in err
@@ -95,18 +83,16 @@ def test_a_bad_file_is_told_and_the_rest_is_done(
     assert len(list((tmp_path / "made").glob("*.png"))) == 2
 
 
-@pytest.mark.usefixtures("champions")
-def test_any_version_colorizes(run: Any, store: str, pictures: Path, tmp_path: Path) -> None:
-    words = ("colorize", str(pictures / "gray.png"), "--tracking-uri", store)
+def test_any_version_colorizes(run: Any, champions: str, pictures: Path, tmp_path: Path) -> None:
+    words = ("colorize", str(pictures / "gray.png"), "--tracking-uri", champions)
     status, _, err = run(*words, "--model", "models:/faces-colorizer/1")
     assert status == 0, err
     assert "faces-colorizer version 1 on cpu" in err
     assert mean_ab(tmp_path / "Recon/gray.png") == pytest.approx([0.45 * 255, 0.6 * 255], abs=2)
 
 
-@pytest.mark.usefixtures("champions")
-def test_without_a_mode_there_is_nobody_to_ask(run: Any, store: str, pictures: Path) -> None:
-    status, out, err = run("colorize", str(pictures), "--tracking-uri", store)
+def test_without_a_mode_there_is_nobody_to_ask(run: Any, champions: str, pictures: Path) -> None:
+    status, out, err = run("colorize", str(pictures), "--tracking-uri", champions)
     assert (status, out) == (2, "")
     assert err == (
         "error: --mode is missing: it names the champion to take, here faces or synthetic-fruits\n"
@@ -135,9 +121,8 @@ def test_what_is_wrong_is_one_line(run: Any, store: str, words: Any, line: str) 
     assert err.count("\n") == 1
 
 
-@pytest.mark.usefixtures("champions")
 def test_ctrl_c_keeps_and_tells_what_is_written(
-    run: Any, store: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    run: Any, champions: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = colorize_batches.colorize_files
 
@@ -146,7 +131,9 @@ def test_ctrl_c_keeps_and_tells_what_is_written(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(colorize_batches, "colorize_files", struck)
-    status, out, err = run("colorize", str(pictures), "--mode", "faces", "--tracking-uri", store)
+    status, out, err = run(
+        "colorize", str(pictures), "--mode", "faces", "--tracking-uri", champions
+    )
     assert status == 130
     assert "colour.jpg" in out
     assert "gray.png" not in out
@@ -154,9 +141,8 @@ def test_ctrl_c_keeps_and_tells_what_is_written(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("champions")
-def test_a_model_is_exported_without_pictures(run: Any, store: str, tmp_path: Path) -> None:
-    where = ("--tracking-uri", store)
+def test_a_model_is_exported_without_pictures(run: Any, champions: str, tmp_path: Path) -> None:
+    where = ("--tracking-uri", champions)
     status, out, err = run("colorize", "--mode", "faces", "--export", "it.safetensors", *where)
     assert status == 0, err
     assert out == ("faces-colorizer version 2: it.py\nfaces-colorizer version 2: it.safetensors\n")
@@ -205,12 +191,11 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("champions")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_on_a_terminal_it_asks_for_the_mode(
-    terminal: Any, store: str, pictures: Path, tmp_path: Path
+    terminal: Any, champions: str, pictures: Path, tmp_path: Path
 ) -> None:
-    words = ["colorize", str(pictures / "gray.png"), "--tracking-uri", store]
+    words = ["colorize", str(pictures / "gray.png"), "--tracking-uri", champions]
     status, screen = terminal(words, "mode [faces/synthetic-fruits] (faces)", "Synthetic-Fruits\n")
     assert status == 0, screen
     assert "faces: faces-colorizer version 2 (test PSNR 31.50 dB)" in screen

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,7 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str]) -> 
 def test_a_new_champion_is_served_without_a_restart(
     promote: Any, store: str, pictures: Path, start: Any
 ) -> None:
-    promote("faces", "colorizer", (0.52, 0.55))
+    promote("faces-colorizer", (0.52, 0.55))
     words = ("tuning", "serve", "--port", "0", "--device", "cpu", "--tracking-uri", store)
     process = start(*words, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     line = process.stderr.readline()
@@ -57,7 +58,7 @@ def test_a_new_champion_is_served_without_a_restart(
         return answer.headers["Chromatune-Model-Version"]
 
     assert version() == "1"
-    promote("faces", "colorizer", (0.45, 0.6))
+    promote("faces-colorizer", (0.45, 0.6))
     wait_until(lambda: version() == "2", process)
     missing = requests.post(
         f"{address}/colorize?mode=ncd",
@@ -97,20 +98,21 @@ def test_a_missing_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["colorizer", "regression"])
 def test_mlflow_serves_the_registered_models(
-    promote: Any, store: str, start: Any, task: str, tmp_path: Path
+    promote: Any, store: str, start: Any, task: str
 ) -> None:
-    promote("faces", task, (0.52, 0.55))
+    promote(f"faces-{task}", (0.52, 0.55))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     uri = f"models:/faces-{task}@champion"
-    log = (tmp_path / "log").open("w")
+    scripts = sysconfig.get_path("scripts")
     process = start(
         *("mlflow", "models", "serve", "-m", uri, "--env-manager", "local"),
         *("--host", "127.0.0.1", "--port", str(port)),
-        env={"MLFLOW_TRACKING_URI": store},
-        stdout=log,
-        stderr=log,
+        # It starts programs of its environment by name.
+        env={"MLFLOW_TRACKING_URI": store, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
     def answers() -> bool:
