@@ -76,7 +76,7 @@ def _pages(client: MlflowClient, uri: str) -> dict[str, tuple[str, int, str, boo
         "runs": (experiment_page(experiment_id, CELLS), 900, run_list, False),
         "launches": (experiment_page(experiment_id, LAUNCHES), 750, run_list, False),
         "charts": (experiment_page(experiment_id, CELLS, charts=True), 1000, charts, False),
-        "best": (experiment_page(experiment_id, BEST, charts=True), 2500, "Differences", False),
+        "best": (experiment_page(experiment_id, BEST, charts=True), 2400, "Settings", False),
         "launch": (run_page(experiment_id, launch), 1200, "Child runs", True),
         "cell": (run_page(experiment_id, best.info.run_id), 1200, "Parent run", True),
         "model": (model_page(champion.name), 700, "Versions", False),
