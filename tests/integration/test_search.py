@@ -91,7 +91,7 @@ def test_a_search_is_told_the_same_everywhere_and_its_best_trains_alone(
         for name in (
             *("optimization_history.png", "param_importances.png", "parallel_coordinate.png"),
             *("slice.png", "learning_curves.png", "top10.json", "top10.md"),
-            *("best.yaml", "study.journal"),
+            *("best.yaml", "best.safetensors", "study.journal"),
         )
     }
     assert parent.info.status == "FINISHED"
@@ -154,7 +154,10 @@ def test_a_budget_ends_a_search_cleanly_and_keeps_its_best(
     assert table["trials"][0]["values"][0] == min(
         record["val_mse"] for record in cell["history"] if "val_mse" in record
     )
-    assert (place.launch() / "search" / "best.yaml").is_file()
+    best = place.launch() / "search"
+    assert (best / "best.yaml").is_file()
+    (kept,) = place.launch().glob("*/cells/*/model.safetensors")
+    assert (best / "best.safetensors").read_bytes() == kept.read_bytes()
     assert "RUNNING" not in {one.info.status for one in place.runs().values()}
 
     refused = run(*place.resume())

@@ -1,4 +1,4 @@
-"""What a search leaves to look at: pictures, the top ten, the best configuration, its study."""
+"""What a search leaves to look at: pictures, the top ten, its best, its study."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from tuning.search.space import Parameter
 from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked
 from tuning.search.table import SearchTable
+from tuning.spaces import Training
 from tuning.tracking_search import FOLDER
 
 _LEAST_TO_COMPARE = 4
@@ -49,6 +50,7 @@ def write_report(launch: Launch, plan: SearchPlan, study: optuna.Study, table: S
         best = best_trial(table)
         if best is not None and best.training is not None:
             (folder / "best.yaml").write_text(train_file(launch, best, best.training))
+            _fetch_model(launch, best.training, folder / "best.safetensors")
         _copy_study(study, folder / JOURNAL)
         for file in sorted(folder.iterdir()):
             launch.storage.upload_file(file, f"{FOLDER}/{file.name}")
@@ -76,6 +78,12 @@ def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
             study, target=lambda trial: sign * float(trial.values[0])
         )
     return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+
+
+def _fetch_model(launch: Launch, training: Training, path: Path) -> None:
+    """Take the best model along: MLflow has none of a training that may yet be gone on with."""
+    cell = f"{training.training_id}/cells/{training.cells[0].cell_id}"
+    launch.storage.download(f"{cell}/model.safetensors", path)
 
 
 def _draw(

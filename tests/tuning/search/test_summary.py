@@ -127,6 +127,7 @@ def test_a_search_leaves_its_report(found: Any) -> None:
         write_report(launch, plan, found.study, table_of(found))
     folder = found.folder / "search"
     assert sorted(path.name for path in folder.iterdir()) == [
+        "best.safetensors",
         "best.yaml",
         "learning_curves.png",
         "optimization_history.png",
@@ -137,6 +138,7 @@ def test_a_search_leaves_its_report(found: Any) -> None:
         "top10.json",
         "top10.md",
     ]
+    assert (folder / "best.safetensors").read_text() == "weights of trial 2"
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert min(image.size) > 150
