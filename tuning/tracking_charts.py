@@ -16,10 +16,10 @@ _TALL = 900
 def charts(
     task: str, settings: Sequence[str], scores: Sequence[str], *, is_comparison: bool
 ) -> dict[str, Any]:
-    """Curves of what decides, the settings that led there, pictures; the rest folded up.
+    """Curves of what decides, the settings that led there, bars, pictures; the rest folded up.
 
-    `settings` are the parameters that differ, `scores` metrics to be shown as bars if there are
-    any. A comparison also gets a table of the differences.
+    `settings` are the parameters that differ, `scores` the metrics that are shown as bars. A
+    comparison also gets a table of the settings.
     """
     metric = f"val_{CRITERIA[task].name}"
     scale = {"scaleType": "log"} if task == "regression" else {}
@@ -33,14 +33,17 @@ def charts(
                 selectedMetrics=[metric],
                 showAllRuns=True,
             ),
-            *(_chart("BAR", score) for score in scores),
-        ]
+        ],
+        "Scores": [_chart("BAR", score) for score in scores],
     }
+    shapes: dict[str, dict[str, int]] = {}
     if is_comparison:
-        sections["Differences"] = [_differences()]
+        sections["Settings"] = [_settings()]
+        shapes["Settings"] = {"columns": 1, "cardHeight": 110 + 34 * len(settings)}
     if task == "colorizer":
-        pictures = _chart("IMAGE", "pictures", imageKeys=[SHEET], step=0, showRunParams=True)
+        pictures = _chart("IMAGE", "pictures", imageKeys=[SHEET], step=0, showRunParams=False)
         sections["Pictures"] = [pictures]
+        shapes["Pictures"] = {"columns": 1, "cardHeight": _TALL}
     return {
         "compareRunCharts": [
             {**chart, "metricSectionId": name}
@@ -48,8 +51,7 @@ def charts(
             for chart in group
         ],
         "compareRunSections": [
-            _section("Scores by epoch"),
-            *(_section(name, columns=1, cardHeight=_TALL) for name in list(sections)[1:]),
+            *(_section(name, **shapes.get(name, {})) for name in sections),
             _section(_REST, display=False),
         ],
         # This order is meant; the UI's own is by name.
@@ -58,11 +60,11 @@ def charts(
     }
 
 
-def _differences() -> dict[str, Any]:
+def _settings() -> dict[str, Any]:
     return _chart(
-        *("DIFFERENCE", "differences"),
-        chartName="Differences",
-        compareGroups=["Parameters", "Model metrics"],
+        *("DIFFERENCE", "settings"),
+        chartName="Settings",
+        compareGroups=["Parameters"],
         showChangeFromBaseline=False,
         showDifferencesOnly=True,
         baselineColumnUuid="",

@@ -15,7 +15,7 @@ from tuning.errors import ChromatuneError
 SHEET = "validation pictures"
 _FOLDER = "images"
 _TAG = "mlflow.loggedImages"
-_QUALITY = 85
+_WIDTH, _QUALITY = 300, 85
 
 
 def log_sheet(client: MlflowClient, run_id: str, sheet: Path, timestamp: int) -> None:
@@ -32,8 +32,10 @@ def log_sheet(client: MlflowClient, run_id: str, sheet: Path, timestamp: int) ->
         shutil.copyfile(sheet, folder / f"{name}.png")
         try:
             with Image.open(sheet) as picture:
-                # MLflow's grid shows this one. Its own are 256 px wide: too small for a sheet.
-                picture.convert("RGB").save(folder / f"{name}+compressed.webp", quality=_QUALITY)
+                # MLflow's grid shows this one as it is, so that some stand beside each other.
+                height = round(picture.height * _WIDTH / picture.width)
+                small = picture.convert("RGB").resize((_WIDTH, height))
+                small.save(folder / f"{name}+compressed.webp", quality=_QUALITY)
         except UnidentifiedImageError:
             raise ChromatuneError(f"{sheet.name} of run {run_id} is no picture") from None
         client.log_artifacts(run_id, str(folder), _FOLDER)

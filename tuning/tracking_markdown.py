@@ -9,7 +9,8 @@ from tuning.display import format_value, metric_title
 
 def markdown_rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of these texts."""
-    return "\n".join([_row(heads), _row([":--"] * len(heads)), *(_row(row) for row in rows)]) + "\n"
+    rule = "|:--" * len(heads) + "|"
+    return "\n".join([_row(heads), rule, *(_row(row) for row in rows)]) + "\n"
 
 
 def markdown_links(links: Mapping[str, str]) -> str:

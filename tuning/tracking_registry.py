@@ -168,7 +168,7 @@ def describe_model(client: MlflowClient, name: str) -> None:
         link = f"[{one.version}]({version_page(name, one.version)})"
         names = " ".join(sorted(aliases.get(one.version, [])))
         rows.append([link, names, one.measured.score, one.measured.decision])
-    table = markdown_rows(["version", "alias", "test set", "it"], rows)
+    table = markdown_rows(["version", "alias", "test set", "gate"], rows)
     client.update_registered_model(name, f"{about}\n\n{spaced(table)}")
 
 

@@ -75,7 +75,7 @@ class LaunchStory:
             constant = format_value(self._metric, float(self._baseline[self._metric]))
             beside = f" (constant predictor {constant})"
         # MLflow's table shows some thirty characters of it, as they are written.
-        return f"Best: {self.best.cell_id}, **{value}**{beside}. {head}"
+        return f"Best: {self.best.cell_id}, {value}{beside}. {head}"
 
     def _links(self, experiment_id: str) -> str:
         links = {

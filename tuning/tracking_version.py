@@ -74,7 +74,7 @@ class Measured:
 def version_description(task: str, cell: TrackedCell, measured: Measured) -> str:
     """Write the Markdown that MLflow shows of a version: decision, scores, origin, picture."""
     parts = [
-        f"**{cell.run_name}** {measured.decision}.",
+        f"{cell.run_name} {measured.decision}.",
         spaced(_scores(task, measured)),
         _origin(cell),
     ]

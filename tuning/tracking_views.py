@@ -26,7 +26,7 @@ _SETTINGS = ("model", "head", "lr", "epochs")
 # What differs between the cells of the report's grids.
 _VARIED = {"colorizer": ("head", "lr", "epochs"), "regression": ("model", "lr", "epochs")}
 _SHOWN = 9
-_NARROW = 92
+_NARROW = 88
 _LAUNCHED = ("models", "heads", "lrs", "epochs", "cells")
 _NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
 _DESCRIPTION, _OUTCOME = "attributes.`Description`", f"tags.`{TAG}outcome`"
@@ -67,11 +67,11 @@ def _cells_view(
         "orderByAsc": not criterion.higher_is_better,
         "selectedColumns": [*columns, "attributes.`Duration`"],
         "columnOrder": [_NAME, *columns, _DURATION, _CREATED],
-        "columnWidths": {_NAME: 260, _OUTCOME: 150, **dict.fromkeys(columns[:-1], _NARROW)},
+        "columnWidths": {_NAME: 250, _OUTCOME: 150, **dict.fromkeys(columns[:-1], _NARROW)},
         **charts(
             task,
             settings[:_SHOWN],
-            [score for score in _SCORES[task] if score.startswith("test_")],
+            _SCORES[task],
             is_comparison=is_comparison,
         ),
     }

@@ -157,10 +157,11 @@ def test_descriptions_tell_scores_decision_and_origin(
     result = promote(data, "regression", store)
 
     told = client.get_model_version(NAME, "2").description
-    assert told.startswith(f"**{second.run_name}** becomes champion: test_mse ")
+    assert told.startswith(f"{second.run_name} becomes champion: test_mse ")
     assert "| this model, test&emsp;|" in told
     assert "| champion version 1, test&emsp;|" in told
     assert "| constant predictor, test&emsp;|" in told
+    assert "\n|:--|:--|:--|:--|\n" in told  # a padded rule would make it no table
     assert f"runs/{second.run_id}?" in told
     parent = client.get_run(second.run_id).data.tags["mlflow.parentRunId"]
     assert f"[second](#/experiments/{second.experiment_id}/runs/{parent}?" in told

@@ -142,8 +142,10 @@ class TestProjectLaunch:
         assert parent.data.metrics["best_val_mse"] == pytest.approx(1e-3 / 4 / 4)
         assert parent.data.metrics["baseline_val_mse"] == 1.7e-4
         note = parent.data.tags["mlflow.note.content"]
-        assert note.startswith("Best: cnn2-relu-lr0.0001-e4, **validation MSE 6.25e-5**")
-        assert "(constant predictor 1.70e-4). 8 of 8 cells finished." in note
+        assert note.startswith(
+            "Best: cnn2-relu-lr0.0001-e4, validation MSE 6.25e-5 (constant predictor 1.70e-4). "
+            "8 of 8 cells finished."
+        )
         assert "| epochs&emsp;| lr 1e-3&emsp;| lr 1e-4&emsp;|" in note
         names = {file.path for file in client.list_artifacts(parent.info.run_id)}
         assert names == {"launch.json", "config.yaml", "cells.md", "heatmap.png"}
