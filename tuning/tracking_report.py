@@ -104,7 +104,25 @@ def _download(client: MlflowClient, run_id: str, path: str) -> bytes | None:
 
 
 def _is_readable(run: Run) -> bool:
-    return all(f"{TAG}{key}" in run.data.tags for key in _REQUIRED)
+    """Whether it tells what it is; a process that died at once may have left a run that does not.
+
+    Its tags come with a run, a cell's parameters in a second call.
+    """
+    tags, params = run.data.tags, run.data.params
+    if any(f"{TAG}{key}" not in tags for key in _REQUIRED):
+        return False
+    if f"{TAG}cell_id" not in tags:
+        return True
+    return (
+        "model" in params and _is_number(params.get("lr")) and params.get("epochs", "").isdecimal()
+    )
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return text is not None and math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _launches(runs: Iterable[Run], archive: Archive) -> list[StoredLaunch]:

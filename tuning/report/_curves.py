@@ -80,7 +80,7 @@ def loss_blocks(
             continue
         place = _place_of(figure, data)
         if place is None or not archive.history(place.newest.run_id, "train_loss"):
-            outcome = "not run" if place is None else f"{place.outcome}, without an epoch"
+            outcome = "not run" if place is None else f"{place.outcome}, no losses kept"
             missing.append(f"Fig. {figure.number} ({figure.title}, {outcome})")
         else:
             drawn.append(_draw(figure, place, archive, published.get(figure.number)))

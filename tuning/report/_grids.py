@@ -232,7 +232,7 @@ def beside(metric: str, value: float, constant: float) -> str:
         return f"{words} {value - constant:+.1f} dB".replace("-", "−")
     ratio = value / constant if constant > 0 else math.inf
     if ratio > 2:
-        return f"{words} ×{ratio:.3g}"
+        return f"{words} ×{ratio:.0f}" if ratio >= 10 else f"{words} ×{ratio:.1f}"
     return f"{words} {'+' if ratio >= 1 else '−'}{percent(abs(ratio - 1))}"
 
 

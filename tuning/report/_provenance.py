@@ -105,7 +105,9 @@ def _held(choice: Choice, store: Store) -> str:
     if store.foreign_runs:
         parts.append(f"{format_count(store.foreign_runs, 'run')} of other programs left out")
     if store.broken_runs:
-        parts.append(f"{format_count(len(store.broken_runs), 'run')} without their tags left out")
+        parts.append(
+            f"{format_count(len(store.broken_runs), 'run')} without tags or parameters left out"
+        )
     return "; ".join(parts)
 
 

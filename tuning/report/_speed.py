@@ -50,9 +50,8 @@ def _words(shown: StoredSpeedup) -> str:
     faster, share = ("faster", shown.factor) if shown.factor >= 1 else ("slower", 1 / shown.factor)
     beside = shown.factor / PUBLISHED_FACTOR
     return (
-        f"The GPU is {share:.3g} times {faster} than the CPU of the same machine; the report had a "
-        f"factor of {PUBLISHED_FACTOR}, {beside:.2g} times of which is reached. Both depend on the "
-        f"hardware."
+        f"The GPU is {share:.3g} times {faster} than the CPU of the same machine, {beside:.2g} "
+        f"times the report's factor of {PUBLISHED_FACTOR}. Both depend on the hardware."
     )
 
 

@@ -13,7 +13,7 @@ from tuning.tracking_links import run_page
 
 @dataclasses.dataclass(frozen=True)
 class StoredCell:
-    """One cell's run. `params` are MLflow's strings, `metrics` the last values, times seconds."""
+    """One cell's run; `params` are MLflow's strings, among them `model`, `lr` and `epochs`."""
 
     run_id: str
     experiment_id: str
@@ -39,7 +39,7 @@ class StoredCell:
 
     @property
     def model(self) -> str:
-        return self.params.get("model", "?")
+        return self.params["model"]
 
     @property
     def head(self) -> str:
@@ -47,12 +47,11 @@ class StoredCell:
 
     @property
     def lr(self) -> float:
-        return _number(self.params.get("lr"))
+        return float(self.params["lr"])
 
     @property
     def epochs(self) -> int:
-        number = _number(self.params.get("epochs"))
-        return int(number) if math.isfinite(number) else 0
+        return int(self.params["epochs"])
 
     @property
     def seed(self) -> str:
@@ -189,10 +188,3 @@ class Archive(Protocol):
     def names(self, run_id: str, folder: str) -> list[str]:
         """Paths of the artifacts directly in `folder`, sorted."""
         ...
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text is not None else math.nan
-    except ValueError:
-        return math.nan

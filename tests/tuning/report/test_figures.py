@@ -95,7 +95,7 @@ def test_a_training_without_an_epoch_is_no_figure(
     launch = make_launch([make_cell("cnn2", "tanh", outcome="failed")], kind="finals")
     blocks = section(build_report(make_store(launch), archive, Options()), "III")
     assert curves_of(blocks) == {}
-    assert "Fig. 3 (cnn2 Tanh, failed, without an epoch)" in texts(blocks)
+    assert "Fig. 3 (cnn2 Tanh, failed, no losses kept)" in texts(blocks)
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_what_is_left_out_is_counted(
     store = make_store(make_launch(done), drawn, foreign_runs=3, broken_runs=("x",))
     assert facts_of(build_report(store, archive, Options()))["store"] == (
         "1 launch on the data shown; 1 launch on synthetic-faces@dddddddddddd not shown; "
-        "3 runs of other programs left out; 1 run without their tags left out"
+        "3 runs of other programs left out; 1 run without tags or parameters left out"
     )
 
 

@@ -20,8 +20,10 @@ from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
 from tuning.promotion import promote
+from tuning.report import Options, build_report
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_cells import finished_cells
+from tuning.tracking_report import read_store
 from tuning.tracking_store import prepare_store
 from tuning.tracking_weights import load_logged_weights, load_registered
 
@@ -171,6 +173,14 @@ def test_the_gate_works_through_a_server(
     last = launch.folder / "cnn1-relu-lr0.001/cells/cnn1-relu-lr0.001-e2/model.safetensors"
     assert fetched.read_bytes() == last.read_bytes()
     assert load_registered("models:/synthetic-faces-regression/1", server.uri).task == "regression"
+
+    held, archive = read_store(server.uri)
+    report = build_report(held, archive, Options())
+    closer = next(section for section in report.sections if section.anchor == "closer")
+    assert {"best-faces-regression", "worst-faces-regression"} <= {
+        getattr(block, "name", "") for block in closer.blocks
+    }
+    assert str(held.link(held.launches[0])).startswith(f"{server.uri}/#/experiments/")
 
 
 def test_a_model_is_served_and_answers_a_plain_json_request(

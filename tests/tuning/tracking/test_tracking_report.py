@@ -116,10 +116,17 @@ def test_runs_of_others_are_counted_and_left_out(
         client.log_param(run.info.run_id, "model", "cnn2")
         client.log_metric(run.info.run_id, "val_mse", 0.0)
     client.create_run(other, tags={"chromatune.launch_id": "x"}, run_name="broken")
+    cell = client.get_run(read_store(store)[0].launches[0].cells[0].run_id)
+    ours = {key: text for key, text in cell.data.tags.items() if key.startswith("chromatune.")}
+    client.create_run(cell.info.experiment_id, tags=ours, run_name="died before its parameters")
     read, archive = read_store(store)
-    assert (len(read.launches), read.foreign_runs, read.broken_runs) == (1, 2, ("broken",))
+    assert (len(read.launches), read.foreign_runs) == (1, 2)
+    assert set(read.broken_runs) == {"broken", "died before its parameters"}
     files = write_report(build_report(read, archive, Options()), tmp_path / "report", ("md",))
-    assert "2 runs of other programs left out; 1 run without their tags" in files[0].read_text()
+    assert (
+        "2 runs of other programs left out; 2 runs without tags or parameters"
+        in files[0].read_text()
+    )
 
 
 @pytest.mark.usefixtures("launch")
