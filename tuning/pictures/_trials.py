@@ -48,7 +48,7 @@ class Scale:
 
     @property
     def is_log(self) -> bool:
-        return any(word in self.metric for word in ("mse", "parameters", "seconds"))
+        return _is_log(self.metric)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -98,15 +98,20 @@ class Scale:
         return format_value(self.metric, value)
 
 
+def _is_log(metric: str) -> bool:
+    return any(word in metric for word in ("mse", "parameters", "seconds"))
+
+
 def scale_of(metric: str, maximize: bool, values: Sequence[float]) -> Scale:
-    """Fit an axis to the finite values; of nothing, a unit."""
-    finite = [value for value in values if math.isfinite(value)]
+    """Fit an axis to the values that it can show; of none, a unit."""
+    lowest = 0 if _is_log(metric) else -math.inf
+    finite = [value for value in values if lowest < value < math.inf]
     if not finite:
         return Scale(metric, 0.1, 1.0, maximize)
     low, high = min(finite), max(finite)
     if "psnr" in metric:
         low = max(low, high - _WORSE_DB)
-    elif "mse" in metric and low > 0:
+    elif "mse" in metric:
         high = min(high, _WORSE_FACTOR * low)
     return Scale(metric, low, high, maximize)
 
