@@ -164,7 +164,7 @@ def write_picture(path: Path, rgb: Bytes) -> None:
     scratch = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".colorized-")
         with os.fdopen(handle, "wb") as file:
             file.write(encode_png(rgb))
         Path(scratch).chmod(0o644)

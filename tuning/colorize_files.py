@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,8 @@ SHEETS = "sheets"
 class Job:
     """One picture: `source` is read, its colorized version and the sheet are written.
 
-    `name` is what to call it: its path, or where one folder was asked for, its path in there.
+    `name` is what to call it: its path, or where one folder was asked for, its path in there; it
+    can always be printed.
     """
 
     name: str
@@ -53,7 +55,8 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
     taken: set[PurePosixPath] = set()
     jobs = []
     for source, (named, relative) in found.items():
-        name = str(relative if len(paths) == 1 else named)
+        # The bytes of a file's name need not be text.
+        name = os.fsencode(relative if len(paths) == 1 else named).decode(errors="replace")
         place = _free(relative.with_suffix(".png"), taken)
         taken |= {place, SHEETS / place}
         jobs.append(Job(name, source, out / place, out / SHEETS / place))

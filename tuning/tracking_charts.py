@@ -39,7 +39,7 @@ def charts(
     shapes: dict[str, dict[str, int]] = {}
     if is_comparison:
         sections["Settings"] = [_settings()]
-        shapes["Settings"] = {"columns": 1, "cardHeight": 110 + 34 * len(settings)}
+        shapes["Settings"] = {"columns": 1, "cardHeight": 150 + 36 * len(settings)}
     if task == "colorizer":
         pictures = _chart("IMAGE", "pictures", imageKeys=[SHEET], step=0, showRunParams=False)
         sections["Pictures"] = [pictures]

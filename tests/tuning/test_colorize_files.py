@@ -232,6 +232,19 @@ def test_a_result_that_cannot_be_written_is_one_line(
         run(colorizer, [path], tmp_path / "taken")
 
 
+@pytest.mark.parametrize(
+    "name", ["a" * 251 + ".png", "\N{RED APPLE}" * 62 + ".png", "a\nb [red].png"]
+)
+def test_any_name_of_a_file_will_do(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer, name: str
+) -> None:
+    draw("plain.png").rename(tmp_path / name)
+    (done,) = run(colorizer, [tmp_path / name], tmp_path / "out")
+    done.job.name.encode()
+    assert done.job.picture.is_file()
+    assert done.job.sheet.is_file()
+
+
 def test_sheets_shrink_and_enlarge() -> None:
     large = np.zeros((3000, 1000, 3), np.uint8)
     assert side_by_side({"one": large, "two": large}, "caption").shape[0] < 900

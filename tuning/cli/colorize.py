@@ -70,12 +70,13 @@ def colorize(
         raise ChromatuneError("name a picture or a folder: `chromatune colorize photo.jpg`")
     if mode is not None and model is not None:
         raise ChromatuneError("--mode and --model both choose a model: give one of them")
-    from tuning.colorize_export import check_export
     from tuning.colorize_files import list_jobs
 
     # Wrong paths are told before anything that takes seconds.
     listing = list_jobs(pictures, out) if pictures else None
     if export is not None:
+        from tuning.colorize_export import check_export
+
         check_export(export)
     from tuning.colorize_models import load_colorizer
     from tuning.devices import pick_device

@@ -43,27 +43,9 @@ class LaunchWriter:
         self.folder = root / launch_id
         self.storage = LaunchStorage(self.folder)
         self.epochs = sorted(epochs)
+        initial = "initial" if document.get("parent_model") else None
         self.trainings = [
-            {
-                "training_id": f"{model}-relu-lr{lr:g}",
-                "params": {
-                    "model": model,
-                    "head": "relu",
-                    "lr": lr,
-                    "batch_size": 100,
-                    "weight_decay": 1e-5,
-                    "seed": 0,
-                    "eval_every": None,
-                    "image_size": 128,
-                    "model_kwargs": {},
-                },
-                "milestones": list(self.epochs),
-                "initial_weights": "initial" if document.get("parent_model") else None,
-                "cells": [
-                    {"cell_id": f"{model}-relu-lr{lr:g}-e{epoch}", "epochs": epoch}
-                    for epoch in self.epochs
-                ],
-            }
+            self._training(f"{model}-relu-lr{lr:g}", model, lr, initial_weights=initial)
             for model in models
             for lr in lrs
         ]
@@ -93,6 +75,33 @@ class LaunchWriter:
         }
         self.storage.write_json("launch.json", self.document)
 
+    def _training(self, name: str, model: str, lr: float, **more: Any) -> dict[str, Any]:
+        return {
+            "training_id": name,
+            "params": {
+                "model": model,
+                "head": "relu",
+                "lr": lr,
+                "batch_size": 100,
+                "weight_decay": 1e-5,
+                "seed": 0,
+                "eval_every": None,
+                "image_size": 128,
+                "model_kwargs": {},
+            },
+            "milestones": list(self.epochs),
+            "initial_weights": None,
+            "cells": [{"cell_id": f"{name}-e{epoch}", "epochs": epoch} for epoch in self.epochs],
+            **more,
+        }
+
+    def add_trial(self, name: str, model: str, lr: float) -> str:
+        """Write down a training that a search has come to; return its id."""
+        training = self._training(name, model, lr)
+        self.trainings.append(training)
+        self.storage.write_json(f"{name}/training.json", {**training, "trial": 0})
+        return name
+
     def training_ids(self) -> list[str]:
         return [training["training_id"] for training in self.trainings]
 
@@ -118,10 +127,14 @@ class LaunchWriter:
         *,
         score: float = 0.0,
         paints: tuple[float, float] | None = None,
+        trained: int | None = None,
+        kept_epoch: int | None = None,
+        outcome: str | None = None,
     ) -> str:
         """Write one finished cell's folder, `cell.json` last; return its id.
 
-        The model is a fresh one, or one that predicts a = paints[0], b = paints[1] everywhere.
+        The model is a fresh one, or one that predicts a = paints[0], b = paints[1] everywhere. The
+        training ended after `trained` epochs, and kept the state of `kept_epoch`.
         """
         training = next(t for t in self.trainings if t["training_id"] == training_id)
         cell_id = f"{training_id}-e{epochs}"
@@ -137,8 +150,10 @@ class LaunchWriter:
         save_model(model, folder / "model.safetensors")
         if self.task == "colorizer":
             Image.new("RGB", (12, 18), "teal").save(folder / "sheet.png")
-        history = [self.record(epoch, score=score) for epoch in range(1, epochs + 1)]
+        count = trained or epochs
+        history = [self.record(epoch, score=score) for epoch in range(1, count + 1)]
         last = history[-1]
+        kept = history[(kept_epoch or count) - 1]
         cell = {
             "cell_id": cell_id,
             "training_id": training_id,
@@ -146,7 +161,7 @@ class LaunchWriter:
             "dataset": self.document["dataset"],
             "dataset_digest": self.document["dataset_digest"],
             "params": {**training["params"], "epochs": epochs},
-            "metrics": {key: last[key] for key in last if key.startswith(("val_", "train_"))},
+            "metrics": {key: kept[key] for key in kept if key.startswith(("val_", "train_"))},
             "baseline": {},
             "parameters": 1234,
             "history": history,
@@ -155,6 +170,8 @@ class LaunchWriter:
             "ended": last["timestamp"],
             "device": "cpu",
             "hostname": "host",
+            "kept_epoch": kept["epoch"],
+            **({"outcome": outcome} if outcome else {}),
         }
         (folder / "cell.json").write_text(json.dumps(cell))
         return cell_id
