@@ -58,6 +58,14 @@ class Space:
         return [parameter.name for parameter in self.parameters]
 
     @property
+    def models(self) -> list[str]:
+        """The names of all models there are."""
+        for parameter in self.parameters:
+            if parameter.name == "model":
+                return [str(value) for value in values_of("model", parameter.distribution)]
+        return [str(self.constants["model"])]
+
+    @property
     def most_epochs(self) -> int:
         """The longest training there is."""
         for parameter in self.parameters:

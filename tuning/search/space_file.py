@@ -52,7 +52,7 @@ def read_space(
         if is_distribution(entry):
             parameters[name] = Parameter(name, read_distribution(name, entry))
         else:
-            constants[name] = typed(name, entry)
+            constants[name] = _constant(name, entry)
     models = parameters["model"].distribution.choices if "model" in parameters else None
     check_models(task, models or [constants["model"]])
     for name, parameter in parameters.items():
@@ -83,6 +83,20 @@ def _flat(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if is_distribution(entry) and is_distribution(entries.get(name)):
             entry = {**entries[name], **entry}
         yield str(name), entry
+
+
+def _constant(name: str, entry: Any) -> Any:
+    # Models have arguments that are lists; which, is checked with the models.
+    if isinstance(entry, list) and not name.startswith(KWARG):
+        raise _is_list(name, entry)
+    return typed(name, entry)
+
+
+def _is_list(name: str, entry: Any) -> ChromatuneError:
+    return ChromatuneError(
+        f"search.space.{name} takes one value, but got a list: to choose from it, write "
+        f"{{type: categorical, choices: [{', '.join(map(str, entry))}]}}"
+    )
 
 
 def _conditions(
@@ -154,8 +168,9 @@ def _in_order(parameters: Mapping[str, Parameter]) -> list[Parameter]:
 def _check(space: Space) -> None:
     """Make trainings from all over the space, so that none fails after hours of searching."""
     built: set[str] = set()
+    arguments = {model: model_kwargs(model) for model in space.models}
     for values in _probes(space):
-        _check_kwargs(values)
+        _check_kwargs(values, arguments)
         try:
             fit = space.fit_config(values)
             if (key := repr((fit.model, fit.head, fit.model_kwargs))) not in built:
@@ -163,9 +178,9 @@ def _check(space: Space) -> None:
                 built.add(key)
         except (ChromatuneError, ModelError) as error:
             drawn = ", ".join(f"{name}={values[name]}" for name in space.names if name in values)
+            where = f" (with {drawn}); narrow it, or add a `when`" if drawn else ""
             raise ChromatuneError(
-                f"search.space holds what cannot be trained: {error} (with {drawn}); narrow it, or "
-                f"add a `when`"
+                f"search.space holds what cannot be trained: {error}{where}"
             ) from None
 
 
@@ -203,16 +218,30 @@ def _force(parameter: Parameter, by_name: Mapping[str, Parameter], chosen: dict[
             _force(by_name[other], by_name, chosen)
 
 
-def _check_kwargs(values: Mapping[str, Any]) -> None:
-    valid = list(model_kwargs(values["model"]))
-    for name in values:
-        if name.startswith(KWARG) and name.removeprefix(KWARG) not in valid:
-            argument = name.removeprefix(KWARG)
+def _check_kwargs(values: Mapping[str, Any], arguments: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what is no argument of the model; `arguments` are the defaults of every model."""
+    model = values["model"]
+    for name, value in values.items():
+        if not name.startswith(KWARG):
+            continue
+        argument = name.removeprefix(KWARG)
+        if argument not in arguments[model]:
             raise ChromatuneError(
-                f"search.space.{name}: {values['model']} has no argument '{argument}'"
-                f"{nearest(argument, valid)} (valid: {', '.join(valid)}); for another model "
-                f"alone, add `when: {{model: NAME}}`"
+                f"search.space.{name}: {model} has no argument '{argument}'"
+                f"{_taken_by(argument, arguments)}"
             )
+        if isinstance(value, list) and not isinstance(arguments[model][argument], list | tuple):
+            raise _is_list(name, value)
+
+
+def _taken_by(argument: str, arguments: Mapping[str, Mapping[str, Any]]) -> str:
+    """What to do about an argument that a model does not have: others may."""
+    others = [model for model, known in arguments.items() if argument in known]
+    if others:
+        models = others[0] if len(others) == 1 else f"[{', '.join(others)}]"
+        return f": add `when: {{model: {models}}}`"
+    valid = dict.fromkeys(key for known in arguments.values() for key in known)
+    return f"{nearest(argument, valid)} (valid: {', '.join(valid)})"
 
 
 def _build(fit: FitConfig) -> None:

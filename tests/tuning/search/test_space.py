@@ -21,6 +21,7 @@ from tuning.search.distributions import contains, described, read_distribution, 
 from tuning.search.space_file import needs_planes, read_space
 
 MakeSpace = Callable[..., Any]
+LIST = "takes one value, but got a list"
 
 
 def draw(space: Any, count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -140,7 +141,18 @@ def test_lists_can_be_chosen_from(space_of: MakeSpace) -> None:
         ),
         (
             "model_kwargs.width: {type: int, low: 16, high: 48, step: 8}",
-            "autoencoder has no argument 'width'",
+            "autoencoder has no argument 'width': add `when: {model: unet}`",
+        ),
+        (
+            "model_kwargs.widht: {type: int, low: 16, high: 48, step: 8}",
+            "has no argument 'widht'; did you mean 'width'? (valid: channels, latent, width,",
+        ),
+        ("model_kwargs.width: {type: categorical, choices: [[16, 24]], when: {model: unet}}", LIST),
+        ("head: [relu, tanh]", "choose from it, write {type: categorical, choices: [relu, tanh]}"),
+        ("epochs: [3, 4]", LIST),
+        (
+            "{model: unet, head: relu, lr: -1, batch_size: 8, model_kwargs.width: 16}",
+            "cannot be trained: `lr > 0` must hold, but got (lr=-1.0)$",
         ),
         (
             "model_kwargs.width: {type: int, low: 16, high: 48, step: 4, when: {model: unet}}",
@@ -178,7 +190,7 @@ def test_what_is_wrong_is_said_in_one_line(
         return
     with pytest.raises(ChromatuneError) as refusal:
         space_of(**changes)
-    assert message in str(refusal.value)
+    assert message in f"{refusal.value}$"
     assert "\n" not in str(refusal.value)
 
 
