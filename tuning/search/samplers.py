@@ -6,15 +6,18 @@ import hashlib
 import inspect
 import io
 import pickle
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from tuning.errors import ChromatuneError, nearest
 from tuning.search.config import SearchConfig
+from tuning.search.objectives import Objective
 from tuning.search.space import Space
 from tuning.search.study import quiet
 
@@ -27,6 +30,27 @@ _CMAES_STATE = frozenset(
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy._core.multiarray", "scalar"),
     }
+)
+
+
+# How Optuna annotates its options -> what YAML gives, and in words.
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "dict[str, Any]": ((dict,), "a mapping"),
+    "None": ((type(None),), "null"),
+}
+
+
+# Those with options of which a type does not say enough, and more draws than CMA-ES needs for one
+# generation at least.
+_TRIED_OUT = ("tpe", "cmaes")
+_DRAWS = 8
+_OF_OPTIONS = (
+    *(TypeError, ValueError, LookupError, ArithmeticError, AttributeError),
+    *(AssertionError, RuntimeError),
 )
 
 
@@ -72,18 +96,7 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
     Trials that were cut short count for CMA-ES too, where a scheduler cuts.
     """
     build, options = _SAMPLERS[search.sampler]
-    valid = [
-        name
-        for name in inspect.signature(build).parameters
-        if name not in ("seed", "independent_sampler", "constraints_func", "source_trials")
-    ]
-    for name in search.sampler_options:
-        if name not in valid:
-            takes = f"valid: {', '.join(valid)}" if valid else "it has none"
-            raise ChromatuneError(
-                f"the sampler {search.sampler} has no option '{name}'{nearest(name, valid)} "
-                f"({takes})"
-            )
+    _check_options(search.sampler, search.sampler_options, build)
     if search.sampler == "cmaes" and search.chosen_scheduler != "none":
         options = {**options, "consider_pruned_trials": True}
     try:
@@ -91,6 +104,30 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
             return build(seed=seed, **{**options, **search.sampler_options})
     except (TypeError, ValueError) as error:
         raise ChromatuneError(f"search.sampler_options: {error}") from None
+
+
+def _check_options(
+    sampler: str, options: Mapping[str, Any], build: Callable[..., BaseSampler]
+) -> None:
+    """Refuse options that the sampler does not have, or that YAML cannot give it."""
+    kinds = {
+        name: str(parameter.annotation).split(" | ")
+        for name, parameter in inspect.signature(build).parameters.items()
+        if name != "seed"
+    }
+    valid = [name for name, words in kinds.items() if all(word in _KINDS for word in words)]
+    for name, value in options.items():
+        if name not in valid:
+            takes = f"valid: {', '.join(valid)}" if valid else "it has none"
+            raise ChromatuneError(
+                f"the sampler {sampler} has no option '{name}'{nearest(name, valid)} ({takes})"
+            )
+        # Python takes true for the number 1.
+        if type(value) not in {kind for word in kinds[name] for kind in _KINDS[word][0]}:
+            wanted = " or ".join(_KINDS[word][1] for word in kinds[name])
+            raise ChromatuneError(
+                f"search.sampler_options.{name} takes {wanted}, but got {value!r}"
+            )
 
 
 def seed_of(seed: int, count: int) -> int:
@@ -103,11 +140,8 @@ def seed_of(seed: int, count: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[object]) -> list[str]:
+def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[Objective]) -> list[str]:
     """Refuse what a sampler or a scheduler cannot do; return what one should know of it."""
-    make_sampler(search, 0)
-    if search.sampler == "grid":
-        next(space.grid())
     if search.sampler == "cmaes" and len(objectives) > 1:
         raise ChromatuneError("the sampler cmaes takes one objective: use tpe or gp for several")
     if search.chosen_scheduler == "pbt":
@@ -118,6 +152,11 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[objec
             )
         if len(objectives) > 1:
             raise ChromatuneError("the scheduler pbt takes one objective")
+    make_sampler(search, 0)
+    if search.sampler == "grid":
+        next(space.grid())
+    if search.sampler in _TRIED_OUT and search.sampler_options:
+        _try_out(search, space, objectives)
     if search.sampler in ("cmaes", "gp"):
         apart = [
             parameter.name
@@ -131,3 +170,29 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[objec
         if apart:
             return [f"{search.sampler} does not model {', '.join(apart)}: drawn at random"]
     return []
+
+
+def _try_out(search: SearchConfig, space: Space, objectives: Sequence[Objective]) -> None:
+    """Draw as the search will, before and after what the sampler draws at random to begin with.
+
+    Optuna looks at most options' values no sooner than it needs them, hours into a search.
+    """
+    for at_once in ({}, {"n_startup_trials": 1}):
+        options = {**search.sampler_options, **at_once}
+        tried = search.model_copy(update={"sampler_options": options})
+        try:
+            with quiet(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                study = optuna.create_study(directions=[one.direction for one in objectives])
+                for count in range(_DRAWS):
+                    study.sampler = make_sampler(tried, count)
+                    trial = study.ask()
+                    space.sample(trial)
+                    study.tell(trial, [float(count)] * len(objectives))
+        except _OF_OPTIONS as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            given = ", ".join(f"{name}={value!r}" for name, value in search.sampler_options.items())
+            raise ChromatuneError(
+                f"search.sampler_options: the sampler {search.sampler} cannot draw with {given}: "
+                f"{lines[0]}"
+            ) from None

@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution
 
 from tuning.errors import ChromatuneError
 from tuning.search.config import SearchConfig
+from tuning.search.objectives import read_objectives
 from tuning.search.samplers import check_sampler, make_sampler, seed_of
 
 MakeSpace = Callable[..., Any]
@@ -36,11 +37,41 @@ def test_options_are_optunas_own() -> None:
         ("tpe", {"n_startup": 3}, "no option 'n_startup'; did you mean 'n_startup_trials'?"),
         ("tpe", {"seed": 3}, "no option 'seed'"),
         ("random", {"n_startup_trials": 3}, "(it has none)"),
+        ("tpe", {"gamma": 3}, "no option 'gamma'"),  # a function of Python's
         ("tpe", {"multivariate": False}, "search.sampler_options: "),
+        ("tpe", {"n_startup_trials": "ten"}, "n_startup_trials takes a whole number, but got 'ten"),
+        ("tpe", {"n_startup_trials": True}, "takes a whole number, but got True"),
+        ("gp", {"deterministic_objective": "no"}, "takes true or false, but got 'no'"),
+        ("cmaes", {"popsize": 2.5}, "popsize takes a whole number or null, but got 2.5"),
     ):
         with pytest.raises(ChromatuneError) as refusal:
             make_sampler(config(sampler=name, sampler_options=options), 1)
         assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("tpe", {"n_ei_candidates": -3}, "the sampler tpe cannot draw with n_ei_candidates=-3: "),
+        ("cmaes", {"popsize": -1}, "the sampler cmaes cannot draw with popsize=-1: popsize must"),
+        ("tpe", {"n_ei_candidates": 5, "n_startup_trials": 2}, None),
+        ("cmaes", {"popsize": 6}, None),
+    ],
+)
+def test_options_that_only_drawing_refuses_are_refused_before_the_search(
+    name: str, options: dict[str, Any], message: str | None, space_of: MakeSpace
+) -> None:
+    stepless = {"type": "float", "low": 0.0, "high": 0.5}
+    space = space_of(model="unet", model_kwargs__width=16, ema=stepless)
+    search = config(sampler=name, sampler_options=options)
+    objectives = read_objectives("colorizer", ())
+    if message is None:
+        check_sampler(search, space, objectives)
+        return
+    with pytest.raises(ChromatuneError) as refusal:
+        check_sampler(search, space, objectives)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_every_suggestion_has_a_seed_of_its_own() -> None:
