@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tuning.allocation import keep_freed_memory
 from tuning.batches import Batches
 from tuning.checkpoint import EpochRecord, TrainState
 from tuning.data import TaskData
@@ -87,6 +88,7 @@ def _epochs(
 ) -> Iterator[EpochResult]:
     if state.epoch == config.epochs or state.ran_out_of_patience:
         return
+    keep_freed_memory()
     batches = Batches(config, data.train, device)
     for epoch in range(state.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
