@@ -14,7 +14,7 @@ PACKAGES = ("data_prep", "models", "tuning")
 LONGEST_FILE = 350
 
 # Where each framework may be named; everything else works without it.
-RAY = {"tuning.trainable", "tuning.runner", "tuning.cluster"} | {
+RAY = {f"tuning.{name}" for name in ("trainable", "runner", "cluster", "preflight")} | {
     f"tuning.search.{name}"
     for name in ("resources", "run", "schedulers", "searcher", "trial", "tuner", "watcher")
 }

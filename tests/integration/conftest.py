@@ -80,6 +80,22 @@ class Driver:
         """Process ids of the trials: descendants whose title Ray has set to the trainable's."""
         return [pid for pid in _descendants(self.process.pid) if _title(pid).endswith(".train")]
 
+    def kill_a_worker(self) -> None:
+        """Kill -9 the process of a trial as soon as one is training.
+
+        Between two reports, and before the first, Ray's title does not say so yet.
+        """
+
+        def has_struck() -> bool:
+            assert self.process.poll() is None, self.wait()
+            for pid in self.workers()[:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+            return False
+
+        wait_until(has_struck, "a trial to kill")
+
     def kill(self) -> None:
         """Kill -9 the driver alone, as an out-of-memory killer would; its trials end by themselves.
 

@@ -23,15 +23,18 @@ OUR_LINES = re.compile(
 )
 
 
-def test_a_killed_driver_loses_nothing(place: Any, finished_grid: Any) -> None:
+def test_a_killed_driver_and_a_killed_worker_lose_nothing(place: Any, finished_grid: Any) -> None:
     driver = place.start(*place.grid(), "--max-concurrent-trials", "1")
     place.wait_for_first_cell(driver)
     driver.kill()
     finished = place.cells()
     times = {cell_id: cell["ended"] for cell_id, cell in finished.items()}
 
-    resumed = place.start(*place.resume(), "--format", "json").wait()
+    second = place.start(*place.resume(), "--format", "json")
+    second.kill_a_worker()
+    resumed = second.wait()
     assert resumed.status == 0, resumed.err
+    assert "crashed and goes on from its last checkpoint (failure 1)" in resumed.err
     assert {cell_id: place.cells()[cell_id]["ended"] for cell_id in times} == times
     assert_whole(place, resumed, finished_grid)
     json.loads(resumed.out)
@@ -75,17 +78,6 @@ def test_sigterm_stops_cleanly_too(place: Any) -> None:
     for line in stopped.err.splitlines():
         assert OUR_LINES.fullmatch(line), line
     assert "RUNNING" not in {run.info.status for run in place.runs().values()}
-
-
-def test_a_killed_worker_goes_on_from_its_checkpoint(place: Any, finished_grid: Any) -> None:
-    driver = place.start(*place.grid(), "--max-concurrent-trials", "1", "--format", "json")
-    place.wait_for_first_cell(driver)
-    (worker, *_) = driver.workers()
-    os.kill(worker, signal.SIGKILL)
-    finished = driver.wait()
-    assert finished.status == 0, finished.err
-    assert "crashed and goes on from its last checkpoint (failure 1)" in finished.err
-    assert_whole(place, finished, finished_grid)
 
 
 @pytest.mark.usefixtures("local_ray")
