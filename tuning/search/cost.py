@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 
@@ -21,13 +22,14 @@ _TIMED_EPOCHS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a search would take: epochs, and hours of one device, with and without cuts.
+    """What a search's trials would take: epochs, and hours of one device, with and without cuts.
 
     `cut_epochs` is what is left if the scheduler cuts as it is meant to; without cuts it is the
     same as `epochs`.
     """
 
     device: str
+    trials: int
     epochs: int
     cut_epochs: float
     seconds_per_epoch: float
@@ -41,18 +43,25 @@ class Cost:
         return self.cut_epochs * self.seconds_per_epoch / 3600
 
 
-def search_cost(plan: SearchPlan, fits: Sequence[FitConfig], data: TaskData) -> Cost:
-    """Take the mean of `fits` for all trials; on a GPU if there is one here, else on a core."""
+def search_cost(
+    plan: SearchPlan,
+    trials: int,
+    suggested: Sequence[FitConfig],
+    timed: Sequence[FitConfig],
+    data: TaskData,
+) -> Cost:
+    """Take the means of what is suggested for all trials; on a GPU if there is one, else on a core.
+
+    Only `timed` are timed, which may be fewer. Nothing suggested costs nothing.
+    """
     device = pick_device("auto")
-    seconds = [_seconds_per_epoch(one, data, device) for one in fits]
-    mean_epochs = sum(one.epochs for one in fits) / len(fits)
-    mean_cut = sum(expected_epochs(plan, one.epochs) for one in fits) / len(fits)
-    samples = plan.search.num_samples
+    seconds = [_seconds_per_epoch(one, data, device) for one in timed]
     return Cost(
         "GPU" if device == "cuda" else "core",
-        round(samples * mean_epochs),
-        samples * mean_cut,
-        sum(seconds) / len(seconds),
+        trials,
+        round(trials * _mean([one.epochs for one in suggested])),
+        trials * _mean([expected_epochs(plan, one.epochs) for one in suggested]),
+        _mean(seconds),
     )
 
 
@@ -66,6 +75,10 @@ def expected_epochs(plan: SearchPlan, epochs: int) -> float:
         left += share * (rung - before)
         share, before = share / reduction, rung
     return left + share * (epochs - before)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
 
 
 def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:

@@ -20,6 +20,7 @@ from tuning.search.beginning import enqueue
 from tuning.search.config import SearchLaunchConfig
 from tuning.search.cost import Cost, search_cost
 from tuning.search.distributions import described
+from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import make_sampler, seed_of
 from tuning.search.schedulers import rungs
@@ -103,15 +104,20 @@ class DryRunTable:
         search, cost = self.plan.search, self.cost
         objectives = " and ".join(map(str, self.plan.objectives))
         lines = [
-            f"{format_count(search.num_samples, 'trial')} by {search.sampler} for {objectives}, "
+            f"{format_count(cost.trials, 'trial')} by {search.sampler} for {objectives}, "
             f"scheduler {search.chosen_scheduler}",
             f"begins with {format_count(self.known, 'earlier result')}"
             + (f"; {self.outside} lie outside the space" if self.outside else ""),
-            f"about {cost.seconds_per_epoch:.3g} s an epoch on one {cost.device} (timed now, on "
-            f"{format_count(len(self.suggestions), 'suggestion')})",
-            f"{format_count(cost.epochs, 'epoch')} or {format_duration(cost.hours * 3600)} of one "
-            f"{cost.device} if nothing is cut short",
         ]
+        if cost.trials < search.num_samples:
+            lines.append(f"the grid has no more that is new: {search.num_samples} are asked for")
+        if self.suggestions:
+            lines += [
+                f"about {cost.seconds_per_epoch:.3g} s an epoch on one {cost.device} (timed now, "
+                f"on {format_count(len(self.suggestions), 'suggestion')})",
+                f"{format_count(cost.epochs, 'epoch')} or {format_duration(cost.hours * 3600)} of "
+                f"one {cost.device} if nothing is cut short",
+            ]
         if cost.cut_epochs < cost.epochs:
             lines.append(
                 f"about {cost.cut_epochs:.0f} epochs or {format_duration(cost.cut_hours * 3600)} "
@@ -121,6 +127,8 @@ class DryRunTable:
         for name, hours in (("GPU", search.budget_gpu_hours), ("CPU", search.budget_cpu_hours)):
             if hours is not None:
                 lines.append(f"at most {hours:g} {name} hours")
+        if (seconds := self.plan.config.resources.time_budget_s) is not None:
+            lines.append(f"at most {format_duration(seconds)} by the clock")
         return [*lines, *self.plan.advice]
 
 
@@ -142,21 +150,25 @@ def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
         known, outside = fed.taken, fed.outside
     enqueue(study, plan.space, plan.search.points)
     suggestions = _suggested(plan, study)
-    cost = search_cost(plan, [plan.space.fit_config(values) for values in suggestions], data)
+    trials = plan.search.num_samples if plan.search.sampler != "grid" else len(suggestions)
+    fits = [plan.space.fit_config(values) for values in suggestions]
+    cost = search_cost(plan, trials, fits, fits[:_SUGGESTIONS], data)
     shown = [
         {name: values[name] for name in plan.space.names if name in values}
-        for values in suggestions
+        for values in suggestions[:_SUGGESTIONS]
     ]
     return DryRunTable(plan, shown, known, outside, cost)
 
 
 def _suggested(plan: SearchPlan, study: optuna.Study) -> list[dict[str, Any]]:
-    if plan.search.sampler == "grid":
-        points = list(plan.space.grid())[:_SUGGESTIONS]
-        enqueue(study, plan.space, points)
-    suggestions = []
+    """The first suggestions; of a grid everything that the search would try."""
+    is_grid = plan.search.sampler == "grid"
+    most = plan.search.num_samples if is_grid else min(_SUGGESTIONS, plan.search.num_samples)
+    suggestions: list[dict[str, Any]] = []
     with quiet():
-        for count in range(min(_SUGGESTIONS, plan.search.num_samples)):
-            study.sampler = make_sampler(plan.search, seed_of(plan.seed, count))
+        while len(suggestions) < most:
+            if is_grid and not enqueue_grid_point(study, plan.space):
+                break
+            study.sampler = make_sampler(plan.search, seed_of(plan.seed, len(suggestions)))
             suggestions.append(plan.space.sample(study.ask()))
     return suggestions

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuning.launch import TRAINING, Launch
 from tuning.search.checkpoints import attempts_at, newest_first
 from tuning.search.config import SearchConfig
+from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.objectives import Objective, figures
 from tuning.search.samplers import make_sampler, seed_of
 from tuning.search.space import Space
@@ -162,7 +163,7 @@ class Ledger:
 
     def _ask(self) -> optuna.Trial | None:
         own = self._own_trials()
-        if self._search.sampler == "grid" and not self._enqueue_grid_point():
+        if self._search.sampler == "grid" and not enqueue_grid_point(self._study, self._space):
             self._is_exhausted = True
             return None
         self._seed_sampler(len(own))
@@ -173,17 +174,6 @@ class Ledger:
 
     def _seed_sampler(self, count: int) -> None:
         self._study.sampler = make_sampler(self._search, seed_of(self._seed, count))
-
-    def _enqueue_grid_point(self) -> bool:
-        """Queue the first point of the grid that nothing is known of, unless points wait."""
-        trials = self._study.get_trials(deepcopy=False)
-        if any(trial.state == TrialState.WAITING for trial in trials):
-            return True
-        known = [trial.params for trial in trials]
-        point = next((point for point in self._space.grid() if point not in known), None)
-        if point is not None:
-            self._study.enqueue_trial(point)
-        return point is not None
 
     def _written_down(self, trial: optuna.Trial) -> Training:
         """Return a trial's training as it is in the folder; write it there if it is not."""

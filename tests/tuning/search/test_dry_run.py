@@ -6,15 +6,19 @@ import io
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 from rich.console import Console
 
-from tuning.config import resolve
+from tuning.config import ResourcesConfig, resolve
+from tuning.search import dry_run
 from tuning.search.config import SearchLaunchConfig
 from tuning.search.cost import expected_epochs
 from tuning.search.dry_run import dry_run_table
 from tuning.search.plan import plan_search
+from tuning.search.space import Space
+from tuning.search.warm_start import WarmStart
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 
@@ -31,7 +35,7 @@ def config_of(tmp_path: Path, **search: Any) -> SearchLaunchConfig:
                 "root": str(tmp_path / "data"),
             },
             "storage_path": str(tmp_path / "launches"),
-            "search": {"space": SPACE, **search},
+            "search": {"space": SPACE} | search,
         },
     )
 
@@ -68,6 +72,56 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
     )
     assert document["cost"]["seconds_per_epoch"] > 0
     assert "| model_kwargs.width | int 16 to 48, step 8 | model unet |" in table.markdown()
+
+
+@pytest.mark.parametrize(("num_samples", "epochs"), [(9, 30), (3, 14)])
+def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
+    num_samples: int, epochs: int, tmp_path: Path, script: Any, space_of: Any
+) -> None:
+    space = {
+        **{"model": "autoencoder", "head": "tanh", "batch_size": 8},
+        "lr": {"type": "float", "low": 0.1, "high": 0.3, "step": 0.1},
+        "epochs": {"type": "categorical", "choices": [4, 6]},
+    }
+    options = {"sampler": "grid", "points": [{"lr": 0.2, "epochs": 4}], "num_samples": num_samples}
+    limits = {"budget_cpu_hours": 2.5}
+    config = config_of(tmp_path, **options, **limits, space=space)
+    config = config.model_copy(update={"resources": ResourcesConfig(time_budget_s=90)})
+    table = dry_run_table("colorizer", config)
+
+    search = script(
+        space=space_of(yaml.safe_dump(space, sort_keys=False)), sampler="grid", total=num_samples
+    )
+    search.study.enqueue_trial({"lr": 0.2, "epochs": 4})
+    tried = []
+    while (hand_out := search.ledger.next()) is not None:
+        tried.append(search.trial(hand_out.number).params)
+    assert len(tried) == min(num_samples, 6)
+    assert [dict(one) for one in table.suggestions] == tried[:5]
+    assert table.cost.trials == len(tried)
+    assert table.cost.epochs == sum(one["epochs"] for one in tried) == epochs
+    lines = table.markdown()
+    assert ("the grid has no more that is new: 9 are asked for" in lines) == (num_samples == 9)
+    assert "- at most 2.5 CPU hours\n- at most 1:30 by the clock\n" in lines
+
+
+def test_a_grid_that_is_known_already_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    space = {"model": "autoencoder", "head": "tanh", "batch_size": 8, "lr": 0.1}
+    space["epochs"] = {"type": "categorical", "choices": [4, 6]}
+
+    def feed(study: optuna.Study, space: Space, *_: Any, **__: Any) -> WarmStart:
+        for point in space.grid():
+            distributions = {one.name: one.distribution for one in space.parameters}
+            known = optuna.trial.create_trial(value=30.0, params=point, distributions=distributions)
+            study.add_trial(known)
+        return WarmStart(2, 0)
+
+    monkeypatch.setattr(dry_run, "feed_known", feed)
+    table = dry_run_table("colorizer", config_of(tmp_path, sampler="grid", space=space))
+    assert not table.suggestions
+    assert (table.cost.trials, table.cost.epochs, table.cost.hours) == (0, 0, 0.0)
+    assert "- 0 trials by grid for val_psnr:max" in table.markdown()
+    assert "an epoch" not in table.markdown()
 
 
 def test_what_asha_leaves_of_a_training_on_average(tmp_path: Path) -> None:
