@@ -1,0 +1,89 @@
+"""Seconds per epoch on a GPU: the naive loop against ours, for every network of the report.
+
+    python -m benchmarks.gpu_epoch --data-root data
+
+The naive loop is that of benchmarks/ways/naive.py, ours `fit()`, both on the same 6 000 pictures.
+Without a GPU the claim is written down as not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.measuring import Claim, write
+from benchmarks.ways.data import load
+from benchmarks.ways.naive import train_cell
+from models import model_heads, model_task
+from tuning.config import DataConfig
+from tuning.data import load_task_data
+from tuning.datasets import open_prepared
+from tuning.engine import fit
+from tuning.fit_config import FitConfig
+
+MODELS = ("cnn1", "cnn2", "cnn3", "fc", "autoencoder")
+CLAIM = "GPU: seconds per epoch, naive / ours, geometric mean of the five networks"
+
+
+def main() -> None:
+    asked = _arguments()
+    if not torch.cuda.is_available():
+        write("gpu_epoch", [Claim(CLAIM, "", 15, "least", [], "no GPU was there")], epochs=[])
+        return
+    data = DataConfig(dataset=asked.dataset, root=str(asked.data_root), augment=asked.augment)
+    rows = [_row(name, data, asked.epochs) for name in MODELS]
+    mean = statistics.geometric_mean(row["naive_s"] / row["ours_s"] for row in rows)
+    write("gpu_epoch", [Claim(CLAIM, "", 15, "least", [mean])], epochs=rows)
+
+
+def _row(name: str, data: DataConfig, epochs: int) -> dict[str, float | str]:
+    device = torch.device("cuda")
+    head = "relu" if "relu" in model_heads(name) else model_heads(name)[0]
+    dataset = open_prepared(data)
+    task_data = load_task_data(dataset, model_task(name))
+    config = FitConfig(
+        model=name,
+        head=head,
+        lr=1e-3,
+        milestones=(1 + epochs,),
+        image_size=dataset.size,
+        eval_every=1 + epochs,
+    )
+    records = [result.record for result in fit(config, task_data, device=device)]
+    train, val = load(data, "train", model_task(name)), load(data, "val", model_task(name))
+    # Two lengths, so that what is not an epoch cancels out.
+    naive = [
+        _seconds(partial(train_cell, name, head, 1e-3, count, train, val, device))
+        for count in (1, 1 + epochs)
+    ]
+    return {
+        "model": name,
+        "naive_s": (naive[1] - naive[0]) / epochs,
+        "ours_s": statistics.median(record["seconds"] for record in records[1:]),
+    }
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data-root", type=Path, default=Path("data"))
+    parser.add_argument("--dataset", default="faces")
+    parser.add_argument("--augment", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=5)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

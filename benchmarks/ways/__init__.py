@@ -1,0 +1,1 @@
+"""The same grids trained in other ways: what Chromatune is held against."""

@@ -1,0 +1,55 @@
+"""The floor: the trainings a grid needs, through `fit()` alone, one process for each slot.
+
+There is no Ray and no MLflow. What comes out are the seconds spent inside `fit()`, from its call to
+its end, validation included, of every training; their sum over the slots is the floor.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+
+import torch
+
+from benchmarks.ways.data import arguments, asked_data, asked_grid
+from tuning.config import TrainingConfig
+from tuning.data import TaskData, load_task_data
+from tuning.datasets import open_prepared
+from tuning.engine import fit
+from tuning.spaces import Training, grid_trainings
+
+
+def main() -> None:
+    asked = arguments()
+    dataset = open_prepared(asked_data(asked))
+    trainings = grid_trainings(asked.task, asked_grid(asked), TrainingConfig(), dataset.size)
+    slots = len(os.sched_getaffinity(0))
+    shared = (load_task_data(dataset, asked.task),)
+    with multiprocessing.get_context("spawn").Pool(slots, _begin, shared) as pool:
+        seconds = pool.map(_train, trainings, chunksize=1)
+    ids = [training.training_id for training in trainings]
+    asked.out.write_text(
+        json.dumps({"slots": slots, "seconds": dict(zip(ids, seconds, strict=True))}, indent=1)
+    )
+
+
+_data: TaskData
+
+
+def _begin(data: TaskData) -> None:
+    global _data
+    _data = data
+    torch.set_num_threads(1)
+
+
+def _train(training: Training) -> float:
+    started = time.perf_counter()
+    for _ in fit(training.fit, _data):
+        pass
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
