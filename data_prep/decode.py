@@ -6,12 +6,16 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_prep.lab import UInt8Array
+
+if TYPE_CHECKING:
+    # Only what reads picture files needs Pillow, not what trains on prepared data.
+    from PIL import Image
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
@@ -60,6 +64,8 @@ def decode_rgb(
     UnusableError with the reason if the picture is damaged; TooLargeError if it has more than
     `max_pixels`, before any of them is decoded, as is what `check_header` refuses.
     """
+    from PIL import Image, ImageOps
+
     if not data:
         raise UnusableError("empty file")
     try:
@@ -103,6 +109,8 @@ def _check_trainable(image: Image.Image) -> None:
 
 
 def _to_rgb(image: Image.Image) -> UInt8Array:
+    from PIL import Image
+
     if image.has_transparency_data or image.mode == "RGBa":
         pixels = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
@@ -119,6 +127,8 @@ def _comment_text(comment: object) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    from PIL import UnidentifiedImageError
+
     if isinstance(error, UnidentifiedImageError):
         # Its own message holds the address of an object in memory.
         return "not a picture of a known format"

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from data_prep.settings import PrepareSettings
 from data_prep.split import Side
+from data_prep.typed_json import read_typed
 
 MANIFEST_NAME = "manifest.json"
 PLANES = ("L", "a", "b")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SettingsEntry(_Strict):
+@dataclass(frozen=True)
+class SettingsEntry:
     """The settings of the preparation."""
 
     size: int
@@ -29,7 +27,8 @@ class SettingsEntry(_Strict):
     count: int | None
 
 
-class SourceEntry(_Strict):
+@dataclass(frozen=True)
+class SourceEntry:
     """Where the pictures came from.
 
     `pictures_digest` covers the content and label of every picture found there, in no order;
@@ -42,7 +41,8 @@ class SourceEntry(_Strict):
     pictures_digest: str
 
 
-class FileEntry(_Strict):
+@dataclass(frozen=True)
+class FileEntry:
     """One source picture. `row` is its row in its split, before augmentation."""
 
     name: str
@@ -53,21 +53,24 @@ class FileEntry(_Strict):
     category: str | None
 
 
-class SkippedEntry(_Strict):
+@dataclass(frozen=True)
+class SkippedEntry:
     """A picture that was left out, and why."""
 
     name: str
     reason: str
 
 
-class ArrayEntry(_Strict):
+@dataclass(frozen=True)
+class ArrayEntry:
     """One stored array: `train/L` and so on."""
 
     shape: tuple[int, int, int]
     sha256: str
 
 
-class Manifest(_Strict):
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
     """All of `manifest.json`. `digest` covers the arrays' content and split, nothing else."""
 
     format: Literal[1] = 1
@@ -82,6 +85,19 @@ class Manifest(_Strict):
     digest: str
     versions: dict[str, str]
     created: str
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read a manifest; ValueError, saying what is wrong, if it is none."""
+        return read_typed(cls, json.loads(text))
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    def summary(self) -> dict[str, Any]:
+        """What tells this dataset from others, without its files and arrays; JSON-able."""
+        whole = dataclasses.asdict(self)
+        return {key: whole[key] for key in ("settings", "source", "counts", "versions")}
 
     def matches(self, settings: PrepareSettings) -> bool:
         """Tell whether this dataset was prepared with exactly these settings."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL
 
 from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import DatasetInfo, dataset_info
@@ -162,8 +161,7 @@ def _build(
             versions=_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        text = manifest.model_dump_json(indent=1)
-        (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+        (folder / MANIFEST_NAME).write_text(manifest.to_json() + "\n", encoding="utf-8")
         workspace.publish()
 
 
@@ -177,7 +175,7 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "pillow": PIL.__version__,
+        "pillow": metadata.version("pillow"),
     }
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from data_prep.errors import DataError
 from data_prep.lab import UInt8Array
@@ -98,12 +97,9 @@ def open_dataset(folder: Path) -> PreparedDataset:
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(folder, f"{MANIFEST_NAME} cannot be read ({error})") from None
     try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        problem = f"{MANIFEST_NAME}: {where + ': ' if where else ''}{first['msg']}"
-        raise _damaged(folder, problem) from None
+        manifest = Manifest.from_json(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{MANIFEST_NAME}: {error}") from None
     expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}
     if set(manifest.arrays) != expected or arrays_digest(manifest.arrays) != manifest.digest:
         raise _damaged(folder, f"{MANIFEST_NAME} does not agree with itself")

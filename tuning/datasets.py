@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder, prepare
@@ -40,7 +41,7 @@ def open_prepared(data: DataConfig) -> PreparedDataset:
 
 def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
     """The configuration that means this very dataset, whatever was left to defaults in `data`."""
-    settings = dataset.manifest.settings.model_dump()
+    settings = dataclasses.asdict(dataset.manifest.settings)
     return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
 
 

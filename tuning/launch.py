@@ -118,9 +118,7 @@ def create_launch(
         "task": task,
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "dataset_manifest": dataset.manifest.model_dump(
-            mode="json", include={"settings", "source", "counts", "versions"}
-        ),
+        "dataset_manifest": dataset.manifest.summary(),
         "dataset_folder": str(dataset.folder.absolute()),
         "experiment": f"{dataset.name}-{task}-{kind}",
         "command": provenance.command(),

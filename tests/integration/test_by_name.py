@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_what_was_trained_on_is_recorded_and_found_again(
     parent = place.runs()[""]
     place.client().download_artifacts(parent.info.run_id, "config.yaml", str(place.folder))
     config = yaml.safe_load((place.folder / "config.yaml").read_text())
-    settings = pictures.manifest.settings.model_dump()
+    settings = dataclasses.asdict(pictures.manifest.settings)
     assert {key: config["data"][key] for key in settings} == settings
 
     for command in (
