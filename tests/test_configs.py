@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import jsonschema
 import pytest
-import ray
-import yaml
 
 from tuning.config import (
     REPORT_GRIDS,
@@ -52,9 +48,3 @@ def test_the_report_grids_written_out_are_the_defaults(task: str) -> None:
     written = resolve(GridLaunchConfig, file=configs_folder() / f"grid_{task}.yaml")
     default = resolve(GridLaunchConfig, defaults={"grid": REPORT_GRIDS[task]})  # type: ignore[index]
     assert written == default
-
-
-def test_the_cluster_configuration_is_valid_to_ray() -> None:
-    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
-    root = configs_folder().parent
-    jsonschema.validate(yaml.safe_load((root / "ray_cluster.yaml").read_text()), schema)
