@@ -1,4 +1,4 @@
-"""What starts a cluster: Ray's launcher and KubeRay take the files, and they keep their promises."""
+"""What starts a cluster: launcher and KubeRay take the files, and they keep their promises."""
 
 from __future__ import annotations
 
