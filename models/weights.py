@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from models.base import ChromaModel
 from models.errors import ModelError
 from models.registry import create_model_from_spec
+from models.tensor_file import TensorFileError, load_file, save_file
 
 _KEY = "chromatune-model-1"
 
@@ -25,7 +24,6 @@ def save_model(model: ChromaModel, path: str | Path) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     try:
-        # A single entry: safetensors writes several in random order, and equal models would differ.
         save_file(tensors, scratch, {_KEY: json.dumps(model.spec, sort_keys=True)})
         with scratch.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -43,10 +41,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaMo
     if not path.is_file():
         raise ModelError(f"there is no model file at {path}")
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+        tensors, metadata = load_file(path)
+    except TensorFileError as error:
         raise ModelError(f"{path} is damaged or no model file: {error}") from None
     if _KEY not in metadata:
         raise ModelError(f"{path} is a safetensors file, but holds no model of Chromatune")
