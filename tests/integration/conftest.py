@@ -218,13 +218,17 @@ class Place:
 
     def wait_for_first_cell(self, driver: Driver) -> None:
         """Return while the grid is in the middle: a cell is finished, others are not."""
-
-        def is_there() -> bool:
-            assert driver.process.poll() is None, driver.wait()
-            return bool(self.cells())
-
-        wait_until(is_there, "the first cell")
+        self.wait_for(driver, lambda: bool(self.cells()), "the first cell")
         assert len(self.cells()) < len(LRS) * len(EPOCHS)
+
+    def wait_for(self, driver: Driver, condition: Callable[[], bool], what: str) -> None:
+        """Return as soon as the condition holds; fails if the driver ends before."""
+
+        def holds() -> bool:
+            assert driver.process.poll() is None, driver.wait()
+            return condition()
+
+        wait_until(holds, what)
 
 
 @pytest.fixture(scope="session")
