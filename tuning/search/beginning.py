@@ -78,15 +78,28 @@ def begin_study(
     """Feed what earlier launches found, unless told otherwise, and queue the configured points."""
     if plan.search.warm_start:
         _feed(study, plan, launch, tracking_uri, console)
-    enqueue(study, plan.space, plan.search.points)
+    enqueue(study, plan.space, plan.search.points, console)
 
 
-def enqueue(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
-    """Queue configurations to be tried first; ChromatuneError if one is not in the space."""
+def enqueue(
+    study: optuna.Study,
+    space: Space,
+    points: Sequence[Mapping[str, Any]],
+    console: Console | None = None,
+) -> None:
+    """Queue configurations to be tried first, and tell `console` of those that are known already.
+
+    Raises ChromatuneError if one is not in the space.
+    """
     checked = [space.checked_point(point) for point in points]
+    before = len(study.get_trials(deepcopy=False))
     with quiet():
         for point in checked:
             study.enqueue_trial(point, skip_if_exists=True)
+    skipped = before + len(checked) - len(study.get_trials(deepcopy=False))
+    if skipped and console is not None:
+        what = f"{skipped} of {format_count(len(checked), 'point')}"
+        console.print(f"{what} known already, not tried again", markup=False)
 
 
 def _feed(

@@ -114,7 +114,7 @@ def resume_search(
     with contextlib.ExitStack() as nothing, launch.held():
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
-        enqueue(study, plan.space, points)
+        enqueue(study, plan.space, points, console)
         if more is not None:
             budget.allow(more)
         return _run(launch, plan, study, budget, data, tracking_uri, console, nothing)
