@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import time
 import zipfile
 import zlib
@@ -11,10 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.address import mark_of
 from data_prep.errors import DataError
 from data_prep.fetch import BrokenOffError, PartialFile, fetch
 from data_prep.parallel import Progress
 from data_prep.workspace import locked, writing_to
+from data_prep.zips import DAMAGED, check_members
 
 _MAX_PAUSE_S = 30.0
 
@@ -60,7 +63,7 @@ def download_archive(
         _complete(part, url, progress, attempts, pause_s)
         _check_zip(part, url)
         sha256 = _sha256(part.path)
-        record = _Record(url, sha256, part.size())
+        record = _Record(mark_of(url), sha256, part.size())
         with writing_to(path.parent):
             part.move_to(path)
             _record_path(path).write_text(json.dumps(asdict(record), indent=1) + "\n")
@@ -94,7 +97,8 @@ def _finished(url: str, path: Path) -> Archive | None:
         size = path.stat().st_size
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or (record.get("url"), record.get("bytes")) != (url, size):
+    wanted = (mark_of(url), size)
+    if not isinstance(record, dict) or (record.get("url"), record.get("bytes")) != wanted:
         return None
     sha256 = _sha256(path)
     return Archive(path, sha256) if record.get("sha256") == sha256 else None
@@ -107,8 +111,12 @@ def _record_path(path: Path) -> Path:
 def _check_zip(part: PartialFile, url: str) -> None:
     try:
         with zipfile.ZipFile(part.path) as archive:
+            check_members(archive, part.size(), url)
             broken = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        part.discard()
+        raise
+    except (*DAMAGED, zlib.error, lzma.LZMAError, RuntimeError) as error:
         with part.path.open("rb") as stream:
             start = stream.read(16)
         size = part.size()

@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from data_prep.address import mark_of
 from data_prep.drive import confirm_form
 from data_prep.errors import DataError
 from data_prep.parallel import Progress
@@ -31,7 +32,7 @@ class PartialFile:
 
     def __init__(self, path: Path, url: str) -> None:
         self.path = path
-        self._url = url
+        self._mark = mark_of(url)
         self._note = path.with_name(f"{path.name}.json")
 
     def size(self) -> int:
@@ -43,14 +44,14 @@ class PartialFile:
             note: Any = json.loads(self._note.read_text())
         except (OSError, ValueError):
             return None
-        known = isinstance(note, dict) and note.get("url") == self._url and self.size() > 0
+        known = isinstance(note, dict) and note.get("url") == self._mark and self.size() > 0
         return str(note.get("version")) if known else None
 
     def begin(self, version: str) -> None:
         """Start over with nothing, for this version of the file."""
         with writing_to(self.path.parent):
             self.path.write_bytes(b"")
-            self._note.write_text(json.dumps({"url": self._url, "version": version}))
+            self._note.write_text(json.dumps({"url": self._mark, "version": version}))
 
     def append(self, response: requests.Response, total: int, progress: Progress | None) -> None:
         """Write all that the response sends; BrokenOffError if it ends before its time."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from data_prep.address import without_secrets
 from data_prep.datasets import DatasetInfo
 from data_prep.download import download_archive
 from data_prep.drive import DRIVE_URL
@@ -62,4 +63,4 @@ def _official_url(info: DatasetInfo) -> str:
 
 def _downloaded(url: str, info: DatasetInfo, data_root: Path, progress: Progress | None) -> Origin:
     archive = download_archive(url, data_root / DOWNLOADS_FOLDER / f"{info.name}.zip", progress)
-    return Origin(ZipSource(archive.path), "download", url, archive.sha256)
+    return Origin(ZipSource(archive.path), "download", without_secrets(url), archive.sha256)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
-import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +14,7 @@ from typing import Protocol
 
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
+from data_prep.zips import DAMAGED, open_zip
 
 MAX_FILE_BYTES = 100_000_000
 _EXTENSIONS = frozenset(
@@ -108,20 +109,16 @@ class FolderSource:
 
 
 class ZipSource:
-    """The pictures in a zip, read without unpacking it. DataError if it is broken or encrypted."""
+    """The pictures in a zip, read without unpacking it: see `open_zip` for what it may not be.
+
+    DataError if it is encrypted.
+    """
 
     kind = "zip"
 
     def __init__(self, path: Path) -> None:
         self.location = str(path.resolve())
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise DataError(
-                f"{path} is not a whole zip ({error}): download or copy it again"
-            ) from None
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        self._zip = open_zip(path)
         self._members = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
 
     def sha256(self) -> str:
@@ -151,7 +148,7 @@ class ZipSource:
         try:
             with self._zip.open(self._members[name]) as stream:
                 return _read_limited(stream)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        except (*DAMAGED, zlib.error, lzma.LZMAError, RuntimeError, OSError) as error:
             raise UnusableError(f"broken inside the zip ({error})") from None
 
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.tensor_file import TensorFileError, load_file, save_file
 from tuning.errors import ChromatuneError
 
 _FORMAT = "chromatune-checkpoint-1"
 _STATE = "state.json"
+
+_KINDS = {"model", "optimizer", "averaged", "best"}
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def file_name(kind: str, digest: str) -> str:
@@ -45,7 +49,10 @@ def read_tensors(folder: Path, kind: str, files: Mapping[str, str]) -> dict[str,
         raise ChromatuneError(
             f"the checkpoint in {folder} is damaged: {path.name} is not what was written"
         )
-    tensors: dict[str, Tensor] = load_file(path)
+    try:
+        tensors, _ = load_file(path)
+    except TensorFileError as error:
+        raise ChromatuneError(f"{path} is no file of tensors: {error}") from None
     return tensors
 
 
@@ -73,15 +80,37 @@ def read_state(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise ChromatuneError(f"there is no checkpoint in {folder}: {_STATE} is missing") from None
-    except ValueError:
+    except (ValueError, RecursionError, OSError):
         raise ChromatuneError(f"the checkpoint in {folder} is damaged: {path} is no JSON") from None
+    return checked_state(content, folder)
+
+
+def checked_state(content: Any, folder: str | Path) -> dict[str, Any]:
+    """Return what `state.json` holds; ChromatuneError unless it is whole and of this format."""
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ChromatuneError(f"{path} is no checkpoint of the format {_FORMAT}")
+        raise ChromatuneError(f"{folder}/{_STATE} is no checkpoint of the format {_FORMAT}")
     if content.pop("sha256", None) != _json_digest(content):
         raise ChromatuneError(
             f"the checkpoint in {folder} is damaged: {_STATE} is not what was written"
         )
+    if not _is_sound(content):
+        raise ChromatuneError(f"the checkpoint in {folder} is none of this project's: see {_STATE}")
     return content
+
+
+def _is_sound(state: Mapping[str, Any]) -> bool:
+    """Whether it holds what a state must: its own digest only says that it is as it was written."""
+    history, files = state.get("history"), state.get("files")
+    return (
+        isinstance(state.get("training"), dict)
+        and isinstance(state.get("dataset_digest"), str | None)
+        and type(state.get("epoch")) is int
+        and isinstance(history, list)
+        and all(isinstance(record, dict) for record in history)
+        and isinstance(files, dict)
+        and files.keys() <= _KINDS
+        and all(isinstance(one, str) and _SHA256.fullmatch(one) for one in files.values())
+    )
 
 
 def _json_digest(content: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import ray
 
+from tuning import provenance
 from tuning.config import ResourcesConfig
 from tuning.errors import ChromatuneError
 
@@ -37,12 +38,14 @@ def connected(address: str | None) -> Iterator[None]:
     # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
     # told by the runner, with Ray's reason.
     ray._private.worker._worker_logs_enabled = False
+    # Ray shows everybody who reaches the cluster the command line of each of its drivers.
+    ray._private.utils.get_entrypoint_name = provenance.command
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
     if ray.is_initialized():
         yield
         return
     try:
-        if address:
+        if address and address != "local":
             _check_answers(address)
             ray.init(address=address, **quiet)
         else:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.redaction import redact
+from tuning.yaml_text import parse_yaml, read_yaml_file
 
 Task = Literal["regression", "colorizer"]
 Head = Literal["relu", "sigmoid", "tanh"]
@@ -19,6 +20,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+_LONGEST = 120  # as much of a wrong value as is shown
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -196,10 +198,7 @@ def resolve(
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise ChromatuneError(f"--set takes key=value, but got '{word}'")
-        try:
-            _assign(merged, key, yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise ChromatuneError(f"--set {key}: '{value}' is not a valid YAML value") from None
+        _assign(merged, key, parse_yaml(value, f"--set {key}: '{value}'"))
     for key, value in (flags or {}).items():
         if value is not None:
             _assign(merged, key, value)
@@ -218,15 +217,7 @@ def configs_folder() -> Path:
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML mapping; ChromatuneError if the file is missing, unreadable or not a mapping."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChromatuneError(f"cannot read the configuration {file}: {error}") from None
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise ChromatuneError(f"{file} is not valid YAML: {first_line}") from None
+    content = read_yaml_file(file, "configuration")
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -285,7 +276,12 @@ def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
     if first["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         message += nearest(str(first["input"]), valid)
-    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {first['input']!r}"
+    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = redact(repr(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:

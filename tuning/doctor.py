@@ -10,7 +10,8 @@ from pathlib import Path
 from data_prep import DATASETS, DataError, dataset_folder, open_dataset
 from tuning.datasets import prepare_settings
 from tuning.errors import ChromatuneError
-from tuning.launch import DOCUMENT, Launch, list_launches
+from tuning.launch import Launch, list_launches
+from tuning.launch_document import DOCUMENT
 from tuning.launch_files import damaged_checkpoints, leftovers
 from tuning.outcomes import cell_outcomes, has_ended, is_finished
 from tuning.redaction import HIDDEN

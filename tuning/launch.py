@@ -13,12 +13,11 @@ from data_prep import PreparedDataset
 from tuning import provenance
 from tuning.config import LaunchConfig, Task
 from tuning.errors import ChromatuneError, nearest
+from tuning.launch_document import DOCUMENT, FORMAT, launch_config, read_document
 from tuning.redaction import redact
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
-_FORMAT = 1
-DOCUMENT = "launch.json"
 TRAINING = "training.json"
 _LOCK = ".lock"
 
@@ -51,10 +50,7 @@ class Launch:
     @property
     def config(self) -> LaunchConfig:
         """What all kinds of launches share of the configuration."""
-        document = self.document["config"]
-        return LaunchConfig.model_validate(
-            {key: document[key] for key in LaunchConfig.model_fields}
-        )
+        return launch_config(self.document)
 
     @property
     def trainings(self) -> list[Training]:
@@ -65,7 +61,7 @@ class Launch:
             documents = [
                 self.storage.read_json(path) for path in paths if self.storage.exists(path)
             ]
-        return [Training.from_dict(one) for one in documents]
+        return [Training.from_dict(one, self.storage.uri) for one in documents]
 
     @property
     def found_by(self) -> str:
@@ -112,7 +108,7 @@ def create_launch(
     if storage.exists():
         raise ChromatuneError(f"{storage.uri} exists already: start again in a second")
     document = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "launch_id": launch_id,
         "kind": kind,
         "task": task,
@@ -163,7 +159,7 @@ def open_launch(name: str, storage_path: str) -> Launch:
             f"no launch '{name}' in {storage_path}{nearest(name, known)} "
             f"(name one by its id, its folder, or `last`)"
         )
-    return _read(storage)
+    return Launch(storage, read_document(storage))
 
 
 def list_launches(storage_path: str) -> list[Launch]:
@@ -173,7 +169,8 @@ def list_launches(storage_path: str) -> list[Launch]:
     for name in root.list_dir():
         if root.exists(f"{name}/{DOCUMENT}"):
             with contextlib.suppress(ChromatuneError):
-                found.append(_read(LaunchStorage(f"{storage_path.rstrip('/')}/{name}")))
+                storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
+                found.append(Launch(storage, read_document(storage)))
     return sorted(found, key=lambda launch: int(launch.document["created"]))
 
 
@@ -195,10 +192,3 @@ def find_launch(
         if all(launch.document[key] == value for key, value in wanted.items()):
             return launch
     return None
-
-
-def _read(storage: LaunchStorage) -> Launch:
-    document = storage.read_json(DOCUMENT)
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise ChromatuneError(f"{storage.uri}/{DOCUMENT} was not written by this version")
-    return Launch(storage, document)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from tuning.redaction import redact
+
 _PACKAGES = (
     "chromatune",
     "torch",
@@ -68,11 +70,12 @@ def git_commit() -> str | None:
 
 
 def command() -> str:
-    """The command line that started this process, as one could type it."""
+    """The command line that started this process, as one could type it, without its secrets."""
     program = Path(sys.argv[0])
+    words = [program.name]
     if program.name == "__main__.py":  # `python -m tuning`
-        return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
-    return shlex.join([program.name, *sys.argv[1:]])
+        words = ["python", "-m", program.parent.name]
+    return redact(shlex.join([*words, *map(redact, sys.argv[1:])]))
 
 
 def _processor() -> str:

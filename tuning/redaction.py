@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
 HIDDEN = "***"
+_SHORTEST = 8
 _SECRET_WORD = (
     r"(?:password|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|sig|signature)"
 )
-_IN_URL = re.compile(r"(?<=://)[^\s/@'\"]+@")
+# The second form is a password with a slash in it, which a port is not.
+_IN_URL = re.compile(r"(?<=://)(?:[^\s/'\"]+|[^\s/:'\"]+:(?!\d+[/?#])[^\s'\"]+)@")
 _ASSIGNED = re.compile(
     rf"(?i)((?:--[\w-]*{_SECRET_WORD}[=\s]+|\b[\w.-]*{_SECRET_WORD}=)['\"]?)[^\s&,;'\"]+"
 )
+_IN_HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer)\s+)[^\s'\"]+")
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[_.-]){_SECRET_WORD}s?$")
 
 
 def redact(text: str) -> str:
-    """Hide user names and passwords in URLs, and values given to words such as `token=`."""
-    return _ASSIGNED.sub(rf"\1{HIDDEN}", _IN_URL.sub(f"{HIDDEN}@", text))
+    """Hide user names and passwords in URLs, values given to words such as `token=`, and what the
+    environment holds under such names.
+    """
+    for secret in _of_environment():
+        text = text.replace(secret, HIDDEN)
+    text = _IN_URL.sub(f"{HIDDEN}@", text)
+    for pattern in (_ASSIGNED, _IN_HEADER):
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    return text
 
 
 def redact_document(value: Any) -> Any:
@@ -31,3 +42,16 @@ def redact_document(value: Any) -> Any:
     if isinstance(value, list):
         return [redact_document(item) for item in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def _of_environment() -> list[str]:
+    """Secrets long enough that they mean nothing else; the longest first, as one may hold another.
+
+    A path, such as that of a file with a token, is none.
+    """
+    found = {
+        value
+        for name, value in os.environ.items()
+        if _SECRET_KEY.search(name) and len(value) >= _SHORTEST and not value.startswith("/")
+    }
+    return sorted(found, key=len, reverse=True)

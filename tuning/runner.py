@@ -15,6 +15,7 @@ from ray import tune
 from rich.console import Console
 
 from data_prep import PreparedDataset
+from tuning.attempts import attempt_folder, delete_finished, discard_ray_state, next_attempt
 from tuning.cluster import connected, trial_resources
 from tuning.config import LaunchConfig, ResourcesConfig, Task
 from tuning.data import TaskData, load_task_data
@@ -24,6 +25,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
 from tuning.metrics import constant_baseline
 from tuning.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_finished, run_status
+from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
 from tuning.spaces import Training, need_planes
@@ -104,18 +106,20 @@ def run_launch(
         undelivered: list[str] = []
         with connected(address):
             share = trial_resources(resources)
+            check_nodes(launch.storage)
             projection.start()
             withdrawal.pop_all()
             try:
                 with _progress(launch, console) as progress:
-                    watcher = _Watcher(projection, progress, resources.time_budget_s)
-                    tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher, resume)
+                    watcher = Watcher(projection, progress, resources.time_budget_s)
+                    tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher)
                     with sigterm_as_ctrl_c():
                         tuner.fit()
                 cells = cell_outcomes(launch, watcher.messages)
                 status = run_status(cells)
             finally:
                 undelivered = projection.close(status)
+        delete_finished(launch)
         return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
 
 
@@ -136,33 +140,42 @@ def _tuner(
     cpus: float,
     gpus: float,
     watcher: tune.Callback,
-    resume: bool,
 ) -> tune.Tuner:
+    """Make a Tuner for what is left to train: a new one also when a launch is gone on with.
+
+    Ray would restore its own from a pickle in the launch folder.
+    """
     # Failed trials are told by the progress view, in a line each instead of a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    trainable = tune.with_resources(
-        tune.with_parameters(run_trial, inputs=TrialInputs(launch.storage.uri, data)),
-        {"cpu": cpus, "gpu": gpus},
+    left = [training for training in launch.trainings if not has_ended(launch, training)]
+    attempts = {
+        training.training_id: next_attempt(launch.storage, training.training_id)
+        for training in left
+    }
+    discard_ray_state(launch.storage)
+
+    def folder(trial: Any) -> str:
+        name = _training_id(trial)
+        return attempt_folder(name, attempts[name].number)
+
+    inputs = TrialInputs(
+        launch.storage.uri,
+        data,
+        {name: attempt.checkpoints for name, attempt in attempts.items()},
     )
-    if resume and tune.Tuner.can_restore(launch.storage.uri):
-        tuner = tune.Tuner.restore(
-            launch.storage.uri, trainable=trainable, resume_unfinished=True, resume_errored=True
-        )
-        # Ray restores neither callbacks with live connections nor a changed verbosity.
-        tuner._local_tuner._run_config.callbacks = [watcher]
-        return tuner
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, inputs=inputs), {"cpu": cpus, "gpu": gpus}
+    )
     storage_path, _, name = launch.storage.uri.rpartition("/")
     return tune.Tuner(
         trainable,
-        param_space={
-            "training": tune.grid_search([training.to_dict() for training in launch.trainings])
-        },
+        param_space={"training": tune.grid_search([training.to_dict() for training in left])},
         tune_config=tune.TuneConfig(
             # No metric: not every report follows a validation, and Ray would refuse those.
             reuse_actors=True,
             max_concurrent_trials=resources.max_concurrent_trials,
             trial_name_creator=_training_id,
-            trial_dirname_creator=_training_id,
+            trial_dirname_creator=folder,
         ),
         run_config=tune.RunConfig(
             name=name,
@@ -175,7 +188,7 @@ def _tuner(
     )
 
 
-class _Watcher(tune.Callback):
+class Watcher(tune.Callback):
     """Hands what Ray Tune sees to the progress view and to MLflow's projection.
 
     Ray pickles callbacks into the experiment folder; this one holds threads and a terminal, so

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import create_model, list_models
+from models import ModelError, create_model, list_models
 from tuning.config import GridConfig, Task, TrainingConfig, scaled_epochs
 from tuning.display import format_lr
-from tuning.errors import ChromatuneError, nearest
+from tuning.errors import ChromatuneError, first_fault, nearest
 from tuning.fit_config import FitConfig
+from tuning.names import Name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +63,43 @@ class Training:
         }
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Training:
-        fit = FitConfig(**value["params"], milestones=tuple(value["milestones"]))
-        cells = tuple(Cell(**cell) for cell in value["cells"])
-        return cls(value["training_id"], fit, cells, value["initial_weights"])
+    def from_dict(cls, value: Any, where: str = "a launch") -> Training:
+        """Read the form back; ChromatuneError, naming `where`, if it is no training."""
+        try:
+            document = _Document.model_validate(value)
+            unknown = document.params.keys() - {one.name for one in dataclasses.fields(FitConfig)}
+            if unknown:
+                raise ChromatuneError(f"unknown settings {', '.join(sorted(unknown))}")
+            params = {**document.params, "milestones": tuple(document.milestones)}
+            fit = _FIT_CONFIG.validate_python(params)
+            _ = fit.task  # an unknown model has none
+        except ValidationError as error:
+            raise ChromatuneError(f"{where} has a damaged training: {first_fault(error)}") from None
+        except (ChromatuneError, ModelError) as error:
+            raise ChromatuneError(f"{where} has a damaged training: {error}") from None
+        cells = tuple(Cell(**cell.model_dump()) for cell in document.cells)
+        return cls(document.training_id, fit, cells, document.initial_weights)
+
+
+class _CellDocument(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    cell_id: Name
+    epochs: int
+    published_epochs: int | None = None
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    training_id: Name
+    params: dict[str, Any]
+    milestones: list[int]
+    cells: Annotated[list[_CellDocument], Field(min_length=1)]
+    initial_weights: Name | None
+
+
+_FIT_CONFIG = TypeAdapter(FitConfig)
 
 
 def grid_trainings(

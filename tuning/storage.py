@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pyarrow.fs
 
 from tuning.errors import ChromatuneError
+from tuning.redaction import redact
 
 
 class LaunchStorage:
@@ -26,10 +28,19 @@ class LaunchStorage:
 
     def __init__(self, uri: str | Path, filesystem: pyarrow.fs.FileSystem | None = None) -> None:
         self.uri = str(uri)
+        if redact(self.uri) != self.uri:
+            raise ChromatuneError(
+                f"{redact(self.uri)} holds a secret, which would be kept with the launch: leave it "
+                f"out and give it in the environment, such as AWS_SECRET_ACCESS_KEY"
+            )
         if filesystem is not None:
             self._fs, self._root = filesystem, self.uri
         elif "://" in self.uri:
-            self._fs, self._root = pyarrow.fs.FileSystem.from_uri(self.uri)
+            try:
+                self._fs, self._root = pyarrow.fs.FileSystem.from_uri(self.uri)
+            except (pyarrow.ArrowException, OSError) as error:
+                reason = redact(str(error)).partition("\n")[0]
+                raise ChromatuneError(f"cannot use the folder {self.uri}: {reason}") from None
         else:
             self._fs, self._root = pyarrow.fs.LocalFileSystem(), str(Path(self.uri).absolute())
 
@@ -58,7 +69,7 @@ class LaunchStorage:
                 return json.loads(stream.read())
         except FileNotFoundError:
             raise ChromatuneError(f"{self.uri}/{path} is missing") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ChromatuneError(f"{self.uri}/{path} is not valid JSON: {error}") from None
 
     def write_json(self, path: str, value: Any) -> None:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuning.display import format_lr
-from tuning.errors import ChromatuneError
+from tuning.errors import ChromatuneError, first_fault
 from tuning.launch import Launch
+from tuning.launch_document import read_document
 from tuning.redaction import redact, redact_document
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
@@ -90,26 +91,21 @@ class LaunchFolder:
     """A launch folder, read and checked: its plan, its finished cells, its failures.
 
     Secrets in its texts are hidden as they are read, so none can reach MLflow. Raises
-    ChromatuneError if `launch.json` is missing or lacks what a projection needs.
+    ChromatuneError if `launch.json` is missing or no document of a launch.
     """
 
     def __init__(self, storage: LaunchStorage) -> None:
         self.storage = storage
-        self.document: Mapping[str, Any] = redact_document(storage.read_json("launch.json"))
-        try:
-            self.launch_id = str(self.document["launch_id"])
-            self.kind = str(self.document["kind"])
-            self.task = str(self.document["task"])
-            self.dataset = str(self.document["dataset"])
-            self.dataset_digest = str(self.document["dataset_digest"])
-            self.experiment = str(self.document["experiment"])
-            self.created = int(self.document["created"])
-            self.trainings: dict[str, PlannedTraining] = {}
-            self.refresh()
-        except (KeyError, TypeError, ValueError) as error:
-            raise ChromatuneError(
-                f"{storage.uri}/launch.json is damaged: {type(error).__name__} {error}"
-            ) from None
+        self.document: Mapping[str, Any] = redact_document(read_document(storage))
+        self.launch_id = str(self.document["launch_id"])
+        self.kind = str(self.document["kind"])
+        self.task = str(self.document["task"])
+        self.dataset = str(self.document["dataset"])
+        self.dataset_digest = str(self.document["dataset_digest"])
+        self.experiment = str(self.document["experiment"])
+        self.created = int(self.document["created"])
+        self.trainings: dict[str, PlannedTraining] = {}
+        self.refresh()
 
     @property
     def is_search(self) -> bool:
@@ -166,10 +162,8 @@ class LaunchFolder:
         try:
             return model.model_validate(self.storage.read_json(path))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
             raise ChromatuneError(
-                f"{self.storage.uri}/{path} is damaged: '{where}' {first['msg']}"
+                f"{self.storage.uri}/{path} is damaged: {first_fault(error)}"
             ) from None
 
     def _plan(self, training: Training) -> PlannedTraining:

@@ -11,7 +11,6 @@ from data_prep import PreparedDataset
 from tuning import provenance
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
-from tuning.redaction import redact
 from tuning.speedup import TASK, Half
 from tuning.tracking_runs import FINISHED, TAG, LaunchRuns
 from tuning.tracking_store import first_line, make_client, open_experiment, prepare_store
@@ -93,7 +92,7 @@ class SpeedupRun:
             f"{TAG}dataset_digest": self._dataset.digest,
             f"{TAG}versions": ", ".join(f"{key} {text}" for key, text in versions.items()),
             f"{TAG}hardware": ", ".join(f"{key} {text}" for key, text in hardware.items()),
-            "mlflow.source.name": redact(provenance.command()),
+            "mlflow.source.name": provenance.command(),
             "mlflow.source.type": "LOCAL",
         }
         commit = provenance.git_commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -11,9 +12,12 @@ from mlflow.exceptions import MlflowException
 
 from models import ChromaModel, load_model
 from tuning.errors import ChromatuneError
+from tuning.redaction import redact
 from tuning.tracking_store import first_line, make_client
 
 WEIGHTS = "model.safetensors"
+# Where MLflow sends the user's tracking credentials to whatever host the location names.
+_WITH_CREDENTIALS = ("http", "https", "mlflow-artifacts")
 
 
 def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None = None) -> Path:
@@ -29,6 +33,7 @@ def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None =
         location = _artifact_location(client, model_uri)
     except MlflowException as error:
         raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}") from None
+    _check_host(location, model_uri, tracking_uri)
     try:
         fetched = download_artifacts(
             f"{location.rstrip('/')}/artifacts/{WEIGHTS}",
@@ -47,6 +52,17 @@ def load_registered(model_uri: str, tracking_uri: str, device: str = "cpu") -> C
     """Load the network of an MLflow model; the same URIs and errors as `load_logged_weights`."""
     with tempfile.TemporaryDirectory() as scratch:
         return load_model(load_logged_weights(model_uri, tracking_uri, Path(scratch)), device)
+
+
+def _check_host(location: str, model_uri: str, tracking_uri: str) -> None:
+    """Refuse a location that would have the store's own password sent to another server."""
+    place = urlsplit(location)
+    own = urlsplit(tracking_uri).netloc.rpartition("@")[2]
+    if place.scheme in _WITH_CREDENTIALS and place.netloc not in ("", own):
+        raise ChromatuneError(
+            f"the artifacts of the model '{model_uri}' are said to lie at {redact(location)}, on "
+            f"another server than the store: copy the model into the store if you trust it"
+        )
 
 
 def _artifact_location(client: MlflowClient, model_uri: str) -> str:

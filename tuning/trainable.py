@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from pyarrow.fs import FileSelector
 from ray import tune
-from safetensors.torch import load_file
 
+from models import load_model
+from tuning.attempts import fetched
 from tuning.cells import write_cell
 from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import Diverged, EpochRecord, EpochResult, fit
 from tuning.errors import ChromatuneError
+from tuning.fit_config import FitConfig
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -28,10 +31,15 @@ _CHECKPOINT_EVERY_S = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class TrialInputs:
-    """What all trials of a launch share; Ray's object store keeps one copy per node."""
+    """What all trials of a launch share; Ray's object store keeps one copy per node.
+
+    `checkpoints` are paths in the launch folder by training, the newest first: those that earlier
+    attempts have left.
+    """
 
     launch_uri: str
     data: TaskData
+    checkpoints: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
 def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
@@ -52,7 +60,9 @@ def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
             training.fit,
             inputs.data,
             device=device,
-            state=_restored_state(training, device),
+            state=restored_state(
+                training.fit, inputs.checkpoints.get(training.training_id, ()), storage, device
+            ),
             initial_weights=_initial_weights(training, storage),
         ):
             reporter.epoch_ended(result)
@@ -144,7 +154,30 @@ def claim_device(gpus: float) -> str:
     return "cuda"
 
 
-def newest_of_trial() -> list[tune.Checkpoint]:
+def restored_state(
+    config: FitConfig,
+    checkpoints: Iterable[str],
+    storage: LaunchStorage,
+    device: str,
+    may_differ: tuple[str, ...] = (),
+) -> TrainState | None:
+    """Load the newest checkpoint of the trial that is whole, else of earlier attempts."""
+    for checkpoint in _newest_of_trial():
+        try:
+            with checkpoint.as_directory() as folder:
+                return TrainState.load(Path(folder), config, device, may_differ)
+        except (ChromatuneError, FileNotFoundError):
+            continue
+    for path in checkpoints:
+        try:
+            with fetched(storage, path) as folder:
+                return TrainState.load(folder, config, device, may_differ)
+        except ChromatuneError:
+            continue
+    return None
+
+
+def _newest_of_trial() -> list[tune.Checkpoint]:
     """The checkpoint that Ray names, then all of the trial, the newest first; none at a start.
 
     Ray deletes a checkpoint before it writes down the one that has replaced it: after a driver was
@@ -152,17 +185,6 @@ def newest_of_trial() -> list[tune.Checkpoint]:
     """
     named = tune.get_checkpoint()
     return [] if named is None else [named, *_newest_first(named)]
-
-
-def _restored_state(training: Training, device: str) -> TrainState | None:
-    """Load the newest checkpoint of the trial that is whole."""
-    for checkpoint in newest_of_trial():
-        try:
-            with checkpoint.as_directory() as folder:
-                return TrainState.load(Path(folder), training.fit, device=device)
-        except (ChromatuneError, FileNotFoundError):
-            continue
-    return None
 
 
 def _newest_first(checkpoint: tune.Checkpoint) -> list[tune.Checkpoint]:
@@ -176,7 +198,5 @@ def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, to
     if training.initial_weights is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
-        weights: dict[str, torch.Tensor] = load_file(
-            storage.download(training.initial_weights, Path(scratch) / "weights")
-        )
-        return weights
+        path = storage.download(training.initial_weights, Path(scratch) / "weights")
+        return load_model(path).state_dict()

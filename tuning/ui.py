@@ -126,8 +126,7 @@ def _command(tracking_uri: str, address: Address) -> list[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", app]
     command += ["--host", address.host, "--port", str(address.port), "--workers", "1"]
     command += ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
-    command += ["--uvicorn-opts", "--log-level warning", "--backend-store-uri", tracking_uri]
-    command += ["--registry-store-uri", tracking_uri]
+    command += ["--uvicorn-opts", "--log-level warning"]
     if folder := _sqlite_folder(tracking_uri):
         # Only for experiments that are made in the UI: ours name their own place.
         command += ["--default-artifact-root", (folder / "artifacts").as_uri()]
@@ -144,7 +143,10 @@ def _environment(tracking_uri: str, address: Address, scratch: Path) -> dict[str
     if address.needs_login:
         defaults["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(32)
         defaults["MLFLOW_AUTH_CONFIG_PATH"] = str(_write_login(tracking_uri, scratch))
-    return {**defaults, **os.environ}
+    # Not among the words of the command, which other users of the machine see: it may hold a
+    # password.
+    stores = dict.fromkeys(("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"), tracking_uri)
+    return {**defaults, **os.environ, **stores}
 
 
 def _write_login(tracking_uri: str, scratch: Path) -> Path:

@@ -59,7 +59,7 @@ def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
         (["resources.gpus_per_trial=1.5"], "Ray shares one GPU or gives whole ones, but got 1.5"),
         (["data.split=people"], "'data.split' is wrong"),
         (["seed"], "--set takes key=value, but got 'seed'"),
-        (["training.seed=[1"], "is not a valid YAML value"),
+        (["training.seed=[1"], "is not valid YAML"),
         (["training=3"], "'training' is wrong"),
     ],
 )

@@ -15,8 +15,8 @@ from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.config import GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch, list_launches, open_launch
-from tuning.resume import store_of
 from tuning.spaces import grid_trainings
+from tuning.trust import store_of
 
 GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3, 1e-4], epochs=[2, 4])
 

@@ -24,7 +24,11 @@ from tuning.cli import (  # noqa: E402
     serve,
     ui,
 )
-from tuning.cli.console import INTERRUPTED, errors_as_lines  # noqa: E402
+from tuning.cli.console import (  # noqa: E402
+    INTERRUPTED,
+    errors_as_lines,
+    hide_secrets_in_tracebacks,
+)
 
 __all__ = ["app", "main"]
 
@@ -58,6 +62,7 @@ for module in (data, launches, search, models, colorize, serve, pipeline, report
 
 def main() -> None:
     """Run the command line: exit status 0 all well, 1 a trial or gate failed, 2 wrong input."""
+    hide_secrets_in_tracebacks()
     with errors_as_lines():
         # typer gives the status of a Ctrl-C back rather than raise it.
         if app(args=sys.argv[1:] or ["--help"], standalone_mode=False) == INTERRUPTED:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.console import Console
 from data_prep import DataError
 from models import ModelError
 from tuning.errors import ChromatuneError
+from tuning.redaction import redact
 
 if TYPE_CHECKING:
     from tuning.promotion import Promotion
@@ -33,10 +36,10 @@ def errors_as_lines() -> Iterator[None]:
     try:
         yield
     except (ChromatuneError, DataError, ModelError) as error:
-        log.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        _print_error(str(error))
         sys.exit(WRONG_INPUT)
     except typer.TyperException as error:
-        log.print(f"[bold red]error:[/] {_escape(_usage(error))}", soft_wrap=True)
+        _print_error(_usage(error))
         sys.exit(WRONG_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         log.print("interrupted")
@@ -69,6 +72,24 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     more = f" (see `{context.command_path} --help`)" if context is not None else ""
     return f"{message.replace('Value error, ', '').rstrip('.')}{more}"
+
+
+def hide_secrets_in_tracebacks() -> None:
+    """Let no traceback show a password, such as one in the URL of a store that broke down."""
+
+    def show_exception(*args: Any) -> None:
+        print(redact("".join(traceback.format_exception(*args))), end="", file=sys.stderr)
+
+    sys.excepthook = show_exception
+    threading.excepthook = lambda args: show_exception(
+        args.exc_type, args.exc_value, args.exc_traceback
+    )
+
+
+def _print_error(message: str) -> None:
+    """One line, whatever names of files and keys of documents are quoted in it."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
+    log.print(f"[bold red]error:[/] {_escape(redact(line))}", soft_wrap=True)
 
 
 def _escape(text: str) -> str:

@@ -220,7 +220,8 @@ def resume(
 ) -> None:
     """Go on with a launch: what is finished stays, the rest continues from its checkpoints."""
     from tuning.launch import open_launch
-    from tuning.resume import conclude, resume_launch, store_of
+    from tuning.resume import conclude, resume_launch
+    from tuning.trust import store_of
 
     where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
     opened = open_launch(launch, where.storage_path)

@@ -147,10 +147,10 @@ def _extend(
             f"number of trials, its points and its hours of devices)"
         )
     from tuning.launch import open_launch
-    from tuning.resume import store_of
     from tuning.search.budget import Allowance
     from tuning.search.conclude import conclude_search
     from tuning.search.run import resume_search
+    from tuning.trust import cluster_of, store_of
 
     path = options.storage_path
     where = LaunchConfig(storage_path=path) if path else LaunchConfig()
@@ -163,7 +163,7 @@ def _extend(
     uri = store_of(launch, options.tracking_uri)
     outcome = resume_search(
         launch,
-        address=options.address,
+        address=cluster_of(launch, options.address),
         tracking_uri=uri,
         console=log,
         more=Allowance(flags["search.num_samples"] or default, gpu_hours, cpu_hours),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from tuning.attempts import fetched, newest_first
 from tuning.cells import write_cell
 from tuning.checkpoint import EpochRecord, TrainState
 from tuning.data import TaskData
 from tuning.errors import ChromatuneError
-from tuning.search.checkpoints import fetched, newest_first
+from tuning.search.config import MUTABLE
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -35,7 +36,8 @@ def cut_cell(
     checkpoint yet: the training was cut before its first validation.
     """
     for found in newest_first(storage, training.training_id):
-        fit = dataclasses.replace(training.fit, **found.settings)
+        changed = {name: found.training[name] for name in MUTABLE}
+        fit = dataclasses.replace(training.fit, **changed)
         try:
             with fetched(storage, found.path) as folder:
                 state = TrainState.load(folder, fit, "cpu")

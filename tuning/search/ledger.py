@@ -15,9 +15,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tuning.attempts import attempts_at, newest_first
 from tuning.launch import TRAINING, Launch
-from tuning.search.checkpoints import attempts_at, newest_first
-from tuning.search.config import SearchConfig
+from tuning.search.config import MUTABLE, SearchConfig
 from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.objectives import Objective, figures
 from tuning.search.samplers import make_sampler, seed_of
@@ -193,7 +193,8 @@ class Ledger:
         training = hand_out.training
         checkpoints = newest_first(self._storage, training.training_id)
         if checkpoints:
-            fit = dataclasses.replace(training.fit, **checkpoints[0].settings)
+            changed = {name: checkpoints[0].training[name] for name in MUTABLE}
+            fit = dataclasses.replace(training.fit, **changed)
             training = dataclasses.replace(training, fit=fit)
         attempts = attempts_at(self._storage, training.training_id)
         return dataclasses.replace(

@@ -10,19 +10,20 @@ from typing import Any
 import optuna
 from rich.console import Console
 
+from tuning.attempts import delete_finished, discard_ray_state
 from tuning.cluster import connected
 from tuning.config import Task
 from tuning.data import TaskData, load_task_data
 from tuning.datasets import open_prepared, recorded
 from tuning.launch import Launch, create_launch
 from tuning.metrics import constant_baseline
-from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes, has_ended
+from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
+from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
 from tuning.runner import check_data, sigterm_as_ctrl_c
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
-from tuning.search.checkpoints import delete_checkpoints
 from tuning.search.config import SearchLaunchConfig
 from tuning.search.ledger import HandOut, Ledger
 from tuning.search.plan import SearchPlan, plan_search
@@ -146,11 +147,13 @@ def _run(
     with connected(plan.config.address):
         shares = TrialShares(plan.config.resources, data)
         shares.check(plan.space.fit_config(example(plan.space)))
+        check_nodes(launch.storage)
         projection.start()
         withdrawal.pop_all()
         try:
             with _progress(launch, plan, study, budget, console) as (progress, begun):
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
+                discard_ray_state(launch.storage)
                 tuner = search_tuner(launch, plan, ledger, shares, data, watcher, begun)
                 with sigterm_as_ctrl_c():
                     tuner.fit()
@@ -160,7 +163,7 @@ def _run(
             status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
         finally:
             undelivered = projection.close(status)
-    _tidy(launch)
+    delete_finished(launch)
     out_of = watcher.out_of
     return SearchOutcome(launch, cells, undelivered, out_of is not None, is_over, out_of)
 
@@ -207,10 +210,3 @@ def _run_status(cells: Sequence[CellOutcome], *, has_ended: bool) -> str:
         return "KILLED"
     has_result = any(cell.metrics for cell in cells)
     return "FINISHED" if has_result else "FAILED"
-
-
-def _tidy(launch: Launch) -> None:
-    """Delete the checkpoints of trainings that have ended: what counts is in their cells."""
-    for training in launch.trainings:
-        if has_ended(launch, training):
-            delete_checkpoints(launch.storage, training.training_id)

@@ -13,14 +13,12 @@ from ray import tune
 from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import Diverged, EpochRecord, EpochResult, fit
-from tuning.errors import ChromatuneError
 from tuning.search.cell import write_search_cell
-from tuning.search.checkpoints import fetched
 from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
-from tuning.trainable import claim_device, newest_of_trial
+from tuning.trainable import claim_device, restored_state
 
 OUT_OF_MEMORY = "out_of_memory"
 
@@ -56,7 +54,9 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     storage = LaunchStorage(inputs.launch_uri)
     reporter = _Reporter(training, inputs, storage, device)
     try:
-        state = _restored(training, hand_out["checkpoints"], storage, device)
+        state = restored_state(
+            training.fit, hand_out["checkpoints"], storage, device, may_differ=MUTABLE
+        )
         for result in fit(training.fit, inputs.data, device=device, state=state):
             reporter.epoch_ended(result)
     except Diverged as error:
@@ -138,22 +138,3 @@ def _own(training: Training) -> Training:
     if name == training.training_id:
         return training
     return dataclasses.replace(training, training_id=name, cells=(Cell(name, training.epochs),))
-
-
-def _restored(
-    training: Training, checkpoints: list[str], storage: LaunchStorage, device: str
-) -> TrainState | None:
-    """Load the checkpoint that Ray names, or else the newest of an earlier attempt."""
-    for checkpoint in newest_of_trial():
-        try:
-            with checkpoint.as_directory() as folder:
-                return TrainState.load(Path(folder), training.fit, device, MUTABLE)
-        except (ChromatuneError, FileNotFoundError):
-            continue
-    for path in checkpoints:
-        try:
-            with fetched(storage, path) as folder:
-                return TrainState.load(folder, training.fit, device, MUTABLE)
-        except ChromatuneError:
-            continue
-    return None

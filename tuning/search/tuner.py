@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from ray import tune
 
+from tuning.attempts import attempt_folder
 from tuning.data import TaskData
 from tuning.launch import Launch
-from tuning.search.checkpoints import attempt_folder
 from tuning.search.ledger import HandOut, Ledger
 from tuning.search.objectives import Objective
 from tuning.search.plan import SearchPlan

@@ -123,6 +123,9 @@ def test_what_is_wrong_is_a_line_and_status_2(words: list[str], message: str, re
 def test_a_grid_cannot_be_extended_as_a_search(tmp_path: Path, refusal: Any) -> None:
     folder = tmp_path / "elsewhere" / "grid-1"
     folder.mkdir(parents=True)
-    document = {"format": 1, "launch_id": "grid-1", "kind": "grid", "task": "colorizer"}
-    (folder / "launch.json").write_text(json.dumps({**document, "created": 1}))
+    names = {"launch_id": "grid-1", "kind": "grid", "task": "colorizer", "dataset": "faces"}
+    texts = {"dataset_digest": "0", "experiment": "grid", "tracking_uri": "sqlite:///mlflow.db"}
+    rest = {"config": {}, "baseline": {}, "parent_model": None, "trainings": []}
+    document = {"format": 1, "created": 1, **names, **texts, **rest}
+    (folder / "launch.json").write_text(json.dumps(document))
     assert "grid-1 is no colorizer search" in refusal("--extend", str(folder))

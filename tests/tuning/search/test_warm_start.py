@@ -47,7 +47,13 @@ def leave_launch(
         "launch_id": name,
         "kind": kind,
         "task": "colorizer",
+        "dataset": "faces",
         "dataset_digest": digest,
+        "experiment": "faces-colorizer-grid",
+        "tracking_uri": "sqlite:///mlflow.db",
+        "config": {},
+        "baseline": {},
+        "parent_model": None,
         "created": len(list(folder.iterdir())) if folder.exists() else 0,
         "trainings": [training.to_dict() for training in trainings],
     }

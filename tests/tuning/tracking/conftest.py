@@ -64,6 +64,7 @@ class LaunchWriter:
             "command": "chromatune grid",
             "created": T0,
             "config": {"grid": {"models": list(models), "lrs": list(lrs)}},
+            "tracking_uri": "sqlite:///mlflow.db",
             "git_commit": "c" * 40,
             "versions": {"torch": "2.13.0"},
             "hardware": {"cores": "2"},

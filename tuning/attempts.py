@@ -1,32 +1,54 @@
-"""The checkpoints that a search's trials leave, over all attempts at a training."""
+"""Attempts at a training: the checkpoints that each leaves, and what the next goes on from.
+
+Every process that runs a launch makes an attempt of its own, in folders of its own. What Ray keeps
+of an attempt is a pickle, so nobody reads it again: whoever has been handed a launch folder would
+run what is in it. Our own checkpoints and cells say all that is needed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tuning.checkpoint_files import checked_state
 from tuning.errors import ChromatuneError
-from tuning.search.config import MUTABLE
+from tuning.launch import Launch
+from tuning.outcomes import has_ended
 from tuning.storage import LaunchStorage
 
 _STATE = "state.json"
+# What is in a training's folder before Ray has run it.
+_OURS = {"cells", "training.json", "failed.json"}
+_RAYS = re.compile(
+    r"(tuner|trainable)\.pkl"
+    r"|(experiment_state|basic-variant-state|search_gen_state|searcher-state|callback-states)-.*"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class FoundCheckpoint:
     """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1.
 
-    `settings` are those of the training's that PBT may have changed on the way.
+    `training` is the identity of the training that it is of: see FitConfig.
     """
 
     path: str
     epoch: int
     attempt: int
-    settings: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """The next attempt at a training, counted from 1, and the checkpoints to try, newest first."""
+
+    number: int
+    checkpoints: tuple[str, ...]
 
 
 def attempt_folder(training_id: str, attempt: int) -> str:
@@ -55,9 +77,23 @@ def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoi
         for name in storage.list_dir(folder):
             path = f"{folder}/{name}"
             if name.startswith("checkpoint_") and (state := _state_of(storage, path)):
-                settings = {name: state["training"][name] for name in MUTABLE}
-                found.append(FoundCheckpoint(path, state["epoch"], attempt, settings))
+                found.append(FoundCheckpoint(path, state["epoch"], attempt, state["training"]))
     return sorted(found, key=lambda one: (one.epoch, one.attempt), reverse=True)
+
+
+def next_attempt(storage: LaunchStorage, training_id: str) -> Attempt:
+    """What to begin a training with that is not finished, be it the first time."""
+    is_new = set(storage.list_dir(training_id)) <= _OURS
+    attempts = attempts_at(storage, training_id)
+    number = 1 if is_new and attempts == [1] else 1 + max(attempts)
+    return Attempt(number, tuple(one.path for one in newest_first(storage, training_id)))
+
+
+def discard_ray_state(storage: LaunchStorage) -> None:
+    """Delete unread what Ray has kept of earlier attempts, all but the checkpoints."""
+    for name in storage.list_dir():
+        if _RAYS.fullmatch(name):
+            storage.delete(name)
 
 
 @contextmanager
@@ -83,10 +119,16 @@ def delete_checkpoints(storage: LaunchStorage, training_id: str) -> None:
                 storage.delete(f"{folder}/{name}")
 
 
+def delete_finished(launch: Launch) -> None:
+    """Delete the checkpoints of trainings that have ended: what counts is in their cells."""
+    for training in launch.trainings:
+        if has_ended(launch, training):
+            delete_checkpoints(launch.storage, training.training_id)
+
+
 def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:
     """What a checkpoint says of itself; None if a process was killed while it wrote it."""
     try:
-        state: dict[str, Any] = storage.read_json(f"{path}/{_STATE}")
+        return checked_state(storage.read_json(f"{path}/{_STATE}"), path)
     except ChromatuneError:
         return None
-    return state

@@ -1,0 +1,10 @@
+"""Names that become files and folders, checked wherever a document brings them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+# No separator, no `..`, nothing hidden: such a name cannot lead out of its folder.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$", max_length=200)]
