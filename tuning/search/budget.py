@@ -11,6 +11,7 @@ from typing import Any
 from tuning.errors import ChromatuneError
 from tuning.storage import LaunchStorage
 
+TIME_IS_UP = "the time budget is used up"
 _FILE = "search.json"
 _SAVE_EVERY_S = 30.0
 _HOUR_S = 3600
@@ -91,7 +92,7 @@ class Budget:
             self.save()
         spent, allowance = self.spent, self.allowance
         if self._clock() >= self._deadline:
-            return "the time budget is used up"
+            return TIME_IS_UP
         if allowance.gpu_hours is not None and spent.gpu_hours >= allowance.gpu_hours:
             return f"the budget of {allowance.gpu_hours:g} GPU hours is used up"
         if allowance.cpu_hours is not None and spent.cpu_hours >= allowance.cpu_hours:

@@ -8,6 +8,7 @@ from tuning.conclusion import Conclusion
 from tuning.errors import ChromatuneError
 from tuning.outcomes import LaunchOutcome
 from tuning.search.beginning import config_of, study_of
+from tuning.search.budget import TIME_IS_UP
 from tuning.search.plan import plan_search
 from tuning.search.report import best_trial, write_report
 from tuning.search.run import SearchOutcome
@@ -40,9 +41,12 @@ class SearchConclusion(Conclusion):
         ended_by = self.outcome.ended_by if isinstance(self.outcome, SearchOutcome) else None
         if ended_by is not None:
             launch = self.outcome.launch
-            more = f"chromatune search {launch.task} --extend {launch.found_by}"
+            more = f"chromatune search {launch.task} --extend {launch.found_by} --budget-…-hours N"
+            if ended_by == TIME_IS_UP:  # which begins anew with each command
+                more = f"chromatune resume {launch.found_by}"
+            kept = "the best until then is kept" if self.best_file else "no trial has a result yet"
             lines = [line for line in lines if not line.startswith("stopped; ")]
-            lines.append(f"{ended_by}: the best until then is kept; `{more}` goes on")
+            lines.append(f"{ended_by}: {kept}; `{more}` goes on")
         if self.problem is not None:
             lines.append(self.problem)
         if self.best_file is not None:

@@ -103,9 +103,10 @@ class SearchTable:
         epochs = sum(trial.epochs for trial in self.trials)
         lines = [
             f"{format_count(len(self.trials), 'trial')}: {counts}; "
-            f"{format_count(epochs, 'epoch')} in {format_duration(seconds)} of training",
-            "★ in the Pareto set" if len(self.objectives) > 1 else "★ best",
+            f"{format_count(epochs, 'epoch')} in {format_duration(seconds)} of training"
         ]
+        if self.shown:
+            lines.append("★ in the Pareto set" if len(self.objectives) > 1 else "★ best")
         first = self.objectives[0].name
         if first in self.baseline:
             value = format_value(first, self.baseline[first])

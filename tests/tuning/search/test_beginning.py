@@ -29,7 +29,7 @@ def test_points_that_are_known_are_not_tried_again_and_that_is_said(
     assert [one["lr"] for one in tried] == [1e-3, 2e-3]
 
 
-def test_one_wrong_point_queues_none(script: Any, space_of: Any) -> None:
+def test_one_wrong_point_queues_none(script: Any) -> None:
     search = script()
     with pytest.raises(ChromatuneError, match="did you mean 'lr'"):
         enqueue(search.study, search.space, [{"lr": 5e-3}, {"lrr": 5e-3}])
