@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tuning.display import format_value, metric_title
+from tuning.display import format_count, format_value, metric_title
 from tuning.selection import CRITERIA
 from tuning.tables import CellRow, markdown_table
 from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell
@@ -66,7 +66,8 @@ class LaunchStory:
         head = f"{outcomes['finished']} of {len(self._rows)} cells finished."
         if self._folder.is_search:
             counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-            head = f"{len(self._rows)} trials: {counts}." if counts else "No trial yet."
+            trials = format_count(len(self._rows), "trial")
+            head = f"{trials}: {counts}." if counts else "No trial yet."
         if self.best is None:
             return head
         value = measured(self._metric, self._value(self.best))

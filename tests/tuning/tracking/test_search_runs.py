@@ -158,6 +158,7 @@ def test_a_stopped_trial_goes_on_in_its_run_and_gets_its_model_when_it_has_ended
     assert first.close("KILLED") == []
     before = runs_of(client)[cell]
     assert (before.info.status, before.data.tags["chromatune.outcome"]) == ("KILLED", "stopped")
+    assert "1 trial: 1 stopped." in runs_of(client)[""].data.tags["mlflow.note.content"]
     assert models_of(client, before) == []  # it would be one of a training that goes on
     assert runs_of(client)[""].info.status == "KILLED"
 

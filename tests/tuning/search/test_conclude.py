@@ -1,0 +1,38 @@
+"""What a search says at its end, and how to go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tuning.search.budget import TIME_IS_UP
+from tuning.search.conclude import SearchConclusion
+from tuning.search.run import SearchOutcome
+from tuning.search.summary import summaries
+from tuning.search.table import SearchTable
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "best_file", "says"),
+    [
+        (
+            "the budget of 1 CPU hours is used up",
+            "best.yaml",
+            "the best until then is kept; `chromatune search colorizer --extend {} "
+            "--budget-…-hours N` goes on",
+        ),
+        (TIME_IS_UP, None, "no trial has a result yet; `chromatune resume {}` goes on"),
+    ],
+)
+def test_a_budget_that_ended_it_is_told_with_what_goes_on(
+    ended_by: str, best_file: str | None, says: str, script: Any
+) -> None:
+    search = script()
+    outcome = SearchOutcome(search.launch, [], [], True, is_over=False, ended_by=ended_by)
+    trials = summaries(search.launch, search.study, search.objectives)
+    table = SearchTable("search", search.objectives, trials, {})
+    lines = SearchConclusion(outcome, table, best_file=best_file).advice
+    assert lines[0] == f"{ended_by}: {says.format(search.launch.found_by)}"
+    assert not any("stopped" in line for line in lines)
+    assert "★" not in table.markdown()
