@@ -71,7 +71,8 @@ def report(
         tuple[str, str] | None,
         typer.Option(
             metavar="LAUNCH LAUNCH",
-            help="Instead, set two launches side by side: compare.html and compare.pdf.",
+            help="Instead, set two launches side by side, `last` for the newest other one: "
+            "compare.html and compare.pdf.",
             show_default=False,
         ),
     ] = None,

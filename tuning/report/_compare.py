@@ -36,22 +36,23 @@ _LEGEND = (
 )
 # Where files lie says nothing of a result.
 _PLACES = ("storage_path", "address", "root")
+_LAST = "last"
 
 
 def compare_launches(store: Store, archive: Archive, first: str, second: str) -> Report:
     """Make the report that sets `second` beside `first`, by their launch ids.
 
-    Raises ChromatuneError if one is not in the store or they are of different tasks.
+    One of them may be `last`: the newest other launch of the same task. Raises ChromatuneError if
+    one is not in the store or they are of different tasks.
     """
-    launches = [find_launch(store, one) for one in (first, second)]
+    launches = _pair(store, first, second)
+    first, second = (launch.launch_id for launch in launches)
     tasks = [launch.task for launch in launches]
     if tasks[0] != tasks[1]:
         raise ChromatuneError(
             f"--compare takes two launches of one task, but {first} is a {tasks[0]} and {second} a "
             f"{tasks[1]}"
         )
-    if first == second:
-        raise ChromatuneError(f"--compare takes two launches, but got {first} twice")
     metric = GRID_METRICS[tasks[0]]
     pair = [gather(launch.cells) for launch in launches]
     sections = [
@@ -61,6 +62,18 @@ def compare_launches(store: Store, archive: Archive, first: str, second: str) ->
     ]
     title = f"Two launches: {first} and {second}"
     return Report(title, metric_title(metric), _lead(launches, pair, metric), sections, _LEGEND)
+
+
+def _pair(store: Store, first: str, second: str) -> list[StoredLaunch]:
+    if first == second:
+        raise ChromatuneError(f"--compare takes two launches, but got {first} twice")
+    named = next(find_launch(store, one) for one in (first, second) if one != _LAST)
+    others = [one for one in store.launches if one.task == named.task and one != named]
+    if _LAST in (first, second) and not others:
+        raise ChromatuneError(
+            f"--compare {_LAST}: there is no other {named.task} launch than {named.launch_id}"
+        )
+    return [others[-1] if one == _LAST else find_launch(store, one) for one in (first, second)]
 
 
 def _lead(
@@ -137,8 +150,7 @@ def _cells(pair: Sequence[Sequence[Place]], metric: str, store: Store) -> Table:
         cells.append(_gap(one, two, metric))
         shown = one or two
         assert shown is not None
-        origin = " (fine-tuned)" if shown.tuned else ""
-        rows.append(Row(shown.name + origin, tuple(cells)))
+        rows.append(Row(shown.name, tuple(cells)))
     columns = ("first", "second", "second beside first")
     return Table(metric_title(metric), "cell", columns, tuple(rows), stacks=True)
 

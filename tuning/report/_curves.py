@@ -12,7 +12,13 @@ from tuning.errors import ChromatuneError
 from tuning.pictures import loss_curve
 from tuning.report._choice import Data
 from tuning.report._document import Block, Figure, Figures, Text
-from tuning.report._places import Place, gather, head_title, own_training_first
+from tuning.report._places import (
+    Place,
+    gather,
+    head_title,
+    origin_title,
+    own_training_first,
+)
 from tuning.report._store import Archive, StoredCell
 
 Curves = Mapping[int, Sequence[float]]
@@ -126,7 +132,7 @@ def _draw(
 ) -> Figure:
     cell = place.newest
     what = f"Fig. {figure.number}: training loss of {place.name}"
-    origin = "" if cell.kind in ("finals", "finetune") else f", from a {cell.kind}"
+    origin = "" if cell.kind in ("finals", "finetune") else f", {origin_title(cell.kind)}"
     state = "" if cell.finished else f" ({cell.outcome})"
     behind = "; dashed: the report's own" if published else ""
     return Figure(

@@ -45,7 +45,12 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What tells it from others of its task: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
+        """What tells it from others of its task: `cnn2 ReLU, lr 1e-3, 500 epochs, fine-tuned`."""
+        return f"{self.settings}, fine-tuned" if self.tuned else self.settings
+
+    @property
+    def settings(self) -> str:
+        """Its name without where it started from: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
         unit = "epoch" if self.epochs == 1 else "epochs"
         lr = format_lr(float(f"{self.lr:.3g}"))  # a search's has more digits than anyone reads
         return f"{self.model} {head_title(self.head)}, lr {lr}, {self.epochs} {unit}"
@@ -132,3 +137,8 @@ def _precedence(place: Place) -> int:
 
 def head_title(head: str) -> str:
     return _HEADS.get(head, head)
+
+
+def origin_title(kind: str) -> str:
+    """Say which kind of launch a cell is from: `from a grid`, `trained alone`."""
+    return "trained alone" if kind == "train" else f"from a {kind}"

@@ -21,11 +21,20 @@ def who_wins(places: Iterable[Place], metric: str) -> list[str]:
         return [f"Only {first.name} has been measured: {title} {figure}."]
     second = order[1]
     if better(metric, first.mean(metric), second.mean(metric)) is None:
-        return [f"{first.name} and {second.name} tie at a {title} of {figure}."]
+        return [f"{' and '.join(names_beside(first, second))} tie at a {title} of {figure}."]
     gap = difference(metric, first.mean(metric), second.mean(metric))
     beside = with_unit(metric, second.mean(metric))
-    wins = f"{first.name} wins with a {title} of {figure}, {gap} {second.name} ({beside})."
+    winner, other = names_beside(first, second)
+    wins = f"{winner} wins with a {title} of {figure}, {gap} {other} ({beside})."
     return [wins, over_seeds(first, second, metric)]
+
+
+def names_beside(first: Place, second: Place) -> tuple[str, str]:
+    """Name two places so that a reader can tell one from the other."""
+    if first.tuned == second.tuned or first.settings != second.settings:
+        return first.name, second.name
+    names = [one.name if one.tuned else f"{one.name}, from scratch" for one in (first, second)]
+    return names[0], names[1]
 
 
 def over_seeds(first: Place, second: Place, metric: str) -> str:
@@ -54,6 +63,9 @@ def beside_constant(places: Iterable[Place], metric: str, constant: float) -> st
     """Say how many places beat the constant predictor."""
     measured = ranked(places, metric)
     beaten = [place for place in measured if beats(metric, place.mean(metric), constant)]
+    if len(measured) == 1:
+        verdict = "is beaten" if beaten else "is not beaten"
+        return f"The constant predictor has {with_unit(metric, constant)} and {verdict}."
     return (
         f"The constant predictor has {with_unit(metric, constant)}: {len(beaten)} of "
         f"{format_count(len(measured), 'measured cell')} beat it."
@@ -88,7 +100,7 @@ def tuned_and_scratch(places: Sequence[Place], metric: str) -> list[str]:
                 False: f"hurts: {figures}, {difference(metric, own, theirs)} training from scratch",
                 None: f"changes nothing: both have {with_unit(metric, own)}",
             }[verdict]
-            sentences.append(f"For {tuned.name}, starting from the faces' weights {outcome}.")
+            sentences.append(f"For {tuned.settings}, starting from the faces' weights {outcome}.")
     return sentences
 
 

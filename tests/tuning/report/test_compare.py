@@ -116,6 +116,21 @@ def test_what_cannot_be_compared_is_refused(
         (("one", "two"), "two launches of one task"),
         (("one", "one"), "got one twice"),
         (("one", "tow"), r"no launch 'tow'.*did you mean 'two'"),
+        (("last", "last"), "got last twice"),
+        (("one", "last"), "there is no other regression launch than one"),
     ):
         with pytest.raises(ChromatuneError, match=complaint):
             compare_launches(store, archive, *names)
+
+
+def test_last_is_the_newest_other_launch_of_the_task(
+    make_launch: Make, make_store: Make, archive: Any
+) -> None:
+    launches = [make_launch(name=name, age=age) for age, name in enumerate(("old", "two", "new"))]
+    store = make_store(*launches, make_launch(name="other", task="colorizer", age=9))
+    for names, title in (
+        (("old", "last"), "Two launches: old and new"),
+        (("last", "old"), "Two launches: new and old"),
+        (("new", "last"), "Two launches: new and two"),
+    ):
+        assert compare_launches(store, archive, *names).title == title

@@ -44,6 +44,21 @@ def test_the_winner_is_named_with_its_lead(places: Make) -> None:
     assert "36.00 dB, 0.75 dB above b ReLU" in sentence
 
 
+def test_twins_are_told_apart_by_where_they_started(make_launch: Make, make_cell: Make) -> None:
+    def sentence(tuned: float, scratch: float) -> str:
+        cells = [
+            make_cell("cnn2", parent="models:/faces-regression/1", test_mse=tuned),
+            make_cell("cnn2", suffix="-scratch", test_mse=scratch),
+        ]
+        return who_wins(gather(make_launch(cells).cells), "test_mse")[0]
+
+    name = "cnn2 ReLU, lr 1e-3, 500 epochs"
+    assert f"{name}, fine-tuned wins" in sentence(1e-3, 2e-3)
+    assert f"50 % below {name}, from scratch (2.00e-3)" in sentence(1e-3, 2e-3)
+    assert f"{name}, from scratch wins" in sentence(2e-3, 1e-3)
+    assert f"{name}, fine-tuned and {name}, from scratch tie" in sentence(1e-3, 1e-3)
+
+
 def test_a_tie_is_no_victory(places: Make) -> None:
     (sentence,) = who_wins(places("val_psnr", [36.001], [36.002]), "val_psnr")
     assert "tie at a validation PSNR of 36.00 dB" in sentence
@@ -76,6 +91,10 @@ def test_unequal_numbers_of_seeds_are_told(places: Make) -> None:
 def test_the_constant_predictor_is_beaten_or_not(places: Make) -> None:
     sentence = beside_constant(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)
     assert sentence == "The constant predictor has 2.00e-4: 1 of 3 measured cells beat it."
+    sentence = beside_constant(places("val_mse", [1e-4]), "val_mse", 2e-4)
+    assert sentence == "The constant predictor has 2.00e-4 and is beaten."
+    sentence = beside_constant(places("val_psnr", [30.0]), "val_psnr", 30.5)
+    assert sentence == "The constant predictor has 30.50 dB and is not beaten."
 
 
 def test_published_figures_are_counted() -> None:
