@@ -179,5 +179,6 @@ def _headline(part: _Part, store: Store) -> list[Text]:
         text += f", {difference(metric, value, constant)} the constant predictor"
     decision = ""
     if champion is not None and champion.decision:
-        decision = f" At the gate, version {champion.version} {champion.decision}."
+        said = champion.decision.replace(metric, title_of(metric))
+        decision = f" At the gate, version {champion.version} {said}."
     return [Text(f"{text}.{decision}", "finding")]

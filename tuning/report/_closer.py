@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tuning.display import format_count, format_value
 from tuning.metrics import psnr
 from tuning.pictures import category_chart
+from tuning.report._curves import LOSS_FIGURES, draw_loss
 from tuning.report._document import Block, Figure, Figures, Text, TileRow, Tiles
+from tuning.report._places import Place, head_title
 from tuning.report._results import Results
 from tuning.report._samples import LEFT_OUT, NO_PICTURES
 from tuning.report._showcase import Showcase
@@ -34,7 +36,11 @@ def closer_blocks(
             Text(NO_PICTURES.format(what=what, where=f"{results.where}, {results.task}"), "missing")
         ]
     subject = f"{place.name} on {results.where}"
-    drawn = [*_error_map(results, showcase, subject), *_categories(results, showcase, subject)]
+    drawn = [
+        *_losses(results, place, showcase, subject),
+        *_error_map(results, showcase, subject),
+        *_categories(results, showcase, subject),
+    ]
     blocks: list[Block] = [*_about_categories(results, showcase)]
     if drawn:
         blocks.append(Figures(tuple(drawn)))
@@ -68,6 +74,24 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
         for name, values in own.items()
     ]
     return sorted(scores, key=lambda score: score[1], reverse=task == "colorizer")
+
+
+def _losses(results: Results, place: Place, showcase: Showcase, subject: str) -> list[Figure]:
+    """How its training went, if none of the report's figures shows that of such a model."""
+    shown = {(one.role, one.task, one.model, one.head) for one in LOSS_FIGURES}
+    is_shown = (results.role, results.task, place.model, place.head) in shown
+    if is_shown or not showcase.archive.history(showcase.cell.run_id, "train_loss"):
+        return []
+    title = f"{place.model} {head_title(place.head)}"
+    return [
+        Figure(
+            f"loss-{results.role}-{results.task}",
+            f"Training loss of {subject}.",
+            draw_loss(showcase.cell, title, showcase.archive),
+            f"Loss curve of {place.name}",
+            width="half",
+        )
+    ]
 
 
 def _error_map(results: Results, showcase: Showcase, subject: str) -> list[Figure]:
@@ -133,7 +157,14 @@ def _extremes(results: Results, showcase: Showcase, sheet: str, caption: str) ->
         )
     ]
     name = f"{sheet}-{results.role}-{results.task}"
-    return Tiles(name, f"{caption}.", tuple(tiles), tuple(rows))
+    return Tiles(name, f"{caption}{_scale_of_errors(showcase, tiles)}.", tuple(tiles), tuple(rows))
+
+
+def _scale_of_errors(showcase: Showcase, tiles: Mapping[str, object]) -> str:
+    """How far off the darkest of a sheet's error tiles are; empty if it has none."""
+    if "error" not in tiles:
+        return ""
+    return f"; darkest: off by {showcase.error_scale:g} Lab units or more in the a, b plane"
 
 
 def _score(task: str, showcase: Showcase, row: int) -> str:

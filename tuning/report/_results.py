@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tuning.display import format_lr, format_value, metric_heading
+from tuning.display import (
+    format_count,
+    format_lr,
+    format_value,
+    higher_is_better,
+    metric_heading,
+)
 from tuning.published import PublishedResult, published_results
 from tuning.report._choice import Data
 from tuning.report._document import Block, Cell, Row, Table, Text
 from tuning.report._grids import verdict
-from tuning.report._places import Place, gather, head_title, own_training_first, ranked
+from tuning.report._places import (
+    Place,
+    gather,
+    head_title,
+    origin_title,
+    own_training_first,
+    ranked,
+)
 from tuning.report._showcase import Showcase
 from tuning.report._store import Store, StoredCell
 from tuning.report._words import beats, beside_constant, tuned_and_scratch, who_wins
@@ -39,6 +52,7 @@ class Results:
         self._constant = constant
         self.published = published_results(role, task)
         self._columns = _columns(self.published)
+        self._reports_best = {metric: _best(self.published, metric) for metric in self._columns}
         measured = [cell for cell in (data.cells(task) if data else ()) if _is_measured(cell)]
         self.places = gather(measured)
 
@@ -114,20 +128,23 @@ class Results:
             assert published is not None
             label = f"{published.model} {head_title(published.head)}"
             cells = tuple(
-                Cell("not run", self._below(metric, math.nan, published), missing=True)
+                Cell("not run", self._below(metric, math.nan, published.metrics), missing=True)
                 for metric in self._columns
             )
             return Row(label, cells, (_trained("report", published.lr, published.epochs),))
-        cells = tuple(self._cell(metric, published, place, best) for metric in self._columns)
+        theirs = self._reports_best if published is None else published.metrics
+        cells = tuple(self._cell(metric, theirs, place, best) for metric in self._columns)
         below = [_trained("", place.lr, place.epochs), self._origin(place)]
-        if published is not None:
+        if published is None:
+            below.append("beside the report's best")
+        else:
             below.append(_trained("report", published.lr, published.epochs))
         return Row(f"{place.model} {head_title(place.head)}", cells, tuple(filter(None, below)))
 
     def _cell(
         self,
         metric: str,
-        published: PublishedResult | None,
+        published: Mapping[str, float],
         place: Place,
         best: Mapping[str, float],
     ) -> Cell:
@@ -141,7 +158,7 @@ class Results:
         if math.isfinite(spread):
             seeds = f"± {format_value(metric, spread)}, n = {len(place.values(metric))}"
             below = (seeds, *below)
-        theirs = published.metrics.get(metric) if published and self._is_compared else None
+        theirs = published.get(metric) if self._is_compared else None
         return Cell(
             format_value(metric, value),
             below,
@@ -151,12 +168,10 @@ class Results:
             href=href,
         )
 
-    def _below(
-        self, metric: str, value: float, published: PublishedResult | None
-    ) -> tuple[str, ...]:
+    def _below(self, metric: str, value: float, published: Mapping[str, float]) -> tuple[str, ...]:
         lines = []
-        if published is not None and metric in published.metrics:
-            lines.append(f"report {format_value(metric, published.metrics[metric])}")
+        if metric in published:
+            lines.append(f"report {format_value(metric, published[metric])}")
         if math.isfinite(value) and metric in self._constant:
             constant = self._constant[metric]
             cross = "" if beats(metric, value, constant) else "✗ "
@@ -179,7 +194,7 @@ class Results:
         kinds = {cell.kind for cell in place.cells}
         if self.role == "ncd":
             return "fine-tuned" if place.tuned else "from scratch"
-        return "" if "finals" in kinds else f"from a {place.cells[-1].kind}"
+        return "" if "finals" in kinds else origin_title(place.cells[-1].kind)
 
     @property
     def _is_compared(self) -> bool:
@@ -203,11 +218,27 @@ class Results:
             if metric in row.metrics and place.values(metric)
         ]
         if not verdicts:
-            return []
+            return self._beyond_the_report()
         counts = [f"{verdicts.count('better')} of {len(verdicts)} published figures are beaten"]
         if "equal" in verdicts:
             counts.append(f"{verdicts.count('equal')} equalled")
-        return [f"{', '.join(counts)}."]
+        return [f"{', '.join(counts)} by the models of the same name.", *self._beyond_the_report()]
+
+    def _beyond_the_report(self) -> list[str]:
+        """Hold the best model against the best of the report, if it is none of the report's own."""
+        first = next(iter(ranked(self.places, self.metric)), None)
+        own = [self.place_of(row) for row in self.published]
+        if first is None or first in own or not self._is_compared:
+            return []
+        verdicts = [
+            verdict(metric, first.mean(metric), theirs)
+            for metric, theirs in self._reports_best.items()
+            if first.values(metric)
+        ]
+        return [
+            f"{first.name} is better than the report's best in {verdicts.count('better')} of "
+            f"{format_count(len(verdicts), 'figure')}."
+        ]
 
 
 def results_blocks(results: Results) -> list[Block]:
@@ -221,6 +252,11 @@ def constant_on_test(showcases: Sequence[Showcase]) -> Mapping[str, float]:
 
 def _columns(published: Sequence[PublishedResult]) -> list[str]:
     return list(dict.fromkeys(metric for row in published for metric in row.metrics))
+
+
+def _best(published: Sequence[PublishedResult], metric: str) -> float:
+    pick = max if higher_is_better(metric) else min
+    return pick(row.metrics[metric] for row in published if metric in row.metrics)
 
 
 def _is_measured(cell: StoredCell) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 from tuning.pictures import cut_tiles
 from tuning.report._images import whole_picture
 from tuning.report._store import Archive, StoredCell
-from tuning.showcase import FORMAT, SCORES
+from tuning.showcase import ERROR_SCALE, FORMAT, SCORES
 
 FOLDER = "test"
 # Of a tile: no difference to the original can be seen, at a third of its size.
@@ -45,6 +45,11 @@ class Showcase:
         """Name, category and scores of every test picture, in the order of its rows."""
         pictures: Sequence[Mapping[str, Any]] = self.document["pictures"]
         return pictures
+
+    @property
+    def error_scale(self) -> float:
+        """The distance in the a, b plane, in Lab units, from which on an error tile is darkest."""
+        return float(self.document.get("error_scale", ERROR_SCALE))
 
     @property
     def error_map(self) -> bytes | None:

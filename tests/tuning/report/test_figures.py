@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -148,6 +149,28 @@ def test_best_and_worst_pictures_are_shown_with_their_scores(
         mantissa, exponent = f"{score:.2e}".split("e")
         assert sheet.rows[0].caption.endswith(f"MSE {mantissa}e{int(exponent)}")
         assert all(tile.startswith(b"\xff\xd8\xff") for row in sheet.rows for tile in row.tiles)
+
+
+def test_the_training_of_a_model_beyond_the_report_is_drawn(
+    measured: Make, make_store: Make, archive: Any
+) -> None:
+    launch = measured()
+    for cell in launch.cells:
+        archive.histories[cell.run_id, "train_loss"] = [(1, 0.2), (2, 0.1)]
+
+    def drawn(launch: Any) -> list[str]:
+        blocks = section(build_report(make_store(launch), archive, Options()), "closer")
+        figures = [one for block in blocks if isinstance(block, Figures) for one in block.figures]
+        return [figure.caption for figure in figures if figure.name.startswith("loss-")]
+
+    assert drawn(launch) == []  # Fig. 2 shows it
+    cells = [
+        dataclasses.replace(cell, params={**cell.params, "model": "unet_mean"})
+        for cell in launch.cells
+    ]
+    assert drawn(dataclasses.replace(launch, cells=tuple(cells))) == [
+        "Training loss of unet_mean ReLU, lr 1e-3, 500 epochs on synthetic-faces."
+    ]
 
 
 def test_the_pipeline_shows_planes_and_each_kind_of_copy_once(

@@ -112,10 +112,28 @@ def test_transfer_compares_what_was_fine_tuned(
     assert rows[0].below[1] == "fine-tuned"
     assert [cell.verdict for cell in rows[0].cells] == ["worse", "better"]
     assert rows[2].below[1] == "from scratch"
-    assert [cell.verdict for cell in rows[2].cells] == [None, None]
+    assert rows[2].below[2] == "beside the report's best"
+    assert [cell.verdict for cell in rows[2].cells] == ["better", "better"]
     words = results.findings()[0].text
     assert "starting from the faces' weights hurts: 1.20e-3 against 7.00e-4" in words
-    assert "1 of 2 published figures are beaten" in words
+    assert "1 of 2 published figures are beaten by the models of the same name." in words
+    assert words.count("fine-tuned") == 1
+
+
+def test_a_model_beyond_the_report_stands_beside_its_best(
+    results_of: Make, make_launch: Make, make_cell: Make
+) -> None:
+    alone = make_launch([make_cell("unet_mean", "tanh", **mse(4.3e-5, 3e-4))], kind="train")
+    results = results_of(alone)
+    row = row_of(results, "unet_mean Tanh")
+    assert row.below == ("lr 1e-3, 500 epochs", "trained alone", "beside the report's best")
+    # The best of each column, whichever model of Table II has it.
+    assert [cell.below[0] for cell in row.cells] == ["report 4.40e-5", "report 1.29e-4"]
+    assert [cell.verdict for cell in row.cells] == ["better", "worse"]
+    words = results.findings()[0].text
+    assert "500 epochs is better than the report's best in 1 of 2 figures." in words
+    own = make_launch([make_cell("cnn2", "tanh", **mse(4.3e-5, 1e-4))], kind="finals")
+    assert "report's best" not in results_of(own).findings()[0].text
 
 
 def test_table_vi_has_the_reports_own_ssim(
