@@ -15,7 +15,7 @@ from tuning.report._document import Block, Report, Table
 from tuning.report._fonts import Style, web_font
 from tuning.report._marks import mark, star
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?e-\d+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
 _WEIGHTS: dict[int, Style] = {400: "", 700: "-Bold"}
 
 
@@ -72,7 +72,7 @@ def _woff(style: Style, characters: str) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Set what stands between backquotes as code, and keep numbers such as 1e-3 in one line."""
+    """Set what stands between backquotes as code, and keep `1e-3` or `33.14 dB` in one line."""
     parts = str(Markup.escape(text)).split("`")
     return Markup("").join(
         Markup(f"<code>{part}</code>" if number % 2 else _NUMBER.sub(r"<span>\g<0></span>", part))

@@ -61,8 +61,10 @@ def _block(block: Block, pictures: bool) -> str:
             shown = (
                 f"![{_plain(block.caption)}]({FIGURES}/{block.name}.jpg)\n\n" if pictures else ""
             )
-            columns = ", ".join(block.columns)
-            return f"{shown}*{_plain(block.caption)} Across: {_plain(columns)}.*"
+            across, down = ", ".join(block.columns), "; ".join(row.caption for row in block.rows)
+            return (
+                f"{shown}*{_plain(block.caption)} Across: {_plain(across)}. Down: {_plain(down)}.*"
+            )
         case Facts():
             heading = f"**{_plain(block.caption)}**\n\n" if block.caption else ""
             return heading + "\n".join(f"- {_plain(k)}: {_plain(v)}" for k, v in block.facts)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image as Pillow
 from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, Spacer
 from reportlab.platypus import Table as PdfTable
 
@@ -34,7 +37,8 @@ CONTENT_WIDTH = A4[0] - 2 * MARGIN
 _GAP = 5 * mm
 _TILE, _SMALLEST_TILE = 19 * mm, 13 * mm
 _WIDEST_COLUMN, _LONG_LABEL = 45 * mm, 30
-_SMALL, _GRAY = 6.5, "#5f6c7b"
+_SMALL, _GRAY, _PADDING = 6.2, "#5f6c7b", 3
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=dB|%|epoch|seed)")
 # A table with more rows may go on on the next page, between two of its rows.
 _ROWS_KEPT_TOGETHER = 8
 
@@ -96,16 +100,14 @@ def _framed(paragraph: Paragraph, lines: list[tuple[Any, ...]], padding: float) 
 
 
 def _table(block: Table) -> list[Flowable]:
-    longest = max((len(row.label) for row in block.rows), default=0)
-    share = 0.48 if longest > _LONG_LABEL else 0.3
-    first = CONTENT_WIDTH * (share if block.stacks else 0.13)
+    first = _label_width(block) if block.stacks else CONTENT_WIDTH * 0.13
     rest = min((CONTENT_WIDTH - first) / max(len(block.columns), 1), _WIDEST_COLUMN)
     heads = [Paragraph(escape(block.corner), STYLES["corner"])]
     heads += [Paragraph(escape(column), STYLES["column"]) for column in block.columns]
     style: list[tuple[Any, ...]] = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 4),
-        ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+        ("LEFTPADDING", (0, 0), (-1, -1), _PADDING),
+        ("RIGHTPADDING", (0, 0), (-1, -1), _PADDING),
         ("TOPPADDING", (0, 0), (-1, -1), 2.5),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
         ("LINEBELOW", (0, 0), (-1, 0), 0.9, INK),
@@ -133,9 +135,23 @@ def _table(block: Table) -> list[Flowable]:
     return [KeepTogether(whole)] if len(block.rows) <= _ROWS_KEPT_TOGETHER else whole
 
 
+def _label_width(block: Table) -> float:
+    """What the labels need, so that the figures get the rest; at most half of the page."""
+    needed = 0.0
+    for row in block.rows:
+        style = _label_style(row)
+        lines = [(row.label, style.fontName, style.fontSize)]
+        lines += [(line, "Sans", _SMALL) for line in row.below]
+        needed = max(needed, *(stringWidth(*line) for line in lines))
+    return float(min(needed + 2 * _PADDING + 1, CONTENT_WIDTH * 0.48))
+
+
 def _label(row: Row) -> Paragraph:
-    style = STYLES["label" if len(row.label) <= _LONG_LABEL else "long label"]
-    return Paragraph(escape(row.label) + _small(row.below), style)
+    return Paragraph(escape(row.label) + _small(row.below), _label_style(row))
+
+
+def _label_style(row: Row) -> ParagraphStyle:
+    return STYLES["label" if len(row.label) <= _LONG_LABEL else "long label"]
 
 
 def _cell(cell: Cell) -> Paragraph:
@@ -247,9 +263,9 @@ def _commands(block: Commands) -> list[Flowable]:
 
 
 def _marked_up(text: str) -> str:
-    """Set what stands between backquotes as code."""
+    """Set what stands between backquotes as code, and keep numbers and their units in one line."""
     parts = escape(text).split("`")
     return "".join(
-        f'<font name="Mono">{part}</font>' if number % 2 else part
+        f'<font name="Mono">{part}</font>' if number % 2 else _BEFORE_UNIT.sub("\u00a0", part)
         for number, part in enumerate(parts)
     )

@@ -165,7 +165,9 @@ def test_markdown_refers_to_the_pictures_that_are_written(report: Report, tmp_pa
     for path in named:
         with Image.open(tmp_path / path) as image:
             image.load()
-    assert "![" not in render_markdown(report, pictures=False)
+    bare = render_markdown(report, pictures=False)
+    assert "![" not in bare
+    assert "Across: ours, truth. Down: row 0; row 1; row 2.*" in bare
 
 
 def test_markdown_tables_have_the_same_number_of_cells_in_every_row(report: Report) -> None:
