@@ -108,7 +108,8 @@ def colorize(
     outcome = _collect(work, len(listing.jobs))
     outcome.failed[:0] = listing.skipped
     _show(choice, outcome, format_, regressor=colorizer.has_regressor)
-    count = f"{len(outcome.colorized)} of {format_count(len(listing.jobs), 'picture')}"
+    asked = len(listing.jobs) + len(listing.skipped)
+    count = f"{len(outcome.colorized)} of {format_count(asked, 'picture')}"
     seconds = format_duration(time.monotonic() - started)
     places = f"{out}/, side by side in {out}/sheets/"
     log.print(f"{count} colorized in {seconds}: {places}", soft_wrap=True, markup=False)
