@@ -8,7 +8,6 @@ from typing import Literal
 
 from data_prep.address import without_secrets
 from data_prep.datasets import DatasetInfo
-from data_prep.download import download_archive
 from data_prep.drive import DRIVE_URL
 from data_prep.errors import DataError
 from data_prep.parallel import Progress
@@ -62,5 +61,7 @@ def _official_url(info: DatasetInfo) -> str:
 
 
 def _downloaded(url: str, info: DatasetInfo, data_root: Path, progress: Progress | None) -> Origin:
+    from data_prep.download import download_archive  # pictures on this machine need no `requests`
+
     archive = download_archive(url, data_root / DOWNLOADS_FOLDER / f"{info.name}.zip", progress)
     return Origin(ZipSource(archive.path), "download", without_secrets(url), archive.sha256)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tuning.config import Task
+from models import TASKS
 from tuning.errors import ChromatuneError, nearest
 
 if TYPE_CHECKING:
     from data_prep import PreparedDataset
+    from tuning.config import Task
 
 SplitName = Literal["train", "val", "test"]
 
@@ -119,11 +120,10 @@ def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.
 
 def checked_task(task: str) -> Task:
     """Return `task` if it is one; else raise ChromatuneError naming the nearest."""
-    if task not in get_args(Task):
-        valid = ", ".join(get_args(Task))
-        hint = nearest(task, get_args(Task))
-        raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {valid})")
-    return cast(Task, task)
+    if task not in TASKS:
+        hint = nearest(task, TASKS)
+        raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {', '.join(TASKS)})")
+    return cast("Task", task)
 
 
 class DeviceSplit:

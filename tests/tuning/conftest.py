@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tuning.data import Split, Task, TaskData
+from tuning.config import Task
+from tuning.data import Split, TaskData
 
 MakeData = Callable[..., TaskData]
 
