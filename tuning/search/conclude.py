@@ -16,6 +16,8 @@ from tuning.search.summary import summaries
 from tuning.search.table import SearchTable
 from tuning.tracking_search import FOLDER, log_search
 
+_CHANGED = "PBT changes settings on the way: these are what the trials began with"
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchConclusion(Conclusion):
@@ -68,6 +70,7 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str) -> SearchConclusi
         plan.objectives,
         summaries(launch, study, plan.objectives),
         launch.document["baseline"],
+        _CHANGED if plan.search.chosen_scheduler == "pbt" else None,
     )
     write_report(launch, plan, study, table)
     problem = None

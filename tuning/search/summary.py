@@ -22,7 +22,8 @@ class TrialSummary:
     """One trial: `outcome` is finished, pruned, stopped, running, diverged, failed or known.
 
     `values` are those of the state it left, one an objective, none if it left none. `curve` maps
-    epochs to the first objective as it was then, `epochs` is how far it was trained.
+    epochs to the first objective as it was then, `lrs` to the learning rate at their ends; `epochs`
+    is how far it was trained.
     """
 
     number: int
@@ -35,6 +36,7 @@ class TrialSummary:
     planned_epochs: int = 0
     seconds: float = 0.0
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    lrs: Mapping[int, float] = dataclasses.field(default_factory=dict)
     message: str = ""
     training: Training | None = None
 
@@ -119,6 +121,7 @@ def _with_folder(
         details["seconds"] = math.fsum(record["seconds"] for record in history)
     first = objectives[0].name
     details["curve"] = {one["epoch"]: one[first] for one in history if first in one}
+    details["lrs"] = {one["epoch"]: one["lr"] for one in history}
     details["epochs"] = history[-1]["epoch"] if history else 0
     return dataclasses.replace(summary, **details)
 

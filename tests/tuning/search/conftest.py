@@ -84,9 +84,12 @@ class Script:
         values: Sequence[float],
         outcome: str = "finished",
         parameters: int = 1000,
+        lrs: Sequence[float] = (),
     ) -> None:
         """Leave the cell of a trial whose PSNR was `values` after its epochs."""
         history = [epoch_record(epoch, psnr) for epoch, psnr in enumerate(values, start=1)]
+        for record, lr in zip(history, lrs, strict=False):
+            record["lr"] = lr
         best = max(history, key=lambda record: record["val_psnr"])
         metrics = {key: best[key] for key in ("val_psnr", "val_mse", "train_loss")}
         (self.folder / name / "cells" / name).mkdir(parents=True, exist_ok=True)

@@ -31,8 +31,9 @@ def test_a_budget_that_ended_it_is_told_with_what_goes_on(
     search = script()
     outcome = SearchOutcome(search.launch, [], [], True, is_over=False, ended_by=ended_by)
     trials = summaries(search.launch, search.study, search.objectives)
-    table = SearchTable("search", search.objectives, trials, {})
+    table = SearchTable("search", search.objectives, trials, {}, "what one should know")
     lines = SearchConclusion(outcome, table, best_file=best_file).advice
     assert lines[0] == f"{ended_by}: {says.format(search.launch.found_by)}"
     assert not any("stopped" in line for line in lines)
     assert "★" not in table.markdown()
+    assert table.markdown().endswith("\n- what one should know\n")
