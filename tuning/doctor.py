@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep import DATASETS, DataError, dataset_folder, open_dataset
+from tuning.cluster import connected
 from tuning.datasets import prepare_settings
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, list_launches
 from tuning.launch_document import DOCUMENT
 from tuning.launch_files import damaged_checkpoints, leftovers
 from tuning.outcomes import cell_outcomes, has_ended, is_finished
+from tuning.preflight import obstacles
 from tuning.redaction import HIDDEN
 from tuning.results import launch_cells
 from tuning.storage import LaunchStorage
@@ -40,12 +42,17 @@ class Finding:
     mended: bool | None = None
 
 
-def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[Finding]:
+def examine(
+    storage_path: str, uri: str, *, dry_run: bool = False, address: str | None = None
+) -> Iterator[Finding]:
     """Look at the disks, the tracking store, every launch and every open run, in this order.
 
-    With `dry_run` nothing is changed. Launches that a process is at work on are left alone. Raises
-    ChromatuneError if the tracking store cannot be reached.
+    With `address`, first at the nodes of that cluster. With `dry_run` nothing is changed. Launches
+    that a process is at work on are left alone. Raises ChromatuneError if the tracking store or the
+    cluster cannot be reached.
     """
+    if address is not None:
+        yield from _nodes(storage_path, address)
     yield from _disks(storage_path, uri)
     if is_outdated(uri):
         yield _upgraded(uri, dry_run)
@@ -57,6 +64,12 @@ def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[F
     for launch in launches:
         yield from _launch(launch, uri, dry_run)
     yield from _open_runs({launch.launch_id for launch in launches}, uri, dry_run)
+
+
+def _nodes(storage_path: str, address: str) -> list[Finding]:
+    with connected(address):
+        found = obstacles(LaunchStorage(storage_path))
+    return [Finding(f"node {one.node}", one.what, one.remedy) for one in found]
 
 
 def _disks(storage_path: str, uri: str) -> Iterator[Finding]:

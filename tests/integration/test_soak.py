@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tuning import provenance
+
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 ROUNDS = 10
@@ -41,16 +43,36 @@ assert_whole = _sibling("test_interruptions").assert_whole
 def figures() -> Iterator[Counter[str]]:
     """What was done and checked, over all rounds."""
     counted: Counter[str] = Counter()
+    began = time.time()
     yield counted
     target = os.environ.get("CHROMATUNE_SOAK_RESULTS")
     if target:
-        Path(target).write_text(json.dumps(dict(sorted(counted.items())), indent=1) + "\n")
+        counted["losses"] = counted.pop("rounds begun") - counted["rounds"]
+        document = {
+            "command": "make soak",
+            "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+            "minutes": round((time.time() - began) / 60),
+            "hardware": provenance.hardware(),
+            "versions": provenance.versions(),
+            "promises": [
+                {
+                    "promise": "Whatever is killed whenever (`kill -9` of the driver, a trial or "
+                    "both, at random moments), the launch ends as if nothing had happened, bit for "
+                    "bit, with every run in MLflow once",
+                    "test": "tests/integration/test_soak.py::"
+                    "test_whatever_is_killed_whenever_nothing_is_lost",
+                    "figures": dict(counted),
+                }
+            ],
+        }
+        Path(target).write_text(json.dumps(document, indent=1) + "\n")
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_whatever_is_killed_whenever_nothing_is_lost(
     seed: int, place: Any, finished_grid: Any, figures: Counter[str]
 ) -> None:
+    figures["rounds begun"] += 1
     draw = random.Random(seed)
     driver = place.start(*place.grid(), "--format", "json")
     for _ in range(STRIKES):

@@ -21,6 +21,10 @@ def register(app: typer.Typer) -> None:
 def doctor(
     storage_path: StoragePath = None,
     tracking_uri: TrackingUri = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Look at the nodes of this Ray cluster, too.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; change nothing.")] = False,
     format_: Format = "table",
 ) -> None:
@@ -30,7 +34,8 @@ def doctor(
 
     where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
     findings = []
-    for finding in examine(where.storage_path, resolve_uri(tracking_uri), dry_run=dry_run):
+    uri = resolve_uri(tracking_uri)
+    for finding in examine(where.storage_path, uri, dry_run=dry_run, address=address):
         findings.append(finding)
         if format_ == "table":
             mark = {True: "mended", False: "to mend", None: "for you"}[finding.mended]

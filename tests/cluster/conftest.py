@@ -1,0 +1,496 @@
+"""Machines, servers and disks of one's own to take away: `make test-cluster`.
+
+Each node is a machine as far as Linux can tell: network, processes, host name and shared memory of
+its own, joined to the others by a bridge. Where that is not allowed, nodes are separate raylets.
+
+With CHROMATUNE_CLUSTER_RESULTS, what was done and checked is written to that file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import pwd
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import requests
+
+from data_prep import PreparedDataset, PrepareSettings, prepare
+from tuning import provenance
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PICTURES = PrepareSettings(dataset="synthetic-faces", count=40, augment=1, size=64)
+_BRIDGE = "chromatune0"
+_SUBNET = "10.77.61"
+_GCS_PORT = 6399
+# So that a loaded machine is no failure, and a dead node is noticed within seconds.
+_RAY = {
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "10000",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"cluster_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their own module up
+    spec.loader.exec_module(module)
+    return module
+
+
+base = _module(ROOT / "tests" / "integration" / "conftest.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these run only when asked for, and only warnings about our own code are errors."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(1800))
+            item.add_marker(pytest.mark.filterwarnings("error:::(tuning|models|data_prep)"), False)
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="session")
+def promises() -> Iterator[list[dict[str, Any]]]:
+    """What was promised and done, in the form of docs/results."""
+    kept: list[dict[str, Any]] = []
+    begun = time.time()
+    yield kept
+    target = os.environ.get("CHROMATUNE_CLUSTER_RESULTS")
+    if target:
+        document = {
+            "command": "make test-cluster",
+            "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+            "minutes": round((time.time() - begun) / 60),
+            "hardware": provenance.hardware(),
+            "versions": provenance.versions(),
+            "promises": kept,
+        }
+        Path(target).write_text(json.dumps(document, indent=1) + "\n")
+
+
+@pytest.fixture
+def kept(promises: list[dict[str, Any]], request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Write down that this test has seen a promise kept, with its figures."""
+    test = f"{request.path.relative_to(ROOT)}::{request.node.originalname}"
+
+    def write(promise: str, **figures: int) -> None:
+        named = {name.replace("_", " "): number for name, number in figures.items()}
+        promises.append({"promise": promise, "test": test, "figures": named})
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_pictures(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """The prepared pictures of the colorizer's grids."""
+    return prepare(PICTURES, tmp_path_factory.mktemp("data")).dataset
+
+
+@dataclasses.dataclass
+class User(base.Place):  # type: ignore[misc,name-defined]
+    """One who works in a folder of their own, on another cluster or server than the usual."""
+
+    uri: str = ""
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    prefix: list[str] = dataclasses.field(default_factory=list)
+    storage: str = ""
+
+    @property
+    def store(self) -> str:
+        return self.uri or super().store
+
+    @property
+    def where(self) -> list[str]:
+        storage = self.storage or f"{self.folder}/ray_results"
+        return ["--storage-path", storage, "--tracking-uri", self.store]
+
+    def launches(self) -> list[Path]:
+        folder = Path(self.storage or f"{self.folder}/ray_results")
+        return sorted(folder.glob("*-*-*")) if folder.exists() else []
+
+    def colorizer(self, *options: str) -> list[str]:
+        """Words of a command that runs a small grid of colorizers: four trainings, eight cells."""
+        return [
+            *("grid", "colorizer", "--dataset", PICTURES.dataset, "--count", str(PICTURES.count)),
+            *("--size", str(PICTURES.size), "--augment", "1", "--data-root", str(self.data_root)),
+            *("--set", "training.batch_size=10", "--heads", "relu,tanh", "--lrs", "1e-3,1e-4"),
+            *("--epochs", "2,60", "--format", "json", *self.where, *options),
+        ]
+
+    def start(self, *words: str, program: list[str] | None = None) -> Any:
+        output = self.folder / f"output-{len(self.drivers)}"
+        output.mkdir()
+        command = [*self.prefix, *(program or [sys.executable, "-m", "tuning"]), *words]
+        with (output / "out").open("w") as out, (output / "err").open("w") as err:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=_environment(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+            )
+        driver = base.Driver(process, output)
+        self.drivers.append(driver)
+        return driver
+
+
+@pytest.fixture
+def make_user(
+    tmp_path: Path, small_pictures: PreparedDataset, pictures: PreparedDataset
+) -> Iterator[Callable[..., User]]:
+    users: list[User] = []
+
+    def make(task: str = "regression", **options: Any) -> User:
+        folder = tmp_path / f"user-{len(users)}"
+        (folder / "mlruns").mkdir(parents=True)
+        data = small_pictures if task == "colorizer" else pictures
+        users.append(User(folder, data.folder.parent, **options))
+        return users[-1]
+
+    yield make
+    for user in users:
+        for driver in user.drivers:
+            driver.end()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """The prepared pictures of the regression's grids."""
+    return prepare(base.PICTURES, tmp_path_factory.mktemp("data")).dataset
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), *sys.path[1:]])
+    return {
+        **os.environ,
+        **_RAY,
+        "PYTHONPATH": path,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        **extra,
+    }
+
+
+class Node:
+    """A machine with a raylet, which can lose its power."""
+
+    def __init__(self, number: int, token: str, isolated: bool, hidden: Path) -> None:
+        self.name = f"chromatune{number}"
+        self.address = f"{_SUBNET}.{number}" if isolated else "127.0.0.1"
+        self.head = number == 1
+        self._token, self._isolated, self._hidden = token, isolated, hidden
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
+
+    def start(self, head: Node, project: Path = ROOT) -> None:
+        role = (
+            ["--head", f"--port={_GCS_PORT}", "--dashboard-host=127.0.0.1", "--num-cpus=0"]
+            if self.head
+            else [f"--address={head.address}:{_GCS_PORT}", "--num-cpus=1"]
+        )
+        words = [
+            *(str(BIN / "ray"), "start", "--block", *role, f"--node-ip-address={self.address}"),
+            *("--object-store-memory=100000000", "--disable-usage-stats"),
+        ]
+        if self._isolated:
+            words = [*self._make_machine(), "sh", "-c", self._furnish(words)]
+        self.process = subprocess.Popen(
+            words,
+            env=_environment(
+                {**self.environment, "PYTHONPATH": f"{project}:{os.pathsep.join(sys.path[1:])}"}
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if self._isolated:
+            base.wait_until(lambda: bool(self._children()), f"{self.name} is there")
+
+    @property
+    def inside(self) -> list[str]:
+        """What precedes a command that runs on this machine."""
+        if not self._isolated:
+            return []
+        return [
+            "nsenter",
+            f"--target={self._first_process()}",
+            "--mount",
+            "--uts",
+            "--net",
+            "--pid",
+        ]
+
+    def trials(self) -> list[int]:
+        """Process ids of the trials at work here."""
+        assert self.process is not None
+        below = base._descendants(self.process.pid)
+        return [pid for pid in below if base._title(pid).endswith(".train")]
+
+    def lose_power(self) -> None:
+        """Kill -9 everything on it at once."""
+        if self.process is None:
+            return
+        below = base._descendants(self.process.pid)
+        if self._isolated:
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(self._first_process(), signal.SIGKILL)  # the rest dies with the first
+        base._kill([*below, self.process.pid])
+        self.process.wait()
+        self.process = None
+
+    def remove(self) -> None:
+        self.lose_power()
+        if self._isolated:
+            _ip("netns", "delete", self.name, check=False)
+
+    def _first_process(self) -> int:
+        return self._children()[0]
+
+    def _children(self) -> list[int]:
+        assert self.process is not None
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def _make_machine(self) -> list[str]:
+        if self.name not in _ip("netns", "list").split():
+            _ip("netns", "add", self.name)
+            link = f"ct{self.name[-2:]}"
+            _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            _ip("link", "set", link, "master", _BRIDGE, "up")
+            _ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
+            _ip("-n", self.name, "link", "set", "eth0", "up")
+            _ip("-n", self.name, "link", "set", "lo", "up")
+        return [
+            *("ip", "netns", "exec", self.name),
+            *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        ]
+
+    def _furnish(self, words: list[str]) -> str:
+        """Memory and scratch space of its own; on workers the prepared data are not to be seen."""
+        folders = ["/dev/shm", "/tmp/ray", *([] if self.head else [str(self._hidden)])]
+        steps = [f"hostname {self.name}", "mkdir -p /tmp/ray"]
+        steps += [f"mount -t tmpfs tmpfs {shlex.quote(folder)}" for folder in folders]
+        return " && ".join([*steps, f"exec {shlex.join(words)}"])
+
+
+@dataclasses.dataclass
+class Cluster:
+    """A head that drives and workers of one CPU each."""
+
+    isolated: bool
+    hidden: Path
+    token: str = dataclasses.field(default_factory=lambda: secrets.token_hex(32))
+    nodes: list[Node] = dataclasses.field(default_factory=list)
+
+    @property
+    def head(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def address(self) -> str:
+        return f"{self.head.address}:{_GCS_PORT}"
+
+    def add(self, project: Path = ROOT) -> Node:
+        node = Node(len(self.nodes) + 1, self.token, self.isolated, self.hidden)
+        self.nodes.append(node)
+        node.start(self.head, project)
+        return node
+
+    def wait_for(self, number: int) -> None:
+        """Return when so many nodes are alive."""
+        words = [str(BIN / "ray"), "list", "nodes", "--format=json", "--filter=state=ALIVE"]
+        deadline = time.monotonic() + base.PATIENCE_S
+        while time.monotonic() < deadline:
+            answer = self.on_head(words)
+            with contextlib.suppress(ValueError):
+                if len(json.loads(answer.stdout)) == number:
+                    return
+            time.sleep(1)
+        pytest.fail(f"waited in vain for {number} nodes: {answer.stdout} {answer.stderr}")
+
+    def on_head(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        environment = _environment({**self.head.environment, "RAY_ADDRESS": self.address})
+        return subprocess.run(
+            [*self.head.inside, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def end(self) -> None:
+        for node in reversed(self.nodes):
+            node.remove()
+
+
+@pytest.fixture(scope="module")
+def cluster(small_pictures: PreparedDataset) -> Iterator[Cluster]:
+    """A head and two workers, which ask each other for a token."""
+    isolated = _may_isolate()
+    made = Cluster(isolated, small_pictures.folder.parent)
+    if isolated:
+        _ip("link", "add", _BRIDGE, "type", "bridge")
+        _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
+        _ip("link", "set", _BRIDGE, "up")
+    try:
+        made.add()
+        made.wait_for(1)
+        made.add()
+        made.add()
+        made.wait_for(3)
+        yield made
+    finally:
+        made.end()
+        if isolated:
+            _ip("link", "delete", _BRIDGE, check=False)
+
+
+def _may_isolate() -> bool:
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
+        return False
+    probe = ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", "mount -t tmpfs x /mnt"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def _ip(*words: str, check: bool = True) -> str:
+    answer = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    assert not check or answer.returncode == 0, f"ip {shlex.join(words)}: {answer.stderr}"
+    return answer.stdout
+
+
+class TrackingServer:
+    """An MLflow server on PostgreSQL that can be stopped and started again at the same address."""
+
+    def __init__(self, folder: Path, database: str, host: str, inside: list[str]) -> None:
+        with socket.socket() as free:
+            free.bind(("", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://{host}:{self.port}"
+        self._command = [
+            *(*inside, str(BIN / "mlflow"), "server", "--workers", "1"),
+            *("--host", host, "--port", str(self.port), "--allowed-hosts", f"{host}:{self.port}"),
+            *("--backend-store-uri", database, "--artifacts-destination", str(folder)),
+        ]
+        self._log = folder.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = _environment({"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + base.PATIENCE_S
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self._log.read_text()
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{self.uri}/health", timeout=5).ok:
+                    return
+            time.sleep(0.2)
+        pytest.fail(f"{self.uri} did not answer: {self._log.read_text()}")
+
+    def stop(self) -> None:
+        """Kill -9 the server and its workers."""
+        if self._process is not None:
+            base._kill([*base._descendants(self._process.pid), self._process.pid])
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URI of a database of a PostgreSQL of our own, run as the user postgres where we are root."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        pytest.skip("needs PostgreSQL: make test-cluster installs it")
+    pytest.importorskip("psycopg2")
+    folder = Path(tempfile.mkdtemp(prefix="chromatune-postgres-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+    def run(program: str, *words: str) -> None:
+        path = found[-1].with_name(program)
+        command = [*as_user, str(path), *words]
+        answer = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+
+    data = f"{folder}/data"
+    run("initdb", "--pgdata", data, "--auth=trust", "--username=postgres", "--no-sync")
+    # No network at all: reached through a socket in its folder.
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+    run("pg_ctl", "--pgdata", data, "--log", f"{folder}/log", "--wait", "-o", options, "start")
+    run("createdb", "--host", str(folder), "--username=postgres", "mlflow")
+    yield f"postgresql://postgres@/mlflow?host={folder}"
+    run("pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_server(postgres: str, tmp_path: Path) -> Iterator[Callable[..., TrackingServer]]:
+    servers: list[TrackingServer] = []
+
+    def make(host: str = "127.0.0.1", inside: list[str] | None = None) -> TrackingServer:
+        folder = tmp_path / f"artifacts-{len(servers)}"
+        folder.mkdir()
+        servers.append(TrackingServer(folder, postgres, host, inside or []))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 MB of one's own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        pytest.skip(f"may not mount a small disk here: {answer.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

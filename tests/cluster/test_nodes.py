@@ -1,0 +1,189 @@
+"""A grid over several machines, which vanish, come late, or are not what they should be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--heads", "relu", "--lrs", "1e-3", "--epochs", "1"]
+
+
+def test_a_lost_machine_and_a_new_one_change_nothing(
+    cluster: Any,
+    make_user: Callable[..., Any],
+    make_server: Callable[..., Any],
+    kept: Callable[..., None],
+) -> None:
+    alone = make_user("colorizer")
+    expected = alone.start(*alone.colorizer()).wait()
+    assert expected.status == 0, expected.err
+
+    server = make_server(cluster.head.address, cluster.head.inside)
+    server.start()
+    user = make_user(
+        "colorizer",
+        uri=server.uri,
+        environment=cluster.head.environment,
+        prefix=cluster.head.inside,
+    )
+    driver = user.start(*user.colorizer("--address", cluster.address))
+    workers = cluster.nodes[1:]
+
+    def all_train() -> bool:
+        assert driver.process.poll() is None, driver.wait()
+        return all(worker.trials() for worker in workers) and bool(user.cells())
+
+    wait_until(all_train, "a trial on each worker and a first cell")
+    lost = workers[0]
+    lost.lose_power()
+    new = cluster.add()
+
+    def new_one_trains() -> bool:
+        assert driver.process.poll() is None, driver.wait()
+        return bool(new.trials())
+
+    wait_until(new_one_trains, "a trial on the new node")
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    assert "crashed and goes on from its last checkpoint (failure 1)" in finished.err
+
+    assert [result(cell) for cell in finished.cells] == [result(cell) for cell in expected.cells]
+    cells, reference = user.cells(), alone.cells()
+    assert cells.keys() == reference.keys()
+    for cell_id, cell in cells.items():
+        assert losses(cell) == losses(reference[cell_id])
+        assert cell["metrics"] == reference[cell_id]["metrics"]
+    checked = assert_all_in_mlflow(user)
+    if cluster.isolated:
+        hosts = {cell["hostname"] for cell in cells.values()}
+        assert new.name in hosts
+        assert hosts <= {node.name for node in cluster.nodes[1:]}
+        listed = cluster.on_head(["ls", str(cluster.hidden)])
+        assert listed.stdout.strip()  # the driver has the data, and no worker
+    kept(
+        "A worker node is killed in mid-trial: its trial goes on elsewhere from its checkpoint, a "
+        "node that joins gets work, and the table is that of one node, bit for bit",
+        nodes_killed=1,
+        nodes_added=1,
+        cells_equal=len(cells),
+        runs_checked=checked,
+        losses=0,
+    )
+
+
+def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
+    cluster: Any, make_user: Callable[..., Any], tmp_path: Path, kept: Callable[..., None]
+) -> None:
+    token = cluster.head.environment
+    inside = {"prefix": cluster.head.inside}
+    named = make_user("colorizer", environment={**token, "RAY_ADDRESS": cluster.address}, **inside)
+    finished = named.start(*named.colorizer(*TINY)).wait()
+    assert finished.status == 0, finished.err
+    assert len(finished.cells) == 1
+
+    # As it is shipped: without what git does not keep.
+    project = tmp_path / "project"
+    for package in ("data_prep", "models", "tuning"):
+        shutil.copytree(
+            ROOT / package, project / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    jobs = make_user("colorizer", environment=token, **inside)
+    submitted = jobs.start(
+        *("--working-dir", str(project), "--", "python", "-m", "tuning"),
+        *jobs.colorizer("--address", "auto", *TINY),
+        program=["ray", "job", "submit", "--address", "http://127.0.0.1:8265"],
+    ).wait()
+    assert submitted.status == 0, submitted.out + submitted.err
+    assert len(jobs.cells()) == 1
+
+    wrong = make_user("colorizer", environment={**token, "RAY_AUTH_TOKEN": "0" * 64}, **inside)
+    refused = wrong.start(*wrong.colorizer("--address", cluster.address, *TINY)).wait()
+    assert refused.status == 2, refused.err
+    (line,) = refused.err.splitlines()
+    assert f"cannot join a Ray cluster at {cluster.address}" in line
+    assert token["RAY_AUTH_TOKEN"] not in refused.err
+    assert wrong.launches() == []
+    kept(
+        "`--address`, RAY_ADDRESS and `ray job submit` reach a cluster that asks for a token, and "
+        "a wrong token is refused before anything is trained",
+        launches=2,
+        refusals=1,
+        losses=0,
+    )
+
+
+def test_what_would_fail_an_hour_later_is_told_before(
+    cluster: Any, make_user: Callable[..., Any], tmp_path: Path, kept: Callable[..., None]
+) -> None:
+    on_head = {"environment": cluster.head.environment, "prefix": cluster.head.inside}
+    refusals = 0
+    if cluster.isolated:
+        # Every machine has a /dev/shm, and each its own.
+        user = make_user("colorizer", storage="/dev/shm/launches", **on_head)
+        refused = user.start(*user.colorizer("--address", cluster.address, *TINY)).wait()
+        assert refused.status == 2, refused.err
+        alive = [node for node in cluster.nodes[1:] if node.process is not None]
+        lines = refused.err.splitlines()
+        assert len(lines) == len(alive), refused.err
+        for node in alive:
+            (line,) = [one for one in lines if f"node {node.address}: " in one]
+            assert "it does not see what the driver writes to /dev/shm/launches/" in line
+            assert "mount the same folder there on every node" in line
+        assert cluster.on_head(["ls", "/dev/shm/launches"]).stdout == ""
+        refusals += len(alive)
+
+    other = tmp_path / "other"
+    for package in ("data_prep", "models", "tuning"):
+        shutil.copytree(ROOT / package, other / package)
+    with (other / "tuning" / "engine.py").open("a") as source:
+        source.write("\n# as another commit has it\n")
+    stranger = cluster.add(other)
+    cluster.wait_for(sum(node.process is not None for node in cluster.nodes))
+    user = make_user("colorizer", **on_head)
+    refused = user.start(*user.colorizer("--address", cluster.address, *TINY)).wait()
+    stranger.lose_power()
+    assert refused.status == 2, refused.err
+    (line,) = refused.err.splitlines()
+    assert re.search(rf"node {stranger.address}: its copy of Chromatune is not the driver's", line)
+    assert user.launches() == []
+    too_much = user.start(
+        *user.colorizer("--address", cluster.address, "--cpus-per-trial", "3", *TINY)
+    ).wait()
+    assert too_much.status == 2, too_much.err
+    assert "no node can ever run a trial of 3 CPU" in too_much.err
+    kept(
+        "Storage that is not shared, another version on a node, and resources that no node has are "
+        "told in a line each before anything is trained",
+        refusals=refusals + 2,
+        trainings_begun=0,
+    )
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+def result(cell: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in cell.items() if key not in ("launch_id", "run_id")}
+
+
+def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
+    return [(one["epoch"], one["train_loss"]) for one in cell["history"]]
+
+
+def assert_all_in_mlflow(user: Any) -> int:
+    """Every run has ended, and has every metric of its cell, once; return how many runs."""
+    runs, cells = user.runs(), user.cells()
+    assert runs.keys() == {"", *cells}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    for cell_id, cell in cells.items():
+        assert user.metric(runs[cell_id], "train_loss") == losses(cell)
+    return len(runs)

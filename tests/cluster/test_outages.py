@@ -1,0 +1,259 @@
+"""Tracking servers that stop, databases that are locked, disks that are full: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OUTAGE_S = 20
+LOCKED_S = 30
+LRS = [f"{lr}e-4" for lr in range(1, 9)]
+
+
+def test_a_server_that_is_away_for_a_while_gets_everything_once(
+    make_user: Callable[..., Any], make_server: Callable[..., Any], kept: Callable[..., None]
+) -> None:
+    server = make_server()
+    user = make_user(uri=server.uri)
+    began = time.monotonic()
+    refused = user.start(*grid(user)).wait()
+    waited = time.monotonic() - began
+    assert refused.status == 2
+    (line,) = refused.err.splitlines()
+    assert f"the tracking server {server.uri} cannot be reached" in line
+    assert user.launches() == []
+
+    server.start()
+    # Cells enough that some are finished while the server is away, and others after it is back.
+    driver = user.start(*grid(user, "--epochs", "2,20,40,60,80,100,400"))
+    wait_until(driver, lambda: bool(user.cells()), "a first cell")
+    before = len(user.cells())
+    server.stop()
+    time.sleep(OUTAGE_S)
+    meanwhile = len(user.cells()) - before
+    assert meanwhile > 0, "the trials have waited for MLflow"
+    server.start()
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    assert "is away" in finished.err
+    assert "MLflow is back" in finished.err
+    checked, points = assert_all_in_mlflow(user)
+    kept(
+        "The tracking server (on PostgreSQL) stops in mid-run and starts again: the trials go on, "
+        "everything arrives, nothing is doubled",
+        seconds_away=OUTAGE_S,
+        cells_finished_meanwhile=meanwhile,
+        runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+    kept(
+        "A tracking server that was never started is refused before anything is trained",
+        seconds_until_refused=round(waited),
+        trainings_begun=0,
+    )
+
+
+def test_eight_trials_at_once_on_a_database_that_another_process_locks(
+    make_user: Callable[..., Any], kept: Callable[..., None]
+) -> None:
+    user = make_user()
+    words = ["--lrs", ",".join(LRS), "--epochs", "2,60", "--cpus-per-trial", "0.25"]
+    driver = user.start(*grid(user, *words))
+    wait_until(driver, lambda: bool(user.cells()), "a first cell")
+    at_once = len(driver.workers())
+    program = (
+        "import sqlite3, sys, time\n"
+        "held = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
+        "held.execute('BEGIN EXCLUSIVE')\n"
+        "time.sleep(float(sys.argv[2]))\n"
+    )
+    database = f"{user.folder}/mlruns/mlflow.db"
+    subprocess.run([sys.executable, "-c", program, database, str(LOCKED_S)], check=True)
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    checked, points = assert_all_in_mlflow(user)
+    assert checked == 1 + 2 * len(LRS)
+    kept(
+        "Eight trials log every epoch at once on SQLite, which another process locks meanwhile: "
+        "nothing is lost",
+        seconds_locked=LOCKED_S,
+        trials_seen_at_once=at_once,
+        runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+
+
+def test_a_full_disk_stops_a_launch_that_then_goes_on(
+    make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
+) -> None:
+    usual = make_user()
+    expected = usual.start(*grid(usual)).wait()
+    assert expected.status == 0, expected.err
+
+    user = make_user(storage=f"{small_disk}/launches")
+    driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
+    user.wait_for_first_cell(driver)
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    stopped = driver.wait()
+    assert stopped.status == 1, stopped.err
+    assert "No space left on device" in stopped.err
+    assert "chromatune resume" in stopped.err
+    told = user.start("doctor", *user.where).wait()
+    assert f"{small_disk}" in told.out, told.out + told.err
+    assert "make room" in told.out
+
+    ballast.unlink()
+    resumed = user.start(*user.resume("last", "--format", "json")).wait()
+    assert resumed.status == 0, resumed.err
+    assert [result(cell) for cell in resumed.cells] == [result(cell) for cell in expected.cells]
+    checked, points = assert_all_in_mlflow(user)
+    kept(
+        "A full disk stops a launch with a clear word; with room again it goes on, to the table of "
+        "one that was never disturbed",
+        disks_filled=1,
+        cells_equal=len(resumed.cells),
+        runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+
+
+def test_read_only_places_are_refused_before_anything_is_trained(
+    make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
+) -> None:
+    migrated = make_user()
+    subprocess.run(
+        [sys.executable, "-c", _MIGRATE, f"sqlite:///{small_disk}/mlflow.db"], check=True
+    )
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    store = make_user(uri=f"sqlite:///{small_disk}/mlflow.db")
+    storage = make_user(storage=f"{small_disk}/launches")
+    for user, words in (
+        (store, "cannot be written"),
+        (storage, "cannot write to the storage path"),
+    ):
+        refused = user.start(*grid(user)).wait()
+        assert refused.status == 2, refused.err
+        (line,) = refused.err.splitlines()
+        assert words in line
+        assert user.launches() == []
+    assert migrated.launches() == []
+    kept(
+        "A read-only store or storage path is refused in one line before anything is trained",
+        refusals=2,
+        trainings_begun=0,
+    )
+
+
+def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
+    make_user: Callable[..., Any], kept: Callable[..., None]
+) -> None:
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server")
+    usual = make_user()
+    expected = usual.start(*grid(usual)).wait()
+    assert expected.status == 0, expected.err
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    s3 = server.ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    s3.start()
+    access = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "anyone",
+        "AWS_SECRET_ACCESS_KEY": "anything",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in access.items():
+            patch.setenv(name, value)
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="launches")
+
+        def keys() -> list[str]:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket="launches")
+            return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+        user = make_user(storage="s3://launches/of/mine", environment=access)
+        driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
+        wait_until(driver, lambda: any(key.endswith("/cell.json") for key in keys()), "a cell")
+        driver.kill()
+        resumed = user.start(*user.resume("last", "--format", "json")).wait()
+        assert resumed.status == 0, resumed.err
+        assert [result(one) for one in resumed.cells] == [result(one) for one in expected.cells]
+        cells = [key for key in keys() if key.endswith("/cell.json")]
+        assert len(cells) == len(expected.cells)
+        objects = len(keys())
+        again = user.start(*user.resume("last", "--format", "json")).wait()
+        assert again.status == 0, again.err
+        assert [result(one) for one in again.cells] == [result(one) for one in expected.cells]
+    s3.stop()
+    assert not (user.folder / "s3:").exists()
+    kept(
+        "A launch in a bucket (`--storage-path s3://...`) survives kill -9 of its driver and goes "
+        "on, to the table of one on a local disk",
+        drivers_killed=1,
+        objects_written=objects,
+        cells_equal=len(cells),
+        losses=0,
+    )
+
+
+_MIGRATE = "import sys; from tuning.tracking_store import prepare_store; prepare_store(sys.argv[1])"
+
+
+def grid(user: Any, *options: str) -> list[str]:
+    """The small grid of regressions: two trainings, four cells."""
+    return [*user.grid("regression", *options), "--format", "json"]
+
+
+def fill(ballast: Path) -> None:
+    """Take up what is left on a disk, to the last byte."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (2**20, 2**10, 1):
+            try:
+                while True:
+                    file.write(os.urandom(size))
+            except OSError:
+                continue
+
+
+def wait_until(driver: Any, condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert driver.process.poll() is None, driver.wait()
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.05)
+
+
+def result(cell: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in cell.items() if key not in ("launch_id", "run_id")}
+
+
+def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
+    return [(one["epoch"], one["train_loss"]) for one in cell["history"]]
+
+
+def assert_all_in_mlflow(user: Any) -> tuple[int, int]:
+    """Every run has ended, and has every metric of its cell, once; return how many of both."""
+    runs, cells = user.runs(), user.cells()
+    assert runs.keys() == {"", *cells}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    points = 0
+    for cell_id, cell in cells.items():
+        logged = user.metric(runs[cell_id], "train_loss")
+        assert logged == losses(cell)
+        points += len(logged)
+    return len(runs), points
