@@ -57,7 +57,7 @@ def compare_launches(store: Store, archive: Archive, first: str, second: str) ->
     pair = [gather(launch.cells) for launch in launches]
     sections = [
         Section("differences", "", "What differs", _differences(launches)),
-        Section("cells", "", "Cell by cell", [_cells(pair, metric, store)]),
+        Section("cells", "", "Cell by cell", [_cells(launches, pair, metric, store)]),
         Section("figures", "", "Figures", _figures(launches, pair, metric, archive)),
     ]
     title = f"Two launches: {first} and {second}"
@@ -76,12 +76,17 @@ def _pair(store: Store, first: str, second: str) -> list[StoredLaunch]:
     return [others[-1] if one == _LAST else find_launch(store, one) for one in (first, second)]
 
 
+def _compare(launches: Sequence[StoredLaunch]) -> bool:
+    """Whether figures of these launches mean the same: they are of the same pictures."""
+    return len({launch.dataset_digest for launch in launches}) == 1
+
+
 def _lead(
     launches: Sequence[StoredLaunch], pair: Sequence[Sequence[Place]], metric: str
 ) -> list[Block]:
     first, second = launches
     blocks: list[Block] = []
-    if first.dataset_digest != second.dataset_digest:
+    if not _compare(launches):
         text = (
             f"They were trained on different data ({first.dataset} and {second.dataset}, digests "
             f"{first.dataset_digest[:SHORT_DIGEST]} and {second.dataset_digest[:SHORT_DIGEST]}): "
@@ -98,6 +103,12 @@ def _lead(
 
 def _words(launches: Sequence[StoredLaunch], pair: Sequence[Sequence[Place]], metric: str) -> str:
     best = [ranked(places, metric)[0] for places in pair]
+    if not _compare(launches):
+        return " ".join(
+            f"The best cell of {launch.launch_id}, {place.name}, has a {title_of(metric)} of "
+            f"{with_unit(metric, place.mean(metric))}."
+            for launch, place in zip(launches, best, strict=True)
+        )
     order = [0, 1] if ranked(best, metric)[0] is best[0] else [1, 0]
     winner, other = (best[number] for number in order)
     own, theirs = winner.mean(metric), other.mean(metric)
@@ -124,9 +135,15 @@ def _words(launches: Sequence[StoredLaunch], pair: Sequence[Sequence[Place]], me
     )
 
 
-def _cells(pair: Sequence[Sequence[Place]], metric: str, store: Store) -> Table:
+def _cells(
+    launches: Sequence[StoredLaunch],
+    pair: Sequence[Sequence[Place]],
+    metric: str,
+    store: Store,
+) -> Table:
     best = [next(iter(ranked(places, metric)), None) for places in pair]
-    champion = next(iter(ranked([one for one in best if one], metric)), None)
+    alike = _compare(launches)
+    champion = next(iter(ranked([one for one in best if one and alike], metric)), None)
     rows = []
     for one, two in _matched(pair):
         cells = []
@@ -135,7 +152,7 @@ def _cells(pair: Sequence[Sequence[Place]], metric: str, store: Store) -> Table:
                 cells.append(Cell(place.outcome if place else "not planned", missing=True))
                 continue
             value, run = place.mean(metric), place.best(metric)
-            beside = other.mean(metric) if other is not None else math.nan
+            beside = other.mean(metric) if other is not None and alike else math.nan
             won: Winner | None = None
             if place is mine:
                 won = "all" if place is champion else "table"
@@ -147,7 +164,7 @@ def _cells(pair: Sequence[Sequence[Place]], metric: str, store: Store) -> Table:
                     href=store.link(run) if run else None,
                 )
             )
-        cells.append(_gap(one, two, metric))
+        cells.append(_gap(one, two, metric) if alike else Cell("–", missing=True))
         shown = one or two
         assert shown is not None
         rows.append(Row(shown.name, tuple(cells)))
@@ -214,11 +231,12 @@ def _figures(
     archive: Archive,
 ) -> list[Block]:
     maps, curves = [], []
+    figures = [[place.mean(metric) for place in places] for places in pair if _compare(launches)]
     for number, (launch, places) in enumerate(zip(launches, pair, strict=True), start=1):
         order = ranked(places, metric)
         if not order:
             continue
-        png = _heatmap(places, launch.task)
+        png = _heatmap(places, launch.task, beside=[one for each in figures for one in each])
         maps.append(Figure(f"heatmap-{number}", f"{launch.launch_id}.", png, "Heatmap", "half"))
         cell = order[0].newest
         caption = f"Best of {launch.launch_id}: {order[0].name}."
@@ -229,7 +247,7 @@ def _figures(
     return [Figures(tuple(maps)), Figures(tuple(curves))]
 
 
-def _heatmap(places: Sequence[Place], task: str) -> bytes:
+def _heatmap(places: Sequence[Place], task: str, beside: Sequence[float]) -> bytes:
     metric = GRID_METRICS[task]
     rows = sorted({place.epochs for place in places})
     lrs = sorted({place.lr for place in places}, reverse=True)
@@ -242,4 +260,4 @@ def _heatmap(places: Sequence[Place], task: str) -> bytes:
         for group in groups
     }
     labels, columns = [str(row) for row in rows], [format_lr(lr) for lr in lrs]
-    return draw_heatmap(task, labels, columns, values, stacked=True)
+    return draw_heatmap(task, labels, columns, values, stacked=True, beside=beside)

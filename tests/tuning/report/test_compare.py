@@ -98,8 +98,14 @@ def test_figures_are_those_of_both(pair: Make) -> None:
 
 def test_other_data_are_warned_of(pair: Make) -> None:
     figures = {("cnn1", 100): 1e-4}
-    report = pair(figures, figures, digest="e" * 64)
+    report = pair(figures, {("cnn1", 100): 2e-4}, digest="e" * 64)
     assert "different data" in words(report)
+    assert "ahead" not in words(report)
+    assert "The best cell of two, cnn1 ReLU, lr 1e-3, 100 epochs, has" in words(report)
+    (row,) = table_of(report, "cells").rows
+    assert [(cell.text, cell.verdict, cell.winner) for cell in row.cells] == [
+        *(("1.00e-4", None, "table"), ("2.00e-4", None, "table"), ("–", None, None))
+    ]
     assert next(block.kind for block in report.lead if isinstance(block, Text)) == "warning"
 
 
