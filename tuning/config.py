@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -225,20 +224,6 @@ def read_yaml(file: Path) -> dict[str, Any]:
             f"{file} must hold `key: value` lines, not a {type(content).__name__}"
         )
     return content
-
-
-def scaled_epochs(epochs: Iterable[int], scale: float | None) -> list[int]:
-    """Scale the report's epochs, at least 1 each; ChromatuneError if two become the same."""
-    values = list(epochs)
-    if scale is None:
-        return values
-    scaled = [max(1, math.floor(epoch * scale + 0.5)) for epoch in values]
-    if len(set(scaled)) != len(scaled):
-        raise ChromatuneError(
-            f"epoch scale {scale:g} turns {values} epochs into {scaled}: two cells would be the "
-            f"same training; use a larger scale or --epochs"
-        )
-    return scaled
 
 
 def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import ModelError, create_model, list_models
-from tuning.config import GridConfig, Task, TrainingConfig, scaled_epochs
+from tuning.config import GridConfig, Task, TrainingConfig
 from tuning.display import format_lr
+from tuning.epochs import scaled_epochs
 from tuning.errors import ChromatuneError, first_fault, nearest
 from tuning.fit_config import FitConfig
 from tuning.names import Name

@@ -14,8 +14,8 @@ from tuning.config import (
     GridLaunchConfig,
     read_yaml,
     resolve,
-    scaled_epochs,
 )
+from tuning.epochs import scaled_epochs
 from tuning.errors import ChromatuneError
 
 DEFAULTS = {"grid": REPORT_GRIDS["regression"]}
