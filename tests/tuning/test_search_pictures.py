@@ -115,6 +115,14 @@ def test_an_axis_is_not_flattened_by_one_hopeless_trial() -> None:
     assert mse.share(2e-4) == pytest.approx(0.5)
 
 
+def test_a_pareto_set_is_shown_where_it_is() -> None:
+    wide = scale_of("val_mse", False, [1e-4, 2e-4, 1e-2, 1.0], always=[1e-2, math.inf])
+    assert (wide.low, wide.high) == (1e-4, 1e-2)
+    assert [value for value in (1e-4, 1e-2, 1.0) if wide.is_beyond(value)] == [1.0]
+    assert scale_of("val_psnr", True, [10.0, 20.0, 38.0], always=[20.0]).low == 20.0
+    assert scale_of("val_psnr", True, [10.0, 37.0, 38.0], always=[37.0]).low == 32.0
+
+
 def test_importances_are_drawn_largest_on_top(tmp_path: Path) -> None:
     search_importances("i", {"lr": 0.7, "head": 0.3}, tmp_path / "i.png")
     bars = np.abs(pixels(tmp_path / "i.png") - [0x16, 0x52, 0x8E]).sum(axis=2) < 10

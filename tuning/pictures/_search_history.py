@@ -53,7 +53,7 @@ def search_history(
         axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
         axes.set_xlabel("trial (×: failed or diverged)", fontsize=9, color=INK)
         axes.set_ylabel(metric_title(metric), fontsize=9, color=INK)
-        legend(axes, trials, best=f"best: trial {best.number}")
+        legend(axes, trials, scale, best=f"best: trial {best.number}")
         write_png(figure, path)
 
 

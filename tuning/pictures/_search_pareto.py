@@ -32,7 +32,8 @@ def search_pareto(
     """
     (metric, maximize), *others = metrics
     shown = [trial for trial in trials if trial.value == trial.value and trial.other_values]
-    scale = scale_of(metric, maximize, [trial.value for trial in shown])
+    best = [trial.value for trial in shown if trial.number in front]
+    scale = scale_of(metric, maximize, [trial.value for trial in shown], always=best)
     with DRAWING:
         figure = new_figure(0.6 + 5.4 * len(others), 4.3)
         title(figure, heading)
@@ -42,7 +43,9 @@ def search_pareto(
             if not shown:
                 nothing(axes, "no trial has a value yet")
                 continue
-            across = scale_of(name, more, [trial.other_values[index] for trial in shown])
+            values = {trial.number: trial.other_values[index] for trial in shown}
+            best = [value for number, value in values.items() if number in front]
+            across = scale_of(name, more, list(values.values()), always=best)
             dress(axes)
             scale.dress(axes.yaxis)
             across.dress(axes.xaxis)
@@ -58,5 +61,5 @@ def search_pareto(
                 mark(axes, x, trial, scale, is_best=trial.number in front)
             axes.set_xlabel(metric_title(name), fontsize=9, color=INK)
             axes.set_ylabel(metric_title(metric), fontsize=9, color=INK)
-            legend(axes, shown, best="Pareto set")
+            legend(axes, shown, scale, best="Pareto set")
         write_png(figure, path)

@@ -102,17 +102,23 @@ def _is_log(metric: str) -> bool:
     return any(word in metric for word in ("mse", "parameters", "seconds"))
 
 
-def scale_of(metric: str, maximize: bool, values: Sequence[float]) -> Scale:
-    """Fit an axis to the values that it can show; of none, a unit."""
+def scale_of(
+    metric: str, maximize: bool, values: Sequence[float], always: Sequence[float] = ()
+) -> Scale:
+    """Fit an axis to the values that it can show, of which `always` are never beyond it.
+
+    Of none, a unit.
+    """
     lowest = 0 if _is_log(metric) else -math.inf
     finite = [value for value in values if lowest < value < math.inf]
     if not finite:
         return Scale(metric, 0.1, 1.0, maximize)
     low, high = min(finite), max(finite)
+    needed = [value for value in always if value in finite]
     if "psnr" in metric:
-        low = max(low, high - _WORSE_DB)
+        low = max(low, min([high - _WORSE_DB, *needed]))
     elif "mse" in metric:
-        high = min(high, _WORSE_FACTOR * low)
+        high = min(high, max([_WORSE_FACTOR * low, *needed]))
     return Scale(metric, low, high, maximize)
 
 
@@ -135,13 +141,17 @@ def mark(axes: Any, x: float, trial: PlottedTrial, scale: Scale, *, is_best: boo
     )
 
 
-def legend(axes: Any, trials: Sequence[PlottedTrial], *, best: str = "best") -> None:
+def legend(axes: Any, trials: Sequence[PlottedTrial], scale: Scale, *, best: str = "best") -> None:
     """Explain the marks that are there."""
     for outcome, (shape, style) in _MARKERS.items():
         if any(trial.outcome == outcome for trial in trials):
             label = _WORDS.get(outcome, outcome)
             axes.plot([], [], marker=shape, linestyle="none", markersize=5.5, label=label, **style)
     axes.plot([], [], marker="o", linestyle="none", markersize=8, color=BEST, label=best)
+    if any(scale.is_beyond(trial.value) for trial in trials):
+        shape = "v" if scale.maximize else "^"
+        label = "beyond the edge"
+        axes.plot([], [], marker=shape, linestyle="none", color=SEARCHED, label=label)
     axes.legend(
         fontsize=8,
         frameon=False,

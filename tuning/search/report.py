@@ -74,6 +74,7 @@ def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
     sign = -1 if objective.maximize else 1
     with quiet(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*to achieve low `target` values")
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")  # few trials
         found = optuna.importance.get_param_importances(
             study, target=lambda trial: sign * float(trial.values[0])
         )

@@ -195,6 +195,17 @@ def test_what_pbt_changed_on_the_way_is_in_the_best_configuration(
     assert yaml.safe_load(text)["train"]["lr"] == best.training.fit.lr
 
 
+def test_importances_of_few_trials_in_a_branch_bring_no_warning(
+    script: MakeScript, space_of: Any
+) -> None:
+    search = script(space=space_of(), sampler="random", total=4)
+    for value in (30.0, 31.0, 32.0, 33.0):
+        search.run(search.next(), [value])
+    widths = [trial.params.get("model_kwargs.width") for trial in search.study.trials]
+    assert 0 < widths.count(None) < len(widths)
+    assert importances(search.study, search.objectives[0])
+
+
 def test_importances_need_a_few_trials(script: MakeScript, space_of: Any) -> None:
     space = space_of(model="autoencoder", model_kwargs__width=None)
     search = script(space=space, sampler="random", total=24)
