@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measuring import Claim, timed, write
-from tuning import environment
 from tuning.config import DataConfig
 from tuning.datasets import open_prepared
 from tuning.tracking_store import prepare_store
@@ -55,7 +54,6 @@ def _measured(root: Path, count: int, augment: int) -> dict[str, int]:
     command = ["tuning", "grid", "colorizer", "--heads", "tanh", "--lrs", rates]
     command += ["--epochs", "100000", "--cpus-per-trial", "0.125", "--dataset", "synthetic-faces"]
     command += ["--storage-path", str(root / "ray_results"), "--tracking-uri", store, *settings]
-    environment.set_defaults()
     with (root / "grid.log").open("w") as log:
         driver = subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log)
         try:

@@ -21,7 +21,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measuring import Claim, timed, write
-from tuning import environment
 from tuning.tracking_store import prepare_store
 
 _EARLY, _LATE, _AROUND = 20, 200, 10
@@ -32,10 +31,7 @@ def main() -> None:
     asked = _arguments()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        settings = ["--count", "40", "--size", "16", "--augment", "1"]
-        settings += ["--data-root", str(root / "data")]
-        timed(["tuning", "prepare", "synthetic-faces", *settings], root / "prepare.log")
-        settings += ["--dataset", "synthetic-faces"]
+        settings = prepare_pictures(root)
         starts = _starts(root, settings, asked.starts)
         costs = [_costs(root / f"costs{n}", settings) for n in range(asked.repetitions)]
     growth = [late / early for early, late in costs]
@@ -49,10 +45,19 @@ def main() -> None:
     )
 
 
-def _command(place: Path, settings: Sequence[str], trials: int, *more: str) -> list[str]:
+def prepare_pictures(root: Path) -> list[str]:
+    """Prepare a few tiny pictures below `root`; the options that name them."""
+    settings = ["--count", "40", "--size", "16", "--augment", "1"]
+    settings += ["--data-root", str(root / "data")]
+    timed(["tuning", "prepare", "synthetic-faces", *settings], root / "prepare.log")
+    return [*settings, "--dataset", "synthetic-faces"]
+
+
+def grid_command(place: Path, settings: Sequence[str], trials: int, *more: str) -> list[str]:
+    """A grid of tiny trials, one for each of as many learning rates, with stores in `place`."""
     store = f"sqlite:///{place}/mlruns/mlflow.db"
     prepare_store(store)
-    rates = ",".join(f"{1e-3 * (1 + number / 1000):.7f}" for number in range(trials))
+    rates = ",".join(f"{1e-3 * (1 + number / 1e5):.9f}" for number in range(trials))
     where = ["--storage-path", str(place / "ray_results"), "--tracking-uri", store]
     grid = ["tuning", "grid", "regression", "--models", "cnn1", "--lrs", rates, "--epochs", "1"]
     return [*grid, *settings, *where, *more]
@@ -62,7 +67,8 @@ def _starts(root: Path, settings: Sequence[str], trials: int) -> list[float]:
     """Seconds from one trial's last epoch to the next one's first, in one and the same worker."""
     place = root / "starts"
     timed(
-        _command(place, settings, trials + 1, "--max-concurrent-trials", "1"), root / "starts.log"
+        grid_command(place, settings, trials + 1, "--max-concurrent-trials", "1"),
+        root / "starts.log",
     )
     files = (place / "ray_results").glob("*/*/cells/*/cell.json")
     cells = sorted((json.loads(file.read_text()) for file in files), key=lambda one: one["started"])
@@ -71,8 +77,7 @@ def _starts(root: Path, settings: Sequence[str], trials: int) -> list[float]:
 
 def _costs(place: Path, settings: Sequence[str]) -> tuple[float, float]:
     """The driver's seconds of processor time per trial, around the 20th and around the 200th."""
-    command = _command(place, settings, _LATE + 2 * _AROUND)
-    environment.set_defaults()
+    command = grid_command(place, settings, _LATE + 2 * _AROUND)
     driver = subprocess.Popen(
         [sys.executable, "-m", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -62,7 +62,9 @@ def main() -> None:
             {"stock_ms": 1e3 * stock, "ours_ms": 1e3 * waited, "ours_with_thread_ms": 1e3 * worked}
         )
     name = "tracking: driver's time per report of 12 metrics, stock callback / ours"
-    write("tracking_cost", [Claim(name, "", 20, "least", ratios)], runs=details)
+    share = min(one["stock_ms"] / one["ours_with_thread_ms"] for one in details)
+    note = f"at least {share:.0f} with all that our thread works, against the stock one's wait"
+    write("tracking_cost", [Claim(name, "", 20, "least", ratios, note)], runs=details)
 
 
 def _stock(scratch: Path, reports: int) -> float:
