@@ -26,7 +26,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000
 # What Pillow's readers raise on damaged files, whatever the format.
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error,
+    RuntimeError, MemoryError, struct.error, zlib.error,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -69,10 +70,11 @@ class PreparedDataset:
         path = self.folder / f"{name}.npy"
         expected = self.manifest.arrays[name].shape
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            # Not np.load, which would take an archive or a pickle for an array.
+            array = np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError:
             raise _damaged(self.folder, f"{name}.npy is missing") from None
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, OverflowError, TokenError) as error:
             raise _damaged(self.folder, f"{name}.npy cannot be read ({error})") from None
         if array.dtype != np.uint8 or array.shape != expected:
             raise _damaged(

@@ -203,7 +203,11 @@ class TrainState:
             ended=not files,
         )
         if files:
-            state._restore_optimizer(read_tensors(folder, "optimizer", files))
+            tensors = read_tensors(folder, "optimizer", files)
+            try:
+                state._restore_optimizer(tensors)
+            except ChromatuneError as error:
+                raise ChromatuneError(f"the checkpoint in {folder} is damaged: {error}") from None
         if "averaged" in files:
             state.averaged = copy.deepcopy(model)
             weights = read_tensors(folder, "averaged", files)
@@ -223,16 +227,22 @@ class TrainState:
     def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
         parameters = dict(self.model.named_parameters())
         for key, value in tensors.items():
-            kind, name = key.split("/", 1)
+            kind, _, name = key.partition("/")
             if kind == "rng":
                 self.rng[name] = value
                 continue
-            parameter = parameters[name]
+            parameter = parameters.get(name)
+            if parameter is None or value.shape != (() if kind == "step" else parameter.shape):
+                raise ChromatuneError(f"the optimizer's '{key}' does not fit the model")
             # The fused kernel walks a parameter and its moments side by side in memory, so they
             # must lie in the same order, which a file does not keep. A step count is a scalar.
             like = value if kind == "step" else parameter
             restored = torch.empty_like(like, device=parameter.device).copy_(value)
             self.optimizer.state[parameter][kind] = restored
+        try:
+            torch.Generator().set_state(self.rng["cpu"])
+        except (KeyError, TypeError, RuntimeError):
+            raise ChromatuneError("the state of its random generator is none") from None
 
 
 def _build(config: FitConfig) -> ChromaModel:

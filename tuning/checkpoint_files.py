@@ -103,7 +103,7 @@ def _is_sound(state: Mapping[str, Any]) -> bool:
     history, files = state.get("history"), state.get("files")
     return (
         isinstance(state.get("training"), dict)
-        and isinstance(state.get("dataset_digest"), str | None)
+        and isinstance(state.get("dataset_digest", 0), str | None)
         and type(state.get("epoch")) is int
         and isinstance(history, list)
         and all(isinstance(record, dict) for record in history)

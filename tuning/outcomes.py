@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from tuning.errors import ChromatuneError, first_fault
 from tuning.launch import Launch
 from tuning.spaces import Cell, Training
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,23 +79,23 @@ def cell_outcomes(launch: Launch, messages: Mapping[str, tuple[str, str]]) -> li
     for training in launch.trainings:
         outcome, message = messages.get(training.training_id, ("stopped", ""))
         if launch.storage.exists(_failure_file(training)):
-            failure = launch.storage.read_json(_failure_file(training))
-            outcome, message = failure["outcome"], failure["message"]
+            failure = _read(launch, _failure_file(training), _Failure)
+            outcome, message = failure.outcome, failure.message
         for cell in training.cells:
             path = _cell_file(training, cell)
             is_there = launch.storage.exists(path)
-            document = launch.storage.read_json(path) if is_there else {}
+            document = _read(launch, path, _Cell) if is_there else _Cell()
             found.append(
                 CellOutcome(
                     training,
                     cell.cell_id,
                     cell.epochs,
                     cell.published_epochs,
-                    document.get("outcome", "finished") if is_there else outcome,
+                    document.outcome if is_there else outcome,
                     "" if is_there else message,
-                    document.get("metrics", {}),
-                    document.get("seconds", 0.0),
-                    document.get("ended", 0),
+                    document.metrics,
+                    document.seconds,
+                    document.ended,
                 )
             )
     return found
@@ -106,7 +112,7 @@ def is_finished(launch: Launch, training: Training) -> bool:
         path = _cell_file(training, cell)
         if not launch.storage.exists(path):
             return False
-        if launch.kind == "search" and launch.storage.read_json(path)["outcome"] == "stopped":
+        if launch.kind == "search" and _read(launch, path, _Cell).outcome == "stopped":
             return False
     return True
 
@@ -117,6 +123,30 @@ def run_status(cells: list[CellOutcome]) -> str:
     if "stopped" in outcomes:
         return "KILLED"
     return "FINISHED" if outcomes == {"finished"} else "FAILED"
+
+
+class _Cell(BaseModel):
+    """What counts here of `cell.json`."""
+
+    outcome: str = "finished"
+    metrics: dict[str, float] = {}
+    seconds: float = 0.0
+    ended: int = 0
+
+
+class _Failure(BaseModel):
+    """What counts here of `failed.json`."""
+
+    outcome: str
+    message: str
+
+
+def _read(launch: Launch, path: str, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(launch.storage.read_json(path))
+    except ValidationError as error:
+        where = f"{launch.storage.uri}/{path}"
+        raise ChromatuneError(f"{where} is damaged: {first_fault(error)}") from None
 
 
 def _failure_file(training: Training) -> str:

@@ -1,0 +1,119 @@
+"""A victim, with prepared pictures and a launch begun on them, and a canary to stay alive."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep import PreparedDataset, PrepareSettings, prepare
+from tuning import environment
+
+environment.set_defaults()
+
+from tuning.cli import main  # noqa: E402
+from tuning.config import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
+from tuning.launch import Launch, create_launch  # noqa: E402
+from tuning.spaces import grid_trainings  # noqa: E402
+
+PICTURES = PrepareSettings(dataset="synthetic-faces", size=64, count=20, augment=1)
+GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3], epochs=[1, 2])
+
+
+class _Explosive:
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self._canary),)
+
+
+@dataclasses.dataclass(frozen=True)
+class Canary:
+    """Whoever unpickles `bomb` makes the folder `path`."""
+
+    path: Path
+
+    @property
+    def bomb(self) -> bytes:
+        return pickle.dumps(_Explosive(self.path))
+
+    @property
+    def lives(self) -> bool:
+        return not self.path.exists()
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Canary:
+    """A canary whose bomb is known to work."""
+    test = Canary(tmp_path / "tested")
+    pickle.loads(test.bomb)
+    assert not test.lives
+    return Canary(tmp_path / "the canary is dead")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return prepare(PICTURES, tmp_path_factory.mktemp("data")).dataset
+
+
+@pytest.fixture(scope="session")
+def begin(prepared: PreparedDataset) -> Callable[..., Launch]:
+    """Write down a grid that is not run yet."""
+
+    def make(folder: Path, **changes: Any) -> Launch:
+        config = GridLaunchConfig(
+            data=DataConfig(
+                dataset=PICTURES.dataset,
+                root=prepared.folder.parent,
+                size=PICTURES.size,
+                augment=PICTURES.augment,
+                count=PICTURES.count,
+            ),
+            training=TrainingConfig(batch_size=10),
+            grid=GRID,
+            storage_path=str(folder / "ray_results"),
+        )
+        return create_launch(
+            *("grid", "regression", config, prepared),
+            grid_trainings("regression", GRID, config.training, PICTURES.size),
+            baseline={"val_mse": 0.1},
+            **{"tracking_uri": f"sqlite:///{folder}/mlruns/mlflow.db", **changes},
+        )
+
+    return make
+
+
+@pytest.fixture
+def launch(begin: Callable[..., Launch], tmp_path: Path) -> Launch:
+    return begin(tmp_path)
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a command that must refuse what it is given: exit status 2 and one line, returned."""
+
+    def run(*words: str) -> str:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "argv", ["chromatune", *words])
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as exit_,
+        ):
+            main()
+        assert exit_.value.code == 2, (out.getvalue(), err.getvalue())
+        assert out.getvalue() == ""
+        (line,) = err.getvalue().splitlines()
+        assert line.startswith("error: ")
+        return line
+
+    return run
