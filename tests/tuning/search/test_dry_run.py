@@ -76,8 +76,14 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
 
 @pytest.mark.parametrize(("num_samples", "epochs"), [(9, 30), (3, 14)])
 def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
-    num_samples: int, epochs: int, tmp_path: Path, script: Any, space_of: Any
+    num_samples: int,
+    epochs: int,
+    tmp_path: Path,
+    script: Any,
+    space_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tuning.search.cost._seconds_per_epoch", lambda *_: 60.0)
     space = {
         **{"model": "autoencoder", "head": "tanh", "batch_size": 8},
         "lr": {"type": "float", "low": 0.1, "high": 0.3, "step": 0.1},
@@ -100,6 +106,7 @@ def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
     assert [dict(one) for one in table.suggestions] == tried[:5]
     assert table.cost.trials == len(tried)
     assert table.cost.epochs == sum(one["epochs"] for one in tried) == epochs
+    assert table.cost.hours == pytest.approx(epochs / 60)
     lines = table.markdown()
     assert ("the grid has no more that is new: 9 are asked for" in lines) == (num_samples == 9)
     assert "- at most 2.5 CPU hours\n- at most 1:30 by the clock\n" in lines
