@@ -50,6 +50,24 @@ _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+# Asks the head without becoming a driver, which would take longer than the nodes need.
+_WAIT_FOR_NODES = """
+import sys, time
+from ray._raylet import GcsClient
+deadline = time.monotonic() + 600
+while True:
+    try:
+        found = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
+        alive = sum(node.state == 0 for node in found)
+    except Exception as error:
+        alive = repr(error)
+    if alive == int(sys.argv[2]):
+        break
+    if time.monotonic() > deadline:
+        sys.exit(f"there are {alive}")
+    time.sleep(0.5)
+"""
+
 
 def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"cluster_{path.stem}", path)
@@ -203,11 +221,12 @@ def _environment(extra: dict[str, str]) -> dict[str, str]:
 class Node:
     """A machine with a raylet, which can lose its power."""
 
-    def __init__(self, number: int, token: str, isolated: bool, hidden: Path) -> None:
+    def __init__(self, number: int, token: str, isolated: bool, hidden: Path, log: Path) -> None:
         self.name = f"chromatune{number}"
+        self._number = number
         self.address = f"{_SUBNET}.{number}" if isolated else "127.0.0.1"
         self.head = number == 1
-        self._token, self._isolated, self._hidden = token, isolated, hidden
+        self._token, self._isolated, self._hidden, self._log = token, isolated, hidden, log
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -223,19 +242,20 @@ class Node:
         words = [
             *(str(BIN / "ray"), "start", "--block", *role, f"--node-ip-address={self.address}"),
             *("--object-store-memory=100000000", "--disable-usage-stats"),
+            *self._ports(),
         ]
         if self._isolated:
             words = [*self._make_machine(), "sh", "-c", self._furnish(words)]
-        self.process = subprocess.Popen(
-            words,
-            env=_environment(
-                {**self.environment, "PYTHONPATH": f"{project}:{os.pathsep.join(sys.path[1:])}"}
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        path = os.pathsep.join([str(project), *sys.path[1:]])
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                words,
+                env=_environment({**self.environment, "PYTHONPATH": path}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         if self._isolated:
             base.wait_until(lambda: bool(self._children()), f"{self.name} is there")
 
@@ -276,6 +296,13 @@ class Node:
         if self._isolated:
             _ip("netns", "delete", self.name, check=False)
 
+    def _ports(self) -> list[str]:
+        """Ports of its agents: Ray gives itself only 15 s to hear which ones they have chosen."""
+        first = 7600 + 10 * self._number
+        agents = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent")
+        names = (*agents, "metrics-export")
+        return [f"--{name}-port={port}" for port, name in enumerate(names, first)]
+
     def _first_process(self) -> int:
         return self._children()[0]
 
@@ -312,6 +339,7 @@ class Cluster:
 
     isolated: bool
     hidden: Path
+    logs: Path
     token: str = dataclasses.field(default_factory=lambda: secrets.token_hex(32))
     nodes: list[Node] = dataclasses.field(default_factory=list)
 
@@ -324,22 +352,20 @@ class Cluster:
         return f"{self.head.address}:{_GCS_PORT}"
 
     def add(self, project: Path = ROOT) -> Node:
-        node = Node(len(self.nodes) + 1, self.token, self.isolated, self.hidden)
+        number = len(self.nodes) + 1
+        log = self.logs / f"{number}.log"
+        node = Node(number, self.token, self.isolated, self.hidden, log)
         self.nodes.append(node)
         node.start(self.head, project)
         return node
 
     def wait_for(self, number: int) -> None:
         """Return when so many nodes are alive."""
-        words = [str(BIN / "ray"), "list", "nodes", "--format=json", "--filter=state=ALIVE"]
-        deadline = time.monotonic() + base.PATIENCE_S
-        while time.monotonic() < deadline:
-            answer = self.on_head(words)
-            with contextlib.suppress(ValueError):
-                if len(json.loads(answer.stdout)) == number:
-                    return
-            time.sleep(1)
-        pytest.fail(f"waited in vain for {number} nodes: {answer.stdout} {answer.stderr}")
+        words = [sys.executable, "-c", _WAIT_FOR_NODES, self.address, str(number)]
+        answer = self.on_head(words)
+        if answer.returncode:
+            said = "".join(log.read_text() for log in sorted(self.logs.iterdir()))
+            pytest.fail(f"waited in vain for {number} nodes: {answer.stderr}\n{said}")
 
     def on_head(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         environment = _environment({**self.head.environment, "RAY_ADDRESS": self.address})
@@ -357,10 +383,13 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(small_pictures: PreparedDataset) -> Iterator[Cluster]:
+def cluster(
+    small_pictures: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     """A head and two workers, which ask each other for a token."""
     isolated = _may_isolate()
-    made = Cluster(isolated, small_pictures.folder.parent)
+    logs = tmp_path_factory.mktemp("nodes")
+    made = Cluster(isolated, small_pictures.folder.parent, logs)
     if isolated:
         _ip("link", "add", _BRIDGE, "type", "bridge")
         _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
