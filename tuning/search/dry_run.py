@@ -88,6 +88,11 @@ class DryRunTable:
                 "hours": self.cost.hours,
                 "cut_hours": self.cost.cut_hours,
             },
+            "limits": {
+                "gpu_hours": self.plan.search.budget_gpu_hours,
+                "cpu_hours": self.plan.search.budget_cpu_hours,
+                "seconds": self.plan.config.resources.time_budget_s,
+            },
         }
 
     def _space(self) -> list[tuple[str, str, str]]:

@@ -109,6 +109,7 @@ def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
     assert table.cost.hours == pytest.approx(epochs / 60)
     lines = table.markdown()
     assert ("the grid has no more that is new: 9 are asked for" in lines) == (num_samples == 9)
+    assert table.to_json()["limits"] == {"gpu_hours": None, "cpu_hours": 2.5, "seconds": 90}
     assert "- at most 2.5 CPU hours\n- at most 1:30 by the clock\n" in lines
 
 
