@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from models import ChromaModel, create_model, list_models, load_model, model_task
+from models import ChromaModel, create_model, list_models, load_model
 from tuning import colorize_export
 from tuning.colorize_export import check_export, export_model
 from tuning.errors import ChromatuneError
@@ -38,38 +39,49 @@ def planes(model: ChromaModel, count: int) -> torch.Tensor:
     return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(count))
 
 
-LOAD = """
-import sys, json
-import numpy as np
-import {module}
+# Isolated: neither the project's folder nor the environment's variables are seen. One interpreter
+# for all of them: PyTorch takes seconds to import.
+USE = """
+import importlib, json, runpy, sys
+sys.path.insert(0, ".")
+import numpy as np, torch
+for name in json.loads(sys.argv[1]):
+    module = importlib.import_module(name)
+    L = torch.from_numpy(np.load(f"{name}-L.npy"))
+    np.save(f"{name}-ab.npy", module.predict(module.load(f"{name}.safetensors"), L).numpy())
+for sys.argv in (["autoencoder.py", "photo.png", "out.png"], ["cnn1.py", "photo.png"]):
+    runpy.run_path(sys.argv[0], run_name="__main__")
 assert not any(name.split(".")[0] in ("models", "tuning", "data_prep") for name in sys.modules)
-import torch
-L = torch.from_numpy(np.load("L.npy"))
-np.save("ab.npy", {module}.predict({module}.load("{module}.safetensors"), L).numpy())
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
-def test_safetensors_come_with_plain_pytorch_that_runs_anywhere(name: str, tmp_path: Path) -> None:
-    model = small_model(name)
-    files = export_model(model, tmp_path / "champion.safetensors", LABEL)
-    assert [file.name for file in files] == ["champion.py", "champion.safetensors"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [file.name for file in files]
-    L = planes(model, 5)
-    np.save(tmp_path / "L.npy", L.numpy())
-    # Isolated: neither the project's folder nor the environment's variables are seen.
-    program = f"import sys; sys.path.insert(0, '.')\n{LOAD.format(module='champion')}"
+def test_safetensors_come_with_plain_pytorch_that_runs_anywhere(tmp_path: Path) -> None:
+    models = {name: small_model(name) for name in list_models()}
+    for name, model in models.items():
+        files = export_model(model, tmp_path / f"{name}.safetensors", LABEL)
+        assert [file.name for file in files] == [f"{name}.py", f"{name}.safetensors"]
+        # It is a model of the project as well, under the names of its weights.
+        assert load_model(tmp_path / f"{name}.safetensors").spec == model.spec
+        assert set(load_file(tmp_path / f"{name}.safetensors")) == set(model.state_dict())
+    assert {path.stem for path in tmp_path.iterdir()} == set(models)
+
+    for name, model in models.items():
+        np.save(tmp_path / f"{name}-L.npy", planes(model, 5).numpy())
+    photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), photo)
     answer = subprocess.run(
-        [sys.executable, "-I", "-W", "error", "-c", program],
+        [sys.executable, "-I", "-W", "error", "-c", USE, json.dumps(list(models))],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    with torch.inference_mode():
-        np.testing.assert_allclose(np.load(tmp_path / "ab.npy"), model(L).numpy(), atol=1e-6)
-    # It is a model of the project as well, under the names of its weights.
-    assert load_model(tmp_path / "champion.safetensors").spec == model.spec
-    assert set(load_file(tmp_path / "champion.safetensors")) == set(model.state_dict())
+    for name, model in models.items():
+        with torch.inference_mode():
+            expected = model(planes(model, 5)).numpy()
+        made = np.load(tmp_path / f"{name}-ab.npy")
+        np.testing.assert_allclose(made, expected, atol=1e-6, err_msg=name)
+    assert cv2.imread(str(tmp_path / "out.png")).shape == (50, 70, 3)
+    assert answer.stdout.splitlines()[-1].startswith("a* ")
 
 
 @pytest.mark.slow
@@ -90,24 +102,6 @@ def test_onnx_takes_any_number_of_pictures(name: str, tmp_path: Path) -> None:
         with torch.inference_mode():
             expected = model(L).numpy()
         np.testing.assert_allclose(session.run(None, {"L": L.numpy()})[0], expected, atol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["autoencoder", "cnn1"])
-def test_the_exported_file_is_a_program(name: str, tmp_path: Path) -> None:
-    model = small_model(name)
-    export_model(model, tmp_path / "champion.safetensors", LABEL)
-    photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "photo.png"), photo)
-    answer = subprocess.run(
-        [sys.executable, "-I", "champion.py", "photo.png", "out.png"][: 5 - (name == "cnn1")],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    if model_task(name) == "colorizer":
-        assert cv2.imread(str(tmp_path / "out.png")).shape == (50, 70, 3)
-    else:
-        assert answer.stdout.startswith("a* ")
 
 
 def test_what_predicts_something_else_does_not_appear(
