@@ -45,6 +45,10 @@ def search(place: Any, *options: str, epochs: int = 9, **changes: Any) -> list[s
     ]
 
 
+def struck(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def begun(place: Any) -> list[Path]:
     """What every trial writes down before it begins."""
     return [file for launch in place.launches() for file in launch.glob("*/training.json")]
@@ -172,6 +176,7 @@ def test_a_killed_search_goes_on_and_no_trial_is_there_twice(
     place: Any,
     local_ray: None,  # noqa: ARG001
     run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     driver = place.start(*search(place, "--num-samples", "3", epochs=40, grace_period=30))
     place.wait_for(driver, lambda: len(begun(place)) == 2, "the second trial")
@@ -180,6 +185,14 @@ def test_a_killed_search_goes_on_and_no_trial_is_there_twice(
     assert len(before) == 1
     told = study_of(place.launch())
     assert any(trial.state == TrialState.RUNNING for trial in told.trials)
+
+    # Ctrl-C twice: the second one ends Ray's loop at once.
+    with monkeypatch.context() as patch:
+        patch.setattr("tuning.search.run.search_tuner", struck)
+        twice = run(*place.resume())
+    assert twice.status == 130
+    assert f"stopped at once; go on with `chromatune resume {place.launch()}`" in twice.err
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
 
     resumed = run(*place.resume())
     assert resumed.status == 0, resumed.err

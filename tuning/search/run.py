@@ -161,6 +161,10 @@ def _run(
             cells = cell_outcomes(launch, {})
             is_over = ledger.is_over
             status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
+        except KeyboardInterrupt:  # a second one, which does not wait for the trials to stop
+            again = f"chromatune resume {launch.found_by}"
+            console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
+            raise
         finally:
             undelivered = projection.close(status)
     delete_finished(launch)
