@@ -75,7 +75,8 @@ class LaunchStorage:
     def write_json(self, path: str, value: Any) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "value.json"
-            local.write_text(json.dumps(value, indent=1, sort_keys=True))
+            # In the order given: a search draws the keys of its space in theirs.
+            local.write_text(json.dumps(value, indent=1))
             self.upload_file(local, path)
 
     def upload_dir(self, local: Path, path: str, last: str) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+import yaml
 from rich.console import Console
 
 from tuning.errors import ChromatuneError
-from tuning.search.beginning import enqueue
+from tuning.launch import Launch
+from tuning.search.beginning import config_of, enqueue
+from tuning.search.config import SearchLaunchConfig
+from tuning.search.plan import plan_search
+
+SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
+WIDTH = "model_kwargs.width"
 
 
 def test_points_that_are_known_are_not_tried_again_and_that_is_said(
@@ -27,6 +36,20 @@ def test_points_that_are_known_are_not_tried_again_and_that_is_said(
     assert said == "2 of 3 points known already, not tried again\n"
     tried = [search.trial(search.next().number).params for _ in range(2)]
     assert [one["lr"] for one in tried] == [1e-3, 2e-3]
+
+
+def test_a_search_that_is_gone_on_with_draws_in_the_order_it_began_with(script: Any) -> None:
+    config = SearchLaunchConfig.model_validate({"search": {"space": SPACE, "sampler": "random"}})
+    storage = script().launch.storage
+    storage.write_json("launch.json", {"config": config.model_dump(mode="json")})
+    again = config_of(Launch(storage, storage.read_json("launch.json")))
+    before, after = (plan_search("colorizer", one, 64).space for one in (config, again))
+    assert after.names == before.names == ["model", "head", "lr", "batch_size", WIDTH]
+    drawn = [
+        space.sample(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask())
+        for space in (before, after)
+    ]
+    assert drawn[0] == drawn[1]
 
 
 def test_one_wrong_point_queues_none(script: Any) -> None:
