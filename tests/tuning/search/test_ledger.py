@@ -10,6 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from tuning.checkpoint_files import write_state
+
 MakeScript = Callable[..., Any]
 
 
@@ -208,12 +210,15 @@ def test_a_training_handed_out_again_knows_its_checkpoints_and_its_larger_share(
     search = script()
     name = search.next().training.training_id
     for attempt, epoch in (("", 3), (".2", 5)):
-        state = {"epoch": epoch, "training": {"lr": 1e-3, "weight_decay": 1e-5}}
-        search.launch.storage.write_json(f"{name}{attempt}/checkpoint_000000/state.json", state)
+        folder = search.folder / f"{name}{attempt}" / "checkpoint_000000"
+        folder.mkdir(parents=True)
+        state = {"training": {"lr": 2e-3, "weight_decay": 1e-5}, "dataset_digest": "0"}
+        write_state(folder, {**state, "epoch": epoch, "history": [], "files": {}})
     (search.folder / name / "checkpoint_000001").mkdir()  # what a killed worker has begun
     search.ledger.again(name, 0.25)
     again = search.next()
     assert again.gpus == 0.25
+    assert again.training.fit.lr == 2e-3  # as PBT has changed it
     assert again.attempt == 3
     assert list(again.checkpoints) == [
         f"{name}.2/checkpoint_000000",
