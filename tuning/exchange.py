@@ -57,7 +57,7 @@ class TrainingResult:
     training: dict[str, Any]
     outcome: Literal["finished", "diverged", "unfinished"]
     message: str
-    history: list[dict[str, Any]]
+    history: list[dict[str, int | float]]
     cells: list[CellResult]
 
 
@@ -152,7 +152,7 @@ def write_json(path: Path, document: Any) -> None:
 def read_results(path: Path) -> Results:
     """Read the file; ChromatuneError if it is damaged or none of this format."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise ChromatuneError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -165,6 +165,10 @@ def read_results(path: Path) -> Results:
         return read_typed(Results, content)
     except ValueError as error:
         raise ChromatuneError(f"{path} is none of this project's results files: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _digest(content: Any) -> str:

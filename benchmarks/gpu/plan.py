@@ -45,7 +45,8 @@ class Plan:
     def discard_weights(self, kept: str) -> None:
         """Once everything has ended, delete the weights of all cells but the `kept` ones.
 
-        `all` keeps every cell's, `best` those with the best validation score of each launch.
+        `all` keeps every cell's, `best` those with the best validation score of each launch, and
+        the fine-tuned ones.
         """
         begun = self.begun()
         if kept == "all" or set(begun) != set(LAUNCHES):
@@ -55,7 +56,7 @@ class Plan:
             for job in jobs:
                 for cell in self.place.cells(job):
                     is_best = best is not None and cell["cell_id"] == best[1]["cell_id"]
-                    if kept == "none" or not is_best:
+                    if kept == "none" or not (is_best or job.parent):
                         self.place.model(launch, cell["cell_id"]).unlink(missing_ok=True)
 
     def _best(self, launch: str, jobs: list[Job]) -> tuple[Job, dict[str, Any]]:

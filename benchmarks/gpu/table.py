@@ -8,7 +8,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tuning.display import format_duration, format_value, metric_title
+from tuning.display import (
+    format_count,
+    format_duration,
+    format_value,
+    metric_heading,
+    metric_title,
+)
 from tuning.exchange import CellResult, LaunchResult, Results, TrainingResult, read_results
 from tuning.published import published_cell, published_result
 
@@ -36,7 +42,8 @@ def _heading(results: Results) -> str:
     return (
         f"Measured on {day} with `{run.command}` on {run.device} ({run.hardware['processor']}, "
         f"{run.hardware['cores']} cores, {run.hardware['memory']}), torch {run.versions['torch']}, "
-        f"{scale}, seed {run.seed}, one run (n = 1), {len(results.stages)} stages.{state}"
+        f"{scale}, seed {run.seed}, one run (n = 1), {format_count(len(results.stages), 'stage')}."
+        f"{state}"
     )
 
 
@@ -86,8 +93,7 @@ def _grid(launch: LaunchResult) -> Iterator[Sequence[str]]:
 
 def _finals(launch: LaunchResult) -> Iterator[Sequence[str]]:
     columns = _TEST[launch.task]
-    titles = [metric_title(name) for name in columns]
-    yield "cell", *(f"{one} {name[-1]}" for one, name in zip(titles, columns, strict=True)), "s"
+    yield "cell", *(metric_heading(name) for name in columns), "seconds"
     for training, cell in _cells(launch):
         params = training.training["params"]
         row = published_result(launch.dataset, launch.task, params["model"], params["head"])
