@@ -113,7 +113,7 @@ def promote(
     """
     prepare_store(tracking_uri)
     client = make_client(tracking_uri)
-    cell = _candidate(dataset, task, tracking_uri, run_id)
+    cell, passed_over = _candidate(dataset, task, tracking_uri, run_id)
     champion = find_champion(tracking_uri, dataset.name, task)
     test_metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
     champion_metrics, obstacle = _champion_metrics(champion, dataset, task, tracking_uri, device)
@@ -121,7 +121,7 @@ def promote(
         cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
     )
     constant_metrics = constant_on_test(dataset, task)
-    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task])
+    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task]) + passed_over
     promotion = Promotion(
         name=registered_name(dataset.name, task),
         cell=cell,
@@ -168,7 +168,8 @@ def _champion_metrics(
 
 def _candidate(
     dataset: PreparedDataset, task: str, tracking_uri: str, run_id: str | None
-) -> TrackedCell:
+) -> tuple[TrackedCell, str]:
+    """The cell to promote, and what is to be said of a better one that cannot be."""
     cells = finished_cells(tracking_uri, dataset.digest, task)
     if run_id is not None:
         named = next((cell for cell in cells if cell.run_id == run_id), None)
@@ -177,14 +178,23 @@ def _candidate(
                 f"run '{run_id}' cannot be promoted: it is none of the {len(cells)} finished "
                 f"{task} cells on this {dataset.name} data (see `chromatune trials`)"
             )
-        return named
-    best = _best(cells, CRITERIA[task])
-    if best is None:
+        if not named.has_weights:
+            raise ChromatuneError(
+                f"run '{run_id}' ({named.run_name}) cannot be promoted: it was imported without "
+                f"its weights, which were not kept where it was trained"
+            )
+        return named, ""
+    best_of_all = _best(cells, CRITERIA[task])
+    best = _best([cell for cell in cells if cell.has_weights], CRITERIA[task])
+    if best is None or best_of_all is None:
+        imported = f" ({len(cells)} were imported without their weights)" if cells else ""
         raise ChromatuneError(
-            f"nothing to promote: no finished {task} cell on this {dataset.name} data; make one "
-            f"with `chromatune grid {task} --dataset {dataset.name}`"
+            f"nothing to promote: no finished {task} cell on this {dataset.name} data{imported}; "
+            f"make one with `chromatune grid {task} --dataset {dataset.name}`"
         )
-    return best
+    if best_of_all.has_weights:
+        return best, ""
+    return best, f"; {best_of_all.run_name} is better on val, but its weights were not kept"
 
 
 def _best(cells: list[TrackedCell], criterion: Criterion) -> TrackedCell | None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from tuning.conclusion import Conclusion
 from tuning.data import load_task_data
 from tuning.datasets import open_prepared
+from tuning.errors import ChromatuneError
 from tuning.finals import conclude_finals
 from tuning.finetune import conclude_finetune
 from tuning.grid import conclude_grid
@@ -36,8 +37,13 @@ def resume_launch(
     """Go on with a launch, with the configuration it began with.
 
     Finished cells stay; trials that had begun go on from their last checkpoint. Raises
-    ChromatuneError if its data are no longer what they were.
+    ChromatuneError if its data are no longer what they were, or if it was trained elsewhere.
     """
+    if launch.document.get("imported"):
+        raise ChromatuneError(
+            f"{launch.launch_id} was trained elsewhere and imported, so there is nothing to go on "
+            f"with; `chromatune trials {launch.task}` shows the cells of a grid"
+        )
     address = cluster_of(launch, address)
     if launch.kind == "search":
         return resume_search(launch, address=address, tracking_uri=tracking_uri, console=console)

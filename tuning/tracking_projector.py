@@ -22,7 +22,16 @@ from tuning.tracking_images import log_sheet
 from tuning.tracking_launch import FinishedCell, LaunchFolder, PlannedCell, PlannedTraining
 from tuning.tracking_model import log_cell_model
 from tuning.tracking_parent import ParentRun
-from tuning.tracking_runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun
+from tuning.tracking_runs import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    TAG,
+    WEIGHTS_TAG,
+    WITHOUT_WEIGHTS,
+    LaunchRuns,
+    TrackedRun,
+)
 from tuning.tracking_store import make_client, open_experiment
 from tuning.tracking_weights import WEIGHTS
 
@@ -218,6 +227,9 @@ class Projector:
                 sheet = storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
                 log_sheet(self._client, run.run_id, sheet, cell.ended)
             self._client.log_artifacts(run.run_id, str(pictures))
+            if not cell.weights_kept:
+                self._runs.write(run, tags={WEIGHTS_TAG: WITHOUT_WEIGHTS})
+                return
             log_cell_model(
                 self._client,
                 experiment_id=self._experiment_id,

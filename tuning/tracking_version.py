@@ -112,8 +112,11 @@ def _origin(cell: TrackedCell) -> str:
     ]
     if cell.parent_model is not None:
         name, _, version = cell.parent_model.removeprefix("models:/").partition("/")
-        address = version_page(name, version)
-        lines.append(f"- Fine-tuned from [{name} version {version}]({address})")
+        if version.isdecimal():
+            address = version_page(name, version)
+            lines.append(f"- Fine-tuned from [{name} version {version}]({address})")
+        else:
+            lines.append(f"- Fine-tuned from {version}, a cell of {name}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from tuning.cli import (  # noqa: E402
     colorize,
     data,
     doctor,
+    import_results,
     launches,
     models,
     pipeline,
@@ -56,7 +57,10 @@ def _options(
     pass
 
 
-for module in (data, launches, search, models, colorize, serve, pipeline, report, ui, doctor):
+for module in (
+    *(data, launches, search, models, colorize, serve),
+    *(pipeline, import_results, report, ui, doctor),
+):
     module.register(app)
 
 
