@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from data_prep.lab import UInt8Array
 from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, arrays_digest
 from data_prep.settings import settings_of
 from data_prep.split import SIDES, Side
+
+# It becomes part of the names of files and folders.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def open_dataset(folder: Path) -> PreparedDataset:
         manifest = Manifest.from_json(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(folder, f"{MANIFEST_NAME}: {error}") from None
+    if not _NAME.fullmatch(manifest.dataset):
+        raise _damaged(folder, f"{MANIFEST_NAME}: {manifest.dataset!r} is no name of a dataset")
     expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}
     if set(manifest.arrays) != expected or arrays_digest(manifest.arrays) != manifest.digest:
         raise _damaged(folder, f"{MANIFEST_NAME} does not agree with itself")

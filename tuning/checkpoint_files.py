@@ -24,7 +24,8 @@ from tuning.errors import ChromatuneError
 _FORMAT = "chromatune-checkpoint-1"
 _STATE = "state.json"
 
-_KINDS = {"model", "optimizer", "averaged", "best"}
+_NEEDED = {"model", "optimizer"}
+_KINDS = {*_NEEDED, "averaged", "best"}
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -108,7 +109,7 @@ def _is_sound(state: Mapping[str, Any]) -> bool:
         and isinstance(history, list)
         and all(isinstance(record, dict) for record in history)
         and isinstance(files, dict)
-        and files.keys() <= _KINDS
+        and (not files or _NEEDED <= files.keys() <= _KINDS)
         and all(isinstance(one, str) and _SHA256.fullmatch(one) for one in files.values())
     )
 

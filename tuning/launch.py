@@ -163,10 +163,18 @@ def open_launch(name: str, storage_path: str) -> Launch:
 
 
 def list_launches(storage_path: str) -> list[Launch]:
-    """All launches under `storage_path`, oldest first; those it cannot read are left out."""
+    """All launches under `storage_path`, oldest first; those it cannot read are left out.
+
+    Raises ChromatuneError if the path itself cannot be read.
+    """
     root = LaunchStorage(storage_path)
     found = []
-    for name in root.list_dir():
+    try:
+        names = root.list_dir()
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise ChromatuneError(f"cannot read the storage path {storage_path}: {reason}") from None
+    for name in names:
         if root.exists(f"{name}/{DOCUMENT}"):
             with contextlib.suppress(ChromatuneError):
                 storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")

@@ -9,7 +9,7 @@ from typing import Any
 HIDDEN = "***"
 _SHORTEST = 8
 _SECRET_WORD = (
-    r"(?:password|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|sig|signature)"
+    r"(?:password|passwd|pwd|secret(?:[_-]?key)?|token|credential|api[_-]?key|access[_-]?key|sig|signature)"
 )
 # The second form is a password with a slash in it, which a port is not.
 _IN_URL = re.compile(r"(?<=://)(?:[^\s/'\"]+|[^\s/:'\"]+:(?!\d+[/?#])[^\s'\"]+)@")
@@ -17,6 +17,7 @@ _ASSIGNED = re.compile(
     rf"(?i)((?:--[\w-]*{_SECRET_WORD}[=\s]+|\b[\w.-]*{_SECRET_WORD}=)['\"]?)[^\s&,;'\"]+"
 )
 _IN_HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer)\s+)[^\s'\"]+")
+_SECRET_VARIABLE = re.compile(rf"(?i){_SECRET_WORD}s?$")
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[_.-]){_SECRET_WORD}s?$")
 
 
@@ -52,6 +53,6 @@ def _of_environment() -> list[str]:
     found = {
         value
         for name, value in os.environ.items()
-        if _SECRET_KEY.search(name) and len(value) >= _SHORTEST and not value.startswith("/")
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST and not value.startswith("/")
     }
     return sorted(found, key=len, reverse=True)

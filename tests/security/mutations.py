@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -36,17 +35,17 @@ def documents(draw: st.DrawFn, good: Any, most: int = 3) -> Any:
     for _ in range(draw(st.integers(1, most))):
         places = list(_places(document))
         if not places:
-            return draw(ODD)
+            return copy.deepcopy(draw(ODD))
         container, key = places[draw(st.integers(0, len(places) - 1))]
         match draw(st.sampled_from(("replace", "replace", "lose", "add"))):
             case "replace":
-                container[key] = draw(ODD)
+                container[key] = copy.deepcopy(draw(ODD))
             case "lose":
                 del container[key]
             case "add" if isinstance(container, dict):
-                container[draw(st.text(max_size=8))] = draw(ODD)
+                container[draw(st.text(max_size=8))] = copy.deepcopy(draw(ODD))
             case _:
-                container.insert(key, draw(ODD))
+                container.insert(key, copy.deepcopy(draw(ODD)))
     return document
 
 
@@ -67,10 +66,6 @@ def files(draw: st.DrawFn, good: bytes) -> bytes:
             case _:
                 data[place:place] = draw(st.sampled_from((b"\0", b"\xff", b"[", b"{", b"&", b"\n")))
     return bytes(data)
-
-
-def as_json(document: Any) -> str:
-    return json.dumps(document)
 
 
 def _places(value: Any) -> Any:

@@ -343,7 +343,9 @@ def test_models(name: str, tmp_path: Path, attempt: Try) -> None:
         path.write_bytes(data)
         load_model(path)
 
-    attempt(150, files(good[: 8 + length + 100]) | documents(spec).map(changed), read)
+    specs = documents(spec).map(changed)
+    # Of the small one the header is changed byte by byte, too.
+    attempt(100, specs | files(good[: 8 + length]) if name == "cnn2" else specs, read)
 
 
 def _safetensors(tensors: dict[str, torch.Tensor], folder: Path) -> bytes:

@@ -1,0 +1,203 @@
+"""Configurations, manifests and launches of strangers: refused in one line, nothing done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep import DataError, PreparedDataset, open_dataset
+from tests.security.conftest import Canary
+from tuning.config import read_yaml
+from tuning.errors import ChromatuneError
+from tuning.launch import Launch, list_launches, open_launch
+from tuning.search.points import read_points
+from tuning.storage import LaunchStorage
+from tuning.tracking_launch import LaunchFolder
+from tuning.trust import cluster_of, store_of
+
+Refusal = Callable[..., str]
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, one in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{one}: &{one} {{<<: [{', '.join([f'*{before}'] * 40)}]}}\n"
+    for before, one in zip("abcd", "bcde", strict=True)
+)
+YAML = {
+    "an object": (
+        "a: !!python/object/apply:os.mkdir [CANARY]",
+        "the tag 'tag:yaml.org,2002:python",
+    ),
+    "a module": ("a: !!python/module:os", "the tag 'tag:yaml.org,2002:python"),
+    "a tag of its own": ("a: !mine b", "the tag '!mine' on line 1"),
+    "a billion laughs": (LAUGHS, "more than 20000 values"),
+    "merged laughs": (MERGES, "more than 20000 values"),
+    "a ring": ("a: &a {b: *a}", "a value that contains itself"),
+    "deep nesting": ("a: " + "[" * 3000, "nested more than 40 levels deep"),
+    "a deep chain": (
+        "a0: &a0 x\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60)),
+        "nested more than 40 levels deep",
+    ),
+    "far too much": ("- x\n" * 100_000, "over 200 kB"),
+    "a number of ten thousand digits": ("a: " + "9" * 10_000, "is not valid YAML"),
+    "no date": ("a: 2020-99-99", "is not valid YAML"),
+    "bytes": ("\x00\x01", "is not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("name", YAML)
+def test_yaml_that_means_harm(name: str, tmp_path: Path, canary: Canary, refusal: Refusal) -> None:
+    text, expected = YAML[name]
+    path = tmp_path / "c.yaml"
+    path.write_text(text.replace("CANARY", f"'{canary.path}'"))
+    said = refusal("grid", "regression", "--config", str(path))
+    assert expected in said
+    assert len(said) < 400
+    with pytest.raises(ChromatuneError):
+        read_points(path)
+    with pytest.raises(ChromatuneError):
+        read_yaml(path)
+    assert canary.lives
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "grid.lrs=!!python/object/apply:os.mkdir [CANARY]",
+        "training=&a [*a]",
+        "data.seed=" + "9" * 5000,
+        "grid.epochs=2020-99-99",
+        ".".join("a" * 500) + "=1",
+        "\x1b[2J=1",
+    ],
+)
+def test_overrides_that_mean_harm(word: str, canary: Canary, refusal: Refusal) -> None:
+    said = refusal("grid", "regression", "--set", word.replace("CANARY", f"'{canary.path}'"))
+    assert said.isprintable()
+    assert canary.lives
+
+
+def test_a_device_is_no_configuration(refusal: Refusal) -> None:
+    assert "over 200 kB" in refusal("grid", "regression", "--config", "/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("dataset", "../../up"), ("dataset", "/etc"), ("dataset", "")),
+        *(("format", 2), ("digest", "0"), ("files", [{"name": "../../up"}])),
+    ],
+)
+def test_a_manifest_that_leads_elsewhere(
+    key: str, value: Any, prepared: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / prepared.folder.name
+    shutil.copytree(prepared.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(DataError, match=r"is damaged: .*; run `chromatune prepare"):
+        open_dataset(folder)
+
+
+def test_arrays_are_no_pickles(prepared: PreparedDataset, tmp_path: Path, canary: Canary) -> None:
+    folder = tmp_path / prepared.folder.name
+    shutil.copytree(prepared.folder, folder)
+    head = b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (2, 64, 64), }"
+    for data in (canary.bomb, head.ljust(127) + b"\n" + canary.bomb):
+        (folder / "val" / "L.npy").write_bytes(data)
+        with pytest.raises(DataError, match=r"val/L.npy cannot be read"):
+            open_dataset(folder)
+    assert canary.lives
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["launch_id"], "../../up"),
+        (["experiment"], "../../up"),
+        (["dataset"], "../up"),
+        (["kind"], "shell"),
+        (["task"], "../x"),
+        (["created"], "now"),
+        (["trainings", 0, "training_id"], "../../../up"),
+        (["trainings", 0, "cells", 0, "cell_id"], "/etc/up"),
+        (["trainings", 0, "initial_weights"], "../../../etc/passwd"),
+        (["trainings", 0, "params", "model"], "os.system"),
+        (["trainings", 0, "params", "lr"], "much"),
+        (["trainings", 0, "params", "extra"], 1),
+        (["trainings"], "all"),
+        (["config", "resources"], {"cpus_per_trial": -1}),
+        (["baseline"], {"val_mse": "low"}),
+    ],
+)
+def test_a_launch_that_leads_elsewhere(
+    path: list[Any], value: Any, launch: Launch, refusal: Refusal
+) -> None:
+    document = json.loads(json.dumps(launch.document))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file = Path(launch.storage.uri) / "launch.json"
+    file.write_text(json.dumps(document))
+    before = _everything_below(file.parents[2])
+    said = refusal("resume", str(file.parent), "--storage-path", str(file.parents[1]))
+    assert "launch.json is damaged" in said or "launch.json has a damaged training" in said
+    with pytest.raises(ChromatuneError):
+        LaunchFolder(LaunchStorage(file.parent))
+    assert list_launches(str(file.parents[1])) == []
+    assert _everything_below(file.parents[2]) == before
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": ' + "9" * 5000 + "}", "\xff", "null"])
+def test_a_launch_that_is_no_json(text: str, launch: Launch) -> None:
+    file = Path(launch.storage.uri) / "launch.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ChromatuneError, match=r"launch\.json"):
+        open_launch(str(file.parent), "")
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/x", "s3://", "gs:///", "file://host/x", "x://[::1"])
+def test_a_storage_that_is_none(uri: str, refusal: Refusal) -> None:
+    refusal("resume", "last", "--storage-path", uri)
+
+
+def test_a_handed_launch_names_no_cluster_to_join(
+    begin: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    launch = begin(tmp_path)
+    document = json.loads(json.dumps(launch.document))
+    for address in ("10.0.0.1:6379", "ray://evil.example:10001", "evil.example:6379"):
+        document["config"]["address"] = address
+        Path(launch.storage.uri, "launch.json").write_text(json.dumps(document))
+        said = refusal("resume", launch.storage.uri)
+        assert f"ran on the Ray cluster at {address}: name it with --address" in said
+        assert cluster_of(open_launch(launch.storage.uri, ""), address) == address
+    for address in ("auto", "127.0.0.1:6379", "[::1]:6379", None):
+        document["config"]["address"] = address
+        Path(launch.storage.uri, "launch.json").write_text(json.dumps(document))
+        assert cluster_of(open_launch(launch.storage.uri, ""), None) == address
+
+
+def test_a_handed_launch_names_no_server_to_send_passwords_to(
+    begin: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    launch = begin(tmp_path, tracking_uri="http://evil.example:5000")
+    assert store_of(launch, None) == "http://evil.example:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "correct-horse-battery")
+    with pytest.raises(ChromatuneError, match="MLFLOW_TRACKING_TOKEN would be sent there"):
+        store_of(launch, None)
+    assert store_of(launch, "http://evil.example:5000") == "http://evil.example:5000"
+
+
+def _everything_below(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
