@@ -14,7 +14,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast soak browser lint docs champions ui clean
+.PHONY: install run test test-fast test-cluster soak browser lint docs champions ui clean
 
 install: $(VENV)/.installed
 
@@ -31,10 +31,16 @@ run: install
 ## ruff, mypy and all tests; with DATA=DIR also those on the real pictures
 test: lint
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -m "slow and not soak" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not soak and not cluster" $(ARGS)
 
 test-fast: install
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+## Several machines, a server that stops, full disks, a bucket. As root, each node is a machine of its own.
+test-cluster: install
+	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends postgresql iproute2; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cluster-test]'
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 ## Ten launches, struck with kill -9 at random moments (some ten minutes)
 soak: install
