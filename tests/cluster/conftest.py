@@ -224,6 +224,7 @@ class Node:
     def __init__(self, number: int, token: str, isolated: bool, hidden: Path, log: Path) -> None:
         self.name = f"chromatune{number}"
         self._number = number
+        self._cable = f"chromatune-{number}"
         self.address = f"{_SUBNET}.{number}" if isolated else "127.0.0.1"
         self.head = number == 1
         self._token, self._isolated, self._hidden, self._log = token, isolated, hidden, log
@@ -294,6 +295,8 @@ class Node:
     def remove(self) -> None:
         self.lose_power()
         if self._isolated:
+            # A network goes with the last process in it, which may take its time.
+            _ip("link", "delete", self._cable, check=False)
             _ip("netns", "delete", self.name, check=False)
 
     def _ports(self) -> list[str]:
@@ -314,9 +317,9 @@ class Node:
     def _make_machine(self) -> list[str]:
         if self.name not in _ip("netns", "list").split():
             _ip("netns", "add", self.name)
-            link = f"ct{self.name[-2:]}"
-            _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-            _ip("link", "set", link, "master", _BRIDGE, "up")
+            cable = ["type", "veth", "peer", "name", "eth0", "netns", self.name]
+            _ip("link", "add", self._cable, *cable)
+            _ip("link", "set", self._cable, "master", _BRIDGE, "up")
             _ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
             _ip("-n", self.name, "link", "set", "eth0", "up")
             _ip("-n", self.name, "link", "set", "lo", "up")
@@ -492,7 +495,7 @@ def postgres() -> Iterator[str]:
     options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
     run("pg_ctl", "--pgdata", data, "--log", f"{folder}/log", "--wait", "-o", options, "start")
     run("createdb", "--host", str(folder), "--username=postgres", "mlflow")
-    yield f"postgresql://postgres@/mlflow?host={folder}"
+    yield f"postgresql+psycopg2://postgres@/mlflow?host={folder}"
     run("pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
     shutil.rmtree(folder)
 

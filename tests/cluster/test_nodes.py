@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +21,12 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
     make_server: Callable[..., Any],
     kept: Callable[..., None],
 ) -> None:
+    server = make_server(cluster.head.address, cluster.head.inside)
+    server.start()
     alone = make_user("colorizer")
     expected = alone.start(*alone.colorizer()).wait()
     assert expected.status == 0, expected.err
 
-    server = make_server(cluster.head.address, cluster.head.inside)
-    server.start()
     user = make_user(
         "colorizer",
         uri=server.uri,
@@ -32,14 +34,24 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         prefix=cluster.head.inside,
     )
     driver = user.start(*user.colorizer("--address", cluster.address))
-    workers = cluster.nodes[1:]
+    lost, other = cluster.nodes[1:]
 
-    def all_train() -> bool:
+    def checkpoints() -> set[str]:
+        """The trainings that a node can take over."""
+        found = Path(user.folder).glob("ray_results/*/*/checkpoint_*/state.json")
+        return {path.parents[1].name for path in found}
+
+    def in_mid_trial() -> bool:
         assert driver.process.poll() is None, driver.wait()
-        return all(worker.trials() for worker in workers) and bool(user.cells())
+        return len(checkpoints()) == 2 and bool(lost.trials() and other.trials())
 
-    wait_until(all_train, "a trial on each worker and a first cell")
-    lost = workers[0]
+    wait_until(in_mid_trial, "a checkpoint of the trial on each worker")
+    # The other worker is held, or it might have done all the work before the new one has started.
+    paused = other.trials()
+    for pid in paused:
+        os.kill(pid, signal.SIGSTOP)
+    begun = checkpoints()
+    struck_ms = 1000 * time.time()
     lost.lose_power()
     new = cluster.add()
 
@@ -48,6 +60,8 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         return bool(new.trials())
 
     wait_until(new_one_trains, "a trial on the new node")
+    for pid in paused:
+        os.kill(pid, signal.SIGCONT)
     finished = driver.wait()
     assert finished.status == 0, finished.err
     assert "crashed and goes on from its last checkpoint (failure 1)" in finished.err
@@ -58,6 +72,8 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
     for cell_id, cell in cells.items():
         assert losses(cell) == losses(reference[cell_id])
         assert cell["metrics"] == reference[cell_id]["metrics"]
+        if cell["training_id"] in begun:  # not begun anew, wherever it was finished
+            assert cell["history"][0]["timestamp"] < struck_ms
     checked = assert_all_in_mlflow(user)
     if cluster.isolated:
         hosts = {cell["hostname"] for cell in cells.values()}
