@@ -31,10 +31,11 @@ class Window:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self._driver = driver
 
-    def open(self, page: Path, width: int) -> None:
+    def open(self, page: Path, width: int, medium: str = "screen") -> None:
         # The narrowest window is wider than a telephone, so the screen is emulated.
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
         self._driver.get(page.as_uri())
 
     def run(self, script: str) -> Any:
@@ -46,18 +47,22 @@ class Window:
         return [entry["message"] for entry in self._driver.get_log("browser")]
 
 
-@pytest.fixture
-def window() -> Iterator[Window]:
+@pytest.fixture(scope="module")
+def driver() -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(DRIVER))
-    try:
-        yield Window(driver)
-    finally:
-        driver.quit()
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def window(driver: webdriver.Chrome) -> Window:
+    driver.get_log("browser")  # what the page before has written
+    return Window(driver)
 
 
 _STICKS_OUT = """
@@ -84,9 +89,12 @@ def page(tmp_path_factory: pytest.TempPathFactory, make_whole_report: Callable[[
     return html
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_the_page_fits_and_is_whole(page: Path, window: Window, width: int) -> None:
-    window.open(page, width)
+@pytest.mark.parametrize(
+    ("width", "medium"),
+    [(1280, "screen"), (400, "screen"), (688, "print")],  # A4 within its margins
+)
+def test_the_page_fits_and_is_whole(page: Path, window: Window, width: int, medium: str) -> None:
+    window.open(page, width, medium)
     assert window.run("return window.innerWidth") == width
     assert window.run("return document.documentElement.scrollWidth") <= width
     assert window.run(_STICKS_OUT) == []
