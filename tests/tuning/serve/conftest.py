@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import threading
 import time
@@ -30,8 +31,9 @@ PATIENCE_S = 120
 TOKEN = "correct-horse-battery"
 
 
+@functools.cache
 def painter(name: str, a: float, b: float) -> ChromaModel:
-    """A small network that predicts a and b in [0, 1] everywhere."""
+    """A small network that predicts a and b in [0, 1] everywhere; made once, for all requests."""
     model = create_model(name, image_size=64).eval()
     with torch.no_grad():
         for parameter in model.parameters():

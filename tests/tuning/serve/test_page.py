@@ -50,7 +50,7 @@ class Page:
         return self.driver.execute_script(script)
 
     def wait(self, condition: Callable[[], Any]) -> None:
-        WebDriverWait(self.driver, PATIENCE_S).until(lambda _: condition())
+        WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.05).until(lambda _: condition())
 
     def upload(self, path: Path) -> None:
         """Give a file and wait until it is colorized or refused."""
