@@ -32,7 +32,7 @@ class TrialResources:
 def connected(address: str | None) -> Iterator[None]:
     """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own on loopback.
 
-    Raises ChromatuneError within seconds if there is no such cluster.
+    Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
@@ -62,6 +62,14 @@ def connected(address: str | None) -> Iterator[None]:
         raise ChromatuneError(
             f"cannot join a Ray cluster at {address}: {first_line}; start one with "
             f"`ray start --head`, or leave out --address to run on this machine"
+        ) from None
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # Ray's word for daemons that are not up within its half a minute has no type of its own.
+        raise ChromatuneError(
+            "Ray could not start on this machine in time, which happens where other work takes all "
+            "of its processors or memory: run the command again, or free some first"
         ) from None
     try:
         yield

@@ -109,3 +109,16 @@ def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ChromatuneError, match=r"at 127\.0\.0\.1:1"), connected(None):
         pytest.fail("joined")
+
+
+def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overloaded(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", overloaded)
+    with (
+        pytest.raises(ChromatuneError, match="could not start on this machine in time"),
+        connected(None),
+    ):
+        pass
