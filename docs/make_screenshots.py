@@ -53,7 +53,7 @@ def main() -> None:
         uri = tracking_uri(given) if given else _trained(Path(scratch))
         client = make_client(uri)
         _refuse_photographs(client)
-        with _served(uri) as address, _browser() as driver:
+        with _served(uri) as address, browser() as driver:
             FOLDER.mkdir(exist_ok=True)
             for name, (path, height, awaited, unfolds) in _pages(client, uri).items():
                 _open(driver, f"{address}/{path}", height, awaited)
@@ -117,7 +117,8 @@ def _served(uri: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _browser() -> Iterator[webdriver.Chrome]:
+def browser() -> Iterator[webdriver.Chrome]:
+    """Run Chromium without a window for the time of the `with`."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"):
