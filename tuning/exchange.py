@@ -133,9 +133,12 @@ class Results:
 
 def write_results(path: Path, results: Results) -> None:
     """Write the file, replacing an older one in one step."""
-    content = dataclasses.asdict(results)
-    document = {"format": _FORMAT, "sha256": _digest(content), **content}
-    write_json(path, document)
+    write_json(path, sealed(dataclasses.asdict(results)))
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the document that holds `content` with its digest, so that damage is seen."""
+    return {"format": _FORMAT, "sha256": _digest(content), **content}
 
 
 def write_json(path: Path, document: Any) -> None:

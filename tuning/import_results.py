@@ -31,6 +31,7 @@ from tuning.launch import Launch
 from tuning.launch_document import DOCUMENT, FORMAT
 from tuning.redaction import redact
 from tuning.results import launch_cells
+from tuning.selection import CRITERIA
 from tuning.spaces import Training, costliest_first
 from tuning.storage import LaunchStorage
 from tuning.tracking import project_launch
@@ -242,6 +243,11 @@ class _Plan:
         for cell in result.cells:
             if known.get(cell.cell_id, math.inf) > len(result.history):
                 raise _foreign(self._file, f"{training.training_id} has no cell '{cell.cell_id}'")
+            # What MLflow shows are the records; the score in one decides between cells.
+            record = result.history[known[cell.cell_id] - 1]
+            score = f"val_{CRITERIA[self.result.task].name}"
+            if score not in cell.metrics or not cell.metrics.items() <= record.items():
+                raise _foreign(self._file, f"{cell.cell_id} scored otherwise than its last epoch")
         for epoch, record in enumerate(result.history, start=1):
             if record.get("epoch") != epoch or not record.keys() >= _OF_EVERY_EPOCH:
                 raise _foreign(self._file, f"{training.training_id} lacks its epoch {epoch}")
