@@ -61,7 +61,8 @@ def connected(address: str | None) -> Iterator[None]:
         first_line = str(error).splitlines()[0].rstrip(".")
         raise ChromatuneError(
             f"cannot join a Ray cluster at {address}: {first_line}; start one with "
-            f"`ray start --head`, or leave out --address to run on this machine"
+            f"`ray start --head`, set RAY_AUTH_MODE and RAY_AUTH_TOKEN as there if it asks for a "
+            f"token, or leave out --address to run on this machine"
         ) from None
     except Exception as error:
         if type(error) is not Exception:

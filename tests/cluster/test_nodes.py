@@ -120,8 +120,10 @@ def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
     wrong = make_user("colorizer", environment={**token, "RAY_AUTH_TOKEN": "0" * 64}, **inside)
     refused = wrong.start(*wrong.colorizer("--address", cluster.address, *TINY)).wait()
     assert refused.status == 2, refused.err
-    (line,) = refused.err.splitlines()
+    *rays_own, line = refused.err.splitlines()
     assert f"cannot join a Ray cluster at {cluster.address}" in line
+    assert "set RAY_AUTH_MODE and RAY_AUTH_TOKEN as there" in line
+    assert all("token is missing or incorrect" in one for one in rays_own)
     assert token["RAY_AUTH_TOKEN"] not in refused.err
     assert wrong.launches() == []
     kept(
