@@ -55,6 +55,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/audit.py
 
 ## Write the tables of docs/results and benchmarks/results into README.md and docs/models.md
 docs: install

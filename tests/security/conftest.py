@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import pickle
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.security.promises import PROMISES
 from tuning import environment
 
 environment.set_defaults()
@@ -24,8 +27,33 @@ from tuning.config import DataConfig, GridConfig, GridLaunchConfig, TrainingConf
 from tuning.launch import Launch, create_launch  # noqa: E402
 from tuning.spaces import grid_trainings  # noqa: E402
 
+# With CHROMATUNE_SECURITY_RESULTS what was tried is written there, to docs/results/security.json.
+_TRIED: dict[str, Counter[str]] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the inputs that each promise was tried with, and those that broke it."""
+    name = report.nodeid.partition("[")[0].removeprefix("tests/security/")
+    if name not in PROMISES or (report.when != "call" and report.passed):
+        return
+    counted = _TRIED.setdefault(name, Counter())
+    counted["inputs"] += int(dict(report.user_properties).get("inputs", 1))
+    counted["broken"] += report.failed
+
+
+def pytest_sessionfinish() -> None:
+    target = os.environ.get("CHROMATUNE_SECURITY_RESULTS")
+    if target and _TRIED:
+        results = [
+            {"promise": promise, "test": f"tests/security/{name}", "figures": dict(_TRIED[name])}
+            for name, promise in PROMISES.items()
+            if name in _TRIED
+        ]
+        Path(target).write_text(json.dumps(results, indent=1) + "\n")
+
+
 PICTURES = PrepareSettings(dataset="synthetic-faces", size=64, count=20, augment=1)
-GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3], epochs=[1, 2])
+GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3], epochs=[2])
 
 
 class _Explosive:
