@@ -80,7 +80,7 @@ def report(
         str | None,
         typer.Option(
             help="Address of the MLflow UI that cells link to, or `none` \\[default: the tracking "
-            "server, else where `chromatune ui` serves].",
+            "server, else where `chromatune ui` serves; without a server, none for `--out -`].",
             show_default=False,
         ),
     ] = None,
@@ -96,14 +96,17 @@ def report(
         write_report,
     )
     from tuning.tracking_report import read_store
+    from tuning.tracking_store import is_server
     from tuning.tracking_store import tracking_uri as resolve_uri
 
     formats = _formats(format_)
     if out != _STDOUT:
         check_report_folder(out)
     curves = read_published_curves(published_curves) if published_curves else {}
-    ui = "" if mlflow_url == "none" else mlflow_url
-    store, archive = read_store(resolve_uri(tracking_uri), ui)
+    uri = resolve_uri(tracking_uri)
+    if mlflow_url is None and out == _STDOUT and not is_server(uri):
+        mlflow_url = "none"  # printed for others, who have no such page on their machine
+    store, archive = read_store(uri, "" if mlflow_url == "none" else mlflow_url)
     if compare is not None:
         made = compare_launches(store, archive, *compare)
     else:

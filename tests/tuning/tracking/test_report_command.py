@@ -59,6 +59,10 @@ def test_two_launches_are_compared_in_files_of_their_own(
     assert "](http" not in text
     status, out, _ = run("report", "--out", "-", "--mlflow-url", "https://mlflow.example")
     assert "](https://mlflow.example/#/experiments/" in out
+    # Pasted into a pull request, it leads nobody to his own machine.
+    _, out, _ = run("report", "--out", "-", "--compare", "grid-regression-faces-1", "last")
+    assert "Two launches: grid-regression-faces-1 and grid-regression-faces-2" in out
+    assert "](http" not in out
 
 
 def test_speedup_says_that_there_is_no_gpu_and_keeps_its_half(
