@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
 
 from tuning import provenance
 from tuning.errors import ChromatuneError
@@ -36,14 +37,18 @@ class Obstacle:
         return f"node {self.node}: {self.what}: {self.remedy}"
 
 
-def check_nodes(storage: LaunchStorage) -> None:
-    """Raise ChromatuneError with a line for each obstacle on the cluster's nodes, if there is one.
+def check_nodes(storage: LaunchStorage, console: Console) -> None:
+    """Raise ChromatuneError if a node is not ready; of several obstacles, print a line each first.
 
     The tracking store is not asked for: only the driver writes to it, which asks it itself.
     """
     found = obstacles(storage)
-    if found:
-        raise ChromatuneError("\n".join(map(str, found)))
+    if not found:
+        return
+    *others, last = map(str, found)
+    for line in others:
+        console.print(line, soft_wrap=True, markup=False)
+    raise ChromatuneError(last)
 
 
 def obstacles(storage: LaunchStorage) -> list[Obstacle]:

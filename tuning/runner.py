@@ -106,7 +106,7 @@ def run_launch(
         undelivered: list[str] = []
         with connected(address):
             share = trial_resources(resources)
-            check_nodes(launch.storage)
+            check_nodes(launch.storage, console)
             projection.start()
             withdrawal.pop_all()
             try:

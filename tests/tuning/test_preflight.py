@@ -5,14 +5,17 @@ That nodes are really asked is tested on real ones, in tests/cluster.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import ray
+from rich.console import Console
 
 from tuning import preflight
+from tuning.errors import ChromatuneError
 from tuning.preflight import Obstacle, check_nodes, inventory, obstacles
 from tuning.storage import LaunchStorage
 
@@ -94,11 +97,22 @@ def test_one_changed_line_is_another_copy(tmp_path: Path, monkeypatch: pytest.Mo
     assert told.what == "its copy of Chromatune is not the driver's"
 
 
+def test_every_obstacle_is_a_line_and_the_last_one_the_error(
+    storage: LaunchStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Obstacle(f"10.0.0.{number}", "it is odd", "mend it") for number in (2, 3)]
+    monkeypatch.setattr(preflight, "obstacles", lambda _: found)
+    console = Console(record=True, file=io.StringIO())
+    with pytest.raises(ChromatuneError, match=r"^node 10\.0\.0\.3: it is odd: mend it$"):
+        check_nodes(storage, console)
+    assert console.export_text() == "node 10.0.0.2: it is odd: mend it\n"
+
+
 def test_a_single_node_is_not_asked(
     storage: LaunchStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive = {"NodeID": "a", "NodeManagerAddress": "127.0.0.1", "Alive": True}
     monkeypatch.setattr(ray, "nodes", lambda: [alive, {**alive, "NodeID": "b", "Alive": False}])
     assert obstacles(storage) == []
-    check_nodes(storage)
+    check_nodes(storage, Console())
     assert storage.list_dir() == [FOLDER]

@@ -147,7 +147,7 @@ def _run(
     with connected(plan.config.address):
         shares = TrialShares(plan.config.resources, data)
         shares.check(plan.space.fit_config(example(plan.space)))
-        check_nodes(launch.storage)
+        check_nodes(launch.storage, console)
         projection.start()
         withdrawal.pop_all()
         try:
