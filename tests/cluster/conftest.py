@@ -80,6 +80,7 @@ def _module(path: Path) -> ModuleType:
 
 
 base = _module(ROOT / "tests" / "integration" / "conftest.py")
+base.PATIENCE_S = 900  # several machines on one take their time
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
