@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
 ARGS   ?=
+# Tests at once.
+WORKERS ?= 2
 BIN    := $(VENV)/bin
 SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -14,7 +16,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast test-cluster soak browser lint docs champions ui clean
+.PHONY: install run test test-fast test-cluster soak browser lint docs champions bench ui clean
 
 install: $(VENV)/.installed
 
@@ -30,11 +32,11 @@ run: install
 
 ## ruff, mypy and all tests; with DATA=DIR also those on the real pictures
 test: lint
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -m "slow and not soak and not cluster" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
 ## Several machines, a server that stops, full disks, a bucket. As root, each node is a machine of its own.
 test-cluster: install
@@ -65,6 +67,10 @@ docs: install
 ## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
 champions: install
 	$(BIN)/python docs/measure_champions.py $(ARGS)
+
+## Every benchmark, some half an hour: make bench DATA=DIR (with gt_faces/); docs/performance.md
+bench: install
+	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 ui: install
 	$(BIN)/chromatune ui
