@@ -101,7 +101,7 @@ def test_pictures(kind: str, attempt: Try) -> None:
         assert decode_rgb(data)[0].ndim == 3
         decode_picture(data, 64)
 
-    attempt(150, files(picture(kind)) | st.binary(max_size=200), read)
+    attempt(70, files(picture(kind)) | st.binary(max_size=200), read)
 
 
 def test_zips(tmp_path: Path, attempt: Try) -> None:
@@ -120,7 +120,7 @@ def test_zips(tmp_path: Path, attempt: Try) -> None:
         finally:
             source.close()
 
-    attempt(150, files(good.read_bytes()), read)
+    attempt(70, files(good.read_bytes()), read)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_configurations(name: str, schema: Any, tmp_path: Path, attempt: Try) ->
         changed.write_bytes(data)
         resolve(schema, file=changed)
 
-    attempt(60, files(path.read_bytes()) | texts | st.binary(max_size=60), read)
+    attempt(30, files(path.read_bytes()) | texts | st.binary(max_size=60), read)
 
 
 def test_overrides(attempt: Try) -> None:
@@ -167,7 +167,7 @@ def test_overrides(attempt: Try) -> None:
 def test_search_spaces(task: Any, attempt: Try) -> None:
     good = read_yaml(configs_folder() / f"search_{task}.yaml")["search"]["space"]
     entries = documents(good).filter(lambda one: isinstance(one, dict) and one)
-    attempt(60, entries, lambda space: read_space(task, space, TrainingConfig(), 64))
+    attempt(30, entries, lambda space: read_space(task, space, TrainingConfig(), 64))
 
 
 def test_points(tmp_path: Path, attempt: Try) -> None:
@@ -193,7 +193,7 @@ def test_manifests(prepared: PreparedDataset, tmp_path: Path, attempt: Try) -> N
         for task in ("regression", "colorizer"):
             load_task_data(dataset, task)  # type: ignore[arg-type]
 
-    attempt(150, texts | files(json.dumps(good).encode()), read)
+    attempt(70, texts | files(json.dumps(good).encode()), read)
 
 
 def test_arrays(prepared: PreparedDataset, tmp_path: Path, attempt: Try) -> None:
@@ -205,7 +205,7 @@ def test_arrays(prepared: PreparedDataset, tmp_path: Path, attempt: Try) -> None
         (folder / "val" / "L.npy").write_bytes(data)
         open_dataset(folder).planes("val")
 
-    attempt(60, files(good), read)
+    attempt(30, files(good), read)
 
 
 def test_launches(launch: Launch, attempt: Try) -> None:
@@ -225,7 +225,7 @@ def test_launches(launch: Launch, attempt: Try) -> None:
         LaunchFolder(opened.storage)
         assert {one.name for one in path.parent.iterdir()} == {"launch.json"}
 
-    attempt(200, texts | files(json.dumps(good).encode()), read)
+    attempt(80, texts | files(json.dumps(good).encode()), read)
 
 
 @pytest.mark.parametrize("name", ["cell.json", "failed.json"])
@@ -258,7 +258,7 @@ def test_cells(name: str, launch: Launch, attempt: Try) -> None:
             if cell.cell_id in seen.cells_of(planned):
                 seen.finished_cell(cell)
 
-    attempt(100, documents(good).map(json.dumps), read)
+    attempt(50, documents(good).map(json.dumps), read)
 
 
 def test_checkpoints(tmp_path: Path, attempt: Try) -> None:
@@ -282,7 +282,7 @@ def test_checkpoints(tmp_path: Path, attempt: Try) -> None:
         newest_first(storage, "cnn1")
         TrainState.load(folder, FIT)
 
-    attempt(150, documents(good).map(write), read)
+    attempt(70, documents(good).map(write), read)
 
 
 @pytest.mark.parametrize("kind", ["model", "optimizer"])
@@ -309,7 +309,7 @@ def test_tensors_of_checkpoints(kind: str, tmp_path: Path, attempt: Try) -> None
         with loaded.own_rng():
             torch.rand(1)
 
-    attempt(100, files(good) | tensors, read)
+    attempt(50, files(good) | tensors, read)
 
 
 @pytest.mark.parametrize("name", ["cnn2", "unet", "resnet"])
@@ -333,7 +333,7 @@ def test_models(name: str, tmp_path: Path, attempt: Try) -> None:
 
     specs = documents(spec).map(changed)
     # Of the small one the header is changed byte by byte, too.
-    attempt(100, specs | files(good[: 8 + length]) if name == "cnn2" else specs, read)
+    attempt(50, specs | files(good[: 8 + length]) if name == "cnn2" else specs, read)
 
 
 def _safetensors(tensors: dict[str, torch.Tensor], folder: Path) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from data_prep import PreparedDataset
@@ -35,6 +36,15 @@ SECRETS = {
     "CHROMATUNE_SERVE_TOKEN": "canary-of-the-server-4",
     "RAY_AUTH_TOKEN": "canary-of-ray-5",
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a trial has: with more of them sums come out otherwise in the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
