@@ -124,6 +124,7 @@ def browser() -> Iterator[webdriver.Chrome]:
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.command_executor.client_config.timeout = _PATIENCE_S
     driver.set_page_load_timeout(_PATIENCE_S)
     driver.set_script_timeout(_PATIENCE_S)
     try:
