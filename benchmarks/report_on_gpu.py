@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -41,6 +42,7 @@ from tuning.data import load_split, load_task_data
 from tuning.devices import pick_device
 from tuning.errors import ChromatuneError, nearest
 from tuning.exchange import Run, write_json, write_results
+from tuning.fit_config import Precision
 
 FOLDERS = {SOURCE: "gt_faces", TARGET: "ncd"}
 FAILED, WRONG_INPUT, MORE_TO_DO, INTERRUPTED = 1, 2, 3, 130
@@ -67,6 +69,7 @@ def _stage(asked: argparse.Namespace, clock: Clock) -> int:
     torch.backends.cudnn.allow_tf32 = False
     place = Place(asked.out)
     scale = Scale(asked.epoch_scale, asked.batch_size, asked.size, asked.augment, asked.seed)
+    scale = dataclasses.replace(scale, precision=asked.precision)
     with place.held():
         datasets = {name: _prepared(name, asked, place) for name in FOLDERS}
         run = _begun(place, asked, device, datasets)
@@ -144,6 +147,7 @@ def _begun(
         epoch_scale=asked.epoch_scale,
         batch_size=asked.batch_size,
         seed=asked.seed,
+        precision=asked.precision,
         weights=asked.weights,
     )
     if not place.run.is_file():
@@ -151,7 +155,7 @@ def _begun(
         return run
     known = json.loads(place.run.read_text())
     begun = Run(**known["run"])
-    for name in ("device", "epoch_scale", "batch_size", "seed", "weights"):
+    for name in ("device", "epoch_scale", "batch_size", "seed", "precision", "weights"):
         before, now = getattr(begun, name), getattr(run, name)
         if before != now:
             raise ChromatuneError(
@@ -185,6 +189,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", choices=("all", "best", "none"), default="best")
     parser.add_argument("--format", choices=("none", "md"), default="md")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32")
     smaller = parser.add_argument_group("smaller than the report, to prove the way through")
     smaller.add_argument("--epoch-scale", type=float, help="0.01: 1, 3 and 5 epochs")
     smaller.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")

@@ -18,6 +18,7 @@ from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.losses import training_loss
 from tuning.metrics import NonFinitePredictionError, evaluate
+from tuning.precision import tf32_if
 from tuning.schedule import learning_rate
 
 __all__ = ["Diverged", "EpochRecord", "EpochResult", "FitConfig", "TrainState", "fit"]
@@ -92,7 +93,7 @@ def _epochs(
     batches = Batches(config, data.train, device)
     for epoch in range(state.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
-        with state.own_rng():
+        with state.own_rng(), tf32_if(config.precision == "tf32"):
             train_loss = _train_epoch(state, batches)
         seconds = time.perf_counter() - started
         if not math.isfinite(train_loss):

@@ -109,6 +109,7 @@ class Run:
     epoch_scale: float | None
     batch_size: int
     seed: int
+    precision: str
     weights: str
 
 

@@ -14,7 +14,7 @@ from tuning.errors import ChromatuneError, nearest
 Loss = Literal["mse", "l1", "huber"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["constant", "cosine", "onecycle"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 Keep = Literal["last", "best"]
 
 
@@ -33,7 +33,8 @@ class FitConfig:
     - `optimizer` is `adam`, whose weight decay is part of the gradient, or `adamw`.
     - `schedule` is `constant`, `cosine` (down to 0) or `onecycle` (up from a 25th, down to a
       10 000th); `warmup` is the share of the training in which the learning rate rises.
-    - `precision` `bfloat16` lets torch compute the forward pass in it; weights stay float32.
+    - `precision` `bfloat16` lets torch compute the forward pass in it, `tf32` lets a GPU round what
+      it multiplies; weights stay float32.
     - `ema` is the decay of a moving average of the weights, which is then what is validated and
       kept; `flip_average` lets the model predict the average of a picture and its mirror image.
     - `shuffle` draws new batches every epoch. `flip`, `zoom` (side of the smallest crop, as a share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tuning.display import format_lr
 from tuning.epochs import scaled_epochs
@@ -23,13 +23,14 @@ _GRIDS = {"regression": TABLE_I, "colorizer": TABLE_III}
 
 @dataclass(frozen=True)
 class Scale:
-    """What may be smaller than in the report, to prove that everything works."""
+    """What may be other than in the report: smaller, to prove the way, or rounded on a GPU."""
 
     epoch_scale: float | None = None
     batch_size: int = 100
     size: int = 128
     augment: int = 10
     seed: int = 0
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
     def epochs(self, published: int) -> int:
         return scaled_epochs([published], self.epoch_scale)[0]
@@ -126,4 +127,5 @@ def _fit(model: str, head: str, lr: float, milestones: tuple[int, ...], scale: S
         batch_size=scale.batch_size,
         seed=scale.seed,
         image_size=scale.size,
+        precision=scale.precision,
     )

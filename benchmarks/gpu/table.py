@@ -39,11 +39,11 @@ def _heading(results: Results) -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime(run.started / 1000))
     scale = "full scale" if run.epoch_scale is None else f"{run.epoch_scale:g} of the epochs"
     state = "" if results.complete else " Not everything is trained yet."
+    stages = format_count(len(results.stages), "stage")
     return (
         f"Measured on {day} with `{run.command}` on {run.device} ({run.hardware['processor']}, "
         f"{run.hardware['cores']} cores, {run.hardware['memory']}), torch {run.versions['torch']}, "
-        f"{scale}, seed {run.seed}, one run (n = 1), {format_count(len(results.stages), 'stage')}."
-        f"{state}"
+        f"{scale}, {run.precision}, seed {run.seed}, one run (n = 1), {stages}.{state}"
     )
 
 

@@ -140,6 +140,20 @@ def test_losses_and_the_term_of_the_mean(loss: str) -> None:
     torch.testing.assert_close(got, pixels + 3 * off.mean(dim=(2, 3)).square().mean())
 
 
+def test_only_tf32_lets_a_gpu_round_and_only_while_it_trains(
+    monkeypatch: pytest.MonkeyPatch, make_data: MakeData
+) -> None:
+    def flags() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    monkeypatch.setattr(engine, "_train_epoch", lambda *_: 0.5 + sum(flags()))
+    before = flags()
+    for precision, allowed in (("float32", 0), ("bfloat16", 0), ("tf32", 2)):
+        result = trained(config("cnn1", epochs=1, precision=precision), make_data("regression"))
+        assert result.record["train_loss"] == 0.5 + allowed
+        assert flags() == before
+
+
 def test_bfloat16_changes_the_loss_by_little_and_leaves_the_weights_float32(
     make_data: MakeData,
 ) -> None:

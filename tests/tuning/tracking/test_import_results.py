@@ -84,7 +84,7 @@ def file(tmp_path: Path, data: PreparedDataset) -> Path:
     ]
     run = Run(
         *(T0, "python -m benchmarks.report_on_gpu --data D --out O", "c" * 40, "Some GPU", "far"),
-        *({"gpus": "Some GPU"}, {"torch": "2.13.0"}, 0.01, 100, 0, "best"),
+        *({"gpus": "Some GPU"}, {"torch": "2.13.0"}, 0.01, 100, 0, "float32", "best"),
     )
     baseline = {"val_mse": 0.3}, {"test_mse": 0.3}, None
     grid = TrainingResult(training.to_dict(), "finished", "", history, cells)
