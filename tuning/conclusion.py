@@ -30,6 +30,9 @@ class Conclusion:
             for cell in self.outcome.cells
             if cell.outcome in ("failed", "diverged")
         ]
+        failed = any(cell.outcome == "failed" for cell in self.outcome.cells)
+        if failed and self.outcome.launch.kind != "search":
+            lines.append(f"once the cause is mended, `{again}` tries again what has failed")
         if self.outcome.undelivered:
             lines.append(
                 f"{len(self.outcome.undelivered)} finished cells are not in MLflow yet: "
