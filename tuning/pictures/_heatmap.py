@@ -20,7 +20,6 @@ from tuning.pictures._canvas import DPI, DRAWING, INK, MUTED, PRINT_DPI, new_fig
 
 # Light to middle blue: dark ink stays readable on every colour, lightness alone tells the order.
 _COLOURS = colormaps["GnBu"](np.linspace(0.04, 0.72, 256))
-_LEGEND = "★ best of all      □ best of its panel      hatched: not run or failed"
 
 
 def grid_heatmap(
@@ -85,10 +84,20 @@ def grid_heatmap(
             axes.set_ylabel(row_name, fontsize=8.5, color=MUTED)
         left = {"x": 0.012, "ha": "left"}
         figure.suptitle(title, fontsize=11, color=INK, fontweight="bold", parse_math=False, **left)
-        figure.supxlabel(_LEGEND, fontsize=7.5, color=MUTED, **left)
+        figure.supxlabel(_legend(panels), fontsize=7.5, color=MUTED, **left)
         if len(np.unique(scaled)) > 1:
             _colour_bar(figure, all_axes, ScalarMappable(norm, colours), metric, scaled)
         write_png(figure, path)
+
+
+def _legend(panels: Mapping[str, NDArray[np.float64]]) -> str:
+    """Explain the marks that are there, which is all that a narrow heatmap has room for."""
+    marks = ["★ best of all"]
+    if len(panels) > 1:
+        marks.append("□ best of its panel")
+    if not all(np.isfinite(panel).all() for panel in panels.values()):
+        marks.append("hatched: not run or failed")
+    return "      ".join(marks)
 
 
 def _best(finite: NDArray[np.float64], higher_is_better: bool) -> float:
