@@ -63,6 +63,7 @@ lint: install
 docs: install
 	$(BIN)/python docs/update_readme.py
 	$(BIN)/python docs/update_models.py
+	$(BIN)/python docs/update_reliability.py
 
 ## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
 champions: install
