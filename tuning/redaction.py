@@ -9,7 +9,8 @@ from typing import Any
 HIDDEN = "***"
 _SHORTEST = 8
 _SECRET_WORD = (
-    r"(?:password|passwd|pwd|secret(?:[_-]?key)?|token|credential|api[_-]?key|access[_-]?key|sig|signature)"
+    r"(?:password|passwd|pwd|secret(?:[_-]?key)?|token|credential|api[_-]?key|access[_-]?key"
+    r"|sig|signature)"
 )
 # The second form is a password with a slash in it, which a port is not.
 _IN_URL = re.compile(r"(?<=://)(?:[^\s/'\"]+|[^\s/:'\"]+:(?!\d+[/?#])[^\s'\"]+)@")
