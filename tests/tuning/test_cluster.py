@@ -116,6 +116,7 @@ def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.Monke
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", overloaded)
     with (
         pytest.raises(ChromatuneError, match="could not start on this machine in time"),

@@ -214,7 +214,7 @@ def test_a_worse_one_is_registered_but_not_crowned(
 ) -> None:
     add_cell("first", data, off=0.01, score=1.0)
     promote(data, "regression", store)
-    add_cell("looks better on val", data, off=0.05, score=2.0)
+    add_cell("looks-better-on-val", data, off=0.05, score=2.0)
     result = promote(data, "regression", store)
     assert not result.moved
     assert result.version == 2
@@ -385,7 +385,7 @@ def test_a_named_run_is_promoted_even_if_another_is_better_on_val(
 def test_nothing_to_promote_names_the_command_that_makes_something(
     add_cell: AddCell, data: PreparedDataset, other_data: PreparedDataset, store: str
 ) -> None:
-    add_cell("on other data", other_data, off=0.0, score=1.0)
+    add_cell("on-other-data", other_data, off=0.0, score=1.0)
     with pytest.raises(
         ChromatuneError, match="`chromatune grid regression --dataset synthetic-faces`"
     ):
