@@ -54,7 +54,7 @@ _RAY = {
 _WAIT_FOR_NODES = """
 import sys, time
 from ray._raylet import GcsClient
-deadline = time.monotonic() + 600
+deadline = time.monotonic() + 120
 while True:
     try:
         found = GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
@@ -356,20 +356,29 @@ class Cluster:
         return f"{self.head.address}:{_GCS_PORT}"
 
     def add(self, project: Path = ROOT) -> Node:
-        number = len(self.nodes) + 1
-        log = self.logs / f"{number}.log"
-        node = Node(number, self.token, self.isolated, self.hidden, log)
-        self.nodes.append(node)
-        node.start(self.head, project)
-        return node
+        """Start one more node and return when it has joined.
 
-    def wait_for(self, number: int) -> None:
-        """Return when so many nodes are alive."""
+        Ray gives a node's own agents 15 s to start, which a loaded machine may not keep: then the
+        node is started again.
+        """
+        for _ in range(3):
+            number = len(self.nodes) + 1
+            log = self.logs / f"{number}.log"
+            node = Node(number, self.token, self.isolated, self.hidden, log)
+            self.nodes.append(node)
+            node.start(self.head, project)
+            problem = self._wait_for(sum(one.process is not None for one in self.nodes))
+            if not problem:
+                return node
+            node.remove()
+            self.nodes.pop()
+        pytest.fail(f"{problem}: {log.read_text()}")
+
+    def _wait_for(self, number: int) -> str:
+        """Wait until so many nodes are alive; return what is wrong if that takes too long."""
         words = [sys.executable, "-c", _WAIT_FOR_NODES, self.address, str(number)]
         answer = self.on_head(words)
-        if answer.returncode:
-            said = "".join(log.read_text() for log in sorted(self.logs.iterdir()))
-            pytest.fail(f"waited in vain for {number} nodes: {answer.stderr}\n{said}")
+        return answer.stderr if answer.returncode else ""
 
     def on_head(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         environment = _environment({**self.head.environment, "RAY_ADDRESS": self.address})
@@ -399,11 +408,8 @@ def cluster(
         _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
     try:
-        made.add()
-        made.wait_for(1)
-        made.add()
-        made.add()
-        made.wait_for(3)
+        for _ in range(3):
+            made.add()
         yield made
     finally:
         made.end()

@@ -161,7 +161,6 @@ def test_what_would_fail_an_hour_later_is_told_before(
     with (other / "tuning" / "engine.py").open("a") as source:
         source.write("\n# as another commit has it\n")
     stranger = cluster.add(other)
-    cluster.wait_for(sum(node.process is not None for node in cluster.nodes))
     user = make_user("colorizer", **on_head)
     refused = user.start(*user.colorizer("--address", cluster.address, *TINY)).wait()
     stranger.lose_power()
