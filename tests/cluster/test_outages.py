@@ -132,23 +132,20 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
 def test_read_only_places_are_refused_before_anything_is_trained(
     make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
 ) -> None:
-    migrated = make_user()
     subprocess.run(
         [sys.executable, "-c", _MIGRATE, f"sqlite:///{small_disk}/mlflow.db"], check=True
     )
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     store = make_user(uri=f"sqlite:///{small_disk}/mlflow.db")
     storage = make_user(storage=f"{small_disk}/launches")
-    for user, words in (
-        (store, "cannot be written"),
-        (storage, "cannot write to the storage path"),
-    ):
+    words = ("cannot open the tracking store", "cannot write to the storage path")
+    for user, problem in zip((store, storage), words, strict=True):
         refused = user.start(*grid(user)).wait()
         assert refused.status == 2, refused.err
         (line,) = refused.err.splitlines()
-        assert words in line
+        assert problem in line
+        assert "Read-only file system" in line
         assert user.launches() == []
-    assert migrated.launches() == []
     kept(
         "A read-only store or storage path is refused in one line before anything is trained",
         refusals=2,
