@@ -235,8 +235,10 @@ class Results:
             for metric, theirs in self._reports_best.items()
             if first.values(metric)
         ]
+        scratch = self.role == "ncd" and not first.tuned
+        name = f"{first.name}, from scratch" if scratch else first.name
         return [
-            f"{first.name} is better than the report's best in {verdicts.count('better')} of "
+            f"{name} is better than the report's best in {verdicts.count('better')} of "
             f"{format_count(len(verdicts), 'figure')}."
         ]
 

@@ -118,6 +118,7 @@ def test_transfer_compares_what_was_fine_tuned(
     assert "starting from the faces' weights hurts: 1.20e-3 against 7.00e-4" in words
     assert "1 of 2 published figures are beaten by the models of the same name." in words
     assert words.count("fine-tuned") == 1
+    assert "500 epochs, from scratch is better than the report's best in 2 of 2 figures." in words
 
 
 def test_a_model_beyond_the_report_stands_beside_its_best(
