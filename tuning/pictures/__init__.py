@@ -6,6 +6,7 @@ Lines and cells stay apart in grayscale.
 
 from __future__ import annotations
 
+from tuning.pictures._canvas import PRINT_DPI
 from tuning.pictures._categories import category_chart
 from tuning.pictures._curve import loss_curve
 from tuning.pictures._error_map import error_map, error_tile
@@ -20,6 +21,7 @@ from tuning.pictures._tiles import cut_tiles, tile_sheet
 from tuning.pictures._trials import PlottedTrial
 
 __all__ = [
+    "PRINT_DPI",
     "PlottedParameter",
     "PlottedTrial",
     "category_chart",

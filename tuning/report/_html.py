@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from tuning.report._document import Block, Report, Table
 from tuning.report._fonts import Style, web_font
+from tuning.report._images import drawn_share
 from tuning.report._marks import mark, star
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
@@ -28,7 +29,13 @@ def render_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"png": _png, "jpeg": _jpeg, "kind": _kind, "prose": _prose}
+    environment.filters |= {
+        "share": drawn_share,
+        "png": _png,
+        "jpeg": _jpeg,
+        "kind": _kind,
+        "prose": _prose,
+    }
     environment.globals |= {"mark": mark, "star": star, "grouped": _grouped}
     characters = "".join(
         sorted(set(_characters(report)) | set("▲▼=★☆") | {chr(code) for code in range(32, 127)})

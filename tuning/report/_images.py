@@ -1,10 +1,14 @@
-"""Pictures out of a store, which may be damaged."""
+"""Pictures out of a store, which may be damaged, and how large they are shown."""
 
 from __future__ import annotations
 
 import io
 
 from PIL import Image, UnidentifiedImageError
+
+from tuning.pictures import PRINT_DPI
+
+_FULL_INCHES = 7.35  # of a heatmap with three panels, which fills the width
 
 
 def whole_picture(content: bytes | None) -> bytes | None:
@@ -17,3 +21,9 @@ def whole_picture(content: bytes | None) -> bytes | None:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None
     return content
+
+
+def drawn_share(png: bytes) -> float:
+    """How much of a page's width a drawing needs for its type to be as large as that of others."""
+    with Image.open(io.BytesIO(png)) as picture:
+        return min(1.0, picture.width / PRINT_DPI / _FULL_INCHES)

@@ -29,6 +29,7 @@ from tuning.report._document import (
     TileRow,
     Tiles,
 )
+from tuning.report._images import drawn_share
 from tuning.report._marks import mark, star
 from tuning.report._pdf_style import ACCENT, BETTER, FAINT, INK, MUTED, STYLES, WASH, WORSE
 
@@ -66,7 +67,8 @@ def _flowables(block: Block) -> list[Flowable]:
         case Table():
             return _table(block)
         case Figure():
-            return [KeepTogether(_figure(block, CONTENT_WIDTH * 0.9))]
+            share = drawn_share(block.png) if block.width == "full" else 1.0
+            return [KeepTogether(_figure(block, CONTENT_WIDTH * 0.9 * share))]
         case Figures():
             return _figures(block)
         case Tiles():

@@ -126,6 +126,13 @@ def test_its_pictures_and_fonts_are_whole(report: Report) -> None:
     assert [base64.b64decode(font)[:4] for font in fonts] == [b"wOFF", b"wOFF"]
 
 
+def test_a_small_drawing_is_not_blown_up() -> None:
+    wide, small = picture("PNG", (1470, 700)), picture("PNG", (735, 700))
+    shown = [Figure(str(n), "", png, "") for n, png in enumerate((wide, small))]
+    html = render_html(Report("", "", [], [Section("s", "", "S", shown)]))
+    assert re.findall(r"max-width: (\d+)px", html.partition("</style>")[2]) == ["860", "430"]
+
+
 def test_better_and_worse_differ_in_their_signs_not_only_in_colour(report: Report) -> None:
     text = " ".join(Page(render_html(report)).text.split())
     assert "★1.08e-4 ▲" in text
