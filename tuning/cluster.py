@@ -30,7 +30,7 @@ class TrialResources:
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own on loopback.
+    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own.
 
     Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """

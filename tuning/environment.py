@@ -9,7 +9,7 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
-    # A bare local Ray would write a token file into the home folder; it listens on loopback only.
+    # A bare local Ray would write a token file into the home folder.
     "RAY_AUTH_MODE": "disabled",
     # Ray Tune's own progress tables and loggers give way to ours.
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 PROMISES = {
     "test_resume.py::test_a_handed_launch_is_gone_on_with_and_nothing_in_it_is_run": (
         "A launch folder with a bomb in every file that Ray would unpickle is resumed to the same "
-        "bits and nothing in it is run; Ray listens on loopback alone; no secret of the "
+        "bits and nothing in it is run; no secret of the "
         "environment is in any file of launch, store and Ray's session"
     ),
     "test_models.py::test_a_model_of_another_loader_is_refused": (

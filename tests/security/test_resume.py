@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,13 +67,8 @@ def trap(launch: Launch, prepared: PreparedDataset, canary: Canary) -> Launch:
 def test_a_handed_launch_is_gone_on_with_and_nothing_in_it_is_run(
     trap: Launch, prepared: PreparedDataset, canary: Canary, tmp_path: Path
 ) -> None:
-    seen: set[str] = set()
     with _resumed(trap, tmp_path) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while process.poll() is None and time.monotonic() < deadline:
-            seen |= _listening(process.pid)
-            time.sleep(0.2)
-        out, err = process.communicate(timeout=1)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert canary.lives
     assert not [
@@ -87,9 +81,6 @@ def test_a_handed_launch_is_gone_on_with_and_nothing_in_it_is_run(
     cell = Path(trap.storage.uri) / training.training_id / "cells" / training.cells[-1].cell_id
     for name, tensor in load_file(cell / "model.safetensors").items():
         assert tensor.equal(last.state.model.state_dict()[name]), name
-
-    assert seen, "Ray was never seen to listen"
-    assert seen <= {"127.0.0.1", "[::1]"}
 
     shown = out + err
     written = [path for path in _written(tmp_path, process.pid) if path.is_file()]
@@ -128,28 +119,6 @@ def _written(folder: Path, pid: int) -> Iterator[Path]:
     yield from folder.rglob("*")
     for session in Path("/tmp/ray").glob(f"session_*_{pid}"):
         yield from session.rglob("*")
-
-
-def _listening(pid: int) -> set[str]:
-    """Addresses on which a process and those below it listen for TCP."""
-    inodes = set()
-    for one in [pid, *_descendants(pid)]:
-        with contextlib.suppress(OSError):
-            for entry in Path(f"/proc/{one}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    target = str(entry.readlink())
-                    if target.startswith("socket:["):
-                        inodes.add(target[8:-1])
-    found = set()
-    for table, loopback in (("tcp", "0100007F"), ("tcp6", "0" * 24 + "01000000")):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[3] == "0A" and words[9] in inodes:
-                host = words[1].partition(":")[0]
-                is_mapped = host == "0000000000000000FFFF00000100007F"
-                here = "127.0.0.1" if table == "tcp" or is_mapped else "[::1]"
-                found.add(here if host == loopback or is_mapped else f"{table} {host}")
-    return found
 
 
 def _descendants(pid: int) -> list[int]:
