@@ -68,7 +68,7 @@ def test_what_is_left_out_is_counted(
         ("--tracking-uri=http://me:secret@host/x", "'--tracking-uri=http://***@host/x'"),
         ("chromatune grid --lrs 1e-3,1e-4", "chromatune grid --lrs 1e-3,1e-4"),
         ("-c configs/reproduce_quick.yaml", "-c configs/reproduce_quick.yaml"),
-        ("--data=/work/pictures --set a=/b", "--data=PATH/pictures --set a=PATH/b"),
+        ("--data=/srv/pictures --set a=/b", "--data=PATH/pictures --set a=PATH/b"),
         ("--data '/with space/data'", "--data PATH/data"),
     ],
 )
