@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 
 import ray
+from ray.tune.execution import class_cache
 
 from tuning import provenance
 from tuning.config import ResourcesConfig
@@ -17,6 +18,10 @@ from tuning.errors import ChromatuneError
 
 _TRIALS_PER_GPU = 4
 _ANSWER_WITHIN_S = 5
+_INHERITED_KEYS = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +54,8 @@ def connected(address: str | None) -> Iterator[None]:
             _check_answers(address)
             ray.init(address=address, **quiet)
         else:
+            # Trials on this machine inherit these; Ray Tune would hand them on, and Ray log them.
+            class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_INHERITED_KEYS)
             # "local", since Ray would otherwise join whatever `ray start` has left on this machine.
             ray.init(
                 address="local",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 _DEFAULTS = {
     # Nothing phones home unless the user asks for it.
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
-    # A bare local Ray would write a token file into the home folder.
-    "RAY_AUTH_MODE": "disabled",
+    # Ray's daemons listen on every address of the machine, those of a local Ray too.
+    "RAY_AUTH_MODE": "token",
     # Ray Tune's own progress tables and loggers give way to ours.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -23,9 +24,13 @@ _DEFAULTS = {
     # Trials of CPU launches must not see the GPUs that other trials were given.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
+_TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 
 
 def set_defaults() -> None:
     """Set what the user has not set. Processes started from here inherit it."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Known to this process and those it starts alone; a cluster that asks for none ignores it.
+    if not _TOKENS & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
