@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-# Nothing that a test starts may phone home or write into a user's own MLflow or Ray settings.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+from tuning import environment
+
+# As the command does it, and before any test imports Ray.
+environment.set_defaults()
+# Nothing that a test starts may write into a user's own MLflow or Ray.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("RAY_ADDRESS", None)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+from pathlib import Path
 
 _DEFAULTS = {
     # Nothing phones home unless the user asks for it.
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
-    # Ray's daemons listen on every address of the machine, those of a local Ray too.
-    "RAY_AUTH_MODE": "token",
     # Ray Tune's own progress tables and loggers give way to ours.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -24,13 +24,25 @@ _DEFAULTS = {
     # Trials of CPU launches must not see the GPUs that other trials were given.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
+# Where Ray looks for the user's own token.
 _TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+_TOKEN_FILE = Path("~/.ray/auth_token")
 
 
 def set_defaults() -> None:
     """Set what the user has not set. Processes started from here inherit it."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if "ray" not in sys.modules:
+        _guard_ray()
+
+
+def _guard_ray() -> None:
+    """Ray's daemons listen on every address of the machine, those of a local Ray too.
+
+    Ray reads the mode when it is imported: set later, its daemons would refuse this process.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Known to this process and those it starts alone; a cluster that asks for none ignores it.
-    if not _TOKENS & os.environ.keys():
+    if not _TOKENS & os.environ.keys() and not _TOKEN_FILE.expanduser().exists():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

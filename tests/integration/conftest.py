@@ -24,11 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning import environment
-
-environment.set_defaults()
-
-from tuning.cli import main  # noqa: E402
+from tuning.cli import main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240

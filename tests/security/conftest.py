@@ -18,14 +18,10 @@ import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tests.security.promises import PROMISES
-from tuning import environment
-
-environment.set_defaults()
-
-from tuning.cli import main  # noqa: E402
-from tuning.config import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
-from tuning.launch import Launch, create_launch  # noqa: E402
-from tuning.spaces import grid_trainings  # noqa: E402
+from tuning.cli import main
+from tuning.config import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig
+from tuning.launch import Launch, create_launch
+from tuning.spaces import grid_trainings
 
 # With CHROMATUNE_SECURITY_RESULTS what was tried is written there, to docs/results/security.json.
 _TRIED: dict[str, Counter[str]] = {}
