@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from data_prep.augment import augmented_copies
+from data_prep.augment import Copy, cut, planned_copies
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
 from data_prep.lab import UInt8Array, rgb_to_lab
@@ -15,7 +17,7 @@ from data_prep.parallel import Progress, map_threads
 from data_prep.reading import Reading
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, split_pictures
-from data_prep.store import create_array
+from data_prep.store import NewArray
 
 
 def choose_sides(
@@ -57,28 +59,41 @@ def write_arrays(
     progress: Progress | None,
 ) -> dict[str, UInt8Array]:
     """Augment, convert and write all pictures; return the arrays by name (`train/L`)."""
-    arrays: dict[str, UInt8Array] = {}
+    files: dict[str, NewArray] = {}
     factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
     for side in SIDES:
         (folder / side).mkdir()
         shape = (len(sides[side]) * factors[side], settings.size, settings.size)
         for plane in PLANES:
-            arrays[f"{side}/{plane}"] = create_array(folder / side / f"{plane}.npy", shape)
+            files[f"{side}/{plane}"] = NewArray(folder / side / f"{plane}.npy", shape)
     keys = _augmentation_keys(settings.seed, reading)
 
     def write(task: tuple[Side, int, int]) -> None:
         side, row, number = task
         picture = reading.pictures[number]
         rgb = np.asarray(reading.pixels[picture.index])
-        first = row * factors[side]
-        for offset, copy in enumerate(augmented_copies(rgb, factors[side], keys[number])):
-            lab = rgb_to_lab(copy)
-            for channel, plane in enumerate(PLANES):
-                arrays[f"{side}/{plane}"][first + offset] = lab[..., channel]
+        copies = list(planned_copies(settings.size, factors[side], keys[number]))
+        planes = _lab_planes(rgb, copies)
+        for channel, plane in enumerate(PLANES):
+            rows = [planes[copy][channel] for copy in copies]
+            files[f"{side}/{plane}"].write_rows(row * factors[side], rows)
 
     tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
-    map_threads(write, tasks, "write", progress)
-    return arrays
+    try:
+        map_threads(write, tasks, "write", progress)
+    finally:
+        for file in files.values():
+            file.close()
+    return {name: file.array for name, file in files.items()}
+
+
+def _lab_planes(rgb: UInt8Array, copies: Sequence[Copy]) -> dict[Copy, Sequence[UInt8Array]]:
+    """The L, a and b plane of every different copy: what is only flipped is converted once."""
+    labs = {one: rgb_to_lab(cut(rgb, one)) for one in dict.fromkeys(copy.window for copy in copies)}
+    return {
+        copy: cv2.split(cv2.flip(labs[copy.window], 1) if copy.flipped else labs[copy.window])
+        for copy in dict.fromkeys(copies)
+    }
 
 
 def _augmentation_keys(seed: int, reading: Reading) -> list[str]:

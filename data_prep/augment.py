@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,25 +14,41 @@ from data_prep.lab import UInt8Array
 
 SMALLEST_CROP = 0.6
 
-Crop = Callable[[random.Random, int], tuple[int, int, int]]
+
+class Window(NamedTuple):
+    """A square part of a picture: its side, left and top in pixels."""
+
+    side: int
+    left: int
+    top: int
 
 
-def _zoom(draw: random.Random, size: int) -> tuple[int, int, int]:
-    """Draw a square crop at any place: its side, left and top in pixels."""
+class Copy(NamedTuple):
+    """How a copy is made: the window that is stretched to the whole, if any, then the flip."""
+
+    window: Window | None
+    flipped: bool
+
+
+Crop = Callable[[random.Random, int], Window]
+
+
+def _zoom(draw: random.Random, size: int) -> Window:
+    """Draw a square crop at any place."""
     side = _crop_side(draw, size)
-    return side, _offset(draw, size - side), _offset(draw, size - side)
+    return Window(side, _offset(draw, size - side), _offset(draw, size - side))
 
 
-def _vertical_shift(draw: random.Random, size: int) -> tuple[int, int, int]:
+def _vertical_shift(draw: random.Random, size: int) -> Window:
     """Draw a square crop shifted up or down only."""
     side = _crop_side(draw, size)
-    return side, (size - side) // 2, _offset(draw, size - side)
+    return Window(side, (size - side) // 2, _offset(draw, size - side))
 
 
-def _horizontal_shift(draw: random.Random, size: int) -> tuple[int, int, int]:
+def _horizontal_shift(draw: random.Random, size: int) -> Window:
     """Draw a square crop shifted left or right only."""
     side = _crop_side(draw, size)
-    return side, _offset(draw, size - side), (size - side) // 2
+    return Window(side, _offset(draw, size - side), (size - side) // 2)
 
 
 # The ten kinds in order: crop, its draw (equal numbers share one), flipped. The flip stands there
@@ -51,7 +68,14 @@ _KINDS: tuple[tuple[Crop | None, int, bool], ...] = (
 
 
 def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Array]:
-    """Yield `factor` pictures (size,size,3) made of one: the first of the ten kinds, then others.
+    """Yield `factor` pictures (size,size,3) made of one, as `planned_copies` says."""
+    for window, flipped in planned_copies(rgb.shape[0], factor, key):
+        copy = cut(rgb, window)
+        yield np.ascontiguousarray(copy[:, ::-1]) if flipped else copy
+
+
+def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
+    """Yield how `factor` copies are made: the first of the ten kinds, then others.
 
     Beyond ten, each copy is a fresh zoom or shift, flipped or not. Draws depend on `key` and the
     copy's number alone, so neither the factor nor the order of work changes a copy.
@@ -64,8 +88,17 @@ def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Ar
             draw = _draws(key, number)
             crop = (_zoom, _vertical_shift, _horizontal_shift)[int(draw.random() * 3)]
             flipped = draw.random() < 0.5
-        copy = rgb if crop is None else _cut(rgb, *crop(draw, rgb.shape[0]))
-        yield np.ascontiguousarray(copy[:, ::-1]) if flipped else copy
+        yield Copy(None if crop is None else crop(draw, size), flipped)
+
+
+def cut(rgb: UInt8Array, window: Window | None) -> UInt8Array:
+    """Stretch a window of a picture (size,size,3) to the whole; without one, the picture itself."""
+    if window is None:
+        return rgb
+    side, left, top = window
+    part = rgb[top : top + side, left : left + side]
+    resized = cv2.resize(part, rgb.shape[:2], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
 
 
 def _draws(key: str, number: int) -> random.Random:
@@ -79,10 +112,3 @@ def _crop_side(draw: random.Random, size: int) -> int:
 
 def _offset(draw: random.Random, room: int) -> int:
     return int(draw.random() * (room + 1))
-
-
-def _cut(rgb: UInt8Array, side: int, left: int, top: int) -> UInt8Array:
-    size = rgb.shape[0]
-    cut = rgb[top : top + side, left : left + side]
-    resized = cv2.resize(cut, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.uint8)
