@@ -34,13 +34,15 @@ _RAYS = re.compile(
 class FoundCheckpoint:
     """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1.
 
-    `training` is the identity of the training that it is of: see FitConfig.
+    `training` is the identity of the training that it is of: see FitConfig. One of a training that
+    has ended `has_weights` no more.
     """
 
     path: str
     epoch: int
     attempt: int
     training: Mapping[str, Any]
+    has_weights: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +79,26 @@ def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoi
         for name in storage.list_dir(folder):
             path = f"{folder}/{name}"
             if name.startswith("checkpoint_") and (state := _state_of(storage, path)):
-                found.append(FoundCheckpoint(path, state["epoch"], attempt, state["training"]))
+                found.append(
+                    FoundCheckpoint(
+                        path, state["epoch"], attempt, state["training"], bool(state["files"])
+                    )
+                )
     return sorted(found, key=lambda one: (one.epoch, one.attempt), reverse=True)
 
 
-def next_attempt(storage: LaunchStorage, training_id: str) -> Attempt:
-    """What to begin a training with that is not finished, be it the first time."""
+def next_attempt(storage: LaunchStorage, training_id: str, missing: int) -> Attempt:
+    """What to begin a training with whose cell of epoch `missing` is the first that is not there.
+
+    It has left no checkpoint yet, or cells have been lost: a checkpoint past one cannot bring it
+    back.
+    """
     is_new = set(storage.list_dir(training_id)) <= _OURS
     attempts = attempts_at(storage, training_id)
     number = 1 if is_new and attempts == [1] else 1 + max(attempts)
-    return Attempt(number, tuple(one.path for one in newest_first(storage, training_id)))
+    found = newest_first(storage, training_id)
+    before = [one.path for one in found if one.has_weights and one.epoch < missing]
+    return Attempt(number, tuple(before))
 
 
 def discard_ray_state(storage: LaunchStorage) -> None:

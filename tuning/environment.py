@@ -19,8 +19,8 @@ _DEFAULTS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Ray fails a trial whose actor's last training does not end within 2 s of its being cut.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    # Experiment state is small and num_to_keep=1 makes Ray save it at every checkpoint.
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # What Ray writes down of a launch is never read again: not more often than once an hour.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     # Trials of CPU launches must not see the GPUs that other trials were given.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }

@@ -117,6 +117,15 @@ def is_finished(launch: Launch, training: Training) -> bool:
     return True
 
 
+def first_missing(launch: Launch, training: Training) -> int:
+    """Epoch of the training's first cell that is not there; ValueError if all are."""
+    return min(
+        cell.epochs
+        for cell in training.cells
+        if not launch.storage.exists(_cell_file(training, cell))
+    )
+
+
 def run_status(cells: list[CellOutcome]) -> str:
     """Status of the parent run in MLflow: that of its worst cell."""
     outcomes = {cell.outcome for cell in cells}

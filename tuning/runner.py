@@ -24,7 +24,14 @@ from tuning.engine import EpochRecord
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
 from tuning.metrics import constant_baseline
-from tuning.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_finished, run_status
+from tuning.outcomes import (
+    LaunchOutcome,
+    cell_outcomes,
+    first_missing,
+    has_ended,
+    is_finished,
+    run_status,
+)
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
@@ -149,7 +156,9 @@ def _tuner(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     left = [training for training in launch.trainings if not has_ended(launch, training)]
     attempts = {
-        training.training_id: next_attempt(launch.storage, training.training_id)
+        training.training_id: next_attempt(
+            launch.storage, training.training_id, first_missing(launch, training)
+        )
         for training in left
     }
     discard_ray_state(launch.storage)
@@ -180,7 +189,6 @@ def _tuner(
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage_path,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             failure_config=tune.FailureConfig(max_failures=resources.max_failures),
             callbacks=[watcher],
             verbose=0,

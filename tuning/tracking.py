@@ -24,6 +24,7 @@ __all__ = ["Projection", "project_launch", "tracking_uri"]
 _News = Callable[[Projector], None]
 _LOG = logging.getLogger(__name__)
 _FLUSH_EVERY_S = 1.0
+_DESCRIBING_IS_ONE_IN = 50
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
@@ -78,7 +79,7 @@ class Projection:
         self._closing_as: str | None = None
         self._is_away = False
         self._told: set[str] = set()
-        self._progressed_at = 0.0
+        self._progressed_at = self._describe_at = 0.0
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
 
@@ -163,8 +164,8 @@ class Projection:
                 self._progressed_at = time.monotonic()
             if status is not None:
                 projector.finish(status)
-            elif pending:
-                projector.describe()
+            elif pending and time.monotonic() >= self._describe_at:
+                self._describe(projector)
         except _DELIVERY_ERRORS as error:
             projector.forget()
             self._tell_away(error)
@@ -173,6 +174,13 @@ class Projection:
             self._is_away = False
             _LOG.warning("MLflow is back; everything that was kept is written")
         return True
+
+    def _describe(self, projector: Projector) -> None:
+        """Renew the parent run's table: its text grows with the launch, its share of time not."""
+        started = time.monotonic()
+        projector.describe()
+        ended = time.monotonic()
+        self._describe_at = ended + _DESCRIBING_IS_ONE_IN * (ended - started)
 
     def _take_news(self, projector: Projector) -> None:
         while True:

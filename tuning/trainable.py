@@ -138,6 +138,8 @@ class _Reporter:
         newest.pop("milestone", None)
         report = {**newest, "outcome": outcome, "message": message, "records": self._records}
         tune.report(report, checkpoint=checkpoint)
+        if checkpoint is not None:
+            delete_older_checkpoints()
         self._records = []
         self._reported = time.monotonic()
 
@@ -177,12 +179,19 @@ def restored_state(
     return None
 
 
-def _newest_of_trial() -> list[tune.Checkpoint]:
-    """The checkpoint that Ray names, then all of the trial, the newest first; none at a start.
+def delete_older_checkpoints(kept: int = 1) -> None:
+    """Delete all but the newest checkpoints of the running trial.
 
-    Ray deletes a checkpoint before it writes down the one that has replaced it: after a driver was
-    killed in between, the one it names is gone.
+    Ray could be told to, but then writes down its view of all trials at every single checkpoint.
     """
+    newest = tune.get_checkpoint()
+    if newest is not None:
+        for older in _newest_first(newest)[kept:]:
+            older.filesystem.delete_dir(older.path)
+
+
+def _newest_of_trial() -> list[tune.Checkpoint]:
+    """The checkpoint that Ray names, then all of the trial, the newest first; none at a start."""
     named = tune.get_checkpoint()
     return [] if named is None else [named, *_newest_first(named)]
 

@@ -157,6 +157,24 @@ def test_between_milestones_reports_and_checkpoints_keep_their_pace(
     assert 0 < state.epoch < 12
 
 
+def test_only_the_newest_checkpoint_is_kept(
+    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[list[str]] = []
+    report = ray_tune.report
+
+    def as_ray_does(metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
+        there.append(sorted(path.name for path in ray_tune.folder.iterdir()))
+        report(metrics, checkpoint)
+        ray_tune.resume_from = ray_tune.checkpoints[-1] if ray_tune.checkpoints else None
+
+    monkeypatch.setattr(ray_tune, "report", as_ray_does)
+    run(training(milestones=(1, 2, 3, 4)), inputs)
+    # The older one goes only after Ray has taken in the newer one.
+    assert there == [[], ["checkpoint_000000"], ["checkpoint_000001"], ["checkpoint_000002"]]
+    assert [path.name for path in ray_tune.folder.iterdir()] == ["checkpoint_000003"]
+
+
 def test_a_divergence_is_an_outcome_and_no_crash(ray_tune: Notebook, inputs: TrialInputs) -> None:
     run(training(lr=1e30), inputs)
     last = ray_tune.reports[-1]

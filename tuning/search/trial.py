@@ -18,8 +18,10 @@ from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
-from tuning.trainable import claim_device, restored_state
+from tuning.trainable import claim_device, delete_older_checkpoints, restored_state
 
+# Trials may take over each other's checkpoints under PBT, so none may be deleted at once.
+_KEPT_FOR_PBT = 4
 OUT_OF_MEMORY = "out_of_memory"
 
 
@@ -129,6 +131,8 @@ class _Reporter:
             report |= {"epoch": newest["epoch"], "score": self._score}
             report["value"] = newest.get(self._inputs.objective.name, self._score)
         tune.report(report, checkpoint=checkpoint)
+        if checkpoint is not None:
+            delete_older_checkpoints(_KEPT_FOR_PBT if self._inputs.always_checkpoint else 1)
         self._records = []
 
 

@@ -23,9 +23,6 @@ from tuning.search.searcher import LedgerSearcher, trial_config
 from tuning.search.summary import TrialSummary, summaries
 from tuning.search.trial import SearchInputs, run_search_trial
 
-# PBT lets trials take over each other's checkpoints, so none may be deleted at once.
-_KEPT_FOR_PBT = 4
-
 
 def search_tuner(
     launch: Launch,
@@ -84,7 +81,6 @@ def search_tuner(
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage_path,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=_KEPT_FOR_PBT if is_pbt else 1),
             failure_config=tune.FailureConfig(max_failures=plan.config.resources.max_failures),
             callbacks=[watcher],
             verbose=0,
