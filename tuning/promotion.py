@@ -33,7 +33,7 @@ from tuning.tracking_registry import (
     registered_name,
 )
 from tuning.tracking_showcase import log_showcase
-from tuning.tracking_store import first_line, make_client, prepare_store
+from tuning.tracking_store import first_line, make_client, open_store
 from tuning.tracking_version import Measured
 from tuning.tracking_weights import load_registered
 
@@ -111,7 +111,7 @@ def promote(
     It wins if it beats the champion on this very test set, or with `force`. With `dry_run` nothing
     is written anywhere. Raises ChromatuneError if there is nothing to promote or MLflow fails.
     """
-    prepare_store(tracking_uri)
+    open_store(tracking_uri)
     client = make_client(tracking_uri)
     cell, passed_over = _candidate(dataset, task, tracking_uri, run_id)
     champion = find_champion(tracking_uri, dataset.name, task)

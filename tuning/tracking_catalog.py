@@ -6,19 +6,16 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.engine import make_url
 
 from tuning.config import TASKS
 from tuning.errors import ChromatuneError, nearest
-from tuning.redaction import redact
 from tuning.tracking_registry import CHAMPION, find_champion
 from tuning.tracking_runs import FINISHED, TAG
-from tuning.tracking_store import first_line, is_server, make_client, prepare_store
+from tuning.tracking_store import first_line, make_client
 from tuning.tracking_version import Measured
 
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -53,21 +50,6 @@ class ModelCard:
     @property
     def is_champion(self) -> bool:
         return CHAMPION in self.aliases
-
-
-def open_store(tracking_uri: str) -> None:
-    """Make sure that the store is there and answers; ChromatuneError says where it was looked for.
-
-    Unlike `prepare_store`, which a training calls, this makes no new database.
-    """
-    if not is_server(tracking_uri):
-        url = make_url(tracking_uri)
-        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-            raise ChromatuneError(
-                f"no models yet, there is no MLflow store at {redact(tracking_uri)}: `chromatune "
-                f"reproduce` makes it and champions in it; --tracking-uri names another"
-            )
-    prepare_store(tracking_uri)
 
 
 def list_models(tracking_uri: str, task: str) -> list[ModelCard]:

@@ -23,7 +23,7 @@ from tuning.tracking_store import (
     first_line,
     is_server,
     make_client,
-    prepare_store,
+    open_store,
     search_all_experiments,
     search_all_runs,
 )
@@ -38,7 +38,7 @@ def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive
     `ui` is the address of the tracking UI that runs are looked at in, by default the server's own
     or that of `chromatune ui`; empty for none. Raises ChromatuneError if the store cannot be read.
     """
-    prepare_store(tracking_uri)
+    open_store(tracking_uri)
     client = make_client(tracking_uri)
     archive = _MlflowArchive(client)
     try:

@@ -105,6 +105,20 @@ def prepare_store(uri: str) -> None:
         ) from None
 
 
+def open_store(uri: str) -> None:
+    """As `prepare_store`, for what only reads: a database that is not there is not made.
+
+    Raises ChromatuneError, which says where the store was looked for, too.
+    """
+    database = _sqlite_file(uri) if not is_server(uri) else None
+    if database is not None and not database.is_file():
+        raise ChromatuneError(
+            f"there is no MLflow store at {redact(uri)}: `chromatune reproduce` or any training "
+            f"makes it; --tracking-uri names another"
+        )
+    prepare_store(uri)
+
+
 def make_client(uri: str) -> MlflowClient:
     """A client of the store at `uri`, for tracking and registry alike, whatever is set globally."""
     _set_defaults()

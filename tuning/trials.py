@@ -13,7 +13,7 @@ from tuning.result_tables import GridTable
 from tuning.selection import CRITERIA
 from tuning.tables import CellRow
 from tuning.tracking_cells import TrackedCell, finished_cells
-from tuning.tracking_store import prepare_store
+from tuning.tracking_store import open_store
 
 
 def trials_table(
@@ -23,7 +23,7 @@ def trials_table(
 
     Raises ChromatuneError if there is none.
     """
-    prepare_store(tracking_uri)
+    open_store(tracking_uri)
     dataset = open_prepared(data)
     cells = finished_cells(tracking_uri, dataset.digest, task, "grid")
     if launch is not None:

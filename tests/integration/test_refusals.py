@@ -72,6 +72,15 @@ def test_resuming_what_is_not_there(place: Any, run: Callable[..., Any]) -> None
     )
 
 
+@pytest.mark.parametrize("words", [("report",), ("trials", "regression")])
+def test_a_mistyped_store_is_not_made(words: Any, place: Any, run: Callable[..., Any]) -> None:
+    before = sorted(place.folder.rglob("*"))
+    store = f"sqlite:///{place.folder}/mlrun/mlflow.db"
+    refused = run(*words, "--tracking-uri", store)
+    assert_refused(refused, f"there is no MLflow store at {store}")
+    assert sorted(place.folder.rglob("*")) == before
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_trial_that_no_node_can_hold(place: Any, run: Callable[..., Any]) -> None:

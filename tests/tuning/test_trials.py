@@ -62,7 +62,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ..
             asked.append(query)
             return list(cells)
 
-        monkeypatch.setattr(trials, "prepare_store", lambda _: None)
+        monkeypatch.setattr(trials, "open_store", lambda _: None)
         monkeypatch.setattr(trials, "finished_cells", finished_cells)
         return asked
 

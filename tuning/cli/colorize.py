@@ -80,7 +80,8 @@ def colorize(
         check_export(export)
     from tuning.colorize_models import load_colorizer
     from tuning.devices import pick_device
-    from tuning.tracking_catalog import find_model, open_store
+    from tuning.tracking_catalog import find_model
+    from tuning.tracking_store import open_store
     from tuning.tracking_store import tracking_uri as resolve_uri
 
     where = pick_device(device)

@@ -63,7 +63,7 @@ def serve(
     from tuning.devices import pick_device
     from tuning.serve.server import address_of, default_workers, open_socket, run_server
     from tuning.serve.shelf import Shelf
-    from tuning.tracking_catalog import open_store
+    from tuning.tracking_store import open_store
     from tuning.tracking_store import tracking_uri as resolve_uri
 
     settings = ServeSettings(

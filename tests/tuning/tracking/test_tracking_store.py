@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tuning.errors import ChromatuneError
-from tuning.tracking_store import prepare_store, tracking_uri
+from tuning.tracking_store import open_store, prepare_store, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -99,3 +99,9 @@ class TestPrepareStore:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
         prepare_store(store)
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
+
+
+def test_a_store_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ChromatuneError, match=r"there is no MLflow store at .*`chromatune reprodu"):
+        open_store(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    assert list(tmp_path.iterdir()) == []

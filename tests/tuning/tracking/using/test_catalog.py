@@ -25,7 +25,6 @@ from tuning.tracking_catalog import (
     find_model,
     has_finished_cell,
     list_models,
-    open_store,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -148,12 +147,6 @@ def test_what_is_not_there_is_one_line(
         find_model(uri, store)
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, RegistryError)
-
-
-def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(ChromatuneError, match=r"there is no MLflow store at .*`chromatune reprodu"):
-        open_store(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_out_of_reach_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
