@@ -61,13 +61,14 @@ lint: install
 
 ## Write the tables of docs/results and benchmarks/results into README.md and docs/models.md
 docs: install
-	$(BIN)/python docs/update_readme.py
-	$(BIN)/python docs/update_models.py
-	$(BIN)/python docs/update_reliability.py
+	$(BIN)/python -m docs.update_readme
+	$(BIN)/python -m docs.update_models
+	$(BIN)/python -m docs.update_reliability
+	$(BIN)/python -m docs.update_performance
 
 ## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
 champions: install
-	$(BIN)/python docs/measure_champions.py $(ARGS)
+	$(BIN)/python -m docs.measure_champions $(ARGS)
 
 ## Every benchmark, some half an hour: make bench DATA=DIR (with gt_faces/); docs/performance.md
 bench: install

@@ -113,8 +113,13 @@ def _row(claim: Claim) -> str:
     if claim.is_met is None:
         return f"| {claim.name} | {bar} | | | | 0 | not measured: {claim.note} |"
     figures = " | ".join(
-        f"{value:.3g}{claim.unit}" for value in (claim.median, min(claim.values), max(claim.values))
+        f"{_three_digits(value)}{claim.unit}"
+        for value in (claim.median, min(claim.values), max(claim.values))
     )
     verdict = "met" if claim.is_met else "**missed**"
     note = f": {claim.note}" if claim.note else ""
     return f"| {claim.name} | {bar} | {figures} | {len(claim.values)} | {verdict}{note} |"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,6 +1,6 @@
 """Write docs/report: the report of a store as PDF and Markdown, and pictures of its grids.
 
-    python docs/make_report.py --tracking-uri URI --published-curves DIR
+    python -m docs.make_report --tracking-uri URI --published-curves DIR
 
 Photographs are left out. Needs Chromium and its driver (`make browser`).
 """

@@ -1,7 +1,7 @@
 """Write docs/screenshots: what `chromatune ui` shows of a store with drawn pictures.
 
-    python docs/make_screenshots.py                       # trains a small store first, in minutes
-    python docs/make_screenshots.py --tracking-uri URI    # of a store that is there
+    python -m docs.make_screenshots                       # trains a small store first, in minutes
+    python -m docs.make_screenshots --tracking-uri URI    # of a store that is there
 
 Needs Chromium and its driver (`make browser`). Refuses a store with photographs of people in it.
 """

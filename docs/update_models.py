@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ablation, search_efficiency
+from docs.pages import filled
 from tuning.display import format_value
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "models.md"
 CHAMPIONS = ROOT / "docs" / "results" / "champions.json"
-BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 _CONFIG_BEGIN, _CONFIG_END = "# Measured on the test set:", "#\n"
 
 _SHOWN: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -29,9 +29,9 @@ def updated_page() -> str:
     """docs/models.md as it must read with the committed results."""
     text = PAGE.read_text()
     champions = json.loads(CHAMPIONS.read_text())["champions"]
-    text = _filled(text, "champions", champions_markdown(champions))
-    text = _filled(text, "ablation", _table_of(ablation))
-    return _filled(text, "efficiency", _table_of(search_efficiency))
+    text = filled(text, "champions", champions_markdown(champions))
+    text = filled(text, "ablation", _table_of(ablation))
+    return filled(text, "efficiency", _table_of(search_efficiency))
 
 
 def updated_configs() -> dict[Path, str]:
@@ -115,13 +115,6 @@ def _table_of(benchmark: Any) -> str:
         f"`{document['command']}` on {hardware['processor']}, {hardware['cores']} cores, torch "
         f"{document['versions']['torch']}:\n\n{benchmark.table(document)}"
     )
-
-
-def _filled(text: str, name: str, content: str) -> str:
-    begin, end = BEGIN.format(name), END.format(name)
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{content}{end}{after}"
 
 
 if __name__ == "__main__":

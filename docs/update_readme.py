@@ -1,24 +1,22 @@
-"""Write the results file's tables into README.md, between its two markers: `make docs`."""
+"""Write the results file's tables into README.md: `make docs`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from docs.pages import filled
 from tuning.results_file import results_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "faces_cpu.json"
 README = ROOT / "README.md"
-_BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 def updated_readme() -> str:
     """README.md as it must read with the tables of the committed results file."""
-    before, _, rest = README.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
     tables = results_markdown(json.loads(RESULTS.read_text()))
-    return f"{before}{_BEGIN}\n{tables}{_END}{after}"
+    return filled(README.read_text(), "results", tables)
 
 
 if __name__ == "__main__":

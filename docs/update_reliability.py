@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from docs.pages import filled
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 RESULTS = ROOT / "docs" / "results"
 # Each file of figures has a place of its own on the page.
 SECTIONS = ("soak", "cluster", "security")
-BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 
 def updated_page() -> str:
@@ -21,7 +22,7 @@ def updated_page() -> str:
     for name in SECTIONS:
         file = RESULTS / f"{name}.json"
         content = section(json.loads(file.read_text())) if file.is_file() else ""
-        text = _filled(text, name, content)
+        text = filled(text, name, content)
     return text
 
 
@@ -44,13 +45,6 @@ def _table(promises: Sequence[Mapping[str, Any]]) -> str:
         figures = ", ".join(f"{name}: {number:,}" for name, number in one["figures"].items())
         rows.append(f"| {one['promise']} | {figures} | `{one['test']}` |")
     return "\n".join(rows) + "\n"
-
-
-def _filled(text: str, name: str, content: str) -> str:
-    begin, end = BEGIN.format(name), END.format(name)
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{content}{end}{after}"
 
 
 if __name__ == "__main__":

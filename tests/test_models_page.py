@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from types import ModuleType
 
-import pytest
-
+from docs import update_models
 from tuning.config import configs_folder
 
 ROOT = configs_folder().parent
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generator", ROOT / "docs" / "update_models.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_the_page_is_that_of_the_results_files() -> None:
+    assert update_models.PAGE.read_text() == update_models.updated_page()
 
 
-def test_the_page_is_that_of_the_results_files(generator: ModuleType) -> None:
-    assert generator.PAGE.read_text() == generator.updated_page()
-
-
-def test_the_headers_of_the_champions_are_those_of_the_results_file(generator: ModuleType) -> None:
-    headers = generator.updated_configs()
+def test_the_headers_of_the_champions_are_those_of_the_results_file() -> None:
+    headers = update_models.updated_configs()
     assert {path.name for path in headers} == {
         path.name for path in configs_folder().glob("champion_*.yaml")
     }
@@ -36,10 +23,10 @@ def test_the_headers_of_the_champions_are_those_of_the_results_file(generator: M
         assert path.read_text() == text
 
 
-def test_every_champion_beats_the_report_on_the_page(generator: ModuleType) -> None:
+def test_every_champion_beats_the_report_on_the_page() -> None:
     """Rounded by another hand: what the page shows of each champion is what was measured."""
-    page = generator.PAGE.read_text()
-    for champion in json.loads(generator.CHAMPIONS.read_text())["champions"]:
+    page = update_models.PAGE.read_text()
+    for champion in json.loads(update_models.CHAMPIONS.read_text())["champions"]:
         assert champion["runs"], champion["config"]
         for run in champion["runs"]:
             metrics = run["test_metrics"]

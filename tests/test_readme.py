@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-from types import ModuleType
 
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from docs import update_readme
 from tuning.cli import app
 from tuning.config import configs_folder
 
@@ -22,24 +21,14 @@ COMMANDS = sorted(
 )
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generator", ROOT / "docs" / "update_readme.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_the_tables_are_those_of_the_results_file() -> None:
+    assert update_readme.README.read_text() == update_readme.updated_readme()
 
 
-def test_the_tables_are_those_of_the_results_file(generator: ModuleType) -> None:
-    assert generator.README.read_text() == generator.updated_readme()
-
-
-def test_the_tables_show_what_was_measured(generator: ModuleType) -> None:
+def test_the_tables_show_what_was_measured() -> None:
     """Every best figure of the file stands in the README, rounded by another hand."""
-    text = generator.README.read_text()
-    document = json.loads(generator.RESULTS.read_text())
+    text = update_readme.README.read_text()
+    document = json.loads(update_readme.RESULTS.read_text())
     grids = [step["table"] for step in document["steps"] if (step["table"] or {}).get("cells")]
     assert {grid["task"] for grid in grids} == {"regression", "colorizer"}
     for grid in grids:
