@@ -25,8 +25,11 @@ from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
 # Between milestones a report is worth its cost about once a second, a checkpoint once a minute.
+# Where they take long, for a driver that hears of many trials or a bucket far away, they become
+# rarer: a trial waits for them one part of its time in so many.
 _REPORT_EVERY_S = 1.0
 _CHECKPOINT_EVERY_S = 60.0
+_WAITS_ONE_IN = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,9 @@ class _Reporter:
         self._device = device
         self._records: list[EpochRecord] = []
         self._history: list[EpochRecord] = []
-        self._reported = self._saved = time.monotonic()
+        self._report_pause = _REPORT_EVERY_S
+        self._report_at = time.monotonic() + self._report_pause
+        self._checkpoint_at = time.monotonic() + _CHECKPOINT_EVERY_S
 
     def epoch_ended(self, result: EpochResult) -> None:
         self._history = result.state.history
@@ -90,15 +95,19 @@ class _Reporter:
         if result.milestone:
             record["milestone"] = self._write_cell(result)
         self._records.append(record)
-        now = time.monotonic()
-        if result.milestone or now - self._saved >= _CHECKPOINT_EVERY_S:
+        started = time.monotonic()
+        if result.milestone or started >= self._checkpoint_at:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "checkpoint"
                 result.state.save(folder, final=result.last)
                 self._report(tune.Checkpoint.from_directory(folder))
-            self._saved = time.monotonic()
-        elif now - self._reported >= _REPORT_EVERY_S:
+            self._checkpoint_at = time.monotonic() + _pause_since(started, _CHECKPOINT_EVERY_S)
+        elif started >= self._report_at:
             self._report()
+            self._report_pause = _pause_since(started, _REPORT_EVERY_S)
+        else:
+            return
+        self._report_at = time.monotonic() + self._report_pause
 
     def diverged(self, error: Diverged) -> None:
         self._storage.write_json(
@@ -141,7 +150,11 @@ class _Reporter:
         if checkpoint is not None:
             delete_older_checkpoints()
         self._records = []
-        self._reported = time.monotonic()
+
+
+def _pause_since(started: float, at_least_s: float) -> float:
+    """How long to leave alone what was begun at `started` and has ended now."""
+    return max(at_least_s, _WAITS_ONE_IN * (time.monotonic() - started))
 
 
 def claim_device(gpus: float) -> str:

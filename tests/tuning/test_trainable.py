@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +144,50 @@ def test_a_lost_checkpoint_is_replaced_by_the_newest_that_is_whole(
     assert [record["epoch"] for record in ray_tune.records] == epochs
 
 
+@pytest.mark.parametrize(
+    ("epoch_s", "report_s", "reported", "saved"),
+    [
+        (0.4, 0, [3, 6, 9, 12], [12]),
+        (20, 0, list(range(1, 13)), [3, 6, 9, 12]),
+        # A driver that answers after 2 s is told every 40 s, and saved to every 60 s.
+        (15, 2, [1, 4, 7, 8, 11, 12], [4, 8, 12]),
+    ],
+)
 def test_between_milestones_reports_and_checkpoints_keep_their_pace(
-    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
+    epoch_s: float,
+    report_s: float,
+    reported: list[int],
+    saved: list[int],
+    ray_tune: Notebook,
+    inputs: TrialInputs,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = iter(range(0, 100_000, 20))  # every look at the clock is 20 s after the last
-    monkeypatch.setattr(trainable.time, "monotonic", lambda: next(clock))
-    run(training(milestones=(12,)), inputs)
+    now = 0.0
+    fit, report = trainable.fit, ray_tune.report
+
+    def passing(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def timed_fit(*args: Any, **options: Any) -> Iterator[Any]:
+        for result in fit(*args, **options):
+            passing(epoch_s)
+            yield result
+
+    def timed_report(*args: Any, **options: Any) -> None:
+        report(*args, **options)
+        passing(report_s)
+
+    monkeypatch.setattr(trainable.time, "monotonic", lambda: now)
+    monkeypatch.setattr(trainable, "fit", timed_fit)
+    monkeypatch.setattr(ray_tune, "report", timed_report)
+    one = training(milestones=(12,))
+    run(one, inputs)
     assert [record["epoch"] for record in ray_tune.records] == list(range(1, 13))
-    between = ray_tune.reports[:-1]
-    assert 0 < sum(one["has_checkpoint"] for one in between) < len(between)
-    state = TrainState.load(ray_tune.checkpoints[0], training(milestones=(12,)).fit, device="cpu")
-    assert 0 < state.epoch < 12
+    assert [report["epoch"] for report in ray_tune.reports] == reported
+    assert [report["epoch"] for report in ray_tune.reports if report["has_checkpoint"]] == saved
+    state = TrainState.load(ray_tune.checkpoints[0], one.fit, device="cpu")
+    assert state.epoch == saved[0]
 
 
 def test_only_the_newest_checkpoint_is_kept(
