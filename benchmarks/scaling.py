@@ -3,8 +3,8 @@
     python -m benchmarks.scaling --trials 2000
 
 Ray, MLflow, checkpoints, cells and models are all real; only the trainings are next to nothing:
-one epoch of CNN1 on 32 pictures of 16 px. A straight line through the driver's cost per trial says
-what ten thousand trials would cost it.
+those of benchmarks/tiny_trials.py. A straight line through the driver's cost per trial says what
+ten thousand trials would cost it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks.measuring import write
 from benchmarks.tiny_trials import grid_command, prepare_pictures
 
 MANY = 10_000
+NODES, SLOTS = 100, 800
 _BINS = 10
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -85,6 +86,22 @@ def table(results: Mapping[str, Any]) -> str:
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def limits(results: Mapping[str, Any], tracking: Mapping[str, Any]) -> str:
+    """What these costs allow, as Markdown; `tracking` are the results of `tracking_cost`."""
+    first, slope = driver_cost(results["samples"])
+    last = first + slope * MANY
+    report_ms = max(run["ours_with_thread_ms"] for run in tracking["runs"])
+    busy = SLOTS * report_ms / 1e3
+    return (
+        f"- At its {MANY:,}th trial the driver spends {1e3 * last:.0f} ms of processor time on "
+        f"one, so it keeps up with {NODES} nodes of {SLOTS // NODES} trials each where a trial "
+        f"takes {SLOTS * last:.0f} s or more.\n"
+        f"- A report of 12 metrics costs it up to {report_ms:.1f} ms with all that is written to "
+        f"MLflow: {SLOTS} trials that each report once a second would take {busy:.1f} cores, and "
+        f"it has one.\n"
+    )
 
 
 def driver_cost(samples: Sequence[Mapping[str, float]]) -> tuple[float, float]:

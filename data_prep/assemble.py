@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from data_prep.augment import Copy, cut, planned_copies
+from data_prep.augment import planned_copies
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
-from data_prep.lab import UInt8Array, rgb_to_lab
+from data_prep.lab import UInt8Array
 from data_prep.manifest import PLANES, FileEntry
 from data_prep.parallel import Progress, map_threads
 from data_prep.reading import Reading
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, split_pictures
 from data_prep.store import NewArray
+from data_prep.workbench import Workbench
 
 
 def choose_sides(
@@ -67,15 +67,16 @@ def write_arrays(
         for plane in PLANES:
             files[f"{side}/{plane}"] = NewArray(folder / side / f"{plane}.npy", shape)
     keys = _augmentation_keys(settings.seed, reading)
+    own = threading.local()
 
     def write(task: tuple[Side, int, int]) -> None:
         side, row, number = task
         picture = reading.pictures[number]
         rgb = np.asarray(reading.pixels[picture.index])
         copies = list(planned_copies(settings.size, factors[side], keys[number]))
-        planes = _lab_planes(rgb, copies)
-        for channel, plane in enumerate(PLANES):
-            rows = [planes[copy][channel] for copy in copies]
+        if not hasattr(own, "workbench"):
+            own.workbench = Workbench(settings.size, settings.augment)
+        for plane, rows in zip(PLANES, own.workbench.planes(rgb, copies), strict=True):
             files[f"{side}/{plane}"].write_rows(row * factors[side], rows)
 
     tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
@@ -85,15 +86,6 @@ def write_arrays(
         for file in files.values():
             file.close()
     return {name: file.array for name, file in files.items()}
-
-
-def _lab_planes(rgb: UInt8Array, copies: Sequence[Copy]) -> dict[Copy, Sequence[UInt8Array]]:
-    """The L, a and b plane of every different copy: what is only flipped is converted once."""
-    labs = {one: rgb_to_lab(cut(rgb, one)) for one in dict.fromkeys(copy.window for copy in copies)}
-    return {
-        copy: cv2.split(cv2.flip(labs[copy.window], 1) if copy.flipped else labs[copy.window])
-        for copy in dict.fromkeys(copies)
-    }
 
 
 def _augmentation_keys(seed: int, reading: Reading) -> list[str]:

@@ -70,7 +70,8 @@ _KINDS: tuple[tuple[Crop | None, int, bool], ...] = (
 def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Array]:
     """Yield `factor` pictures (size,size,3) made of one, as `planned_copies` says."""
     for window, flipped in planned_copies(rgb.shape[0], factor, key):
-        copy = cut(rgb, window)
+        copy = np.empty_like(rgb)
+        cut(rgb, window, copy)
         yield np.ascontiguousarray(copy[:, ::-1]) if flipped else copy
 
 
@@ -80,25 +81,31 @@ def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
     Beyond ten, each copy is a fresh zoom or shift, flipped or not. Draws depend on `key` and the
     copy's number alone, so neither the factor nor the order of work changes a copy.
     """
+    windows: dict[int, Window] = {}
     for number in range(factor):
         if number < len(_KINDS):
             crop, draw_number, flipped = _KINDS[number]
-            draw = _draws(key, draw_number)
+            if crop is not None and draw_number not in windows:
+                windows[draw_number] = crop(_draws(key, draw_number), size)
+            yield Copy(windows.get(draw_number), flipped)
         else:
             draw = _draws(key, number)
             crop = (_zoom, _vertical_shift, _horizontal_shift)[int(draw.random() * 3)]
             flipped = draw.random() < 0.5
-        yield Copy(None if crop is None else crop(draw, size), flipped)
+            yield Copy(crop(draw, size), flipped)
 
 
-def cut(rgb: UInt8Array, window: Window | None) -> UInt8Array:
-    """Stretch a window of a picture (size,size,3) to the whole; without one, the picture itself."""
+def cut(rgb: UInt8Array, window: Window | None, out: UInt8Array) -> None:
+    """Stretch a window of a picture (size,size,3) to the whole of `out`, an array of that shape.
+
+    Without a window the picture is copied.
+    """
     if window is None:
-        return rgb
+        np.copyto(out, rgb)
+        return
     side, left, top = window
     part = rgb[top : top + side, left : left + side]
-    resized = cv2.resize(part, rgb.shape[:2], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.uint8)
+    cv2.resize(part, out.shape[:2], dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def _draws(key: str, number: int) -> random.Random:

@@ -73,7 +73,8 @@ def decode_rgb(
             _check_pixels(image, max_pixels)
             if check_header is not None:
                 check_header(image)
-            return _to_rgb(ImageOps.exif_transpose(image)), image.info.get("comment", b"")
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image), image.info.get("comment", b"")
     except Image.DecompressionBombError:
         raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels") from None
     except _DAMAGED as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import Listing
 from data_prep.split import SIDES
 from data_prep.store import PreparedDataset, array_entries, open_dataset
-from data_prep.workspace import Workspace, writing_to
+from data_prep.workspace import Workspace, sync_tree, writing_to
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,11 @@ def _build(
         sides = choose_sides(settings, info, reading)
         arrays = write_arrays(folder, settings, reading, sides, progress)
         spool.unlink()
-        entries = array_entries(arrays)
+        with ThreadPoolExecutor(1) as disk:
+            # The disk takes what is to be published while the digests are computed.
+            synced = disk.submit(sync_tree, folder)
+            entries = array_entries(arrays)
+        synced.result()
         manifest = Manifest(
             dataset=settings.dataset,
             settings=settings_entry(settings),

@@ -124,10 +124,20 @@ def run_launch(
                         tuner.fit()
                 cells = cell_outcomes(launch, watcher.messages)
                 status = run_status(cells)
+            except KeyboardInterrupt:
+                stopped_at_once(launch, projection, console)
+                raise
             finally:
                 undelivered = projection.close(status)
         delete_finished(launch)
         return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
+
+
+def stopped_at_once(launch: Launch, projection: Projection, console: Console) -> None:
+    """Say what a second Ctrl-C leaves, which waits neither for the trials nor for MLflow."""
+    projection.delivery_timeout_s = 0.0
+    again = f"chromatune resume {launch.found_by}"
+    console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
 
 
 def check_data(launch: Launch, data: TaskData) -> None:

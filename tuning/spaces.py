@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from models import ModelError, create_model, list_models
 from tuning.config import GridConfig, Task, TrainingConfig
@@ -175,17 +176,29 @@ def need_planes(trainings: Iterable[Training]) -> bool:
 
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     """Sort by estimated arithmetic, largest first (stable)."""
-    return sorted(trainings, key=lambda one: -one.epochs * _operations(one.fit))
+    return sorted(trainings, key=lambda one: -one.epochs * forward_operations(one.fit))
 
 
-def _operations(fit: FitConfig) -> int:
+def forward_operations(fit: FitConfig) -> int:
     """Floating-point operations of one picture's forward pass."""
     with torch.device("meta"):
         model = create_model(
             fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
         )
         L = torch.empty(1, 1, fit.image_size, fit.image_size)
-    model.eval()
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(L)
-    return int(counter.get_total_flops())
+    operations = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal operations
+        weight = getattr(module, "weight", None)
+        if weight is not None and weight.dim() > 1:
+            # A transposed convolution applies its weights at every pixel that it reads.
+            where = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+            operations += 2 * weight.numel() * math.prod(where.shape[2:])
+
+    # torch's own counter would import its compiler, which takes a second and more.
+    for module in model.modules():
+        module.register_forward_hook(count)
+    with torch.inference_mode():
+        model.eval()(L)
+    return operations

@@ -29,6 +29,7 @@ _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
 _ONE_CALL_S = 45.0
+_AT_ONCE_S = 5.0
 _DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
 # A repeated call cannot change these; all others may come from a store that is away for a while.
 _LASTING_CODES = frozenset(
@@ -64,7 +65,8 @@ class Projection:
 
     Training never waits for MLflow: `observe` and `training_ended` only take note. If the store is
     away, what is known is kept, one warning is logged, and delivery goes on when it is back.
-    `delivery_timeout_s` is how long `close` waits for a store that is away.
+    `delivery_timeout_s` is how long `close` waits for a store that is away; with 0 it ends in a
+    few seconds, whatever the store does.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Projection:
     ) -> None:
         self._storage = storage
         self._uri = uri
-        self._delivery_timeout_s = delivery_timeout_s
+        self.delivery_timeout_s = delivery_timeout_s
         self._projector: Projector | None = None
         self._wake = threading.Condition()
         self._news: list[_News] = []
@@ -128,7 +130,7 @@ class Projection:
             self._closing_as = status
             self._progressed_at = time.monotonic()
             self._wake.notify()
-        while self._thread.is_alive() and self._waited() < self._delivery_timeout_s + _ONE_CALL_S:
+        while self._thread.is_alive() and self._waited() < self._patience_s:
             self._thread.join(0.2)
         missing = self._projector.undelivered_cells
         return missing if self._is_complete else [*missing, self._storage.name]
@@ -148,7 +150,7 @@ class Projection:
                     self._is_complete = True
                     return
             else:
-                if status is not None and self._waited() >= self._delivery_timeout_s:
+                if status is not None and self._waited() >= self.delivery_timeout_s:
                     return
                 wait_s, retry_s = retry_s, min(2 * retry_s, _LAST_RETRY_S)
 
@@ -210,6 +212,11 @@ class Projection:
         if message not in self._told:
             self._told.add(message)
             _LOG.warning("%s; it will be tried again at the end", message)
+
+    @property
+    def _patience_s(self) -> float:
+        """How long `close` waits for the thread: a call that has begun may come to its end."""
+        return self.delivery_timeout_s + _ONE_CALL_S if self.delivery_timeout_s else _AT_ONCE_S
 
     def _waited(self) -> float:
         return time.monotonic() - self._progressed_at

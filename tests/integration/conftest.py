@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.processes import descendants
 from tuning.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ class Driver:
 
     def workers(self) -> list[int]:
         """Process ids of the trials: descendants whose title Ray has set to the trainable's."""
-        return [pid for pid in _descendants(self.process.pid) if _title(pid).endswith(".train")]
+        return [pid for pid in descendants(self.process.pid) if _title(pid).endswith(".train")]
 
     def kill_a_worker(self) -> None:
         """Kill -9 the process of a trial as soon as one is training.
@@ -97,7 +98,7 @@ class Driver:
 
         Two of Ray's agents would linger for a minute.
         """
-        workers, left_behind = self.workers(), _descendants(self.process.pid)
+        workers, left_behind = self.workers(), descendants(self.process.pid)
         self.process.kill()
         self.process.wait()
         wait_until(lambda: not any(map(_is_alive, workers)), "trials end with their driver")
@@ -105,11 +106,11 @@ class Driver:
 
     def end(self) -> None:
         """Leave nothing of it, whatever has happened."""
-        descendants = _descendants(self.process.pid)
+        below = descendants(self.process.pid)
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        _kill(descendants)
+        _kill(below)
 
 
 @dataclasses.dataclass
@@ -321,23 +322,6 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"waited {PATIENCE_S} s in vain: {what}")
         time.sleep(0.02)
-
-
-def _descendants(pid: int) -> list[int]:
-    """Every living process below `pid`."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                stat = (entry / "stat").read_text()
-                parent = int(stat.rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
-    found, queue = [], [pid]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
 
 
 def _kill(pids: list[int]) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,23 @@ def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
 
     # A cell gets lost: the checkpoint behind it cannot bring it back.
     shutil.rmtree(next(place.launch().glob("*/cells/*")))
+    resumed = run(*place.resume(place.launch().name), "--format", "json")
+    assert resumed.status == 0, resumed.err
+    assert_whole(place, resumed, finished_grid)
+
+
+def test_ctrl_c_twice_stops_at_once_and_loses_nothing(
+    place: Any, finished_grid: Any, run: Callable[..., Any]
+) -> None:
+    driver = place.start(*place.grid(), "--max-concurrent-trials", "1")
+    place.wait_for_first_cell(driver)
+    for _ in range(2):
+        os.killpg(driver.process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    stopped = driver.wait()
+    assert stopped.status == 130, stopped.err
+    assert "Traceback" not in stopped.err
+    assert f"stopped at once; go on with `chromatune resume {place.launch().name}`" in stopped.err
     resumed = run(*place.resume(place.launch().name), "--format", "json")
     assert resumed.status == 0, resumed.err
     assert_whole(place, resumed, finished_grid)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_prep import PreparedDataset
+from tests.processes import descendants
 from tests.security.conftest import Canary
 from tuning.data import load_task_data
 from tuning.engine import fit
@@ -107,7 +108,7 @@ def _resumed(launch: Launch, folder: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            for pid in [*_descendants(process.pid), process.pid]:
+            for pid in [*descendants(process.pid), process.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
             process.wait()
@@ -118,18 +119,3 @@ def _written(folder: Path, pid: int) -> Iterator[Path]:
     yield from folder.rglob("*")
     for session in Path("/tmp/ray").glob(f"session_*_{pid}"):
         yield from session.rglob("*")
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
-    found, queue = [], [pid]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found

@@ -21,7 +21,7 @@ from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
-from tuning.runner import check_data, sigterm_as_ctrl_c
+from tuning.runner import check_data, sigterm_as_ctrl_c, stopped_at_once
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
 from tuning.search.config import SearchLaunchConfig
@@ -161,9 +161,8 @@ def _run(
             cells = cell_outcomes(launch, {})
             is_over = ledger.is_over
             status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
-        except KeyboardInterrupt:  # a second one, which does not wait for the trials to stop
-            again = f"chromatune resume {launch.found_by}"
-            console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
+        except KeyboardInterrupt:
+            stopped_at_once(launch, projection, console)
             raise
         finally:
             undelivered = projection.close(status)
