@@ -59,7 +59,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/python tools/audit.py
 
-## Write the tables of docs/results and benchmarks/results into README.md and docs/models.md
+## Write the tables of docs/results and benchmarks/results into README.md and the pages of docs
 docs: install
 	$(BIN)/python -m docs.update_readme
 	$(BIN)/python -m docs.update_models

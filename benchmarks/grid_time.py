@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measuring import Claim, timed, write
 from tuning.tracking_store import prepare_store
@@ -38,6 +41,23 @@ def main() -> None:
         ],
         runs=runs,
     )
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The results as a Markdown table, a row for each way."""
+    runs = results["runs"]
+    lines = [
+        "| way | seconds: median | min | max | times the floor | n |",
+        "|---|---|---|---|---|---|",
+    ]
+    for way in ("floor", "ours", "naive", "tutorial"):
+        seconds = [run[way] for run in runs]
+        factor = statistics.median(run[way] / run["floor"] for run in runs)
+        figures = " | ".join(
+            f"{value:.1f}" for value in (statistics.median(seconds), min(seconds), max(seconds))
+        )
+        lines.append(f"| {way} | {figures} | {factor:.2f} | {len(seconds)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _once(asked: argparse.Namespace, scratch: Path) -> dict[str, float]:

@@ -110,6 +110,8 @@ def driver_cost(samples: Sequence[Mapping[str, float]]) -> tuple[float, float]:
     spent = np.array([sample["processor_s"] for sample in samples])
     middles, costs = (done[1:] + done[:-1]) / 2, np.diff(spent) / np.diff(done)
     slope, first = np.polyfit(middles, costs, 1)
+    if slope < 0:  # no growth but noise
+        return float(costs.mean()), 0.0
     return float(first), float(slope)
 
 
@@ -122,7 +124,8 @@ def _sampled(command: Sequence[str], place: Path, trials: int) -> list[dict[str,
     samples: list[dict[str, float]] = []
     while driver.poll() is None:
         done = sum(1 for _ in (place / "ray_results").glob("*/*/cells/*/cell.json"))
-        if done >= max(1, len(samples) * trials / _BINS):
+        is_more = not samples or done > samples[-1]["trials"]
+        if is_more and done >= max(1, len(samples) * trials / _BINS):
             with contextlib.suppress(FileNotFoundError):  # it has just ended
                 seconds, memory = _driver(driver.pid)
                 wall = time.perf_counter() - started

@@ -19,6 +19,9 @@ from data_prep.split import SIDES, Side, split_pictures
 from data_prep.store import NewArray
 from data_prep.workbench import Workbench
 
+# Copies of a picture: the ten kinds, some of which share their cut, and a few more.
+_AT_ONCE = 16
+
 
 def choose_sides(
     settings: PrepareSettings, info: DatasetInfo, reading: Reading
@@ -61,11 +64,6 @@ def write_arrays(
     """Augment, convert and write all pictures; return the arrays by name (`train/L`)."""
     files: dict[str, NewArray] = {}
     factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
-    for side in SIDES:
-        (folder / side).mkdir()
-        shape = (len(sides[side]) * factors[side], settings.size, settings.size)
-        for plane in PLANES:
-            files[f"{side}/{plane}"] = NewArray(folder / side / f"{plane}.npy", shape)
     keys = _augmentation_keys(settings.seed, reading)
     own = threading.local()
 
@@ -75,12 +73,19 @@ def write_arrays(
         rgb = np.asarray(reading.pixels[picture.index])
         copies = list(planned_copies(settings.size, factors[side], keys[number]))
         if not hasattr(own, "workbench"):
-            own.workbench = Workbench(settings.size, settings.augment)
-        for plane, rows in zip(PLANES, own.workbench.planes(rgb, copies), strict=True):
-            files[f"{side}/{plane}"].write_rows(row * factors[side], rows)
+            own.workbench = Workbench(settings.size, min(settings.augment, _AT_ONCE))
+        for start in range(0, len(copies), _AT_ONCE):
+            planes = own.workbench.planes(rgb, copies[start : start + _AT_ONCE])
+            for plane, rows in zip(PLANES, planes, strict=True):
+                files[f"{side}/{plane}"].write_rows(row * factors[side] + start, rows)
 
     tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
     try:
+        for side in SIDES:
+            (folder / side).mkdir()
+            shape = (len(sides[side]) * factors[side], settings.size, settings.size)
+            for plane in PLANES:
+                files[f"{side}/{plane}"] = NewArray(folder / side / f"{plane}.npy", shape)
         map_threads(write, tasks, "write", progress)
     finally:
         for file in files.values():

@@ -17,7 +17,7 @@ from models import ChromaModel, save_model
 from tuning.checkpoint import EpochRecord
 from tuning.data import DeviceSplit, Split, TaskData
 from tuning.fit_config import FitConfig
-from tuning.metrics import constant_baseline, predict, to_bytes
+from tuning.metrics import predict, to_bytes
 from tuning.pictures import picture_sheet
 
 _SHEET_ROWS = 6
@@ -60,7 +60,6 @@ def write_cell(
             "dataset_digest": data.digest,
             "params": _params(config, epochs=history[-1]["epoch"]),
             "metrics": _kept(metrics),
-            "baseline": constant_baseline(data.val, data.baseline_ab, data.task, "val_"),
             **({"outcome": outcome} if outcome else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "history": list(history),

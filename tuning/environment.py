@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from pathlib import Path
 
 _DEFAULTS = {
     # Nothing phones home unless the user asks for it.
@@ -21,12 +20,14 @@ _DEFAULTS = {
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     # What Ray writes down of a launch is never read again: not more often than once an hour.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # Nor does the driver need what was reported with every checkpoint.
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     # Trials of CPU launches must not see the GPUs that other trials were given.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
 # Where Ray looks for the user's own token.
-_TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-_TOKEN_FILE = Path("~/.ray/auth_token")
+_TOKENS = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_K8S_TOKEN_AUTH"}
+_TOKEN_FILE = "~/.ray/auth_token"
 
 
 def set_defaults() -> None:
@@ -44,5 +45,10 @@ def _guard_ray() -> None:
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Known to this process and those it starts alone; a cluster that asks for none ignores it.
-    if not _TOKENS & os.environ.keys() and not _TOKEN_FILE.expanduser().exists():
+    if not _TOKENS & os.environ.keys() and not _has_token_file():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _has_token_file() -> bool:
+    # Not with pathlib, which raises where the home folder is unknown or closed to this user.
+    return os.path.isfile(os.path.expanduser(_TOKEN_FILE))  # noqa: PTH111, PTH113

@@ -193,7 +193,6 @@ class _Plan:
             "dataset_digest": self._dataset.digest,
             "params": params | ({"model_kwargs": kwargs} if kwargs else {}),
             "metrics": cell.metrics,
-            "baseline": self.result.baseline,
             "parameters": cell.parameters,
             "history": [record for record in history if record["epoch"] <= epochs],
             "kept_epoch": cell.kept_epoch,

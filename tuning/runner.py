@@ -109,35 +109,40 @@ def run_launch(
             return LaunchOutcome(launch, cell_outcomes(launch, {}), [])
         prepare_store(tracking_uri)  # before Ray, which takes longer to start
         projection = Projection(launch.storage, tracking_uri)
-        status = "KILLED"
-        undelivered: list[str] = []
         with connected(address):
             share = trial_resources(resources)
             check_nodes(launch.storage, console)
             projection.start()
             withdrawal.pop_all()
-            try:
+            with tracked(launch, projection, console):
                 with _progress(launch, console) as progress:
                     watcher = Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher)
                     with sigterm_as_ctrl_c():
                         tuner.fit()
                 cells = cell_outcomes(launch, watcher.messages)
-                status = run_status(cells)
-            except KeyboardInterrupt:
-                stopped_at_once(launch, projection, console)
-                raise
-            finally:
-                undelivered = projection.close(status)
+                undelivered = projection.close(run_status(cells))
         delete_finished(launch)
         return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
 
 
-def stopped_at_once(launch: Launch, projection: Projection, console: Console) -> None:
-    """Say what a second Ctrl-C leaves, which waits neither for the trials nor for MLflow."""
-    projection.delivery_timeout_s = 0.0
-    again = f"chromatune resume {launch.found_by}"
-    console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
+@contextlib.contextmanager
+def tracked(launch: Launch, projection: Projection, console: Console) -> Iterator[None]:
+    """Write to MLflow what is known of a launch that breaks down, and end its runs.
+
+    After a second Ctrl-C that takes a few seconds at most, whatever MLflow does.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        projection.delivery_timeout_s = 0.0
+        projection.close("KILLED")
+        again = f"chromatune resume {launch.found_by}"
+        console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
+        raise
+    except Exception:
+        projection.close("KILLED")
+        raise
 
 
 def check_data(launch: Launch, data: TaskData) -> None:
@@ -165,9 +170,10 @@ def _tuner(
     # Failed trials are told by the progress view, in a line each instead of a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     left = [training for training in launch.trainings if not has_ended(launch, training)]
+    names = launch.storage.list_dir()
     attempts = {
         training.training_id: next_attempt(
-            launch.storage, training.training_id, first_missing(launch, training)
+            launch.storage, training.training_id, first_missing(launch, training), names
         )
         for training in left
     }

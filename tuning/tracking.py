@@ -82,6 +82,7 @@ class Projection:
         self._is_away = False
         self._told: set[str] = set()
         self._progressed_at = self._describe_at = 0.0
+        self._is_described = True
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
 
@@ -130,7 +131,8 @@ class Projection:
             self._closing_as = status
             self._progressed_at = time.monotonic()
             self._wake.notify()
-        while self._thread.is_alive() and self._waited() < self._patience_s:
+        began = self._progressed_at
+        while self._thread.is_alive() and not self._has_waited_enough(began):
             self._thread.join(0.2)
         missing = self._projector.undelivered_cells
         return missing if self._is_complete else [*missing, self._storage.name]
@@ -166,7 +168,7 @@ class Projection:
                 self._progressed_at = time.monotonic()
             if status is not None:
                 projector.finish(status)
-            elif pending and time.monotonic() >= self._describe_at:
+            elif self._is_described_late(pending):
                 self._describe(projector)
         except _DELIVERY_ERRORS as error:
             projector.forget()
@@ -177,10 +179,15 @@ class Projection:
             _LOG.warning("MLflow is back; everything that was kept is written")
         return True
 
+    def _is_described_late(self, pending: Sequence[str]) -> bool:
+        self._is_described = self._is_described and not pending
+        return not self._is_described and time.monotonic() >= self._describe_at
+
     def _describe(self, projector: Projector) -> None:
         """Renew the parent run's table: its text grows with the launch, its share of time not."""
         started = time.monotonic()
         projector.describe()
+        self._is_described = True
         ended = time.monotonic()
         self._describe_at = ended + _DESCRIBING_IS_ONE_IN * (ended - started)
 
@@ -213,10 +220,11 @@ class Projection:
             self._told.add(message)
             _LOG.warning("%s; it will be tried again at the end", message)
 
-    @property
-    def _patience_s(self) -> float:
-        """How long `close` waits for the thread: a call that has begun may come to its end."""
-        return self.delivery_timeout_s + _ONE_CALL_S if self.delivery_timeout_s else _AT_ONCE_S
+    def _has_waited_enough(self, began: float) -> bool:
+        """Whether `close` gives up on the thread, which may end a call that it has begun."""
+        if not self.delivery_timeout_s:
+            return time.monotonic() - began >= _AT_ONCE_S
+        return self._waited() >= self.delivery_timeout_s + _ONE_CALL_S
 
     def _waited(self) -> float:
         return time.monotonic() - self._progressed_at

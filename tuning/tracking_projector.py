@@ -153,6 +153,9 @@ class Projector:
             run = self._open_run(current, _started(progress.history))
             self._runs.reopen(run)
             self._runs.write_history(run, progress.history.values())
+        if current is None and progress.history:
+            last = max(progress.history)  # all of it is in the cells
+            progress.history = {last: progress.history[last]}
         progress.changed = False
 
     def set_aside(self, training_id: str) -> None:

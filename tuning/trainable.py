@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import time
@@ -196,9 +197,12 @@ def delete_older_checkpoints(kept: int = 1) -> None:
     """Delete all but the newest checkpoints of the running trial.
 
     Ray could be told to, but then writes down its view of all trials at every single checkpoint.
+    One that cannot be deleted now stays: it must not end a training that is well.
     """
     newest = tune.get_checkpoint()
-    if newest is not None:
+    if newest is None:
+        return
+    with contextlib.suppress(OSError):
         for older in _newest_first(newest)[kept:]:
             older.filesystem.delete_dir(older.path)
 

@@ -65,6 +65,11 @@ def test_the_users_own_token_stays(home: dict[str, str], tmp_path: Path) -> None
     }
 
 
+def test_a_folder_is_no_token_file(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".ray/auth_token").mkdir(parents=True)
+    assert len(seen(home)["RAY_AUTH_TOKEN"] or "") == 64
+
+
 def test_a_ray_imported_before_is_left_as_it_is(home: dict[str, str]) -> None:
     """It has read the mode: daemons that ask for a token would refuse their own driver."""
     assert set(seen(home, before="import ray").values()) == {None}

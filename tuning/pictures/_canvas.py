@@ -39,7 +39,7 @@ def write_image(picture: Image.Image, path: str | Path) -> None:
     """Write a picture as PNG, whole or not at all."""
     path = Path(path)
     encoded = io.BytesIO()
-    picture.save(encoded, format="PNG", optimize=True)
+    picture.save(encoded, format="PNG")
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -21,7 +21,7 @@ from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
-from tuning.runner import check_data, sigterm_as_ctrl_c, stopped_at_once
+from tuning.runner import check_data, sigterm_as_ctrl_c, tracked
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
 from tuning.search.config import SearchLaunchConfig
@@ -142,15 +142,13 @@ def _run(
         return SearchOutcome(launch, cell_outcomes(launch, {}), [])
     budget.check_left(f"chromatune search {launch.task} --extend {launch.found_by}")
     projection = Projection(launch.storage, tracking_uri)
-    status = "KILLED"
-    undelivered: list[str] = []
     with connected(plan.config.address):
         shares = TrialShares(plan.config.resources, data)
         shares.check(plan.space.fit_config(example(plan.space)))
         check_nodes(launch.storage, console)
         projection.start()
         withdrawal.pop_all()
-        try:
+        with tracked(launch, projection, console):
             with _progress(launch, plan, study, budget, console) as (progress, begun):
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
                 discard_ray_state(launch.storage)
@@ -161,10 +159,6 @@ def _run(
             cells = cell_outcomes(launch, {})
             is_over = ledger.is_over
             status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
-        except KeyboardInterrupt:
-            stopped_at_once(launch, projection, console)
-            raise
-        finally:
             undelivered = projection.close(status)
     delete_finished(launch)
     out_of = watcher.out_of

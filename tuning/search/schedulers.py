@@ -58,7 +58,7 @@ def make_scheduler(search: SearchConfig, space: Space, objective: Objective) -> 
             )
             return NamedTrials(median)
         case "pbt":
-            interval = search.perturbation_interval or max(1, longest // 5)
+            interval = perturbation_interval(search, space)
             _check_within("perturbation_interval", interval, longest)
             return PopulationBasedTraining(
                 **judged,
@@ -70,6 +70,11 @@ def make_scheduler(search: SearchConfig, space: Space, objective: Objective) -> 
                 require_attrs=False,
                 log_config=False,
             )
+
+
+def perturbation_interval(search: SearchConfig, space: Space) -> int:
+    """Epochs after which PBT looks at a trial again, by default a fifth of the longest."""
+    return search.perturbation_interval or max(1, space.most_epochs // 5)
 
 
 def first_rung(search: SearchConfig, longest: int) -> int:

@@ -20,8 +20,6 @@ from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
 from tuning.trainable import claim_device, delete_older_checkpoints, restored_state
 
-# Trials may take over each other's checkpoints under PBT, so none may be deleted at once.
-_KEPT_FOR_PBT = 4
 OUT_OF_MEMORY = "out_of_memory"
 
 
@@ -29,14 +27,14 @@ OUT_OF_MEMORY = "out_of_memory"
 class SearchInputs:
     """What all trials of a search share; Ray's object store keeps one copy per node.
 
-    `objective` is what a scheduler judges by. With `always_checkpoint`, every report brings a
-    checkpoint, as trials that take over each other's states need.
+    `objective` is what a scheduler judges by. Where trials take over each other's states, every
+    report brings a checkpoint, and the newest `kept_checkpoints` stay for those who may want them.
     """
 
     launch_uri: str
     data: TaskData
     objective: Objective
-    always_checkpoint: bool = False
+    kept_checkpoints: int = 1
 
 
 def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
@@ -93,7 +91,7 @@ class _Reporter:
         if result.last:
             self._records[-1]["milestone"] = self._write_cell(state)
             self._report()
-        elif state.history[-1] is best or self._inputs.always_checkpoint:
+        elif state.history[-1] is best or self._inputs.kept_checkpoints > 1:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "checkpoint"
                 state.save(folder)
@@ -132,7 +130,7 @@ class _Reporter:
             report["value"] = newest.get(self._inputs.objective.name, self._score)
         tune.report(report, checkpoint=checkpoint)
         if checkpoint is not None:
-            delete_older_checkpoints(_KEPT_FOR_PBT if self._inputs.always_checkpoint else 1)
+            delete_older_checkpoints(self._inputs.kept_checkpoints)
         self._records = []
 
 

@@ -18,7 +18,7 @@ from tuning.search.objectives import Objective
 from tuning.search.plan import SearchPlan
 from tuning.search.resources import TrialShares
 from tuning.search.samplers import seed_of
-from tuning.search.schedulers import NamedTrials, make_scheduler
+from tuning.search.schedulers import NamedTrials, make_scheduler, perturbation_interval
 from tuning.search.searcher import LedgerSearcher, trial_config
 from tuning.search.summary import TrialSummary, summaries
 from tuning.search.trial import SearchInputs, run_search_trial
@@ -46,7 +46,9 @@ def search_tuner(
         for trial in summaries(launch, ledger.study, plan.objectives):
             if not trial.is_known and trial.curve:
                 scheduler.replay(trial.name, best_so_far(trial, plan.objectives[0]))
-    inputs = SearchInputs(launch.storage.uri, data, plan.objectives[0], always_checkpoint=is_pbt)
+    # A trial may be as far ahead as one interval of whoever takes its state over, and of its next.
+    kept = 1 + 2 * perturbation_interval(plan.search, plan.space) if is_pbt else 1
+    inputs = SearchInputs(launch.storage.uri, data, plan.objectives[0], kept_checkpoints=kept)
     trainable = tune.with_resources(tune.with_parameters(run_search_trial, inputs=inputs), shares)
     storage_path, _, name = launch.storage.uri.rpartition("/")
     how: dict[str, Any]
