@@ -20,6 +20,7 @@ from tuning.runner import start_launch
 from tuning.spaces import Training, make_training
 from tuning.tracking_cells import TrackedCell
 from tuning.tracking_registry import champion_uri, pinned
+from tuning.tracking_store import open_store
 from tuning.tracking_weights import load_logged_weights
 
 _INITIAL_WEIGHTS = "initial.safetensors"
@@ -39,6 +40,7 @@ def run_finetune(
     With `compare_scratch`, the same model is also trained from scratch for as many epochs. Raises
     ChromatuneError if there is no champion or it takes pictures of another size.
     """
+    open_store(tracking_uri)
     dataset = open_prepared(config.data)
     wanted = config.finetune.model or champion_uri(config.finetune.source, task)
     parent = pinned(wanted, tracking_uri)

@@ -21,6 +21,7 @@ from tuning.results import launch_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import make_training
 from tuning.tracking_registry import pinned
+from tuning.tracking_store import open_store
 from tuning.tracking_weights import load_logged_weights
 
 _INITIAL_WEIGHTS = "initial.safetensors"
@@ -39,6 +40,7 @@ def run_train(
     with contextlib.ExitStack() as stack:
         parent, files = None, {}
         if config.train.initial_model is not None:
+            open_store(tracking_uri)
             parent = pinned(config.train.initial_model, tracking_uri)
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             files[_INITIAL_WEIGHTS] = load_logged_weights(parent, tracking_uri, scratch)
