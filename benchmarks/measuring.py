@@ -58,7 +58,9 @@ class Claim:
 def write(name: str, claims: Sequence[Claim], **details: Any) -> Path:
     """Write `benchmarks/results/<name>.json`, replacing the older one in one step."""
     document = {
-        "command": shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": shlex.join(
+            ["python", "-m", f"benchmarks.{name}", *map(_portable, sys.argv[1:])]
+        ),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": provenance.git_commit(),
         "hardware": provenance.hardware(),
@@ -106,6 +108,11 @@ def timed(command: Sequence[str], log: Path) -> float:
     if done.returncode != 0:
         raise SystemExit(f"{shlex.join(command)} failed:\n{log.read_text()[-2000:]}")
     return seconds
+
+
+def _portable(word: str) -> str:
+    """A word of the command as it may be published: no folders of this machine."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _row(claim: Claim) -> str:

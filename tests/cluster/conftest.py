@@ -32,12 +32,14 @@ import pytest
 import requests
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.processes import descendants
 from tuning import provenance
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PICTURES = PrepareSettings(dataset="synthetic-faces", count=40, augment=1, size=64)
-_BRIDGE = "chromatune0"
+_NODE = "chromatune"
+_BRIDGE = f"{_NODE}0"
 _SUBNET = "10.77.61"
 _GCS_PORT = 6399
 # So that a loaded machine is no failure, and a dead node is noticed within seconds.
@@ -223,7 +225,7 @@ class Node:
     """A machine with a raylet, which can lose its power."""
 
     def __init__(self, number: int, token: str, isolated: bool, hidden: Path, log: Path) -> None:
-        self.name = f"chromatune{number}"
+        self.name = f"{_NODE}{number}"
         self._number = number
         self._cable = f"chromatune-{number}"
         self.address = f"{_SUBNET}.{number}" if isolated else "127.0.0.1"
@@ -278,14 +280,14 @@ class Node:
     def trials(self) -> list[int]:
         """Process ids of the trials at work here."""
         assert self.process is not None
-        below = base._descendants(self.process.pid)
+        below = descendants(self.process.pid)
         return [pid for pid in below if base._title(pid).endswith(".train")]
 
     def lose_power(self) -> None:
         """Kill -9 everything on it at once."""
         if self.process is None:
             return
-        below = base._descendants(self.process.pid)
+        below = descendants(self.process.pid)
         if self._isolated:
             with contextlib.suppress(OSError, IndexError):
                 os.kill(self._first_process(), signal.SIGKILL)  # the rest dies with the first
@@ -404,6 +406,7 @@ def cluster(
     logs = tmp_path_factory.mktemp("nodes")
     made = Cluster(isolated, small_pictures.folder.parent, logs)
     if isolated:
+        _clear_away()
         _ip("link", "add", _BRIDGE, "type", "bridge")
         _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
@@ -415,6 +418,21 @@ def cluster(
         made.end()
         if isolated:
             _ip("link", "delete", _BRIDGE, check=False)
+
+
+def _clear_away() -> None:
+    """Remove the nodes that a killed run of these tests has left."""
+    for name in _ip("netns", "list").splitlines():
+        namespace = name.split()[0]
+        if namespace.startswith(_NODE):
+            for pid in _ip("netns", "pids", namespace).split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            _ip("netns", "delete", namespace)
+    for line in _ip("-oneline", "link").splitlines():
+        link = line.split()[1].rstrip(":").partition("@")[0]
+        if link.startswith(_NODE):
+            _ip("link", "delete", link, check=False)
 
 
 def _may_isolate() -> bool:
@@ -464,7 +482,7 @@ class TrackingServer:
     def stop(self) -> None:
         """Kill -9 the server and its workers."""
         if self._process is not None:
-            base._kill([*base._descendants(self._process.pid), self._process.pid])
+            base._kill([*descendants(self._process.pid), self._process.pid])
             self._process.wait()
             self._process = None
 
