@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -118,8 +120,7 @@ def run_launch(
                 with _progress(launch, console) as progress:
                     watcher = Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher)
-                    with sigterm_as_ctrl_c():
-                        tuner.fit()
+                    run_to_its_end(tuner)
                 cells = cell_outcomes(launch, watcher.messages)
                 undelivered = projection.close(run_status(cells))
         delete_finished(launch)
@@ -280,6 +281,15 @@ class Watcher(tune.Callback):
         self._progress.update(name, self._epochs.get(name, 0), {}, status="failed")
 
 
+def run_to_its_end(tuner: tune.Tuner) -> None:
+    """Run a Tuner; SIGTERM ends it as Ctrl-C does.
+
+    At the end Ray reads failures back from storage, where a full disk has cut them short.
+    """
+    with sigterm_as_ctrl_c(), contextlib.suppress(pickle.UnpicklingError, EOFError):
+        tuner.fit()
+
+
 @contextlib.contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, as service managers and schedulers send it, stop the launch cleanly too.
@@ -314,7 +324,9 @@ def _training_id(trial: Any) -> str:
 
 
 def last_line(trial: Any) -> str:
-    """The exception itself, which Ray puts at the end of its traceback."""
-    error = trial.get_pickled_error() if trial.pickled_error_file else None
-    lines = str(error or "the trial's process died").strip().splitlines()
-    return lines[-1]
+    """The exception itself, which Ray puts at the end of what it writes down of a failure."""
+    with contextlib.suppress(OSError, TypeError):  # there is no such file
+        lines = Path(trial.error_file).read_text().strip().splitlines()
+        if lines:
+            return lines[-1]
+    return "the trial's process died"

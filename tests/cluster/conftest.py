@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import itertools
 import json
 import os
 import pwd
@@ -488,8 +489,8 @@ class TrackingServer:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URI of a database of a PostgreSQL of our own, run as the user postgres where we are root."""
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes new databases in a PostgreSQL of our own, whose user is postgres if we are root."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if not found:
         pytest.skip("needs PostgreSQL: make test-cluster installs it")
@@ -519,20 +520,28 @@ def postgres() -> Iterator[str]:
     # No network at all: reached through a socket in its folder.
     options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
     run("pg_ctl", "--pgdata", data, "--log", f"{folder}/log", "--wait", "-o", options, "start")
-    run("createdb", "--host", str(folder), "--username=postgres", "mlflow")
-    yield f"postgresql+psycopg2://postgres@/mlflow?host={folder}"
+    numbers = itertools.count()
+
+    def new_database() -> str:
+        name = f"mlflow{next(numbers)}"
+        run("createdb", "--host", str(folder), "--username=postgres", name)
+        return f"postgresql+psycopg2://postgres@/{name}?host={folder}"
+
+    yield new_database
     run("pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def make_server(postgres: str, tmp_path: Path) -> Iterator[Callable[..., TrackingServer]]:
+def make_server(
+    postgres: Callable[[], str], tmp_path: Path
+) -> Iterator[Callable[..., TrackingServer]]:
     servers: list[TrackingServer] = []
 
     def make(host: str = "127.0.0.1", inside: list[str] | None = None) -> TrackingServer:
         folder = tmp_path / f"artifacts-{len(servers)}"
         folder.mkdir()
-        servers.append(TrackingServer(folder, postgres, host, inside or []))
+        servers.append(TrackingServer(folder, postgres(), host, inside or []))
         return servers[-1]
 
     yield make

@@ -21,7 +21,7 @@ from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
-from tuning.runner import check_data, sigterm_as_ctrl_c, tracked
+from tuning.runner import check_data, run_to_its_end, tracked
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
 from tuning.search.config import SearchLaunchConfig
@@ -153,8 +153,7 @@ def _run(
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
                 discard_ray_state(launch.storage)
                 tuner = search_tuner(launch, plan, ledger, shares, data, watcher, begun)
-                with sigterm_as_ctrl_c():
-                    tuner.fit()
+                run_to_its_end(tuner)
                 watcher.stopped()
             cells = cell_outcomes(launch, {})
             is_over = ledger.is_over

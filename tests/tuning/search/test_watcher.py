@@ -47,7 +47,7 @@ class Trial:
     name: str
     gpus: float = 0.0
     num_failures: int = 1
-    pickled_error_file: str | None = None
+    error_file: str | None = None
 
     def __str__(self) -> str:
         return self.name
