@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep import DATASETS, DataError, dataset_folder, open_dataset
+from tuning.attempts import newest_first
 from tuning.cluster import connected
 from tuning.datasets import prepare_settings
 from tuning.errors import ChromatuneError
@@ -16,12 +17,13 @@ from tuning.launch_document import DOCUMENT
 from tuning.launch_files import damaged_checkpoints, leftovers
 from tuning.outcomes import cell_outcomes, has_ended, is_finished
 from tuning.preflight import obstacles
-from tuning.redaction import HIDDEN
+from tuning.redaction import HIDDEN, redact
 from tuning.results import launch_cells
+from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 from tuning.tracking import project_launch
 from tuning.tracking_health import end_as_killed, is_outdated, open_runs, upgrade
-from tuning.tracking_store import prepare_store
+from tuning.tracking_store import is_there, prepare_store
 
 # A checkpoint and a cell of the largest network take about 3 GB while one replaces the other.
 _ENOUGH_SPACE = 4 * 2**30
@@ -58,6 +60,9 @@ def examine(
         yield _upgraded(uri, dry_run)
         if dry_run:
             return  # an outdated store cannot even be read
+    if dry_run and not is_there(uri):
+        yield Finding("tracking store", f"there is none at {redact(uri)}", "would be made")
+        return
     prepare_store(uri)
     yield from _strange_folders(storage_path)
     launches = list_launches(storage_path)
@@ -133,12 +138,25 @@ def _files(launch: Launch, dry_run: bool) -> Iterator[Finding]:
         done = "would be deleted" if dry_run else "deleted"
         yield Finding(launch.launch_id, f"{path} was never finished", done, mended=not dry_run)
     for training in launch.trainings:
-        for path, why in damaged_checkpoints(launch.storage, training.training_id):
+        damaged = dict(damaged_checkpoints(launch.storage, training.training_id))
+        for path, why in damaged.items():
             if not dry_run:
                 launch.storage.delete(path)
             done = "would be deleted" if dry_run else "deleted"
-            left = "" if is_finished(launch, training) else "; an older one serves to go on with"
-            yield Finding(launch.launch_id, f"{path}: {why}", f"{done}{left}", mended=not dry_run)
+            then = f"{done}{_what_is_left(launch, training, set(damaged))}"
+            yield Finding(launch.launch_id, f"{path}: {why}", then, mended=not dry_run)
+
+
+def _what_is_left(launch: Launch, training: Training, damaged: set[str]) -> str:
+    if is_finished(launch, training):
+        return ""
+    found = {one.path for one in newest_first(launch.storage, training.training_id)}
+    return "; an older one serves to go on with" if found - damaged else "; the trial begins anew"
+
+
+def _without_user(uri: str) -> str:
+    """The address of a store; a launch does not keep who it was opened by."""
+    return redact(uri).replace(f"{HIDDEN}@", "")
 
 
 def _data(launch: Launch) -> Iterator[Finding]:
@@ -148,23 +166,28 @@ def _data(launch: Launch) -> Iterator[Finding]:
     expected = str(launch.document["dataset_digest"])
     settings = prepare_settings(launch.config.data)
     try:
-        digest = open_dataset(dataset_folder(settings, launch.config.data.root)).digest
+        dataset = open_dataset(dataset_folder(settings, launch.config.data.root))
     except DataError as error:
         if not DATASETS[settings.dataset].synthetic:  # those are made anew where they are wanted
             yield Finding(launch.launch_id, f"its data: {error}", "prepare them as they were")
         return
-    if digest != expected:
+    if dataset.digest == expected:
+        try:
+            dataset.verify()
+        except DataError as error:
+            yield Finding(launch.launch_id, f"its data: {error}", "prepare them as they were")
+    else:
         yield Finding(
             launch.launch_id,
             f"it was begun on data with the digest {expected[:12]}, and the prepared data have "
-            f"{digest[:12]}: the pictures have changed",
+            f"{dataset.digest[:12]}: the pictures have changed",
             "prepare the original pictures again, or start a new launch on the present ones",
         )
 
 
 def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
     """Bring MLflow to what the folder says, where it is the store that the launch writes to."""
-    if launch.tracking_uri != uri and HIDDEN not in launch.tracking_uri:
+    if _without_user(launch.tracking_uri) != _without_user(uri):
         return
     stray = [run for run in open_runs(uri) if run.launch_id == launch.launch_id]
     delivered = launch_cells(uri, launch)

@@ -37,7 +37,8 @@ def resume_launch(
     """Go on with a launch, with the configuration it began with.
 
     Finished cells stay; trials that had begun go on from their last checkpoint. Raises
-    ChromatuneError if its data are no longer what they were, or if it was trained elsewhere.
+    ChromatuneError or DataError if its data are no longer what they were, to the byte, and
+    ChromatuneError if it was trained elsewhere.
     """
     if launch.document.get("imported"):
         raise ChromatuneError(
@@ -45,6 +46,7 @@ def resume_launch(
             f"with; `chromatune trials {launch.task}` shows the cells of a grid"
         )
     address = cluster_of(launch, address)
+    open_prepared(launch.config.data).verify()
     if launch.kind == "search":
         return resume_search(launch, address=address, tracking_uri=tracking_uri, console=console)
     config = launch.config

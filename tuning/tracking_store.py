@@ -110,13 +110,18 @@ def open_store(uri: str) -> None:
 
     Raises ChromatuneError, which says where the store was looked for, too.
     """
-    database = _sqlite_file(uri) if not is_server(uri) else None
-    if database is not None and not database.is_file():
+    if not is_there(uri):
         raise ChromatuneError(
             f"there is no MLflow store at {redact(uri)}: `chromatune reproduce` or any training "
             f"makes it; --tracking-uri names another"
         )
     prepare_store(uri)
+
+
+def is_there(uri: str) -> bool:
+    """False for a database file that does not exist; of other stores only asking can tell."""
+    database = None if is_server(uri) else _sqlite_file(uri)
+    return database is None or database.is_file()
 
 
 def make_client(uri: str) -> MlflowClient:

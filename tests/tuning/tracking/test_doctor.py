@@ -143,6 +143,33 @@ def test_what_was_half_written_is_deleted_and_whole_checkpoints_stay(
     assert TrainState.load(folder / "checkpoint_000000", fit).epoch == 0
 
 
+def test_without_a_whole_checkpoint_the_trial_begins_anew(launch: Any, store: str) -> None:
+    (training_id,) = launch.training_ids()
+    folder = launch.folder / training_id / "checkpoint_000000"
+    TrainState.create(FitConfig("cnn1", "relu", 1e-3, milestones=(2, 4))).save(folder)
+    (torn,) = folder.glob("model-*")
+    torn.write_bytes(torn.read_bytes()[:-1])
+    told = about(found(launch.folder.parent, store), "the checkpoint is damaged")
+    assert told.remedy == "deleted; the trial begins anew"
+
+
+def test_a_launch_of_another_store_is_left_out_of_this_one(
+    make_launch: MakeLaunch, store: str, tmp_path: Path, client: MlflowClient
+) -> None:
+    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
+    there = make_launch(config=config, tracking_uri="http://anna:hunter2@127.0.0.1:1")
+    there.finish_all()
+    assert not any("MLflow" in one.what for one in found(there.folder.parent, store))
+    assert statuses(client) == {}
+
+
+def test_a_dry_run_makes_no_database(launch: Any, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
+    (told,) = found(launch.folder.parent, uri, dry_run=True)
+    assert (told.where, told.remedy) == ("tracking store", "would be made")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
     make_launch: MakeLaunch, store: str, tmp_path: Path
 ) -> None:
@@ -154,6 +181,12 @@ def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
     options = {"config": config, "tracking_uri": store, "dataset": "synthetic-faces"}
     make_launch(digest=dataset.digest, **options)
     assert not any("digest" in one.what for one in found(root, store))
+
+    array = dataset.folder / "train" / "a.npy"
+    whole = array.read_bytes()
+    array.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert about(found(root, store), "train/a.npy is not what was written").mended is None
+    array.write_bytes(whole)
 
     shutil.rmtree(root)
     changed = make_launch(digest="e" * 64, **options)
