@@ -8,17 +8,17 @@ import cv2
 import numpy as np
 
 from data_prep.augment import Copy, cut
-from data_prep.lab import UInt8Array
+from data_prep.lab import UInt8Array, rgb_to_lab
 
 
 class Workbench:
     """The buffers of one thread: memory asked for anew would cost a page fault every 4 KiB.
 
-    What is only flipped is cut and converted once, and all copies in one call each.
+    Made for pictures of `size` px and up to `factor` copies at once. What is only flipped is cut
+    and converted once, and all that is cut in one call.
     """
 
     def __init__(self, size: int, factor: int) -> None:
-        self._size = size
         self._rgb = np.empty((factor, size, size, 3), np.uint8)
         self._lab = np.empty_like(self._rgb)
         self._planes = np.empty((3, factor, size, size), np.uint8)
@@ -32,7 +32,7 @@ class Workbench:
             cut(rgb, window, self._rgb[number])
         count = len(windows)
         lab = _as_one_picture(self._lab[:count])
-        cv2.cvtColor(_as_one_picture(self._rgb[:count]), cv2.COLOR_RGB2LAB, dst=lab)
+        rgb_to_lab(_as_one_picture(self._rgb[:count]), lab)
         for channel in range(3):
             plane = _as_one_picture(self._planes[channel, :count])
             cv2.extractChannel(lab, channel, dst=plane)

@@ -61,7 +61,8 @@ def examine(
         if dry_run:
             return  # an outdated store cannot even be read
     if dry_run and not is_there(uri):
-        yield Finding("tracking store", f"there is none at {redact(uri)}", "would be made")
+        remedy = "would be made; launches are looked at beside it"
+        yield Finding("tracking store", f"there is none at {redact(uri)}", remedy)
         return
     prepare_store(uri)
     yield from _strange_folders(storage_path)

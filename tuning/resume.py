@@ -46,15 +46,14 @@ def resume_launch(
             f"with; `chromatune trials {launch.task}` shows the cells of a grid"
         )
     address = cluster_of(launch, address)
-    open_prepared(launch.config.data).verify()
+    dataset = open_prepared(launch.config.data)
+    dataset.verify()
     if launch.kind == "search":
         return resume_search(launch, address=address, tracking_uri=tracking_uri, console=console)
     config = launch.config
     return run_launch(
         launch,
-        load_task_data(
-            open_prepared(config.data), launch.task, planes=need_planes(launch.trainings)
-        ),
+        load_task_data(dataset, launch.task, planes=need_planes(launch.trainings)),
         config.resources,
         address=address,
         tracking_uri=tracking_uri,

@@ -326,7 +326,7 @@ def _training_id(trial: Any) -> str:
 def last_line(trial: Any) -> str:
     """The exception itself, which Ray puts at the end of what it writes down of a failure."""
     with contextlib.suppress(OSError, TypeError):  # there is no such file
-        lines = Path(trial.error_file).read_text().strip().splitlines()
+        lines = Path(trial.error_file).read_text(errors="replace").strip().splitlines()
         if lines:
             return lines[-1]
     return "the trial's process died"

@@ -166,9 +166,10 @@ class Projection:
                 if problem:
                     self._tell_once(problem)
                 self._progressed_at = time.monotonic()
+            self._is_described = self._is_described and not pending
             if status is not None:
                 projector.finish(status)
-            elif self._is_described_late(pending):
+            elif not self._is_described and time.monotonic() >= self._describe_at:
                 self._describe(projector)
         except _DELIVERY_ERRORS as error:
             projector.forget()
@@ -178,10 +179,6 @@ class Projection:
             self._is_away = False
             _LOG.warning("MLflow is back; everything that was kept is written")
         return True
-
-    def _is_described_late(self, pending: Sequence[str]) -> bool:
-        self._is_described = self._is_described and not pending
-        return not self._is_described and time.monotonic() >= self._describe_at
 
     def _describe(self, projector: Projector) -> None:
         """Renew the parent run's table: its text grows with the launch, its share of time not."""
