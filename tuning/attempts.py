@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tuning.checkpoint_files import checked_state
+from tuning.checkpoint_files import STATE_FILE, checked_state
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch
 from tuning.outcomes import has_ended
 from tuning.storage import LaunchStorage
 
-_STATE = "state.json"
 # What is in a training's folder before Ray has run it.
 _OURS = {"cells", "training.json", "failed.json"}
 _RAYS = re.compile(
@@ -54,9 +53,10 @@ class Attempt:
 
 
 def attempt_folder(training_id: str, attempt: int) -> str:
-    """Name of the folder that Ray keeps an attempt's checkpoints in.
+    """Name of the folder of an attempt's checkpoints.
 
-    Ray numbers checkpoints anew in each attempt, so two of them must not share a folder.
+    Two must not share one: trials of a killed driver may go on writing for a while, and of a search
+    Ray numbers the checkpoints anew in each attempt.
     """
     return training_id if attempt == 1 else f"{training_id}.{attempt}"
 
@@ -84,15 +84,20 @@ def newest_first(
     found = []
     for attempt in attempts_at(storage, training_id, names):
         folder = attempt_folder(training_id, attempt)
-        for name in storage.list_dir(folder):
-            path = f"{folder}/{name}"
-            if name.startswith("checkpoint_") and (state := _state_of(storage, path)):
+        for path in checkpoints_in(storage, folder):
+            if state := _state_of(storage, path):
                 found.append(
                     FoundCheckpoint(
                         path, state["epoch"], attempt, state["training"], bool(state["files"])
                     )
                 )
     return sorted(found, key=lambda one: (one.epoch, one.attempt), reverse=True)
+
+
+def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:
+    """Paths of an attempt's checkpoints, the newest first, whole or not."""
+    names = [name for name in storage.list_dir(folder) if name.startswith("checkpoint_")]
+    return [f"{folder}/{name}" for name in sorted(names, reverse=True)]
 
 
 def next_attempt(
@@ -138,9 +143,8 @@ def delete_checkpoints(
         if folder != training_id:
             storage.delete(folder)
             continue
-        for name in storage.list_dir(folder):
-            if name.startswith("checkpoint_"):
-                storage.delete(f"{folder}/{name}")
+        for path in checkpoints_in(storage, folder):
+            storage.delete(path)
 
 
 def delete_finished(launch: Launch) -> None:
@@ -154,6 +158,6 @@ def delete_finished(launch: Launch) -> None:
 def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:
     """What a checkpoint says of itself; None if a process was killed while it wrote it."""
     try:
-        return checked_state(storage.read_json(f"{path}/{_STATE}"), path)
+        return checked_state(storage.read_json(f"{path}/{STATE_FILE}"), path)
     except ChromatuneError:
         return None

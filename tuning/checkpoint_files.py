@@ -22,7 +22,7 @@ from models.tensor_file import TensorFileError, load_file, save_file
 from tuning.errors import ChromatuneError
 
 _FORMAT = "chromatune-checkpoint-1"
-_STATE = "state.json"
+STATE_FILE = "state.json"
 
 _NEEDED = {"model", "optimizer"}
 _KINDS = {*_NEEDED, "averaged", "best"}
@@ -70,17 +70,19 @@ def _replace(scratch: Path, path: Path) -> None:
 
 def write_state(folder: Path, content: Mapping[str, Any]) -> None:
     content = {"format": _FORMAT, **content}
-    scratch = folder / f"{_STATE}.{os.getpid()}.tmp"
+    scratch = folder / f"{STATE_FILE}.{os.getpid()}.tmp"
     scratch.write_text(json.dumps({**content, "sha256": _json_digest(content)}, allow_nan=False))
-    _replace(scratch, folder / _STATE)
+    _replace(scratch, folder / STATE_FILE)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    path = folder / _STATE
+    path = folder / STATE_FILE
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ChromatuneError(f"there is no checkpoint in {folder}: {_STATE} is missing") from None
+        raise ChromatuneError(
+            f"there is no checkpoint in {folder}: {STATE_FILE} is missing"
+        ) from None
     except (ValueError, RecursionError, OSError):
         raise ChromatuneError(f"the checkpoint in {folder} is damaged: {path} is no JSON") from None
     return checked_state(content, folder)
@@ -89,7 +91,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 def checked_state(content: Any, folder: str | Path) -> dict[str, Any]:
     """Return what `state.json` holds; ChromatuneError unless it is whole and of this format."""
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ChromatuneError(f"{folder}/{_STATE} is no checkpoint of the format {_FORMAT}")
+        raise ChromatuneError(f"{folder}/{STATE_FILE} is no checkpoint of the format {_FORMAT}")
     digest = content.pop("sha256", None)
     try:
         is_whole = digest == _json_digest(content)
@@ -97,10 +99,12 @@ def checked_state(content: Any, folder: str | Path) -> dict[str, Any]:
         is_whole = False
     if not is_whole:
         raise ChromatuneError(
-            f"the checkpoint in {folder} is damaged: {_STATE} is not what was written"
+            f"the checkpoint in {folder} is damaged: {STATE_FILE} is not what was written"
         )
     if not _is_sound(content):
-        raise ChromatuneError(f"the checkpoint in {folder} is none of this project's: see {_STATE}")
+        raise ChromatuneError(
+            f"the checkpoint in {folder} is none of this project's: see {STATE_FILE}"
+        )
     return content
 
 

@@ -49,11 +49,12 @@ class TrainingConfig(_Strict):
 
 
 class ResourcesConfig(_Strict):
-    """What Ray gives a trial; None lets the machine decide."""
+    """What Ray gives a trial, and how many trainings share it; None lets the machine decide."""
 
     cpus_per_trial: Positive | None = None
     gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     max_concurrent_trials: Count | None = None
+    pack: Count = 1
     max_failures: Annotated[int, Field(ge=0)] = 2
     time_budget_s: Positive | None = None
 

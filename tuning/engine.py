@@ -21,7 +21,15 @@ from tuning.metrics import NonFinitePredictionError, evaluate
 from tuning.precision import tf32_if
 from tuning.schedule import learning_rate
 
-__all__ = ["Diverged", "EpochRecord", "EpochResult", "FitConfig", "TrainState", "fit"]
+__all__ = [
+    "Diverged",
+    "EpochRecord",
+    "EpochResult",
+    "FitConfig",
+    "TrainState",
+    "fit",
+    "fit_in_turns",
+]
 
 
 class Diverged(ChromatuneError):  # noqa: N818  (it names an outcome of a trial)
@@ -45,10 +53,10 @@ class EpochResult:
     """What `fit` yields after an epoch.
 
     `record` holds `epoch`, `train_loss` (mean of the batches' losses in the head's range), `lr` (at
-    the epoch's end), `seconds` (of training, without validation), `timestamp` (ms since 1970), and
-    the `val_` metrics of epochs that were validated. After the `last` epoch, which `patience` may
-    bring forward, the iterator ends; it is a milestone too. `state` is live: the next epoch changes
-    it.
+    the epoch's end), `seconds` (that this process spent on training, without validation),
+    `timestamp` (ms since 1970), and the `val_` metrics of epochs that were validated. After the
+    `last` epoch, which `patience` may bring forward, the iterator ends; it is a milestone too.
+    `state` is live: the next epoch changes it.
     """
 
     record: EpochRecord
@@ -76,6 +84,22 @@ def fit(
     Raises ChromatuneError at once if configuration, data and state do not belong together, and
     Diverged while iterating.
     """
+    turns = fit_in_turns(config, data, device=device, state=state, initial_weights=initial_weights)
+    return (result for result in turns if result is not None)
+
+
+def fit_in_turns(
+    config: FitConfig,
+    data: TaskData,
+    *,
+    device: str | torch.device = "cpu",
+    state: TrainState | None = None,
+    initial_weights: Mapping[str, Tensor] | None = None,
+) -> Iterator[EpochResult | None]:
+    """Train as `fit` does, but yield None in every epoch once the device has all of its steps.
+
+    While a GPU is at work on them, the same process can give it those of other trainings.
+    """
     device = torch.device(device)
     _check_data(config, data)
     if state is None:
@@ -86,7 +110,7 @@ def fit(
 
 def _epochs(
     config: FitConfig, data: TaskData, device: torch.device, state: TrainState
-) -> Iterator[EpochResult]:
+) -> Iterator[EpochResult | None]:
     if state.epoch == config.epochs or state.ran_out_of_patience:
         return
     keep_freed_memory()
@@ -94,8 +118,12 @@ def _epochs(
     for epoch in range(state.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
         with state.own_rng(), tf32_if(config.precision == "tf32"):
-            train_loss = _train_epoch(state, batches)
+            total = _train_epoch(state, batches)
         seconds = time.perf_counter() - started
+        yield None
+        started = time.perf_counter()
+        train_loss = total.item() / len(batches)
+        seconds += time.perf_counter() - started
         if not math.isfinite(train_loss):
             raise Diverged(epoch, "train_loss", train_loss)
 
@@ -115,7 +143,8 @@ def _epochs(
             return
 
 
-def _train_epoch(state: TrainState, batches: Batches) -> float:
+def _train_epoch(state: TrainState, batches: Batches) -> Tensor:
+    """Take all steps of an epoch; return the sum of their losses, on the device."""
     config, model, optimizer = state.config, state.model, state.optimizer
     model.train()
     total = torch.zeros((), dtype=torch.float64, device=next(model.parameters()).device)
@@ -130,7 +159,7 @@ def _train_epoch(state: TrainState, batches: Batches) -> float:
         state.average_weights(step)
         # Summed on the device: reading every loss would make a GPU wait for each batch.
         total += loss.detach()
-    return total.item() / len(batches)
+    return total
 
 
 def _validate(

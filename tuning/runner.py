@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,17 @@ from tuning.outcomes import (
     is_finished,
     run_status,
 )
+from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
-from tuning.spaces import Training, need_planes
+from tuning.spaces import Training, need_planes, packs
+from tuning.stopping import stoppable
 from tuning.tracking import Projection, project_launch
 from tuning.tracking_store import prepare_store
 from tuning.trainable import TrialInputs, run_trial
+
+_STATUS: Mapping[str, Status] = {"finished": "done", "diverged": "diverged", "failed": "failed"}
 
 
 def start_launch(
@@ -181,26 +185,26 @@ def _tuner(
     discard_ray_state(launch.storage)
 
     def folder(trial: Any) -> str:
-        name = _training_id(trial)
-        return attempt_folder(name, attempts[name].number)
+        first, *_ = _training_ids(trial)
+        return attempt_folder(first, attempts[first].number)
 
-    inputs = TrialInputs(
-        launch.storage.uri,
-        data,
-        {name: attempt.checkpoints for name, attempt in attempts.items()},
-    )
+    inputs = TrialInputs(launch.storage.uri, data, attempts)
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, inputs=inputs), {"cpu": cpus, "gpu": gpus}
+        stoppable(tune.with_parameters(run_trial, inputs=inputs)), {"cpu": cpus, "gpu": gpus}
     )
     storage_path, _, name = launch.storage.uri.rpartition("/")
     return tune.Tuner(
         trainable,
-        param_space={"training": tune.grid_search([training.to_dict() for training in left])},
+        param_space={
+            "trainings": tune.grid_search(
+                [[training.to_dict() for training in pack] for pack in packs(left, resources.pack)]
+            )
+        },
         tune_config=tune.TuneConfig(
             # No metric: not every report follows a validation, and Ray would refuse those.
             reuse_actors=True,
             max_concurrent_trials=resources.max_concurrent_trials,
-            trial_name_creator=_training_id,
+            trial_name_creator=_name,
             trial_dirname_creator=folder,
         ),
         run_config=tune.RunConfig(
@@ -228,6 +232,7 @@ class Watcher(tune.Callback):
         self._deadline = time.monotonic() + (time_budget_s or math.inf)
         self.out_of_time = False
         self._epochs: dict[str, int] = {}
+        self._ended: set[str] = set()
         self.messages: dict[str, tuple[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -241,17 +246,39 @@ class Watcher(tune.Callback):
             signal.raise_signal(signal.SIGINT)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        name = _training_id(trial)
-        self._progress.update(name, self._epochs.get(name, 0), {}, status="running")
+        for name in self._not_ended(trial):
+            self._progress.update(name, self._epochs.get(name, 0), {}, status="running")
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        name = _training_id(trial)
-        if result.get("outcome") == "diverged":
-            self.messages[name] = ("diverged", result["message"])
-            self._progress.update(name, self._epochs.get(name, 0), {}, status="diverged")
-        records: list[EpochRecord] = result.get("records", [])
+        for name, report in result.get("trainings", {}).items():
+            self._reported(name, report["records"])
+            if report["outcome"] != "running":
+                self._training_ended(name, report["outcome"], report["message"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        for name in self._not_ended(trial):  # there was nothing more to report
+            self._training_ended(name, "finished", "")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        names = self._not_ended(trial)
+        verb = "crashed and goes on from its last checkpoint"
+        if len(names) > 1:
+            verb = "crashed and go on from their last checkpoints"
+        self._progress.message(
+            f"{', '.join(names)} {verb} (failure {trial.num_failures}): {last_line(trial)}"
+        )
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        message = last_line(trial)
+        for name in self._not_ended(trial):
+            self._training_ended(name, "failed", message)
+
+    def _not_ended(self, trial: Any) -> list[str]:
+        return [name for name in _training_ids(trial) if name not in self._ended]
+
+    def _reported(self, name: str, records: list[EpochRecord]) -> None:
         if not records:
             return
         self._epochs[name] = records[-1]["epoch"]
@@ -260,25 +287,12 @@ class Watcher(tune.Callback):
             metrics = {key: value for key, value in record.items() if isinstance(value, float)}
             self._progress.update(name, record["epoch"], metrics, status="running")
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        name = _training_id(trial)
-        outcome, message = self.messages.get(name, ("finished", ""))
+    def _training_ended(self, name: str, outcome: str, message: str) -> None:
+        self._ended.add(name)
+        if outcome != "finished":
+            self.messages[name] = (outcome, message)
         self._projection.training_ended(name, outcome, message)
-        if outcome == "finished":
-            self._progress.update(name, self._epochs.get(name, 0), {}, status="done")
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._progress.message(
-            f"{_training_id(trial)} crashed and goes on from its last checkpoint "
-            f"(failure {trial.num_failures}): {last_line(trial)}"
-        )
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        name = _training_id(trial)
-        message = last_line(trial)
-        self.messages[name] = ("failed", message)
-        self._projection.training_ended(name, "failed", message)
-        self._progress.update(name, self._epochs.get(name, 0), {}, status="failed")
+        self._progress.update(name, self._epochs.get(name, 0), {}, status=_STATUS[outcome])
 
 
 def run_to_its_end(tuner: tune.Tuner) -> None:
@@ -319,8 +333,13 @@ def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
         yield progress
 
 
-def _training_id(trial: Any) -> str:
-    return str(trial.config["training"]["training_id"])
+def _training_ids(trial: Any) -> list[str]:
+    return [str(training["training_id"]) for training in trial.config["trainings"]]
+
+
+def _name(trial: Any) -> str:
+    first, *others = _training_ids(trial)
+    return f"{first}+{len(others)}" if others else first
 
 
 def last_line(trial: Any) -> str:

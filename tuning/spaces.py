@@ -179,6 +179,20 @@ def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     return sorted(trainings, key=lambda one: -one.epochs * forward_operations(one.fit))
 
 
+def packs(trainings: Iterable[Training], size: int) -> list[list[Training]]:
+    """Gather up to `size` trainings of one architecture for each trial, in the order given."""
+    alike: dict[str, list[Training]] = {}
+    for training in trainings:
+        fit = training.fit
+        key = str((fit.model, fit.model_kwargs, fit.image_size, fit.batch_size))
+        alike.setdefault(key, []).append(training)
+    return [
+        group[start : start + size]
+        for group in alike.values()
+        for start in range(0, len(group), size)
+    ]
+
+
 def forward_operations(fit: FitConfig) -> int:
     """Floating-point operations of one picture's forward pass."""
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""The only adapter of `fit()` to Ray Tune: one trial is one training."""
+"""The only adapter of `fit()` to Ray Tune: a trial is one training, or a pack of several."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pyarrow.fs import FileSelector
 from ray import tune
 
 from models import load_model
-from tuning.attempts import fetched
+from tuning.attempts import Attempt, attempt_folder, checkpoints_in, fetched
 from tuning.cells import write_cell
 from tuning.checkpoint import TrainState
+from tuning.checkpoint_files import STATE_FILE
 from tuning.data import TaskData
-from tuning.engine import Diverged, EpochRecord, EpochResult, fit
+from tuning.engine import Diverged, EpochRecord, EpochResult, fit_in_turns
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
+from tuning.pack import Turns, train_together
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -37,90 +38,163 @@ _WAITS_ONE_IN = 20
 class TrialInputs:
     """What all trials of a launch share; Ray's object store keeps one copy per node.
 
-    `checkpoints` are paths in the launch folder by training, the newest first: those that earlier
-    attempts have left.
+    `attempts` are those that this launch makes now, by training.
     """
 
     launch_uri: str
     data: TaskData
-    checkpoints: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = dataclasses.field(default_factory=dict)
 
 
 def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
-    """Train `config["training"]`, report its epochs and leave its cells in the launch folder.
+    """Train `config["trainings"]`, report their epochs and leave their cells in the launch folder.
 
-    A report carries the newest metrics and, under `records`, every epoch since the last report; a
-    cell's files are in the launch folder before the report that names it. A diverged training
-    reports so and ends: trying the same numbers again could only diverge again.
+    A report carries, by training under `trainings`, every epoch since the last report; of a trial
+    of one training its newest metrics too. Cells and checkpoints are in the launch folder before
+    the report that names them. A diverged training reports so and ends: trying the same numbers
+    again could only diverge again.
     """
-    training = Training.from_dict(config["training"])
+    trainings = [Training.from_dict(one) for one in config["trainings"]]
     resources = tune.get_context().get_trial_resources().required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
     device = claim_device(resources.get("GPU", 0))
-    storage = LaunchStorage(inputs.launch_uri)
-    reporter = _Reporter(training, inputs, storage, device)
-    try:
-        for result in fit(
-            training.fit,
-            inputs.data,
-            device=device,
-            state=restored_state(
-                training.fit, inputs.checkpoints.get(training.training_id, ()), storage, device
-            ),
-            initial_weights=_initial_weights(training, storage),
-        ):
-            reporter.epoch_ended(result)
-    except Diverged as error:
-        reporter.diverged(error)
+    reporter = _Reporter([_Member(training, inputs, device) for training in trainings])
+    turns = {member.training_id: member.turns() for member in reporter.members}
+    for outcomes in train_together(turns, device):
+        reporter.epoch_ended(outcomes)
 
 
 class _Reporter:
-    """Decides when an epoch becomes a report, a checkpoint and a cell."""
+    """Decides when epochs become a report and checkpoints."""
 
-    def __init__(
-        self, training: Training, inputs: TrialInputs, storage: LaunchStorage, device: str
-    ) -> None:
-        self._training = training
-        self._inputs = inputs
-        self._storage = storage
-        self._device = device
-        self._records: list[EpochRecord] = []
-        self._history: list[EpochRecord] = []
+    def __init__(self, members: Iterable[_Member]) -> None:
+        self.members = list(members)
         self._report_pause = _REPORT_EVERY_S
         self._report_at = time.monotonic() + self._report_pause
         self._checkpoint_at = time.monotonic() + _CHECKPOINT_EVERY_S
 
-    def epoch_ended(self, result: EpochResult) -> None:
-        self._history = result.state.history
-        record = dict(result.record)
-        if result.milestone:
-            record["milestone"] = self._write_cell(result)
-        self._records.append(record)
+    def epoch_ended(self, outcomes: Mapping[str, EpochResult | Diverged]) -> None:
+        """Take in an epoch of every member that is still trained; none is amid another."""
+        advanced = [member for member in self.members if member.training_id in outcomes]
+        for member in advanced:
+            member.take(outcomes[member.training_id])
         started = time.monotonic()
-        if result.milestone or started >= self._checkpoint_at:
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch) / "checkpoint"
-                result.state.save(folder, final=result.last)
-                self._report(tune.Checkpoint.from_directory(folder))
+        if started >= self._checkpoint_at:
+            for member in advanced:
+                member.save()
             self._checkpoint_at = time.monotonic() + _pause_since(started, _CHECKPOINT_EVERY_S)
+        if any(member.has_news for member in advanced):
+            self._report()
         elif started >= self._report_at:
+            started = time.monotonic()
             self._report()
             self._report_pause = _pause_since(started, _REPORT_EVERY_S)
         else:
             return
         self._report_at = time.monotonic() + self._report_pause
 
-    def diverged(self, error: Diverged) -> None:
-        self._storage.write_json(
-            f"{self._training.training_id}/failed.json",
-            {"outcome": "diverged", "message": str(error), "history": self._history},
-        )
-        self._report(outcome="diverged", message=str(error))
+    def _report(self) -> None:
+        reports = {
+            one.training_id: one.pop_report() for one in self.members if one.records or one.has_news
+        }
+        newest: dict[str, Any] = {}
+        if len(self.members) == 1:
+            (report,) = reports.values()
+            for record in report["records"]:
+                newest.update(record)
+            newest.pop("milestone", None)
+        try:
+            tune.report({**newest, "trainings": reports})
+        except SystemExit:
+            # So Ray ends a trial that it stops, while it waits here: see `stoppable`.
+            for member in self.members:
+                member.save()
+            raise
 
-    def _write_cell(self, result: EpochResult) -> str:
-        cell = self._training.cell_at(result.record["epoch"])
-        model, record = result.state.kept()
-        target = f"{self._training.training_id}/cells/{cell.cell_id}"
+
+class _Member:
+    """One training of a trial, and what it leaves in the launch folder."""
+
+    def __init__(self, training: Training, inputs: TrialInputs, device: str) -> None:
+        self.training_id = training.training_id
+        self.records: list[EpochRecord] = []
+        self.has_news = False
+        self._training = training
+        self._inputs = inputs
+        self._storage = LaunchStorage(inputs.launch_uri)
+        self._device = device
+        self._attempt = inputs.attempts.get(self.training_id, Attempt(1, ()))
+        self._folder = attempt_folder(self.training_id, self._attempt.number)
+        self._outcome, self._message = "running", ""
+        self._state: TrainState | None = None
+        self._saved_epoch = 0
+
+    def turns(self) -> Turns:
+        own = checkpoints_in(self._storage, self._folder)
+        checkpoints = [*own, *self._attempt.checkpoints]
+        return fit_in_turns(
+            self._training.fit,
+            self._inputs.data,
+            device=self._device,
+            state=newest_whole(self._training.fit, checkpoints, self._storage, self._device),
+            initial_weights=_initial_weights(self._training, self._storage),
+        )
+
+    def take(self, outcome: EpochResult | Diverged) -> None:
+        if isinstance(outcome, Diverged):
+            self._diverged(outcome)
+            return
+        self._state = outcome.state
+        record = dict(outcome.record)
+        if outcome.milestone:
+            record["milestone"] = self._write_cell(outcome.state, record["epoch"])
+            self.has_news = True
+        self.records.append(record)
+        if outcome.last:
+            self._outcome = "finished"
+        if outcome.milestone:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the newest epoch, without weights once the training has ended."""
+        state = self._state
+        if state is None or state.epoch == self._saved_epoch:
+            return
+        name = f"checkpoint_{state.epoch:06}"
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / name
+            state.save(folder, final=self._outcome == "finished")
+            self._storage.upload_dir(folder, f"{self._folder}/{name}", last=STATE_FILE)
+        self._saved_epoch = state.epoch
+        # One that cannot be deleted now stays: it must not end a training that is well.
+        with contextlib.suppress(OSError):
+            for other in self._storage.list_dir(self._folder):
+                if other.startswith("checkpoint_") and other != name:
+                    self._storage.delete(f"{self._folder}/{other}")
+
+    def pop_report(self) -> dict[str, Any]:
+        """What is new since the last report."""
+        report = {"outcome": self._outcome, "message": self._message, "records": self.records}
+        self.records, self.has_news = [], False
+        return report
+
+    def _diverged(self, error: Diverged) -> None:
+        self._outcome, self._message = "diverged", str(error)
+        self.has_news = True
+        self._storage.write_json(
+            f"{self.training_id}/failed.json",
+            {
+                "outcome": self._outcome,
+                "message": self._message,
+                "history": self._state.history if self._state else [],
+            },
+        )
+        self._state = None
+
+    def _write_cell(self, state: TrainState, epoch: int) -> str:
+        cell = self._training.cell_at(epoch)
+        model, record = state.kept()
+        target = f"{self.training_id}/cells/{cell.cell_id}"
         if self._storage.exists(f"{target}/cell.json"):
             return cell.cell_id  # trained again after a crash: MLflow may hold the first already
         with tempfile.TemporaryDirectory() as scratch:
@@ -128,9 +202,9 @@ class _Reporter:
             write_cell(
                 folder,
                 cell_id=cell.cell_id,
-                training_id=self._training.training_id,
+                training_id=self.training_id,
                 config=self._training.fit,
-                history=result.state.history,
+                history=state.history,
                 metrics=record,
                 model=model,
                 data=self._inputs.data,
@@ -138,19 +212,6 @@ class _Reporter:
             )
             self._storage.upload_dir(folder, target, last="cell.json")
         return cell.cell_id
-
-    def _report(
-        self, checkpoint: tune.Checkpoint | None = None, outcome: str = "running", message: str = ""
-    ) -> None:
-        newest: dict[str, Any] = {}
-        for record in self._records:
-            newest.update(record)
-        newest.pop("milestone", None)
-        report = {**newest, "outcome": outcome, "message": message, "records": self._records}
-        tune.report(report, checkpoint=checkpoint)
-        if checkpoint is not None:
-            delete_older_checkpoints()
-        self._records = []
 
 
 def _pause_since(started: float, at_least_s: float) -> float:
@@ -170,20 +231,14 @@ def claim_device(gpus: float) -> str:
     return "cuda"
 
 
-def restored_state(
+def newest_whole(
     config: FitConfig,
     checkpoints: Iterable[str],
     storage: LaunchStorage,
     device: str,
     may_differ: tuple[str, ...] = (),
 ) -> TrainState | None:
-    """Load the newest checkpoint of the trial that is whole, else of earlier attempts."""
-    for checkpoint in _newest_of_trial():
-        try:
-            with checkpoint.as_directory() as folder:
-                return TrainState.load(Path(folder), config, device, may_differ)
-        except (ChromatuneError, FileNotFoundError):
-            continue
+    """Load the first of `checkpoints`, paths in the launch folder, that is whole."""
     for path in checkpoints:
         try:
             with fetched(storage, path) as folder:
@@ -191,33 +246,6 @@ def restored_state(
         except ChromatuneError:
             continue
     return None
-
-
-def delete_older_checkpoints(kept: int = 1) -> None:
-    """Delete all but the newest checkpoints of the running trial.
-
-    Ray could be told to, but then writes down its view of all trials at every single checkpoint.
-    One that cannot be deleted now stays: it must not end a training that is well.
-    """
-    newest = tune.get_checkpoint()
-    if newest is None:
-        return
-    with contextlib.suppress(OSError):
-        for older in _newest_first(newest)[kept:]:
-            older.filesystem.delete_dir(older.path)
-
-
-def _newest_of_trial() -> list[tune.Checkpoint]:
-    """The checkpoint that Ray names, then all of the trial, the newest first; none at a start."""
-    named = tune.get_checkpoint()
-    return [] if named is None else [named, *_newest_first(named)]
-
-
-def _newest_first(checkpoint: tune.Checkpoint) -> list[tune.Checkpoint]:
-    parent = checkpoint.path.rpartition("/")[0]
-    found = checkpoint.filesystem.get_file_info(FileSelector(parent, allow_not_found=True))
-    names = sorted(info.base_name for info in found if info.base_name.startswith("checkpoint_"))
-    return [tune.Checkpoint(f"{parent}/{name}", checkpoint.filesystem) for name in reversed(names)]
 
 
 def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, torch.Tensor] | None:

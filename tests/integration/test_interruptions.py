@@ -90,15 +90,22 @@ def test_ctrl_c_twice_stops_at_once_and_loses_nothing(
     assert_whole(place, resumed, finished_grid)
 
 
-def test_sigterm_stops_cleanly_too(place: Any) -> None:
-    driver = place.start(*place.grid())
+def test_sigterm_stops_cleanly_too_and_no_epoch_is_trained_twice(place: Any) -> None:
+    driver = place.start(*place.grid(), "--epochs", "2,5000")
     place.wait_for_first_cell(driver)
+    time.sleep(2)  # a few reports, and far from the next checkpoint by the clock
     driver.process.terminate()
     stopped = driver.wait()
     assert stopped.status == 130, stopped.err
     for line in stopped.err.splitlines():
         assert OUR_LINES.fullmatch(line), line
     assert "RUNNING" not in {run.info.status for run in place.runs().values()}
+    begun = list(place.launch().glob("*/checkpoint_*/state.json"))
+    assert begun
+    for path in begun:
+        last_cell = place.runs()[f"{path.parent.parent.name}-e5000"]
+        shown = [step for step, _ in place.metric(last_cell, "train_loss")]
+        assert json.loads(path.read_text())["epoch"] >= max(shown) > 2
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from ray.tune import Checkpoint
 
 from tuning import trainable
-from tuning.checkpoint import TrainState
+from tuning.attempts import Attempt
 from tuning.data import TaskData
+from tuning.engine import fit
 from tuning.fit_config import FitConfig
 from tuning.spaces import Training, make_training
 from tuning.storage import LaunchStorage
@@ -21,22 +22,23 @@ from tuning.trainable import TrialInputs, run_trial
 
 
 class Notebook:
-    """Stands for `ray.tune` inside a trial: keeps reports, copies checkpoints."""
+    """Stands for `ray.tune` inside a trial: keeps what it reports and what is on disk then."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reports: list[dict[str, Any]] = []
-        self.checkpoints: list[Path] = []
-        self.resume_from: Path | None = None
+        self.checkpoints: list[list[str]] = []
+        self.stop_at: int | None = None
         self.required_resources = {"CPU": 1.0}
-        self.Checkpoint = Checkpoint
 
-    def report(self, metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
-        self.reports.append({**metrics, "has_checkpoint": checkpoint is not None})
-        if checkpoint is not None:
-            kept = self.folder / f"checkpoint_{len(self.checkpoints):06}"
-            shutil.copytree(checkpoint.path, kept)
-            self.checkpoints.append(kept)
+    def report(self, metrics: dict[str, Any]) -> None:
+        self.reports.append(metrics)
+        self.checkpoints.append(self.on_disk())
+        if len(self.reports) == self.stop_at:
+            raise SystemExit(0)  # as Ray's own does in a trial that is stopped
+
+    def on_disk(self) -> list[str]:
+        return sorted(str(one.relative_to(self.folder)) for one in self.folder.glob("*/check*"))
 
     def get_context(self) -> Notebook:
         return self
@@ -44,18 +46,20 @@ class Notebook:
     def get_trial_resources(self) -> Notebook:
         return self
 
-    def get_checkpoint(self) -> Checkpoint | None:
-        return Checkpoint(str(self.resume_from)) if self.resume_from else None
-
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [record for report in self.reports for record in report["records"]]
+        return self.records_of("cnn1-relu-lr1e-3")
+
+    def records_of(self, name: str) -> list[dict[str, Any]]:
+        reports = [report["trainings"] for report in self.reports]
+        return [
+            record for report in reports if name in report for record in report[name]["records"]
+        ]
 
 
 @pytest.fixture
 def ray_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
-    (tmp_path / "ray").mkdir()
-    notebook = Notebook(tmp_path / "ray")
+    notebook = Notebook(tmp_path / "launch")
     monkeypatch.setattr(trainable, "tune", notebook)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     return notebook
@@ -72,8 +76,13 @@ def training(lr: float = 1e-3, milestones: tuple[int, ...] = (2, 4)) -> Training
     )
 
 
-def run(one: Training, inputs: TrialInputs) -> None:
-    run_trial({"training": one.to_dict()}, inputs)
+def run(*trainings: Training, inputs: TrialInputs) -> None:
+    run_trial({"trainings": [one.to_dict() for one in trainings]}, inputs)
+
+
+def model_bytes(inputs: TrialInputs, training_id: str, epochs: int) -> bytes:
+    folder = Path(inputs.launch_uri) / training_id / "cells" / f"{training_id}-e{epochs}"
+    return (folder / "model.safetensors").read_bytes()
 
 
 def test_every_epoch_is_reported_once_and_cells_come_before_their_report(
@@ -83,44 +92,85 @@ def test_every_epoch_is_reported_once_and_cells_come_before_their_report(
     there: list[tuple[str, bool]] = []
     report = ray_tune.report
 
-    def check(metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
-        for record in metrics["records"]:
+    def check(metrics: dict[str, Any]) -> None:
+        for record in metrics["trainings"]["cnn1-relu-lr1e-3"]["records"]:
             if "milestone" in record:
-                name = record["milestone"]
-                path = f"cnn1-relu-lr1e-3/cells/{name}/cell.json"
-                there.append((name, storage.exists(path)))
-        report(metrics, checkpoint)
+                path = f"cnn1-relu-lr1e-3/cells/{record['milestone']}/cell.json"
+                there.append((record["milestone"], storage.exists(path)))
+        report(metrics)
 
     monkeypatch.setattr(ray_tune, "report", check)
-    run(training(), inputs)
+    run(training(), inputs=inputs)
     assert [record["epoch"] for record in ray_tune.records] == [1, 2, 3, 4]
     assert there == [("cnn1-relu-lr1e-3-e2", True), ("cnn1-relu-lr1e-3-e4", True)]
-    assert all(one["has_checkpoint"] for one in ray_tune.reports if "milestone" in one["records"])
     cell = storage.read_json("cnn1-relu-lr1e-3/cells/cnn1-relu-lr1e-3-e4/cell.json")
     assert cell["metrics"]["val_mse"] == ray_tune.reports[-1]["val_mse"]
 
 
-def test_a_trial_goes_on_from_its_checkpoint(
-    ray_tune: Notebook, inputs: TrialInputs, tmp_path: Path
+def test_the_newest_checkpoint_alone_is_kept_and_lies_there_before_its_report(
+    ray_tune: Notebook, inputs: TrialInputs
 ) -> None:
-    run(training(), inputs)
-    storage = LaunchStorage(inputs.launch_uri)
-    path = "cnn1-relu-lr1e-3/cells/cnn1-relu-lr1e-3-e4/model.safetensors"
-    whole = storage.download(path, tmp_path / "whole").read_bytes()
-    storage.delete()
+    run(training(milestones=(1, 2, 3)), inputs=inputs)
+    names = [f"cnn1-relu-lr1e-3/checkpoint_{epoch:06}" for epoch in (1, 2, 3)]
+    assert ray_tune.checkpoints == [[name] for name in names]
+
+
+def test_a_trial_that_died_goes_on_from_its_checkpoint(
+    ray_tune: Notebook, inputs: TrialInputs
+) -> None:
+    run(training(), inputs=inputs)
+    whole = model_bytes(inputs, "cnn1-relu-lr1e-3", 4)
+    LaunchStorage(inputs.launch_uri).delete()
     ray_tune.reports.clear()
-    ray_tune.resume_from = ray_tune.checkpoints[0]
-    run(training(), inputs)
+    ray_tune.stop_at = 1
+    with pytest.raises(SystemExit):
+        run(training(), inputs=inputs)
+    ray_tune.reports.clear()
+    ray_tune.stop_at = None
+    run(training(), inputs=inputs)
     assert [record["epoch"] for record in ray_tune.records] == [3, 4]
-    assert storage.download(path, tmp_path / "resumed").read_bytes() == whole
+    assert model_bytes(inputs, "cnn1-relu-lr1e-3", 4) == whole
+
+
+def test_a_trial_that_is_stopped_saves_its_last_epoch(
+    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 0.0)
+    ray_tune.stop_at = 3
+    with pytest.raises(SystemExit):
+        run(training(milestones=(9,)), inputs=inputs)
+    assert ray_tune.on_disk() == ["cnn1-relu-lr1e-3/checkpoint_000003"]
+    ray_tune.stop_at = None
+    run(training(milestones=(9,)), inputs=inputs)
+    assert [record["epoch"] for record in ray_tune.records] == list(range(1, 10))
+
+
+def test_a_later_attempt_goes_on_from_an_earlier_one(
+    ray_tune: Notebook, inputs: TrialInputs
+) -> None:
+    ray_tune.stop_at = 1
+    with pytest.raises(SystemExit):
+        run(training(), inputs=inputs)
+    ray_tune.reports.clear()
+    ray_tune.stop_at = None
+    attempt = Attempt(2, ("cnn1-relu-lr1e-3/checkpoint_000002",))
+    later = dataclasses.replace(inputs, attempts={"cnn1-relu-lr1e-3": attempt})
+    run(training(), inputs=later)
+    assert [record["epoch"] for record in ray_tune.records] == [3, 4]
+    assert ray_tune.on_disk() == [
+        "cnn1-relu-lr1e-3.2/checkpoint_000004",
+        "cnn1-relu-lr1e-3/checkpoint_000002",
+    ]
 
 
 def test_a_cell_that_is_there_is_not_written_again(ray_tune: Notebook, inputs: TrialInputs) -> None:
-    run(training(), inputs)
-    path = Path(inputs.launch_uri) / "cnn1-relu-lr1e-3/cells/cnn1-relu-lr1e-3-e2/cell.json"
+    run(training(), inputs=inputs)
+    folder = Path(inputs.launch_uri) / "cnn1-relu-lr1e-3"
+    path = folder / "cells/cnn1-relu-lr1e-3-e2/cell.json"
     before = path.read_text()
-    shutil.rmtree(path.parent.with_name("cnn1-relu-lr1e-3-e4"))
-    run(training(), inputs)
+    shutil.rmtree(folder / "cells/cnn1-relu-lr1e-3-e4")
+    shutil.rmtree(folder / "checkpoint_000004")
+    run(training(), inputs=inputs)
     assert path.read_text() == before
     assert path.parent.with_name("cnn1-relu-lr1e-3-e4").exists()
     assert [one["milestone"] for one in ray_tune.records if "milestone" in one] == 2 * [
@@ -129,18 +179,18 @@ def test_a_cell_that_is_there_is_not_written_again(ray_tune: Notebook, inputs: T
     ]
 
 
-@pytest.mark.parametrize(("lost", "epochs"), [([1], [3, 4]), ([0, 1], [1, 2, 3, 4]), ([0], [])])
+@pytest.mark.parametrize(("lost", "epochs"), [([3], [3, 4]), ([2, 3], [1, 2, 3, 4]), ([2], [4])])
 def test_a_lost_checkpoint_is_replaced_by_the_newest_that_is_whole(
     lost: list[int], epochs: list[int], ray_tune: Notebook, inputs: TrialInputs
 ) -> None:
-    run(training(), inputs)
-    ray_tune.reports.clear()
-    for index in lost:
-        shutil.rmtree(ray_tune.checkpoints[index])
-    (ray_tune.folder / "checkpoint_000002").mkdir()  # what a killed worker has begun
-    ray_tune.resume_from = ray_tune.checkpoints[lost[-1]]
-    ray_tune.checkpoints.append(ray_tune.folder / "checkpoint_000002")
-    run(training(), inputs)
+    folder = Path(inputs.launch_uri) / "cnn1-relu-lr1e-3"
+    for result in fit(training().fit, inputs.data):
+        epoch = result.record["epoch"]
+        if epoch in (2, 3):
+            result.state.save(folder / f"checkpoint_{epoch:06}")
+    for epoch in lost:
+        (folder / f"checkpoint_{epoch:06}/state.json").unlink()  # as a killed process leaves it
+    run(training(), inputs=inputs)
     assert [record["epoch"] for record in ray_tune.records] == epochs
 
 
@@ -149,8 +199,8 @@ def test_a_lost_checkpoint_is_replaced_by_the_newest_that_is_whole(
     [
         (0.4, 0, [3, 6, 9, 12], [12]),
         (20, 0, list(range(1, 13)), [3, 6, 9, 12]),
-        # A driver that answers after 2 s is told every 40 s, and saved to every 60 s.
-        (15, 2, [1, 4, 7, 8, 11, 12], [4, 8, 12]),
+        # A driver that answers after 2 s is told every 40 s.
+        (15, 2, [1, 4, 7, 10, 12], [4, 8, 12]),
     ],
 )
 def test_between_milestones_reports_and_checkpoints_keep_their_pace(
@@ -163,62 +213,89 @@ def test_between_milestones_reports_and_checkpoints_keep_their_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    fit, report = trainable.fit, ray_tune.report
+    together, report = trainable.train_together, ray_tune.report
+    checkpoints: list[str] = []
 
     def passing(seconds: float) -> None:
         nonlocal now
         now += seconds
 
-    def timed_fit(*args: Any, **options: Any) -> Iterator[Any]:
-        for result in fit(*args, **options):
+    def timed(*args: Any) -> Iterator[Any]:
+        for outcomes in together(*args):
             passing(epoch_s)
-            yield result
+            yield outcomes
+            checkpoints.extend(ray_tune.on_disk())
 
-    def timed_report(*args: Any, **options: Any) -> None:
-        report(*args, **options)
+    def timed_report(*args: Any) -> None:
+        report(*args)
         passing(report_s)
 
     monkeypatch.setattr(trainable.time, "monotonic", lambda: now)
-    monkeypatch.setattr(trainable, "fit", timed_fit)
+    monkeypatch.setattr(trainable, "train_together", timed)
     monkeypatch.setattr(ray_tune, "report", timed_report)
-    one = training(milestones=(12,))
-    run(one, inputs)
+    run(training(milestones=(12,)), inputs=inputs)
     assert [record["epoch"] for record in ray_tune.records] == list(range(1, 13))
     assert [report["epoch"] for report in ray_tune.reports] == reported
-    assert [report["epoch"] for report in ray_tune.reports if report["has_checkpoint"]] == saved
-    state = TrainState.load(ray_tune.checkpoints[0], one.fit, device="cpu")
-    assert state.epoch == saved[0]
-
-
-def test_only_the_newest_checkpoint_is_kept(
-    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there: list[list[str]] = []
-    report = ray_tune.report
-
-    def as_ray_does(metrics: dict[str, Any], checkpoint: Checkpoint | None = None) -> None:
-        there.append(sorted(path.name for path in ray_tune.folder.iterdir()))
-        report(metrics, checkpoint)
-        ray_tune.resume_from = ray_tune.checkpoints[-1] if ray_tune.checkpoints else None
-
-    monkeypatch.setattr(ray_tune, "report", as_ray_does)
-    run(training(milestones=(1, 2, 3, 4)), inputs)
-    # The older one goes only after Ray has taken in the newer one.
-    assert there == [[], ["checkpoint_000000"], ["checkpoint_000001"], ["checkpoint_000002"]]
-    assert [path.name for path in ray_tune.folder.iterdir()] == ["checkpoint_000003"]
+    assert sorted(set(checkpoints)) == [
+        f"cnn1-relu-lr1e-3/checkpoint_{epoch:06}" for epoch in saved
+    ]
 
 
 def test_a_divergence_is_an_outcome_and_no_crash(ray_tune: Notebook, inputs: TrialInputs) -> None:
-    run(training(lr=1e30), inputs)
-    last = ray_tune.reports[-1]
+    run(training(lr=1e30), inputs=inputs)
+    last = ray_tune.reports[-1]["trainings"]["cnn1-relu-lr1e30"]
     assert last["outcome"] == "diverged"
     assert "try a lower learning rate" in last["message"]
     failure = LaunchStorage(inputs.launch_uri).read_json("cnn1-relu-lr1e30/failed.json")
     assert failure["outcome"] == "diverged"
     assert failure["message"] == last["message"]
     assert [one["epoch"] for one in failure["history"]] == [
-        one["epoch"] for one in ray_tune.records
+        one["epoch"] for one in ray_tune.records_of("cnn1-relu-lr1e30")
     ]
+
+
+def test_trainings_of_a_pack_come_to_what_each_comes_to_alone(
+    ray_tune: Notebook, inputs: TrialInputs, tmp_path: Path
+) -> None:
+    pack = [training(lr=1e-3), training(lr=1e30), training(lr=1e-4, milestones=(3,))]
+    run(*pack, inputs=inputs)
+    together = {one.training_id: ray_tune.records_of(one.training_id) for one in pack}
+    assert [len(records) for records in together.values()] == [4, 0, 3]
+    last = [report["trainings"] for report in ray_tune.reports]
+    outcomes = {name: one["outcome"] for report in last for name, one in report.items()}
+    assert outcomes == {
+        "cnn1-relu-lr1e-3": "finished",
+        "cnn1-relu-lr1e30": "diverged",
+        "cnn1-relu-lr1e-4": "finished",
+    }
+    alone = dataclasses.replace(inputs, launch_uri=str(tmp_path / "alone"))
+    for one in pack[::2]:
+        ray_tune.reports.clear()
+        run(one, inputs=alone)
+        for mine, theirs in zip(
+            ray_tune.records_of(one.training_id), together[one.training_id], strict=True
+        ):
+            assert mine["train_loss"] == theirs["train_loss"]
+            assert mine.get("val_mse") == theirs.get("val_mse")
+        for epochs in one.fit.milestones:
+            assert model_bytes(inputs, one.training_id, epochs) == model_bytes(
+                alone, one.training_id, epochs
+            )
+
+
+def test_a_pack_that_is_stopped_goes_on_with_all_that_it_had(
+    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 0.0)
+    pack = [training(lr=lr, milestones=(6,)) for lr in (1e-3, 1e-4)]
+    ray_tune.stop_at = 2
+    with pytest.raises(SystemExit):
+        run(*pack, inputs=inputs)
+    ray_tune.stop_at = None
+    run(*pack, inputs=inputs)
+    for one in pack:
+        epochs = [record["epoch"] for record in ray_tune.records_of(one.training_id)]
+        assert epochs == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +333,7 @@ def test_a_trial_computes_on_the_cores_it_was_given(
     told: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", told.append)
     ray_tune.required_resources = {"CPU": cpus}
-    run(training(milestones=(1,)), inputs)
+    run(training(milestones=(1,)), inputs=inputs)
     assert told == [threads]
 
 
@@ -270,7 +347,7 @@ def test_a_training_starts_from_the_weights_it_is_given(
     storage = LaunchStorage(inputs.launch_uri)
     storage.upload_file(tmp_path / "champion", "initial.safetensors")
     fit = training(milestones=(1,)).fit
-    run(make_training(fit), inputs)
-    run(make_training(fit, suffix="-tuned", initial_weights="initial.safetensors"), inputs)
-    scratch, tuned = (record["train_loss"] for record in ray_tune.records)
-    assert scratch != tuned
+    tuned = make_training(fit, suffix="-tuned", initial_weights="initial.safetensors")
+    run(make_training(fit), tuned, inputs=inputs)
+    (first,), (second,) = ray_tune.records, ray_tune.records_of(tuned.training_id)
+    assert first["train_loss"] != second["train_loss"]

@@ -121,6 +121,14 @@ class LaunchOptions(DataOptions):
     max_concurrent_trials: Annotated[
         int | None, typer.Option(help="Trials at once \\[default: as many as fit].", min=1)
     ] = None
+    pack: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings of one model that share a trial, its process and its share of a GPU "
+            "\\[default: 1].",
+            min=1,
+        ),
+    ] = None
     max_failures: Annotated[
         int | None, typer.Option(help="Retries of a crashed trial \\[default: 2].", min=0)
     ] = None
@@ -138,6 +146,7 @@ class LaunchOptions(DataOptions):
             "resources.cpus_per_trial": self.cpus_per_trial,
             "resources.gpus_per_trial": self.gpus_per_trial,
             "resources.max_concurrent_trials": self.max_concurrent_trials,
+            "resources.pack": self.pack,
             "resources.max_failures": self.max_failures,
             "resources.time_budget_s": self.time_budget_s,
             "storage_path": self.storage_path,

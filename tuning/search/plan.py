@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tuning.config import Task
+from tuning.errors import ChromatuneError
 from tuning.search.config import SearchConfig, SearchLaunchConfig
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
@@ -36,6 +37,11 @@ def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> Sear
 
     Raises ChromatuneError for whatever is wrong, with the nearest valid word.
     """
+    if config.resources.pack > 1:
+        raise ChromatuneError(
+            "a search decides about each training by itself, so none of them can share a trial: "
+            "leave out --pack"
+        )
     search = config.search
     space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from pyarrow.fs import FileSelector
 from ray import tune
 
 from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import Diverged, EpochRecord, EpochResult, fit
+from tuning.errors import ChromatuneError
 from tuning.search.cell import write_search_cell
 from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
-from tuning.trainable import claim_device, delete_older_checkpoints, restored_state
+from tuning.trainable import claim_device, newest_whole
 
 OUT_OF_MEMORY = "out_of_memory"
 
@@ -54,9 +58,7 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     storage = LaunchStorage(inputs.launch_uri)
     reporter = _Reporter(training, inputs, storage, device)
     try:
-        state = restored_state(
-            training.fit, hand_out["checkpoints"], storage, device, may_differ=MUTABLE
-        )
+        state = _restored(training, hand_out["checkpoints"], storage, device)
         for result in fit(training.fit, inputs.data, device=device, state=state):
             reporter.epoch_ended(result)
     except Diverged as error:
@@ -130,8 +132,43 @@ class _Reporter:
             report["value"] = newest.get(self._inputs.objective.name, self._score)
         tune.report(report, checkpoint=checkpoint)
         if checkpoint is not None:
-            delete_older_checkpoints(self._inputs.kept_checkpoints)
+            _delete_older_checkpoints(self._inputs.kept_checkpoints)
         self._records = []
+
+
+def _restored(
+    training: Training, checkpoints: Sequence[str], storage: LaunchStorage, device: str
+) -> TrainState | None:
+    """Load the newest checkpoint of the trial that is whole, else of earlier attempts."""
+    named = tune.get_checkpoint()
+    for checkpoint in [] if named is None else [named, *_newest_first(named)]:
+        try:
+            with checkpoint.as_directory() as folder:
+                return TrainState.load(Path(folder), training.fit, device, MUTABLE)
+        except (ChromatuneError, FileNotFoundError):
+            continue
+    return newest_whole(training.fit, checkpoints, storage, device, MUTABLE)
+
+
+def _delete_older_checkpoints(kept: int) -> None:
+    """Delete all but the newest checkpoints of the running trial.
+
+    Ray could be told to, but then writes down its view of all trials at every single checkpoint.
+    One that cannot be deleted now stays: it must not end a training that is well.
+    """
+    newest = tune.get_checkpoint()
+    if newest is None:
+        return
+    with contextlib.suppress(OSError):
+        for older in _newest_first(newest)[kept:]:
+            older.filesystem.delete_dir(older.path)
+
+
+def _newest_first(checkpoint: tune.Checkpoint) -> list[tune.Checkpoint]:
+    parent = checkpoint.path.rpartition("/")[0]
+    found = checkpoint.filesystem.get_file_info(FileSelector(parent, allow_not_found=True))
+    names = sorted(info.base_name for info in found if info.base_name.startswith("checkpoint_"))
+    return [tune.Checkpoint(f"{parent}/{name}", checkpoint.filesystem) for name in reversed(names)]
 
 
 def _own(training: Training) -> Training:
