@@ -28,7 +28,9 @@ TABLE = (
     "gpu_epoch",
     "floors",
     "allocation",
+    "sharing",
 )
+_ON_PICTURES = ("grid_time", "orchestration", "gpu_epoch", "floors", "sharing")
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
         settings = PrepareSettings(dataset=dataset, augment=augment)
         print(prepare(settings, asked.data_root, source=source).summary, flush=True)
     on_pictures = ["--data-root", str(asked.data_root), "--dataset", dataset]
-    arguments = dict.fromkeys(("grid_time", "orchestration", "gpu_epoch", "floors"), on_pictures)
+    arguments = dict.fromkeys(_ON_PICTURES, on_pictures)
     if asked.data:
         arguments["preparation"] = ["--source", str(asked.data / "gt_faces")]
     failed = []

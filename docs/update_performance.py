@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import allocation, floors, grid_time, scaling
+from benchmarks import allocation, floors, grid_time, scaling, sharing
 from benchmarks.__main__ import TABLE
 from benchmarks.measuring import RESULTS, table
 from docs.pages import filled
@@ -18,6 +18,7 @@ _TABLES = {
     "grid_time": grid_time.table,
     "allocation": allocation.table,
     "floors": floors.table,
+    "sharing": sharing.table,
 }
 
 

@@ -14,7 +14,10 @@ PACKAGES = ("data_prep", "models", "tuning")
 LONGEST_FILE = 350
 
 # Where each framework may be named; everything else works without it.
-RAY = {f"tuning.{name}" for name in ("trainable", "runner", "cluster", "preflight")} | {
+RAY = {
+    f"tuning.{name}"
+    for name in ("trainable", "runner", "watcher", "stopping", "cluster", "preflight")
+} | {
     f"tuning.search.{name}"
     for name in ("resources", "run", "schedulers", "searcher", "trial", "tuner", "watcher")
 }

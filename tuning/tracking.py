@@ -132,8 +132,16 @@ class Projection:
             self._progressed_at = time.monotonic()
             self._wake.notify()
         began = self._progressed_at
+        is_told = False
         while self._thread.is_alive() and not self._has_waited_enough(began):
             self._thread.join(0.2)
+            if self._is_away and self.delivery_timeout_s and not is_told:
+                is_told = True
+                _LOG.warning(
+                    "waiting up to %g s for MLflow to come back; Ctrl-C ends that, and "
+                    "`chromatune resume` or `chromatune doctor` writes later what it lacks",
+                    self.delivery_timeout_s,
+                )
         missing = self._projector.undelivered_cells
         return missing if self._is_complete else [*missing, self._storage.name]
 

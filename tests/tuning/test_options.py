@@ -146,11 +146,13 @@ def test_only_tf32_lets_a_gpu_round_and_only_while_it_trains(
     def flags() -> tuple[bool, bool]:
         return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
-    monkeypatch.setattr(engine, "_train_epoch", lambda *_: 0.5 + sum(flags()))
+    monkeypatch.setattr(engine, "_train_epoch", lambda *_: torch.tensor(0.5 + sum(flags())))
     before = flags()
+    data = make_data("regression")
+    batches = len(data.train) // 4
     for precision, allowed in (("float32", 0), ("bfloat16", 0), ("tf32", 2)):
-        result = trained(config("cnn1", epochs=1, precision=precision), make_data("regression"))
-        assert result.record["train_loss"] == 0.5 + allowed
+        result = trained(config("cnn1", epochs=1, precision=precision), data)
+        assert result.record["train_loss"] == pytest.approx((0.5 + allowed) / batches)
         assert flags() == before
 
 

@@ -116,8 +116,9 @@ def test_the_newest_checkpoint_alone_is_kept_and_lies_there_before_its_report(
 
 
 def test_a_trial_that_died_goes_on_from_its_checkpoint(
-    ray_tune: Notebook, inputs: TrialInputs
+    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 600.0)  # the first report is of epoch 2
     run(training(), inputs=inputs)
     whole = model_bytes(inputs, "cnn1-relu-lr1e-3", 4)
     LaunchStorage(inputs.launch_uri).delete()
@@ -146,8 +147,9 @@ def test_a_trial_that_is_stopped_saves_its_last_epoch(
 
 
 def test_a_later_attempt_goes_on_from_an_earlier_one(
-    ray_tune: Notebook, inputs: TrialInputs
+    ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 600.0)  # the first report is of epoch 2
     ray_tune.stop_at = 1
     with pytest.raises(SystemExit):
         run(training(), inputs=inputs)

@@ -12,7 +12,6 @@ from tuning.engine import EpochRecord
 from tuning.errors import ChromatuneError
 from tuning.pace import Status
 from tuning.progress import LaunchProgress
-from tuning.runner import last_line
 from tuning.search.budget import Budget
 from tuning.search.cell import cut_cell
 from tuning.search.ledger import HandOut, Ledger
@@ -21,6 +20,7 @@ from tuning.search.trial import OUT_OF_MEMORY
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 from tuning.tracking import Projection
+from tuning.watcher import last_line
 
 
 class SearchWatcher(tune.Callback):

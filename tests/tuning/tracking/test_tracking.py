@@ -371,6 +371,7 @@ class TestProjection:
         store: str,
         client: MlflowClient,
         monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         launch = make_launch(epochs=[2])
         training = launch.training_ids()[0]
@@ -387,6 +388,9 @@ class TestProjection:
             began = time.monotonic()
             missing = projection.close("FINISHED")
         assert time.monotonic() - began < 10
+        waiting = [line for line in caplog.messages if line.startswith("waiting up to 1 s for")]
+        assert len(waiting) == 1
+        assert "`chromatune resume`" in waiting[0]
         assert missing == [f"{training}-e2", launch.document["launch_id"]]
 
         project_launch(launch.storage, store)
