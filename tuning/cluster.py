@@ -18,10 +18,6 @@ from tuning.errors import ChromatuneError
 
 _TRIALS_PER_GPU = 4
 _ANSWER_WITHIN_S = 5
-_INHERITED_KEYS = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-    *("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +50,11 @@ def connected(address: str | None) -> Iterator[None]:
             _check_answers(address)
             ray.init(address=address, **quiet)
         else:
-            # Trials on this machine inherit these; Ray Tune would hand them on, and Ray log them.
-            class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_INHERITED_KEYS)
+            # Trials on this machine inherit the environment. What Ray Tune hands on of it, keys of
+            # buckets too, Ray would log; and it would keep trials from the workers that Ray starts
+            # at first, one for each slot.
+            class_cache.ENV_VARS_TO_PROPAGATE.clear()
+            class_cache.DEFAULT_ENV_VARS.clear()
             # "local", since Ray would otherwise join whatever `ray start` has left on this machine.
             ray.init(
                 address="local",

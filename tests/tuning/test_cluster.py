@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -123,3 +125,36 @@ def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.Monke
         connected(None),
     ):
         pass
+
+
+# Waits for the workers that Ray starts at first, then starts trials as Ray Tune does, one in each
+# slot, and prints whether they have been given these workers.
+_TRIALS = """
+import os, time
+import psutil, ray
+from ray.tune.execution.class_cache import _ActorClassCache
+from tuning.cluster import connected
+
+class Trial:
+    def pid(self):
+        return os.getpid()
+
+def idle_workers():
+    processes = psutil.Process().children(recursive=True)
+    return {process.pid for process in processes if process.name().startswith("ray::IDLE")}
+
+with connected("local"):
+    slots = len(os.sched_getaffinity(0))
+    while len(first := idle_workers()) < slots:
+        time.sleep(0.1)
+    start = _ActorClassCache().get(Trial).options(num_cpus=1).remote
+    trials = [start() for _ in range(slots)]
+    print(set(ray.get([trial.pid.remote() for trial in trials])) <= first)
+"""
+
+
+def test_trials_are_given_the_workers_that_ray_starts_anyway() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRIALS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
