@@ -29,13 +29,28 @@ class TrialResources:
     slots: int
 
 
+_lasting: contextlib.ExitStack | None = None
+
+
+@contextlib.contextmanager
+def lasting() -> Iterator[None]:
+    """Let a Ray of our own that `connected` starts herein serve its later calls too."""
+    global _lasting
+    with contextlib.ExitStack() as end:
+        _lasting = end
+        try:
+            yield
+        finally:
+            _lasting = None
+
+
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own.
 
     Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
     # told by the runner, with Ray's reason.
     ray._private.worker._worker_logs_enabled = False
@@ -46,7 +61,7 @@ def connected(address: str | None) -> Iterator[None]:
         yield
         return
     try:
-        if address and address != "local":
+        if address != "local":
             _check_answers(address)
             ray.init(address=address, **quiet)
         else:
@@ -78,10 +93,9 @@ def connected(address: str | None) -> Iterator[None]:
             "Ray could not start on this machine in time, which happens where other work takes all "
             "of its processors or memory: run the command again, or free some first"
         ) from None
-    try:
+    with contextlib.ExitStack() as end:
+        (_lasting if _lasting and address == "local" else end).callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
 
 
 def trial_resources(wanted: ResourcesConfig) -> TrialResources:

@@ -13,6 +13,7 @@ from pydantic import Field
 from rich.console import Console
 
 from data_prep import prepare
+from tuning.cluster import lasting
 from tuning.conclusion import Conclusion
 from tuning.config import (
     REPORT_GRIDS,
@@ -87,13 +88,14 @@ def reproduce(
     Raises ChromatuneError as the single commands do.
     """
     steps = list(_steps(config, sources, {"tracking_uri": tracking_uri, "console": console}))
-    for number, (title, act) in enumerate(steps, start=1):
-        console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
-        started = time.monotonic()
-        step = Step(title, **act(), seconds=time.monotonic() - started)
-        yield step
-        if step.interrupted:
-            return
+    with lasting():
+        for number, (title, act) in enumerate(steps, start=1):
+            console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
+            started = time.monotonic()
+            step = Step(title, **act(), seconds=time.monotonic() - started)
+            yield step
+            if step.interrupted:
+                return
 
 
 def report_on(config: ReproduceConfig, tracking_uri: str, folder: Path) -> list[Path]:

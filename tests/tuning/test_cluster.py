@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ray
 
-from tuning.cluster import connected, trial_resources
+from tuning.cluster import connected, lasting, trial_resources
 from tuning.config import ResourcesConfig
 from tuning.errors import ChromatuneError
 
@@ -125,6 +125,54 @@ def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.Monke
         connected(None),
     ):
         pass
+
+
+@pytest.fixture
+def daemons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ray's starts and ends in their order, of a Ray that only says so."""
+    told: list[str] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: told[-1:] == ["start"])
+    monkeypatch.setattr(ray, "init", lambda **_: told.append("start"))
+    monkeypatch.setattr(ray, "shutdown", lambda: told.append("end"))
+    return told
+
+
+def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> None:
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end"]
+
+    daemons.clear()
+    with lasting():
+        _launch_twice()
+    assert daemons == ["start", "end"]
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end", "start", "end"]
+
+
+def test_a_ray_that_was_to_last_ends_with_a_launch_that_breaks_down(daemons: list[str]) -> None:
+    with pytest.raises(ZeroDivisionError), lasting(), connected(None):
+        _ = 1 / 0
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end", "start", "end"]
+
+
+def test_a_ray_that_is_to_last_is_started_only_for_a_launch(daemons: list[str]) -> None:
+    with lasting():
+        pass
+    assert daemons == []
+
+
+def test_a_cluster_is_left_after_each_launch(daemons: list[str]) -> None:
+    with lasting():
+        _launch_twice("auto")
+        assert daemons == ["start", "end", "start", "end"]
+
+
+def _launch_twice(address: str | None = None) -> None:
+    for _ in range(2):
+        with connected(address):
+            pass
 
 
 # Waits for the workers that Ray starts at first, then starts trials as Ray Tune does, one in each
