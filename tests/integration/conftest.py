@@ -178,12 +178,12 @@ class Place:
     def client(self) -> MlflowClient:
         return MlflowClient(self.store, self.store)
 
-    def runs(self) -> dict[str, Run]:
+    def runs(self, query: str = "") -> dict[str, Run]:
         """Every run by its cell id, the parent's under ""; fails if one is there twice."""
         client = self.client()
         experiments = [one.experiment_id for one in client.search_experiments()]
         found: dict[str, Run] = {}
-        for run in client.search_runs(experiments):
+        for run in client.search_runs(experiments, query):
             key = run.data.tags.get("chromatune.cell_id", "")
             assert key not in found, f"two runs of '{key}'"
             found[key] = run
