@@ -15,7 +15,7 @@ from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.outcomes import LaunchOutcome
 from tuning.promotion import best_cell
-from tuning.results import launch_cells, measured_table
+from tuning.results import delivered_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import Training, costliest_first, make_training
 from tuning.tracking_cells import TrackedCell
@@ -61,7 +61,7 @@ def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     """Measure what was trained on the test set, beside the report and the constant predictor."""
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
-    trained = launch_cells(tracking_uri, launch)
+    trained = delivered_cells(tracking_uri, outcome)
     cells = {_row_name(cell): cell for cell in trained.values()}
     return Conclusion(outcome, measured_table(launch.task, dataset, cells, tracking_uri))
 

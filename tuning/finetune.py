@@ -15,7 +15,7 @@ from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.outcomes import LaunchOutcome
 from tuning.promotion import promote
-from tuning.results import launch_cells, measured_table
+from tuning.results import delivered_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import Training, make_training
 from tuning.tracking_cells import TrackedCell
@@ -62,7 +62,7 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     """Measure on the test set what was trained, and send the fine-tuned model through the gate."""
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
-    cells = launch_cells(tracking_uri, launch)
+    cells = delivered_cells(tracking_uri, outcome)
     named = {
         _row_name(cell): cell
         for cell in sorted(cells.values(), key=lambda cell: _SCRATCH in cell.cell_id)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from data_prep import PreparedDataset
 from tuning.config import Task
 from tuning.launch import Launch
+from tuning.outcomes import LaunchOutcome
 from tuning.promotion import Promotion
 from tuning.published import best_published, published_result
 from tuning.result_tables import TestTable
@@ -39,6 +40,11 @@ def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
         for cell in finished_cells(tracking_uri, digest, launch.task, launch.kind)
         if cell.launch_id == launch.launch_id
     }
+
+
+def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, TrackedCell]:
+    """`launch_cells` where MLflow has all of them; none while it lacks some, as it may be away."""
+    return {} if outcome.undelivered else launch_cells(tracking_uri, outcome.launch)
 
 
 def measured_table(

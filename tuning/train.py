@@ -17,7 +17,7 @@ from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.outcomes import LaunchOutcome
 from tuning.promotion import promote
-from tuning.results import launch_cells, measured_table
+from tuning.results import delivered_cells, measured_table
 from tuning.runner import start_launch
 from tuning.spaces import make_training
 from tuning.tracking_registry import pinned
@@ -75,7 +75,7 @@ def conclude_train(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
     """Measure what was trained on the test set; send it through the gate if it was asked for."""
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
-    cells = launch_cells(tracking_uri, launch)
+    cells = delivered_cells(tracking_uri, outcome)
     named = {f"{cell.params['model']} {cell.params['head']}": cell for cell in cells.values()}
     table = measured_table(launch.task, dataset, named, tracking_uri)
     wants_gate = launch.document["config"]["train"]["promote"]
