@@ -7,8 +7,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.errors import ModelError
 from models.registry import register_model
-from models.widths import checked_dropout, checked_widths
+from models.widths import MOST_LAYERS, checked_dropout, checked_widths
 
 _SIZES = range(32, 513, 2)
 
@@ -28,6 +29,8 @@ def resnet(
     """
     checked_widths("resnet", "width", [width])
     checked_widths("resnet", "blocks", [blocks])
+    if blocks > MOST_LAYERS:
+        raise ModelError(f"blocks of resnet are at most {MOST_LAYERS}, but got {blocks}")
     checked_dropout("resnet", dropout)
     widths = [width, 2 * width, 4 * width, 8 * width]
     layers: list[nn.Module] = [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from models.errors import ModelError
 
+# Whoever hands on a model may name any: building one of a million layers takes all the memory.
+MOST_LAYERS = 64
+
 
 def checked_widths(name: str, key: str, widths: object, count: int | None = None) -> None:
     """Raise ModelError unless `widths` are positive whole numbers, `count` of them if given."""
@@ -14,6 +17,8 @@ def checked_widths(name: str, key: str, widths: object, count: int | None = None
         raise ModelError(f"{key} of {name} must be positive whole numbers, but got {widths!r}")
     if count is not None and len(widths) != count:
         raise ModelError(f"{key} of {name} must be {count} numbers, but got {len(widths)}")
+    if len(widths) > MOST_LAYERS:
+        raise ModelError(f"{key} of {name} are {len(widths)} numbers, but {MOST_LAYERS} are enough")
 
 
 def checked_dropout(name: str, dropout: object) -> None:

@@ -162,6 +162,21 @@ def test_a_spec_of_a_monster_is_refused(kwargs: dict[str, Any], tmp_path: Path) 
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kwargs"), [("resnet", {"blocks": 20_000}), ("cnn2", {"hidden": [1] * 20_000})]
+)
+def test_a_network_of_endless_layers_is_refused_unbuilt(
+    name: str, kwargs: dict[str, Any], tmp_path: Path
+) -> None:
+    """A file of a kilobyte could otherwise ask for all the memory there is."""
+    spec = {"name": name, "head": "relu", "image_size": 64, "kwargs": kwargs}
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(_safetensors({"chromatune-model-1": json.dumps(spec)}))
+    (key,) = kwargs
+    with pytest.raises(ModelError, match=f"{key} of {name} are"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("kind", ["model", "optimizer"])
 def test_a_pickle_in_a_checkpoint_is_not_read(kind: str, tmp_path: Path, canary: Canary) -> None:
     """Its digest is right: whoever hands on a folder can make one."""
