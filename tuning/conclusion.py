@@ -34,10 +34,15 @@ class Conclusion:
         if failed and self.outcome.launch.kind != "search":
             lines.append(f"once the cause is mended, `{again}` tries again what has failed")
         if self.outcome.undelivered:
-            lines.append(
-                f"{len(self.outcome.undelivered)} finished cells are not in MLflow yet: "
-                f"`{again}` delivers them"
-            )
+            lines.append(f"{self._undelivered} not in MLflow yet: `{again}` writes what is missing")
         if self.outcome.stopped:
             lines.append(f"stopped; go on with `{again}`")
         return lines
+
+    @property
+    def _undelivered(self) -> str:
+        """Finished cells, or else the end of the launch, which is named beside them."""
+        cells = set(self.outcome.undelivered) - {self.outcome.launch.storage.name}
+        if not cells:
+            return "the launch's end is"
+        return "1 finished cell is" if len(cells) == 1 else f"{len(cells)} finished cells are"

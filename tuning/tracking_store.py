@@ -45,6 +45,8 @@ _NOISY_LOGGERS = {
     "urllib3.connectionpool": logging.ERROR,
 }
 _PAGE = 1000
+# What SQLAlchemy puts in a line before the error itself.
+_PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
 _UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
 
 
@@ -196,7 +198,7 @@ def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experi
 
 def first_line(error: BaseException) -> str:
     """First line of an error's text without secrets, for messages of one line."""
-    text = str(error).strip() or type(error).__name__
+    text = _PREFACE.sub("", str(error), count=1).strip() or type(error).__name__
     if _UNANSWERED.match(text):
         return "no answer in time" if "timed out" in text else "no connection"
     return redact(text.splitlines()[0])[:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,15 @@ def test_while_mlflow_is_away_nothing_is_measured_and_the_way_on_is_told(
     (cell,) = training.cells
     path = f"{training.training_id}/cells/{cell.cell_id}/cell.json"
     launch.storage.write_json(path, {"metrics": {"val_mse": 0.5}})
-    outcome = LaunchOutcome(launch, cell_outcomes(launch, {}), [cell.cell_id])
+    missing = [cell.cell_id, launch.launch_id]
+    outcome = LaunchOutcome(launch, cell_outcomes(launch, {}), missing)
 
     conclusion = conclude(outcome, NOBODY)
     assert not conclusion.succeeded
     assert conclusion.promotion is None
     assert [row["name"] for row in conclusion.table.to_json()["rows"]] == ["constant predictor"]
     (line,) = conclusion.advice
-    assert line.startswith("1 finished cells are not in MLflow yet: `chromatune resume ")
+    assert line.startswith("1 finished cell is not in MLflow yet: `chromatune resume ")
+    outcome = dataclasses.replace(outcome, undelivered=[launch.launch_id])
+    (line,) = dataclasses.replace(conclusion, outcome=outcome).advice
+    assert line.startswith("the launch's end is not in MLflow yet: `chromatune resume ")

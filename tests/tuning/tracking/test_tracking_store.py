@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
-from tuning.tracking_store import open_store, prepare_store, tracking_uri
+from tuning.tracking_store import first_line, open_store, prepare_store, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -105,3 +106,12 @@ def test_a_store_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> Non
     with pytest.raises(ChromatuneError, match=r"there is no MLflow store at .*`chromatune reprodu"):
         open_store(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_itself_is_told_and_not_what_stands_before_it() -> None:
+    error = MlflowException(
+        "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush "
+        "block if this flush is occurring prematurely)\n"
+        "(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: INSERT ...]"
+    )
+    assert first_line(error) == "(sqlite3.OperationalError) attempt to write a readonly database"
