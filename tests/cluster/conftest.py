@@ -560,3 +560,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"may not mount a small disk here: {answer.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def make_read_only(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Let nobody write in folders and files, nor root, whom permissions do not bind."""
+    tool, on, off = ("chattr", "+i", "-i") if os.geteuid() == 0 else ("chmod", "a-w", "u+w")
+    done: list[str] = []
+
+    def make(*paths: Path, undo: bool = False) -> None:
+        done.extend(map(str, paths))
+        subprocess.run([tool, off if undo else on, *map(str, paths)], check=True)
+
+    (tmp_path / "probe").touch()
+    probe = [shutil.which(tool) or "false", on, str(tmp_path / "probe")]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip(f"may not make files read-only for oneself here: {tool} {on}")
+    done.append(str(tmp_path / "probe"))
+    yield make
+    subprocess.run([tool, off, *done], check=True)

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
-OUTAGE_S = 20
+from data_prep import PreparedDataset
+from tuning.data import load_task_data
+from tuning.engine import fit
+from tuning.fit_config import FitConfig
+from tuning.tracking_weights import load_logged_weights
+
+OUTAGE_S = 60
 LOCKED_S = 30
+REFUSED_WITHIN_S = 30
+# Far below any outage here: a trial that had waited for MLflow would have paused for longer.
+LONGEST_PAUSE_S = 15
 LRS = [f"{lr}e-4" for lr in range(1, 9)]
+# With a step for each picture an epoch takes long enough for MLflow to keep up with all of them.
+ONE_BY_ONE = ["--set", "training.batch_size=1"]
 
 
 def test_a_server_that_is_away_for_a_while_gets_everything_once(
-    make_user: Callable[..., Any], make_server: Callable[..., Any], kept: Callable[..., None]
+    make_user: Callable[..., Any],
+    make_server: Callable[..., Any],
+    pictures: PreparedDataset,
+    kept: Callable[..., None],
 ) -> None:
     server = make_server()
     user = make_user(uri=server.uri)
@@ -29,28 +48,41 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     assert refused.status == 2
     (line,) = refused.err.splitlines()
     assert f"the tracking server {server.uri} cannot be reached" in line
+    assert waited < REFUSED_WITHIN_S
     assert user.launches() == []
 
     server.start()
     # Cells enough that some are finished while the server is away, and others after it is back.
-    driver = user.start(*grid(user, "--epochs", "2,20,40,60,80,100,400"))
+    last = epochs_lasting(1.5 * OUTAGE_S, pictures, trials=2)
+    milestones = [2, *(last * tenth // 10 for tenth in range(1, 11))]
+    epochs = ",".join(map(str, milestones))
+    driver = user.start(*grid(user, "--epochs", epochs, *ONE_BY_ONE))
     wait_until(driver, lambda: bool(user.cells()), "a first cell")
     before = len(user.cells())
     server.stop()
+    stopped = time.time()
     time.sleep(OUTAGE_S)
-    meanwhile = len(user.cells()) - before
-    assert meanwhile > 0, "the trials have waited for MLflow"
+    after = len(user.cells())
+    started = time.time()
     server.start()
+    assert before < after < 2 * len(milestones)
     finished = driver.wait()
     assert finished.status == 0, finished.err
     assert "is away" in finished.err
     assert "MLflow is back" in finished.err
     checked, points = assert_all_in_mlflow(user)
+    assert checked == 1 + 2 * len(milestones)
+    trained, pause = trained_between(user, stopped, started)
+    assert len(trained) == 2
+    assert min(trained) > 0
+    assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
     kept(
         "The tracking server (on PostgreSQL) stops in mid-run and starts again: the trials go on, "
         "everything arrives, nothing is doubled",
-        seconds_away=OUTAGE_S,
-        cells_finished_meanwhile=meanwhile,
+        seconds_away=round(started - stopped),
+        epochs_trained_meanwhile=sum(trained),
+        cells_finished_meanwhile=after - before,
+        cells_finished_afterwards=2 * len(milestones) - after,
         runs_checked=checked,
         metrics_checked=points,
         losses=0,
@@ -63,13 +95,13 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
 
 
 def test_eight_trials_at_once_on_a_database_that_another_process_locks(
-    make_user: Callable[..., Any], kept: Callable[..., None]
+    make_user: Callable[..., Any], pictures: PreparedDataset, kept: Callable[..., None]
 ) -> None:
     user = make_user()
-    words = ["--lrs", ",".join(LRS), "--epochs", "2,60", "--cpus-per-trial", "0.25"]
-    driver = user.start(*grid(user, *words))
-    wait_until(driver, lambda: bool(user.cells()), "a first cell")
-    at_once = len(driver.workers())
+    last = epochs_lasting(2 * LOCKED_S, pictures, trials=len(LRS))
+    words = ["--lrs", ",".join(LRS), "--epochs", f"2,{last}", "--cpus-per-trial", "0.25"]
+    driver = user.start(*grid(user, *words, *ONE_BY_ONE))
+    wait_until(driver, lambda: len(user.cells()) == len(LRS), "the first cell of each trial")
     program = (
         "import sqlite3, sys, time\n"
         "held = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
@@ -78,15 +110,22 @@ def test_eight_trials_at_once_on_a_database_that_another_process_locks(
     )
     database = f"{user.folder}/mlruns/mlflow.db"
     subprocess.run([sys.executable, "-c", program, database, str(LOCKED_S)], check=True)
+    unlocked = time.time()
+    assert len(user.cells()) == len(LRS), "the trainings are too short for the lock"
     finished = driver.wait()
     assert finished.status == 0, finished.err
     checked, points = assert_all_in_mlflow(user)
     assert checked == 1 + 2 * len(LRS)
+    trained, pause = trained_between(user, unlocked - LOCKED_S, unlocked)
+    assert len(trained) >= 8
+    assert min(trained) > 0
+    assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
     kept(
         "Eight trials log every epoch at once on SQLite, which another process locks meanwhile: "
         "nothing is lost",
         seconds_locked=LOCKED_S,
-        trials_seen_at_once=at_once,
+        trials_at_once=len(trained),
+        epochs_trained_meanwhile=sum(trained),
         runs_checked=checked,
         metrics_checked=points,
         losses=0,
@@ -123,6 +162,80 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
         "one that was never disturbed",
         disks_filled=1,
         cells_equal=len(resumed.cells),
+        runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+
+
+def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed(
+    make_user: Callable[..., Any],
+    pictures: PreparedDataset,
+    make_read_only: Callable[..., None],
+    kept: Callable[..., None],
+) -> None:
+    user = make_user()
+    last = epochs_lasting(20, pictures, trials=2)
+    driver = user.start(*grid(user, "--epochs", f"2,{last}", *ONE_BY_ONE))
+    wait_until(driver, lambda: bool(user.cells()), "a first cell")
+    store = user.folder / "mlruns"
+    make_read_only(store, store / "mlflow.db")
+    before = len(user.cells())
+    stopped = driver.wait()
+    assert stopped.status == 1, stopped.err
+    assert "is away" in stopped.err
+    assert "readonly database" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert f"not in MLflow yet: `chromatune resume {user.launch().name}`" in stopped.err
+    ended = {cell_id: cell["ended"] for cell_id, cell in user.cells().items()}
+    assert before < len(ended) == 4, "the trials have waited for MLflow"
+
+    make_read_only(store, store / "mlflow.db", undo=True)
+    resumed = user.start(*user.resume("last", "--format", "json")).wait()
+    assert resumed.status == 0, resumed.err
+    assert [result(cell) for cell in resumed.cells] == [result(cell) for cell in stopped.cells]
+    assert {cell_id: cell["ended"] for cell_id, cell in user.cells().items()} == ended
+    checked, points = assert_all_in_mlflow(user)
+    kept(
+        "The store becomes read-only in mid-run and stays so: all is trained, and a resume writes "
+        "what MLflow lacks and trains nothing again",
+        cells_finished_meanwhile=4 - before,
+        runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+
+
+def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
+    make_user: Callable[..., Any],
+    pictures: PreparedDataset,
+    small_disk: Path,
+    kept: Callable[..., None],
+) -> None:
+    user = make_user(uri=f"sqlite:///{small_disk}/mlflow.db")
+    last = epochs_lasting(30, pictures, trials=2)
+    milestones = [2, last // 4, last // 2, last]
+    epochs = ",".join(map(str, milestones))
+    driver = user.start(*grid(user, "--epochs", epochs, *ONE_BY_ONE))
+    wait_until(driver, lambda: bool(user.cells()), "a first cell")
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    wait_until(driver, lambda: "is away" in (driver.output / "err").read_text(), "a word of it")
+    before = len(user.cells())
+    wait_until(driver, lambda: len(user.cells()) > before, "a cell on the full disk")
+    meanwhile = len(user.cells()) - before
+    ballast.unlink()
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    assert "disk is full" in finished.err
+    assert "MLflow is back" in finished.err
+    checked, points = assert_all_in_mlflow(user)
+    assert checked == 1 + 2 * len(milestones)
+    kept(
+        "The disk of the store is full in mid-run: training goes on, and once there is room "
+        "everything is written",
+        disks_filled=1,
+        cells_finished_meanwhile=meanwhile,
         runs_checked=checked,
         metrics_checked=points,
         losses=0,
@@ -216,6 +329,31 @@ def grid(user: Any, *options: str) -> list[str]:
     return [*user.grid("regression", *options), "--format", "json"]
 
 
+def epochs_lasting(seconds: float, pictures: PreparedDataset, *, trials: int) -> int:
+    """How many epochs of a small training take so long at least, if `trials` share this machine."""
+    config = FitConfig("cnn1", "relu", 1e-3, (20,), image_size=128, batch_size=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a trial has
+    # The fastest: what else the machine does makes the others longer, and would make these few.
+    epochs = fit(config, load_task_data(pictures, "regression"))
+    fastest = min(float(one.record["seconds"]) for one in epochs)
+    torch.set_num_threads(threads)
+    return round(seconds / (fastest * max(1, trials / len(os.sched_getaffinity(0)))))
+
+
+def trained_between(user: Any, begin: float, end: float) -> tuple[list[int], float]:
+    """How many epochs of each training ended in a span of time, and the longest pause in it."""
+    ended: dict[str, list[float]] = {}
+    for cell in user.cells().values():
+        times = [one["timestamp"] / 1000 for one in cell["history"]]
+        ended[cell["training_id"]] = max(ended.get(cell["training_id"], []), times, key=len)
+    within = [
+        [begin, *(one for one in times if begin < one < end), end] for times in ended.values()
+    ]
+    pauses = [later - one for times in within for one, later in itertools.pairwise(times)]
+    return [len(times) - 2 for times in within], max(pauses)
+
+
 def fill(ballast: Path) -> None:
     """Take up what is left on a disk, to the last byte."""
     with ballast.open("wb", buffering=0) as file:
@@ -244,7 +382,7 @@ def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
 
 
 def assert_all_in_mlflow(user: Any) -> tuple[int, int]:
-    """Every run has ended, and has every metric of its cell, once; return how many of both."""
+    """Every run has ended, with metrics and weights of its cell, once; count runs and metrics."""
     runs, cells = user.runs(), user.cells()
     assert runs.keys() == {"", *cells}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
@@ -253,4 +391,16 @@ def assert_all_in_mlflow(user: Any) -> tuple[int, int]:
         logged = user.metric(runs[cell_id], "train_loss")
         assert logged == losses(cell)
         points += len(logged)
+        weights, expected = logged_weights(user, runs[cell_id].info.run_id), user.weights(cell_id)
+        assert weights.keys() == expected.keys()
+        assert all(weights[name].equal(expected[name]) for name in expected)
     return len(runs), points
+
+
+def logged_weights(user: Any, run_id: str) -> dict[str, Tensor]:
+    """The weights of a run's one model, as MLflow has them."""
+    (model,) = user.client().get_run(run_id).outputs.model_outputs
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_file(
+            load_logged_weights(f"models:/{model.model_id}", user.store, Path(scratch))
+        )
