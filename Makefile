@@ -44,7 +44,7 @@ test-cluster: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cluster-test]'
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 
-## Ten launches, struck with kill -9 at random moments (a quarter of an hour)
+## Ten launches, struck with kill -9 at random moments; docs/reliability.md says how long it takes
 soak: install
 	$(BIN)/python -m pytest -m soak $(ARGS)
 

@@ -19,11 +19,26 @@ SECTIONS = ("soak", "cluster", "security")
 def updated_page() -> str:
     """docs/reliability.md as it must read with the committed results files."""
     text = PAGE.read_text()
+    documents = measured()
     for name in SECTIONS:
-        file = RESULTS / f"{name}.json"
-        content = section(json.loads(file.read_text())) if file.is_file() else ""
-        text = filled(text, name, content)
-    return text
+        text = filled(text, name, section(documents[name]) if name in documents else "")
+    return filled(text, "durations", durations(documents))
+
+
+def measured() -> dict[str, Any]:
+    """What there is of results files, by section."""
+    files = {name: RESULTS / f"{name}.json" for name in SECTIONS}
+    return {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
+
+
+def durations(documents: Mapping[str, Any]) -> str:
+    """How long each command took where its figures were measured."""
+    sentences = [
+        f"`{one['command']}` took {one['minutes']} minutes on {one['hardware']['cores']} cores."
+        for one in documents.values()
+        if "minutes" in one
+    ]
+    return "\n".join(sentences) + "\n" if sentences else ""
 
 
 def section(document: Any) -> str:
@@ -32,9 +47,9 @@ def section(document: Any) -> str:
         return _table(document)
     hardware = document["hardware"]
     where = (
-        f"Measured on {document['measured']} by tests of `{document['command']}` that took "
-        f"{document['minutes']} minutes on {hardware['cores']} cores ({hardware['processor']}), "
-        f"Ray {document['versions']['ray']}, MLflow {document['versions']['mlflow']}."
+        f"Measured on {document['measured']} with `{document['command']}` on {hardware['cores']} "
+        f"cores ({hardware['processor']}), Ray {document['versions']['ray']}, "
+        f"MLflow {document['versions']['mlflow']}."
     )
     return f"{where}\n\n{_table(document['promises'])}"
 
