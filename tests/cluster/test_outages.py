@@ -227,7 +227,8 @@ def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     ballast.unlink()
     finished = driver.wait()
     assert finished.status == 0, finished.err
-    assert "disk is full" in finished.err
+    # Whoever comes first: the file of a model, or the database.
+    assert "No space left on device" in finished.err or "disk is full" in finished.err
     assert "MLflow is back" in finished.err
     checked, points = assert_all_in_mlflow(user)
     assert checked == 1 + 2 * len(milestones)
