@@ -14,6 +14,7 @@ from tuning.data import load_split, load_task_data
 from tuning.errors import ChromatuneError
 from tuning.metrics import constant_baseline, evaluate
 from tuning.tracking_cells import TrackedCell
+from tuning.tracking_store import writing
 from tuning.tracking_weights import load_registered
 
 
@@ -56,4 +57,5 @@ def log_test_metrics(client: MlflowClient, cell: TrackedCell, metrics: Mapping[s
         for key, value in metrics.items()
         if key not in cell.metrics
     ]
-    client.log_batch(cell.run_id, metrics=unlogged)
+    with writing(f"the test metrics of {cell.cell_id}"):
+        client.log_batch(cell.run_id, metrics=unlogged)

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from data_prep import PreparedDataset
 from tuning.showcase import SCORES, write_showcase
 from tuning.tracking_cells import TrackedCell
+from tuning.tracking_store import writing
 from tuning.tracking_weights import load_registered
 
 SHOWCASE = "test"
@@ -26,12 +27,15 @@ def log_showcase(
 
     Does nothing if they are there: the scores arrive last and stand for the whole.
     """
-    present = {file.path for file in client.list_artifacts(cell.run_id, SHOWCASE)}
+    what = f"the test pictures of {cell.cell_id}"
+    with writing(what):
+        present = {file.path for file in client.list_artifacts(cell.run_id, SHOWCASE)}
     if f"{SHOWCASE}/{SCORES}" in present:
         return
     model = load_registered(cell.model_uri, tracking_uri, device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_showcase(model, dataset, folder, device)
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == SCORES):
-            client.log_artifact(cell.run_id, str(path), SHOWCASE)
+        with writing(what):
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == SCORES):
+                client.log_artifact(cell.run_id, str(path), SHOWCASE)

@@ -196,6 +196,18 @@ def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experi
             return found
 
 
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn what a store raises that is away or refuses a write into a ChromatuneError."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
+        raise ChromatuneError(
+            f"cannot write {what} to MLflow: {first_line(error)}; run the same command again, or "
+            f"`chromatune resume` for a launch"
+        ) from None
+
+
 def first_line(error: BaseException) -> str:
     """First line of an error's text without secrets, for messages of one line."""
     text = _PREFACE.sub("", str(error), count=1).strip() or type(error).__name__

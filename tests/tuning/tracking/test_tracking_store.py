@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
+from tuning.tracking_cells import TrackedCell
+from tuning.tracking_measure import log_test_metrics
 from tuning.tracking_store import first_line, open_store, prepare_store, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -115,3 +118,17 @@ def test_the_error_itself_is_told_and_not_what_stands_before_it() -> None:
         "(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: INSERT ...]"
     )
     assert first_line(error) == "(sqlite3.OperationalError) attempt to write a readonly database"
+
+
+def test_what_a_store_that_goes_away_raises_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    cell = TrackedCell(
+        *("run", "cnn1", "launch", "cnn1-e2", "grid", "faces", "digest"), {}, {}, "m-1", None, None
+    )
+    with pytest.raises(ChromatuneError, match=r"test metrics of cnn1-e2 to MLflow: no connection"):
+        log_test_metrics(MlflowClient(uri, uri), cell, {"test_mse": 0.5})
