@@ -121,7 +121,7 @@ def test_the_error_itself_is_told_and_not_what_stands_before_it() -> None:
 
 
 def test_what_a_store_that_goes_away_raises_is_told_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.socket() as free:
