@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,17 +180,24 @@ def _launch_twice(address: str | None = None) -> None:
 # slot, and prints whether they have been given these workers.
 _TRIALS = """
 import os, time
-import psutil, ray
+from pathlib import Path
+import ray
 from ray.tune.execution.class_cache import _ActorClassCache
+from tests.processes import descendants
 from tuning.cluster import connected
 
 class Trial:
     def pid(self):
         return os.getpid()
 
+def is_idle(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::IDLE")
+    except OSError:  # it has just ended
+        return False
+
 def idle_workers():
-    processes = psutil.Process().children(recursive=True)
-    return {process.pid for process in processes if process.name().startswith("ray::IDLE")}
+    return {pid for pid in descendants(os.getpid()) if is_idle(pid)}
 
 with connected("local"):
     slots = len(os.sched_getaffinity(0))
@@ -203,6 +211,10 @@ with connected("local"):
 
 def test_trials_are_given_the_workers_that_ray_starts_anyway() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _TRIALS], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _TRIALS],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
     )
     assert done.stdout == "True\n"
