@@ -21,7 +21,7 @@ from tuning.launch import Launch
 from tuning.outcomes import has_ended
 from tuning.storage import LaunchStorage
 
-# What is in a training's folder before Ray has run it.
+# What is in a training's folder before anybody has begun to train it.
 _OURS = {"cells", "training.json", "failed.json"}
 _RAYS = re.compile(
     r"(tuner|trainable)\.pkl"

@@ -28,7 +28,7 @@ def leftovers(storage: LaunchStorage, folder: str = "") -> Iterator[str]:
 def damaged_checkpoints(storage: LaunchStorage, training_id: str) -> Iterator[tuple[str, str]]:
     """Path of every checkpoint of a training that cannot be gone on from, and why."""
     for folder in storage.list_dir():
-        # A search numbers its attempts at a training: `name`, `name.2`, `name.3`.
+        # Attempts at a training are numbered: `name`, `name.2`, `name.3`.
         if folder != training_id and not re.fullmatch(re.escape(training_id) + r"\.\d+", folder):
             continue
         for name in storage.list_dir(folder):

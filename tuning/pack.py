@@ -26,10 +26,10 @@ def train_together(
     running = {name: (turns, _stream(device)) for name, turns in trainings.items()}
     while running:
         outcomes: dict[str, EpochResult | Diverged] = {}
-        for _ in range(2):  # the steps of all, then the results of all
+        for are_read in (False, True):  # the steps of all, then the results of all
             for name, (turns, stream) in list(running.items()):
                 try:
-                    with stream:
+                    with _on(stream, are_read):
                         result = next(turns)
                 except StopIteration:
                     del running[name]
@@ -43,10 +43,24 @@ def train_together(
             yield outcomes
 
 
-def _stream(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
     if device.type != "cuda":
-        return contextlib.nullcontext()
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    # What prepared the training, on the default stream, comes first.
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return torch.cuda.stream(stream)
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _on(stream: torch.cuda.Stream | None, then_read: bool) -> Iterator[None]:
+    """Let a GPU work on `stream`, behind what the caller's stream has begun.
+
+    With `then_read`, the caller may use the results: its own stream waits for them.
+    """
+    if stream is None:
+        yield
+        return
+    callers = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(callers)
+    with torch.cuda.stream(stream):
+        yield
+    if then_read:
+        callers.wait_stream(stream)

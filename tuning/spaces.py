@@ -180,17 +180,20 @@ def costliest_first(trainings: Sequence[Training]) -> list[Training]:
 
 
 def packs(trainings: Iterable[Training], size: int) -> list[list[Training]]:
-    """Gather up to `size` trainings of one architecture for each trial, in the order given."""
-    alike: dict[str, list[Training]] = {}
+    """Gather up to `size` trainings of one architecture for each trial, in the order given.
+
+    A pack stands where its first training stood.
+    """
+    found: list[list[Training]] = []
+    filling: dict[str, list[Training]] = {}
     for training in trainings:
         fit = training.fit
         key = str((fit.model, fit.model_kwargs, fit.image_size, fit.batch_size))
-        alike.setdefault(key, []).append(training)
-    return [
-        group[start : start + size]
-        for group in alike.values()
-        for start in range(0, len(group), size)
-    ]
+        if len(filling.get(key, ())) in (0, size):
+            filling[key] = []
+            found.append(filling[key])
+        filling[key].append(training)
+    return found
 
 
 def forward_operations(fit: FitConfig) -> int:

@@ -9,8 +9,8 @@ from ray import tune
 from ray.train._internal.session import get_session
 from ray.tune.trainable.function_trainable import wrap_function
 
-# Ray gives all trials together 5 s when a launch is stopped, then kills them.
-_SAVES_WITHIN_S = 4.0
+# Ray kills a trial 10 s after it has asked it to stop.
+_SAVES_WITHIN_S = 8.0
 
 
 def stoppable(function: Callable[..., Any]) -> type[tune.Trainable]:

@@ -201,7 +201,7 @@ def writing(what: str) -> Iterator[None]:
     """Turn what a store raises that is away or refuses a write into a ChromatuneError."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
+    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
         raise ChromatuneError(
             f"cannot write {what} to MLflow: {first_line(error)}; run the same command again, or "
             f"`chromatune resume` for a launch"

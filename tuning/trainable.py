@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
     device = claim_device(resources.get("GPU", 0))
     reporter = _Reporter([_Member(training, inputs, device) for training in trainings])
-    turns = {member.training_id: member.turns() for member in reporter.members}
+    reporter.tell_what_ended_before()
+    turns = {one.training_id: one.turns() for one in reporter.members if not one.has_ended}
     for outcomes in train_together(turns, device):
         reporter.epoch_ended(outcomes)
 
@@ -72,6 +74,11 @@ class _Reporter:
         self._report_pause = _REPORT_EVERY_S
         self._report_at = time.monotonic() + self._report_pause
         self._checkpoint_at = time.monotonic() + _CHECKPOINT_EVERY_S
+
+    def tell_what_ended_before(self) -> None:
+        """Report the divergences of an earlier try, which may have died before it could."""
+        if any(member.has_news for member in self.members):
+            self._report()
 
     def epoch_ended(self, outcomes: Mapping[str, EpochResult | Diverged]) -> None:
         """Take in an epoch of every member that is still trained; none is amid another."""
@@ -127,16 +134,31 @@ class _Member:
         self._folder = attempt_folder(self.training_id, self._attempt.number)
         self._outcome, self._message = "running", ""
         self._state: TrainState | None = None
+        self._history: Sequence[EpochRecord] = ()
         self._saved_epoch = 0
+        self._failure = f"{self.training_id}/failed.json"
+        if self._storage.exists(self._failure):
+            failure = self._storage.read_json(self._failure)
+            self._outcome, self._message = failure["outcome"], failure["message"]
+            self.has_news = True
+
+    @property
+    def has_ended(self) -> bool:
+        return self._outcome != "running"
 
     def turns(self) -> Turns:
+        # Whoever makes the next attempt sees that this one has begun.
+        self._storage.write_json(f"{self._folder}/begun.json", {"hostname": socket.gethostname()})
         own = checkpoints_in(self._storage, self._folder)
         checkpoints = [*own, *self._attempt.checkpoints]
+        state = newest_whole(self._training.fit, checkpoints, self._storage, self._device)
+        if state is not None:
+            self._history = state.history
         return fit_in_turns(
             self._training.fit,
             self._inputs.data,
             device=self._device,
-            state=newest_whole(self._training.fit, checkpoints, self._storage, self._device),
+            state=state,
             initial_weights=_initial_weights(self._training, self._storage),
         )
 
@@ -144,7 +166,7 @@ class _Member:
         if isinstance(outcome, Diverged):
             self._diverged(outcome)
             return
-        self._state = outcome.state
+        self._state, self._history = outcome.state, outcome.state.history
         record = dict(outcome.record)
         if outcome.milestone:
             record["milestone"] = self._write_cell(outcome.state, record["epoch"])
@@ -169,7 +191,7 @@ class _Member:
         # One that cannot be deleted now stays: it must not end a training that is well.
         with contextlib.suppress(OSError):
             for other in self._storage.list_dir(self._folder):
-                if other.startswith("checkpoint_") and other != name:
+                if other.startswith("checkpoint_") and other < name:
                     self._storage.delete(f"{self._folder}/{other}")
 
     def pop_report(self) -> dict[str, Any]:
@@ -182,11 +204,11 @@ class _Member:
         self._outcome, self._message = "diverged", str(error)
         self.has_news = True
         self._storage.write_json(
-            f"{self.training_id}/failed.json",
+            self._failure,
             {
                 "outcome": self._outcome,
                 "message": self._message,
-                "history": self._state.history if self._state else [],
+                "history": list(self._history),
             },
         )
         self._state = None

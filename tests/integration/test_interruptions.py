@@ -44,6 +44,19 @@ def test_a_killed_driver_and_a_killed_worker_lose_nothing(place: Any, finished_g
         assert OUR_LINES.fullmatch(line), line
 
 
+def test_a_pack_whose_trial_is_killed_comes_to_what_its_trainings_come_to_alone(
+    place: Any, finished_grid: Any
+) -> None:
+    driver = place.start(*place.grid(), "--pack", "2", "--format", "json")
+    place.wait_for_first_cell(driver)
+    driver.kill_a_worker()
+    finished = driver.wait()
+    assert finished.status == 0, finished.err
+    crashed = "cnn1-relu-lr1e-3, cnn1-relu-lr1e-4 crashed and go on from their last checkpoints"
+    assert f"{crashed} (failure 1)" in finished.err
+    assert_whole(place, finished, finished_grid)
+
+
 def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
     place: Any, finished_grid: Any, run: Callable[..., Any]
 ) -> None:

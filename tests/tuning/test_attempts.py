@@ -42,3 +42,10 @@ def test_a_training_that_ended_early_without_its_cell_begins_before_its_end(
 ) -> None:
     """Its last checkpoint has no weights, however few epochs it took."""
     assert "cnn1/checkpoint_000004" not in next_attempt(storage, "cnn1", 9).checkpoints
+
+
+def test_an_attempt_that_has_begun_is_not_joined(tmp_path: Path) -> None:
+    storage = LaunchStorage(tmp_path / "launch")
+    assert next_attempt(storage, "cnn1", 2).number == 1
+    storage.write_json("cnn1/begun.json", {})  # a trial may outlive the driver that was killed
+    assert next_attempt(storage, "cnn1", 2).number == 2

@@ -137,6 +137,7 @@ def test_a_trial_that_is_stopped_saves_its_last_epoch(
     ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(trainable, "_WAITS_ONE_IN", 0)
     ray_tune.stop_at = 3
     with pytest.raises(SystemExit):
         run(training(milestones=(9,)), inputs=inputs)
@@ -256,6 +257,33 @@ def test_a_divergence_is_an_outcome_and_no_crash(ray_tune: Notebook, inputs: Tri
     ]
 
 
+def test_what_has_diverged_is_not_trained_again_when_its_trial_is_retried(
+    ray_tune: Notebook, inputs: TrialInputs
+) -> None:
+    pack = [training(lr=1e30), training()]
+    run(*pack, inputs=inputs)
+    failure = Path(inputs.launch_uri) / "cnn1-relu-lr1e30/failed.json"
+    before = failure.read_text()
+    shutil.rmtree(Path(inputs.launch_uri) / "cnn1-relu-lr1e-3")
+    ray_tune.reports.clear()
+    run(*pack, inputs=inputs)
+    assert ray_tune.reports[0]["trainings"]["cnn1-relu-lr1e30"]["outcome"] == "diverged"
+    assert [record["epoch"] for record in ray_tune.records] == [1, 2, 3, 4]
+    assert failure.read_text() == before
+
+
+@pytest.mark.usefixtures("ray_tune")
+def test_what_diverges_right_after_its_checkpoint_keeps_its_history(inputs: TrialInputs) -> None:
+    first = next(fit(training().fit, inputs.data))
+    with torch.no_grad():
+        for parameter in first.state.model.parameters():
+            parameter.fill_(torch.nan)
+    first.state.save(Path(inputs.launch_uri) / "cnn1-relu-lr1e-3/checkpoint_000001")
+    run(training(), inputs=inputs)
+    failure = LaunchStorage(inputs.launch_uri).read_json("cnn1-relu-lr1e-3/failed.json")
+    assert [record["epoch"] for record in failure["history"]] == [1]
+
+
 def test_trainings_of_a_pack_come_to_what_each_comes_to_alone(
     ray_tune: Notebook, inputs: TrialInputs, tmp_path: Path
 ) -> None:
@@ -289,6 +317,7 @@ def test_a_pack_that_is_stopped_goes_on_with_all_that_it_had(
     ray_tune: Notebook, inputs: TrialInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainable, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(trainable, "_WAITS_ONE_IN", 0)
     pack = [training(lr=lr, milestones=(6,)) for lr in (1e-3, 1e-4)]
     ray_tune.stop_at = 2
     with pytest.raises(SystemExit):

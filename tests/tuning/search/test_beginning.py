@@ -57,3 +57,9 @@ def test_one_wrong_point_queues_none(script: Any) -> None:
     with pytest.raises(ChromatuneError, match="did you mean 'lr'"):
         enqueue(search.study, search.space, [{"lr": 5e-3}, {"lrr": 5e-3}])
     assert not search.study.trials
+
+
+def test_trainings_of_a_search_share_no_trial() -> None:
+    config = {"search": {"space": SPACE, "sampler": "random"}, "resources": {"pack": 2}}
+    with pytest.raises(ChromatuneError, match="leave out --pack"):
+        plan_search("colorizer", SearchLaunchConfig.model_validate(config), 64)
