@@ -8,8 +8,10 @@ from typing import Any
 
 from benchmarks import allocation, floors, grid_time, scaling, sharing
 from benchmarks.__main__ import TABLE
+from benchmarks.gpu.table import markdown
 from benchmarks.measuring import RESULTS, table
 from docs.pages import filled
+from tuning.exchange import read_results
 
 PAGE = Path(__file__).resolve().parent / "performance.md"
 SCALING_PAGE = PAGE.with_name("scaling.md")
@@ -28,6 +30,9 @@ def updated_page() -> str:
     text = filled(PAGE.read_text(), "claims", table(documents))
     for name, lay_out in _TABLES.items():
         text = filled(text, name, lay_out(_read(name)) if _is_measured(name) else _NOT_MEASURED)
+    report = RESULTS / "report_on_gpu.json"
+    content = markdown(read_results(report)) if report.is_file() else _NOT_MEASURED
+    text = filled(text, "report", content)
     return filled(text, "origin", _origin(documents))
 
 
