@@ -67,6 +67,13 @@ def figures() -> Iterator[Counter[str]]:
         Path(target).write_text(json.dumps(document, indent=1) + "\n")
 
 
+def _wait(driver: Any, seconds: float) -> None:
+    """Wait so long, or until the command has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and driver.process.poll() is None:
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_whatever_is_killed_whenever_nothing_is_lost(
     seed: int, place: Any, finished_grid: Any, figures: Counter[str]
@@ -75,9 +82,12 @@ def test_whatever_is_killed_whenever_nothing_is_lost(
     driver = place.start(*place.grid(), "--format", "json")
     for _ in range(STRIKES):
         victim = draw.choice(("driver", "trial", "both"))
-        deadline = time.monotonic() + draw.uniform(4, 25)
-        while time.monotonic() < deadline and driver.process.poll() is None:
-            time.sleep(0.05)
+        if victim == "driver":
+            _wait(driver, draw.uniform(4, 25))
+        else:  # a trial's process can be struck while it trains, which it does for a moment here
+            while not driver.workers() and driver.process.poll() is None:
+                time.sleep(0.05)
+            _wait(driver, draw.uniform(0, 1))
         if driver.process.poll() is not None:
             break
         if victim != "driver":

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning import tracking_showcase
+from tuning.errors import ChromatuneError
 from tuning.promotion import promote
 from tuning.tracking import project_launch
 
@@ -77,7 +78,7 @@ def test_what_a_failure_has_cut_short_is_completed(
         log(self, run_id, path, folder)
 
     monkeypatch.setattr(MlflowClient, "log_artifact", broken)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ChromatuneError, match="to MLflow: the store is gone; run the same"):
         promote(data, "regression", store)
     monkeypatch.undo()
     promotion = promote(data, "regression", store)
