@@ -34,6 +34,13 @@ def markdown(results: Results) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def full_scale_minutes(results: Results) -> float | None:
+    """Minutes of training that the whole report took on a GPU; None if it was not that."""
+    if _shortcomings(results):
+        return None
+    return _seconds(results.launches) / 60
+
+
 def _heading(results: Results) -> str:
     run = results.run
     day = time.strftime("%Y-%m-%d", time.gmtime(run.started / 1000))
@@ -50,17 +57,23 @@ def _heading(results: Results) -> str:
 def _claim(results: Results) -> str:
     claim = "| GPU: the whole report at full scale, engine only |"
     bar = f" <= {BAR_MINUTES:g} min |"
-    reasons = []
-    if results.run.device == "cpu":
-        reasons.append("this ran on a CPU")
-    if results.run.epoch_scale is not None:
-        reasons.append("the epochs are scaled")
-    if not results.complete:
-        reasons.append("not everything is trained")
-    measured = f" {_seconds(results.launches) / 60:.1f} min |"
-    if reasons:
-        measured = f" **not measured**: {', '.join(reasons)} |"
+    minutes = full_scale_minutes(results)
+    measured = f" **not measured**: {', '.join(_shortcomings(results))} |"
+    if minutes is not None:
+        measured = f" {minutes:.1f} min |"
     return f"| claim | bar | measured |\n|---|---|---|\n{claim}{bar}{measured}"
+
+
+def _shortcomings(results: Results) -> list[str]:
+    """What keeps a run from being the whole report at full scale on a GPU."""
+    found = []
+    if results.run.device == "cpu":
+        found.append("this ran on a CPU")
+    if results.run.epoch_scale is not None:
+        found.append("the epochs are scaled")
+    if not results.complete:
+        found.append("not everything is trained")
+    return found
 
 
 def _costs(results: Results) -> str:

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.gpu.jobs import Scale, final_jobs, finetune_jobs, grid_jobs
 from benchmarks.gpu.place import Place
-from benchmarks.gpu.table import markdown
+from benchmarks.gpu.table import full_scale_minutes, markdown
 from benchmarks.report_on_gpu import main
 from models import load_model
 from tuning.config import REPORT_GRIDS, GridConfig, TrainingConfig
@@ -125,6 +125,12 @@ def test_killed_and_gone_on_with_it_comes_to_the_same_bits(pictures: Path, tmp_p
     # The same again has nothing left to do, and on a CPU nothing is claimed of a GPU.
     assert main([*words, "--out", str(struck)]) == 0
     assert "**not measured**: this ran on a CPU, the epochs are scaled" in markdown(found)
+    assert full_scale_minutes(found) is None
+    run = dataclasses.replace(found.run, device="a GPU", epoch_scale=None)
+    trainings = itertools.chain(*(launch.trainings for launch in found.launches))
+    seconds = sum(record["seconds"] for one in trainings for record in one.history)
+    whole = dataclasses.replace(found, run=run)
+    assert full_scale_minutes(whole) == pytest.approx(seconds / 60)
 
 
 def test_what_is_begun_is_gone_on_with_as_it_was_begun(
