@@ -46,3 +46,21 @@ def test_every_file_that_the_page_names_is_there() -> None:
     names = re.findall(r"`([\w./]+\.(?:yaml|json|md))`", update_reliability.PAGE.read_text())
     assert names
     assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
+def test_every_run_was_measured_as_a_whole() -> None:
+    measured = update_reliability.measured()
+    assert measured.keys() == set(update_reliability.SECTIONS)
+    for section, folder, fixture in (
+        ("cluster", "tests/cluster", "kept"),
+        ("soak", "tests/integration", "figures"),
+    ):
+        shown = {one["test"] for one in measured[section]["promises"]}
+        assert shown == {
+            f"{path.relative_to(ROOT)}::{node.name}"
+            for path in (ROOT / folder).glob("test_*.py")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef)
+            and node.name.startswith("test_")
+            and fixture in [argument.arg for argument in node.args.args]
+        }, section
