@@ -7,10 +7,14 @@ import dataclasses
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.tune.execution import class_cache
+from rich.console import Console
 
 from tuning import provenance
 from tuning.config import ResourcesConfig
@@ -18,6 +22,8 @@ from tuning.errors import ChromatuneError
 
 _TRIALS_PER_GPU = 4
 _ANSWER_WITHIN_S = 5
+_NODE_WITHIN_S = 900
+_LOOK_EVERY_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +36,7 @@ class TrialResources:
 
 
 _lasting: contextlib.ExitStack | None = None
+_joined = False  # a cluster, that is: not a Ray of our own
 
 
 @contextlib.contextmanager
@@ -50,6 +57,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """
+    global _joined
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
     # told by the runner, with Ray's reason.
@@ -93,9 +101,42 @@ def connected(address: str | None) -> Iterator[None]:
             "Ray could not start on this machine in time, which happens where other work takes all "
             "of its processors or memory: run the command again, or free some first"
         ) from None
+    _joined = address != "local"
     with contextlib.ExitStack() as end:
         (_lasting if _lasting and address == "local" else end).callback(ray.shutdown)
         yield
+
+
+def await_resources(wanted: ResourcesConfig, console: Console) -> None:
+    """Where nodes come with the work, ask for one that holds a trial, and wait until it is there.
+
+    Raises ChromatuneError if none could ever hold one, or none has come in a quarter of an hour.
+    """
+    if not may_grow() or _fitting(wanted) is not None:
+        return
+    bundle = {"CPU": wanted.cpus_per_trial or 1, "GPU": wanted.gpus_per_trial or 0}
+    bundle = {name: amount for name, amount in bundle.items() if amount > 0}
+    shape = " and ".join(f"{amount:g} {name}" for name, amount in bundle.items())
+    console.print(
+        f"no node is there yet for a trial of {shape}: waiting for the autoscaler to add one, "
+        f"{_NODE_WITHIN_S // 60} minutes at most",
+        soft_wrap=True,
+    )
+    deadline = time.monotonic() + _NODE_WITHIN_S
+    request_resources(bundles=[bundle])
+    try:
+        while _fitting(wanted) is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)
+    finally:
+        request_resources(bundles=[])  # it would hold nodes after the launch, too
+
+
+def may_grow() -> bool:
+    """Whether an autoscaler may add nodes: on a head that `ray up` made, as Ray Tune tells, or in
+    a pod of KubeRay's.
+    """
+    launched = Path("~/ray_bootstrap_config.yaml").expanduser().exists()
+    return _joined and (launched or "RAY_CLUSTER_NAME" in os.environ)
 
 
 def trial_resources(wanted: ResourcesConfig) -> TrialResources:
@@ -104,7 +145,32 @@ def trial_resources(wanted: ResourcesConfig) -> TrialResources:
     By default a trial gets one core, and on a cluster with GPUs a quarter of one: nodes are
     compared one by one, because a trial does not span nodes.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = _fitting(wanted)
+    if found is None:
+        nodes = _living()
+        has = "; ".join(
+            f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
+        )
+        cpus, gpus = _amounts(wanted, nodes)
+        raise ChromatuneError(
+            f"no node can ever run a trial of {cpus:g} CPU and {gpus:g} GPU; the nodes have: "
+            f"{has}; lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return found
+
+
+def _fitting(wanted: ResourcesConfig) -> TrialResources | None:
+    """What a trial gets on the nodes that there are; None if none of them could hold it."""
+    nodes = _living()
+    cpus, gpus = _amounts(wanted, nodes)
+    slots = sum(_fits(node, cpus, gpus) for node in nodes)
+    if slots == 0:
+        return None
+    return TrialResources(cpus, gpus, min(slots, wanted.max_concurrent_trials or slots))
+
+
+def _amounts(wanted: ResourcesConfig, nodes: list[dict[str, float]]) -> tuple[float, float]:
+    """CPUs and GPUs of a trial, as wanted or by default."""
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
     gpus = wanted.gpus_per_trial
     if gpus is None:
@@ -114,16 +180,11 @@ def trial_resources(wanted: ResourcesConfig) -> TrialResources:
         cpus = min(
             (_cpu_share(node, gpus) for node in nodes if node.get("CPU", 0) > 0), default=1.0
         )
-    slots = sum(_fits(node, cpus, gpus) for node in nodes)
-    if slots == 0:
-        has = "; ".join(
-            f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes
-        )
-        raise ChromatuneError(
-            f"no node can ever run a trial of {cpus:g} CPU and {gpus:g} GPU; the nodes have: "
-            f"{has}; lower --cpus-per-trial or --gpus-per-trial"
-        )
-    return TrialResources(cpus, gpus, min(slots, wanted.max_concurrent_trials or slots))
+    return cpus, gpus
+
+
+def _living() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _check_answers(address: str) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from data_prep import PreparedDataset
 from tuning.attempts import attempt_folder, delete_finished, discard_ray_state, next_attempt
-from tuning.cluster import connected, trial_resources
+from tuning.cluster import await_resources, connected, trial_resources
 from tuning.config import LaunchConfig, ResourcesConfig, Task
 from tuning.data import TaskData, load_task_data
 from tuning.datasets import recorded
@@ -110,6 +110,7 @@ def run_launch(
         prepare_store(tracking_uri)  # before Ray, which takes longer to start
         projection = Projection(launch.storage, tracking_uri)
         with connected(address):
+            await_resources(resources, console)
             share = trial_resources(resources)
             check_nodes(launch.storage, console)
             projection.start()

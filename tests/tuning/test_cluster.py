@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 import ray
+from rich.console import Console
 
-from tuning.cluster import connected, lasting, trial_resources
+from tuning import cluster
+from tuning.cluster import await_resources, connected, lasting, trial_resources
 from tuning.config import ResourcesConfig
 from tuning.errors import ChromatuneError
 
@@ -126,6 +129,57 @@ def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.Monke
         connected(None),
     ):
         pass
+
+
+HEAD = {"Alive": True, "Resources": {"node:head": 1.0}}
+WORKER = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}
+
+
+@pytest.fixture
+def autoscaler(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, float]]]:
+    """What an autoscaler is asked for, that has a head alone and adds a node at the third look."""
+    asked: list[list[dict[str, float]]] = []
+    looks = iter([[HEAD], [HEAD], [HEAD]])
+    monkeypatch.setattr(cluster, "may_grow", lambda: True)
+    monkeypatch.setattr(cluster, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(cluster, "request_resources", lambda bundles: asked.append(bundles))
+    monkeypatch.setattr(ray, "nodes", lambda: next(looks, [HEAD, WORKER]))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bundle"),
+    [({}, {"CPU": 1}), ({"gpus_per_trial": 0.5, "cpus_per_trial": 2}, {"CPU": 2, "GPU": 0.5})],
+)
+def test_where_nodes_come_with_the_work_one_is_asked_for_and_waited_for(
+    wanted: dict[str, float],
+    bundle: dict[str, float],
+    autoscaler: list[list[dict[str, float]]],
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    resources = ResourcesConfig.model_validate(wanted)
+    await_resources(resources, console)
+    assert trial_resources(resources).gpus == (wanted.get("gpus_per_trial") or 0.25)
+    assert autoscaler == [[bundle], []]  # asked for, and no longer held
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("waiting for the autoscaler to add one, 15 minutes at most") == 1
+
+
+def test_a_node_that_never_comes_is_waited_for_no_longer_than_told(
+    autoscaler: list[list[dict[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
+    monkeypatch.setattr(cluster, "_NODE_WITHIN_S", 0)
+    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
+    assert autoscaler == [[{"CPU": 1}], []]
+    with pytest.raises(ChromatuneError, match="no node can ever run a trial of 1 CPU"):
+        trial_resources(ResourcesConfig())
+
+
+def test_nobody_waits_where_no_node_will_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "request_resources", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
+    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
 
 
 @pytest.fixture

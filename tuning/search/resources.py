@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from models import create_model
-from tuning.cluster import TrialResources, trial_resources
+from tuning.cluster import TrialResources, may_grow, trial_resources
 from tuning.config import ResourcesConfig
 from tuning.data import TaskData
 from tuning.fit_config import FitConfig
@@ -63,7 +63,9 @@ class TrialShares:
         for gpus in {gpus or self._share(fit) for fit, gpus in live}:
             slots[gpus] = self._with(gpus).slots
         taken = math.fsum(1 / slots[gpus or self._share(fit)] for fit, gpus in live)
-        return taken < 1 - 1e-9
+        # Where nodes come with the work, one trial that waits makes them come.
+        waiting = 1 / self._with(None).slots if may_grow() else 0.0
+        return taken < 1 + waiting - 1e-9
 
     def _share(self, fit: FitConfig) -> float | None:
         """The share of a GPU that the training needs; None where that is not ours to say."""

@@ -11,7 +11,7 @@ import optuna
 from rich.console import Console
 
 from tuning.attempts import delete_finished, discard_ray_state
-from tuning.cluster import connected
+from tuning.cluster import await_resources, connected
 from tuning.config import Task
 from tuning.data import TaskData, load_task_data
 from tuning.datasets import open_prepared, recorded
@@ -143,6 +143,7 @@ def _run(
     budget.check_left(f"chromatune search {launch.task} --extend {launch.found_by}")
     projection = Projection(launch.storage, tracking_uri)
     with connected(plan.config.address):
+        await_resources(plan.config.resources, console)
         shares = TrialShares(plan.config.resources, data)
         shares.check(plan.space.fit_config(example(plan.space)))
         check_nodes(launch.storage, console)
