@@ -40,7 +40,7 @@ test-fast: install
 
 ## Several machines, a server that stops, full disks, a bucket. As root, each node is a machine of its own.
 test-cluster: install
-	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends postgresql iproute2; }
+	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 && command -v ip >/dev/null && command -v chattr >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends postgresql iproute2 e2fsprogs; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cluster-test]'
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 

@@ -131,6 +131,11 @@ def await_resources(wanted: ResourcesConfig, console: Console) -> None:
         request_resources(bundles=[])  # it would hold nodes after the launch, too
 
 
+def has_joined() -> bool:
+    """Whether this is a cluster that was there before, and not a Ray of our own."""
+    return _joined
+
+
 def may_grow() -> bool:
     """Whether an autoscaler may add nodes: on a head that `ray up` made, as Ray Tune tells, or in
     a pod of KubeRay's.

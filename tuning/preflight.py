@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from tuning import provenance
 from tuning.errors import ChromatuneError
+from tuning.launch_document import DOCUMENT
 from tuning.storage import LaunchStorage
 
 _ANSWER_WITHIN_S = 60
@@ -72,9 +74,32 @@ def obstacles(storage: LaunchStorage) -> list[Obstacle]:
         storage.delete(folder)
 
 
+def check_here(storage: LaunchStorage, driver: Mapping[str, str]) -> None:
+    """Raise ChromatuneError in a trial whose node, which may have joined late, is not ready.
+
+    `driver` is the driver's inventory; without one nothing is asked.
+    """
+    if not driver:
+        return
+    address = platform.node()
+    found = _version_obstacles(address, _own_inventory(), driver)
+    if not storage.exists(DOCUMENT):
+        what = f"it does not see the launch in {storage.uri}"
+        remedy = "mount the same folder there on every node, or give --storage-path s3://..."
+        found.append(Obstacle(address, what, remedy))
+    if found:
+        raise ChromatuneError(str(found[0]))
+
+
 def inventory() -> dict[str, str]:
     """What must be the same on all nodes for their results to be the same."""
     return {**provenance.versions(), "chromatune's code": _code_digest()}
+
+
+@functools.cache
+def _own_inventory() -> dict[str, str]:
+    """That of this process, taken once: its code is loaded."""
+    return inventory()
 
 
 def _ask(

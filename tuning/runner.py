@@ -15,7 +15,7 @@ from rich.console import Console
 
 from data_prep import PreparedDataset
 from tuning.attempts import attempt_folder, delete_finished, discard_ray_state, next_attempt
-from tuning.cluster import await_resources, connected, trial_resources
+from tuning.cluster import await_resources, connected, has_joined, trial_resources
 from tuning.config import LaunchConfig, ResourcesConfig, Task
 from tuning.data import TaskData, load_task_data
 from tuning.datasets import recorded
@@ -30,7 +30,7 @@ from tuning.outcomes import (
     is_finished,
     run_status,
 )
-from tuning.preflight import check_nodes
+from tuning.preflight import check_nodes, inventory
 from tuning.progress import LaunchProgress
 from tuning.selection import CRITERIA
 from tuning.spaces import Training, need_planes, packs
@@ -183,7 +183,7 @@ def _tuner(
         first, *_ = training_ids(trial)
         return attempt_folder(first, attempts[first].number)
 
-    inputs = TrialInputs(launch.storage.uri, data, attempts)
+    inputs = TrialInputs(launch.storage.uri, data, attempts, inventory() if has_joined() else {})
     trainable = tune.with_resources(
         stoppable(tune.with_parameters(run_trial, inputs=inputs)), {"cpu": cpus, "gpu": gpus}
     )

@@ -24,6 +24,7 @@ from tuning.engine import Diverged, EpochRecord, EpochResult, fit_in_turns
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.pack import Turns, train_together
+from tuning.preflight import check_here
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
@@ -39,12 +40,14 @@ _WAITS_ONE_IN = 20
 class TrialInputs:
     """What all trials of a launch share; Ray's object store keeps one copy per node.
 
-    `attempts` are those that this launch makes now, by training.
+    `attempts` are those that this launch makes now, by training; `inventory` is the driver's, which
+    a node of a cluster must share.
     """
 
     launch_uri: str
     data: TaskData
     attempts: Mapping[str, Attempt] = dataclasses.field(default_factory=dict)
+    inventory: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
@@ -55,6 +58,7 @@ def run_trial(config: dict[str, Any], inputs: TrialInputs) -> None:
     the report that names them. A diverged training reports so and ends: trying the same numbers
     again could only diverge again.
     """
+    check_here(LaunchStorage(inputs.launch_uri), inputs.inventory)
     trainings = [Training.from_dict(one) for one in config["trainings"]]
     resources = tune.get_context().get_trial_resources().required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))

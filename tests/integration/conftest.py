@@ -73,6 +73,10 @@ class Driver:
         out, err = ((self.output / name).read_text() for name in ("out", "err"))
         return Finished(status, out, err)
 
+    def told(self) -> str:
+        """What it has said so far."""
+        return (self.output / "err").read_text()
+
     def workers(self) -> list[int]:
         """Process ids of the trials: descendants whose title Ray has set to the trainable's."""
         return [pid for pid in descendants(self.process.pid) if _title(pid).endswith(".train")]

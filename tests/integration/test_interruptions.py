@@ -25,10 +25,18 @@ OUR_LINES = re.compile(
 )
 
 
-def test_a_killed_driver_and_a_killed_worker_lose_nothing(place: Any, finished_grid: Any) -> None:
+def test_a_killed_driver_and_a_killed_worker_lose_nothing(
+    place: Any, finished_grid: Any, run: Callable[..., Any]
+) -> None:
     driver = place.start(*place.grid(), "--max-concurrent-trials", "1")
     place.wait_for_first_cell(driver)
     driver.kill()
+    assert "RUNNING" in {one.info.status for one in place.runs().values()}
+    told = run("doctor", *place.where, "--dry-run")
+    assert "would be ended as what they came to" in told.out
+    assert "RUNNING" in {one.info.status for one in place.runs().values()}
+    run("doctor", *place.where)
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
     finished = place.cells()
     times = {cell_id: cell["ended"] for cell_id, cell in finished.items()}
 
@@ -42,6 +50,26 @@ def test_a_killed_driver_and_a_killed_worker_lose_nothing(place: Any, finished_g
     json.loads(resumed.out)
     for line in resumed.err.splitlines():
         assert OUR_LINES.fullmatch(line), line
+
+
+def test_a_trial_is_retried_as_often_as_it_may_be_and_again_by_a_resume(place: Any) -> None:
+    long = ["--lrs", "1e-3", "--epochs", "2,1500"]
+    driver = place.start(*place.grid("regression", *long), "--max-failures", "1")
+    driver.kill_a_worker()
+    place.wait_for(driver, lambda: "(failure 1)" in driver.told(), "the first failure")
+    driver.kill_a_worker()
+    failed = driver.wait()
+    assert failed.status == 1, failed.err
+    assert "once the cause is mended, `chromatune resume" in failed.err
+    assert place.runs()["cnn1-relu-lr1e-3-e1500"].info.status == "FAILED"
+
+    second = place.start(*place.resume())
+    second.kill_a_worker()
+    resumed = second.wait()
+    assert resumed.status == 0, resumed.err
+    history = place.cells()["cnn1-relu-lr1e-3-e1500"]["history"]
+    assert [record["epoch"] for record in history] == list(range(1, 1501))
+    assert {one.info.status for one in place.runs().values()} == {"FINISHED"}
 
 
 def test_a_pack_whose_trial_is_killed_comes_to_what_its_trainings_come_to_alone(

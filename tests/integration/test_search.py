@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,10 @@ def search(place: Any, *options: str, epochs: int = 9, **changes: Any) -> list[s
 
 def struck(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
+    return [(record["epoch"], record["train_loss"]) for record in cell["history"]]
 
 
 def begun(place: Any) -> list[Path]:
@@ -172,12 +178,30 @@ def test_a_search_is_told_the_same_everywhere_and_its_best_trains_alone(
     assert json.loads(alone.read_text())["metrics"]["val_mse"] == found
 
 
+def test_ctrl_c_stops_a_search_cleanly_and_it_goes_on(place: Any, run: Callable[..., Any]) -> None:
+    driver = place.start(*search(place, "--num-samples", "2", epochs=400, grace_period=400))
+    place.wait_for(driver, lambda: bool(begun(place)), "the first trial")
+    os.killpg(driver.process.pid, signal.SIGINT)
+    stopped = driver.wait()
+    assert stopped.status == 130, stopped.err
+    assert f"chromatune resume {place.launch()}`" in stopped.err
+    assert "RUNNING" not in {one.info.status for one in place.runs().values()}
+    resumed = run(*place.resume())
+    assert resumed.status == 0, resumed.err
+    trials_agree(place, 2)
+
+
 def test_a_killed_search_goes_on_and_no_trial_is_there_twice(
     place: Any,
+    make_place: Callable[[], Any],
     local_ray: None,  # noqa: ARG001
     run: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    undisturbed = make_place()
+    whole = run(*search(undisturbed, "--num-samples", "3", epochs=40, grace_period=30))
+    assert whole.status == 0, whole.err
+
     driver = place.start(*search(place, "--num-samples", "3", epochs=40, grace_period=30))
     place.wait_for(driver, lambda: len(begun(place)) == 2, "the second trial")
     driver.kill()
@@ -194,9 +218,16 @@ def test_a_killed_search_goes_on_and_no_trial_is_there_twice(
     assert f"stopped at once; go on with `chromatune resume {place.launch()}`" in twice.err
     assert "RUNNING" not in {one.info.status for one in place.runs().values()}
 
-    resumed = run(*place.resume())
+    second = place.start(*place.resume())
+    second.kill_a_worker()
+    resumed = second.wait()
     assert resumed.status == 0, resumed.err
     assert {name: place.cells()[name]["ended"] for name in before} == before
     trials_agree(place, 3)
+    for name, cell in undisturbed.cells().items():
+        again = place.cells()[name]
+        assert again["params"] == cell["params"]
+        assert again["metrics"] == cell["metrics"]
+        assert losses(again) == losses(cell)
     assert "RUNNING" not in {one.info.status for one in place.runs().values()}
     assert "Warning" not in resumed.err

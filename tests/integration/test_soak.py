@@ -74,34 +74,39 @@ def _wait(driver: Any, seconds: float) -> None:
         time.sleep(0.05)
 
 
+def _kill_a_trial(driver: Any) -> bool:
+    """Kill -9 a trial while it trains, which it does for a moment here; False if none does."""
+    while driver.process.poll() is None:
+        for worker in driver.workers()[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+                return True
+        time.sleep(0.01)
+    return False
+
+
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_whatever_is_killed_whenever_nothing_is_lost(
     seed: int, place: Any, finished_grid: Any, figures: Counter[str]
 ) -> None:
     draw = random.Random(seed)
     driver = place.start(*place.grid(), "--format", "json")
+    kills = 0
     for _ in range(STRIKES):
         victim = draw.choice(("driver", "trial", "both"))
-        if victim == "driver":
-            _wait(driver, draw.uniform(4, 25))
-        else:  # a trial's process can be struck while it trains, which it does for a moment here
-            while not driver.workers() and driver.process.poll() is None:
-                time.sleep(0.05)
-            _wait(driver, draw.uniform(0, 1))
+        _wait(driver, draw.uniform(2, 12) if victim == "driver" else draw.uniform(0, 10))
+        if victim != "driver" and _kill_a_trial(driver):
+            figures["trials killed"] += 1
+            kills += 1
         if driver.process.poll() is not None:
             break
-        if victim != "driver":
-            for worker in driver.workers()[:1]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-                    figures["trials killed"] += 1
         if victim != "trial":
             driver.kill()
             figures["drivers killed"] += 1
-            if not place.launches():
-                driver = place.start(*place.grid(), "--format", "json")
-            else:
-                driver = place.start(*place.resume(), "--format", "json")
+            kills += 1
+            words = place.resume() if place.launches() else place.grid()
+            driver = place.start(*words, "--format", "json")
+    assert kills >= 1
     finished = driver.wait()
     if finished.status == 1:  # a trial was killed more often than it is retried by itself
         finished = place.start(*place.resume(), "--format", "json").wait()

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tuning import preflight
 from tuning.errors import ChromatuneError
-from tuning.preflight import Obstacle, check_nodes, inventory, obstacles
+from tuning.preflight import Obstacle, check_here, check_nodes, inventory, obstacles
 from tuning.storage import LaunchStorage
 
 FOLDER = ".preflight-1"
@@ -95,6 +95,16 @@ def test_one_changed_line_is_another_copy(tmp_path: Path, monkeypatch: pytest.Mo
         source.write("\n")
     (told,) = preflight._version_obstacles("10.0.0.2", inventory(), here)
     assert told.what == "its copy of Chromatune is not the driver's"
+
+
+def test_a_trial_asks_its_own_node_which_may_have_joined_late(storage: LaunchStorage) -> None:
+    with pytest.raises(ChromatuneError, match=r"it does not see the launch in .*: mount the same"):
+        check_here(storage, inventory())
+    storage.write_json("launch.json", {})
+    check_here(storage, inventory())
+    with pytest.raises(ChromatuneError, match=r"other versions: torch .* \(here 1\.0\): run"):
+        check_here(storage, {**inventory(), "torch": "1.0"})
+    check_here(storage, {})  # on a Ray of our own
 
 
 def test_every_obstacle_is_a_line_and_the_last_one_the_error(

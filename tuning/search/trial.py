@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tuning.checkpoint import TrainState
 from tuning.data import TaskData
 from tuning.engine import Diverged, EpochRecord, EpochResult, fit
 from tuning.errors import ChromatuneError
+from tuning.preflight import check_here
 from tuning.search.cell import write_search_cell
 from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
@@ -33,12 +34,14 @@ class SearchInputs:
 
     `objective` is what a scheduler judges by. Where trials take over each other's states, every
     report brings a checkpoint, and the newest `kept_checkpoints` stay for those who may want them.
+    `inventory` is the driver's, which a node of a cluster must share.
     """
 
     launch_uri: str
     data: TaskData
     objective: Objective
     kept_checkpoints: int = 1
+    inventory: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
@@ -50,6 +53,7 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     report. So a trial may be stopped at any report, and its cell is cut from the checkpoint. A
     training that diverges, or for which its share of the GPU is too small, says so and ends.
     """
+    check_here(LaunchStorage(inputs.launch_uri), inputs.inventory)
     hand_out = config["hand_out"]
     training = _own(Training.from_dict(hand_out["training"]))
     resources = tune.get_context().get_trial_resources().required_resources

@@ -11,8 +11,10 @@ import numpy as np
 from ray import tune
 
 from tuning.attempts import attempt_folder
+from tuning.cluster import has_joined
 from tuning.data import TaskData
 from tuning.launch import Launch
+from tuning.preflight import inventory
 from tuning.search.ledger import HandOut, Ledger
 from tuning.search.objectives import Objective
 from tuning.search.plan import SearchPlan
@@ -48,7 +50,13 @@ def search_tuner(
                 scheduler.replay(trial.name, best_so_far(trial, plan.objectives[0]))
     # A trial may be as far ahead as one interval of whoever takes its state over, and of its next.
     kept = 1 + 2 * perturbation_interval(plan.search, plan.space) if is_pbt else 1
-    inputs = SearchInputs(launch.storage.uri, data, plan.objectives[0], kept_checkpoints=kept)
+    inputs = SearchInputs(
+        launch.storage.uri,
+        data,
+        plan.objectives[0],
+        kept_checkpoints=kept,
+        inventory=inventory() if has_joined() else {},
+    )
     trainable = tune.with_resources(tune.with_parameters(run_search_trial, inputs=inputs), shares)
     storage_path, _, name = launch.storage.uri.rpartition("/")
     how: dict[str, Any]

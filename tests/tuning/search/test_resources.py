@@ -111,6 +111,17 @@ def test_without_gpus_all_trials_are_alike(cluster: Any, data: TaskData) -> None
     assert not shares.has_room([one, one])
 
 
+def test_where_nodes_come_with_the_work_one_trial_waits_for_them(
+    cluster: Any, data: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(2, 0, None)
+    monkeypatch.setattr(resources, "may_grow", lambda: True)
+    shares = TrialShares(ResourcesConfig(), data)
+    one = (unet(16), None)
+    assert shares.has_room([one, one])
+    assert not shares.has_room([one, one, one])
+
+
 def test_there_is_room_until_the_shares_are_taken(cluster: Any, data: TaskData) -> None:
     cluster(16, 1, 24 * GIB)
     shares = TrialShares(ResourcesConfig(), data)
