@@ -184,7 +184,7 @@ def test_ctrl_c_stops_a_search_cleanly_and_it_goes_on(place: Any, run: Callable[
     os.killpg(driver.process.pid, signal.SIGINT)
     stopped = driver.wait()
     assert stopped.status == 130, stopped.err
-    assert f"chromatune resume {place.launch()}`" in stopped.err
+    assert f"chromatune resume {place.launch().name}`" in stopped.err
     assert "RUNNING" not in {one.info.status for one in place.runs().values()}
     resumed = run(*place.resume())
     assert resumed.status == 0, resumed.err
