@@ -33,13 +33,16 @@ _CONSTANT = "constant predictor"
 
 
 def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
-    """The launch's finished cells as MLflow has them, by cell id."""
+    """The launch's finished cells as MLflow has them, by cell id, in the launch's own order."""
     digest = str(launch.document["dataset_digest"])
-    return {
+    found = {
         cell.cell_id: cell
         for cell in finished_cells(tracking_uri, digest, launch.task, launch.kind)
         if cell.launch_id == launch.launch_id
     }
+    # Trials that run side by side end in any order, and a killed launch's in another.
+    names = [cell.cell_id for training in launch.trainings for cell in training.cells]
+    return {name: found[name] for name in names if name in found}
 
 
 def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, TrackedCell]:
