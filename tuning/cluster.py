@@ -110,7 +110,7 @@ def connected(address: str | None) -> Iterator[None]:
 def await_resources(wanted: ResourcesConfig, console: Console) -> None:
     """Where nodes come with the work, ask for one that holds a trial, and wait until it is there.
 
-    Raises ChromatuneError if none could ever hold one, or none has come in a quarter of an hour.
+    Returns after a quarter of an hour also if none has come: `trial_resources` then says so.
     """
     if not may_grow() or _fitting(wanted) is not None:
         return

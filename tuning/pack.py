@@ -18,9 +18,9 @@ def train_together(
     """Advance all trainings, each from `fit_in_turns`, by an epoch; yield what came of each.
 
     A training that ends or diverges leaves the others as they are. None of them is in the middle of
-    an epoch when this yields, and the numbers of each are those that it has alone: they share no
-    weights, no optimizer and no random generator. On a GPU each has a stream of its own, so that
-    the steps of small networks fill it together.
+    an epoch when this yields. They share no weights, no optimizer and no random generator, so that
+    on a CPU the numbers of each are those that it has alone, to the last bit. On a GPU each has a
+    stream of its own, for the steps of small networks to fill it together.
     """
     device = torch.device(device)
     running = {name: (turns, _stream(device)) for name, turns in trainings.items()}
