@@ -131,6 +131,10 @@ class Projector:
         progress.outcome, progress.message, progress.changed = "", "", True
         progress.take_in(records)
         progress.in_folder |= {str(one["milestone"]) for one in records if "milestone" in one}
+        current = progress.current
+        if current is not None and max(progress.history, default=0) > current.epochs:
+            # The trial that cut this cell was killed before it could report it.
+            progress.in_folder |= self._folder.cells_of(progress.plan)
 
     def training_ended(self, training_id: str, outcome: str, message: str) -> None:
         """Take in that a training has ended: finished, pruned, diverged, failed or stopped."""

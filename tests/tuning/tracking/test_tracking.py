@@ -290,6 +290,29 @@ class TestProjection:
         assert runs[f"{training}-e4"].info.status == "KILLED"
         assert runs[""].info.status == "KILLED"
 
+    def test_a_cell_whose_report_died_with_its_trial_gets_no_epoch_beyond_its_own(
+        self, make_launch: MakeLaunch, store: str, client: MlflowClient
+    ) -> None:
+        launch = make_launch(epochs=[2, 4])
+        training = launch.training_ids()[0]
+        projection = Projection(launch.storage, store)
+        projection.start()
+        projection.observe(training, [launch.record(1)])
+        # Killed when the cell and its checkpoint were written, and nobody had been told of them.
+        launch.finish_cell(training, 2)
+        projection.observe(training, [launch.record(3)])
+        launch_id = launch.document["launch_id"]
+        wait_until(lambda: f"{training}-e4" in runs_of(client, launch_id))
+        launch.finish_cell(training, 4)
+        projection.observe(training, [{**launch.record(4), "milestone": f"{training}-e4"}])
+        projection.training_ended(training, "finished", "")
+        assert projection.close("FINISHED") == []
+        runs = runs_of(client, launch_id)
+        for epochs in (2, 4):
+            run = runs[f"{training}-e{epochs}"]
+            assert run.info.status == "FINISHED"
+            assert steps(client, run, "train_loss") == list(range(1, epochs + 1))
+
     def test_a_resumed_launch_goes_on_in_its_runs_without_doubling_an_epoch(
         self, make_launch: MakeLaunch, store: str, client: MlflowClient
     ) -> None:
