@@ -15,14 +15,21 @@ from tuning.errors import ChromatuneError
 from tuning.launch import Launch, list_launches
 from tuning.launch_document import DOCUMENT
 from tuning.launch_files import damaged_checkpoints, leftovers
-from tuning.outcomes import cell_outcomes, has_ended, is_finished
+from tuning.outcomes import CellOutcome, cell_outcomes, has_ended, is_finished
 from tuning.preflight import obstacles
 from tuning.redaction import HIDDEN, redact
 from tuning.results import launch_cells
+from tuning.search.budget import Budget
 from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 from tuning.tracking import project_launch
-from tuning.tracking_health import end_as_killed, is_outdated, open_runs, upgrade
+from tuning.tracking_health import (
+    end_as_killed,
+    is_outdated,
+    open_runs,
+    outcomes_told,
+    upgrade,
+)
 from tuning.tracking_store import is_there, prepare_store
 
 # A checkpoint and a cell of the largest network take about 3 GB while one replaces the other.
@@ -121,15 +128,25 @@ def _launch(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
             yield from _files(launch, dry_run)
             yield from _data(launch)
             yield from _runs(launch, uri, dry_run)
-            unfinished = [one for one in launch.trainings if not has_ended(launch, one)]
-            if unfinished:
-                yield Finding(
-                    launch.launch_id,
-                    f"{len(unfinished)} of {len(launch.trainings)} trials have not ended",
-                    f"go on with `chromatune resume {launch.found_by}`",
-                )
+            what = _left(launch)
+            if what:
+                again = f"go on with `chromatune resume {launch.found_by}`"
+                yield Finding(launch.launch_id, what, again)
     except ChromatuneError as error:
         yield Finding(launch.launch_id, str(error), "left alone")
+
+
+def _left(launch: Launch) -> str:
+    """What a launch has still to train; "" if nothing, or if a budget ended a search as meant."""
+    unfinished = [one for one in launch.trainings if not has_ended(launch, one)]
+    if unfinished:
+        return f"{len(unfinished)} of {len(launch.trainings)} trials have not ended"
+    if launch.kind == "search":
+        budget = Budget(launch.storage)
+        if not budget.is_over and budget.used_up() is None:
+            begun, asked = len(launch.trainings), budget.allowance.num_samples
+            return f"the search has not ended: {begun} of {asked} trials have begun"
+    return ""
 
 
 def _files(launch: Launch, dry_run: bool) -> Iterator[Finding]:
@@ -192,10 +209,12 @@ def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
         return
     stray = [run for run in open_runs(uri) if run.launch_id == launch.launch_id]
     delivered = launch_cells(uri, launch)
+    told = outcomes_told(uri, launch.launch_id)
     missing = [
         cell.cell_id
-        for cell in cell_outcomes(launch, {})
-        if cell.outcome == "finished" and cell.cell_id not in delivered
+        for cell in _ended(launch)
+        if told.get(cell.cell_id) != cell.outcome
+        or (cell.outcome == "finished" and cell.cell_id not in delivered)
     ]
     if not (stray or missing):
         return
@@ -208,9 +227,20 @@ def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
         )
         yield Finding(launch.launch_id, what, ended, mended=not dry_run)
     if missing:
-        what = f"{_count(len(missing), 'finished cell')} not in MLflow: {', '.join(missing)}"
+        what = f"{_count(len(missing), 'ended cell')} not in MLflow: {', '.join(missing)}"
         done = "would be written" if dry_run else "written"
         yield Finding(launch.launch_id, what, done, mended=not dry_run)
+
+
+def _ended(launch: Launch) -> Iterator[CellOutcome]:
+    """The cells that MLflow must know of; of a training that failed, the first it did not reach."""
+    failed = set()
+    for cell in cell_outcomes(launch, {}):
+        if cell.outcome in ("finished", "pruned"):
+            yield cell
+        elif cell.outcome != "stopped" and cell.training.training_id not in failed:
+            failed.add(cell.training.training_id)
+            yield cell
 
 
 def _open_runs(known: set[str], uri: str, dry_run: bool) -> Iterator[Finding]:

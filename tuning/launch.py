@@ -72,11 +72,11 @@ class Launch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes off this launch; ChromatuneError if one is at work on it."""
-        with self.storage.lock(_LOCK) as is_ours:
-            if not is_ours:
+        with self.storage.lock(_LOCK) as holder:
+            if holder:
                 raise ChromatuneError(
-                    f"another process is at work on {self.launch_id}: wait until it has ended, or "
-                    f"stop it with Ctrl-C"
+                    f"{holder} is at work on {self.launch_id}: wait until it has ended, or stop it "
+                    f"with Ctrl-C"
                 )
             yield
 

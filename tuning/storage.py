@@ -16,6 +16,7 @@ import pyarrow
 import pyarrow.fs
 
 from tuning.errors import ChromatuneError
+from tuning.lease import leased
 from tuning.redaction import redact
 
 
@@ -125,22 +126,23 @@ class LaunchStorage:
             self._fs.delete_file(self._full(path))
 
     @contextlib.contextmanager
-    def lock(self, path: str) -> Iterator[bool]:
-        """Hold the file at `path` for this process alone, and say whether that worked.
+    def lock(self, path: str) -> Iterator[str]:
+        """Hold the folder for this process alone; yields who holds it, "" if that worked.
 
-        A lock ends with its process, however that dies. Only local disks have locks: elsewhere
-        everyone is told that it worked.
+        On a local disk a lock on the file at `path` ends with its process, however that dies. A
+        bucket has a lease instead: see `leased`. Raises OSError if neither can be written.
         """
         if not isinstance(self._fs, pyarrow.fs.LocalFileSystem):
-            yield True
+            with leased(self._fs, self._root) as holder:
+                yield holder
             return
         with Path(self._full(path)).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                yield "another process"
             else:
-                yield True
+                yield ""
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

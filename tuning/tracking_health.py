@@ -85,6 +85,21 @@ def open_runs(uri: str) -> list[OpenRun]:
         raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
 
 
+def outcomes_told(uri: str, launch_id: str) -> dict[str, str]:
+    """What MLflow says has become of a launch's cells, by cell id."""
+    client = make_client(uri)
+    try:
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        runs = search_all_runs(client, experiments, f"tags.`{TAG}launch_id` = '{launch_id}'")
+        return {
+            run.data.tags[f"{TAG}cell_id"]: run.data.tags.get(f"{TAG}outcome", "")
+            for run in runs
+            if f"{TAG}cell_id" in run.data.tags
+        }
+    except MlflowException as error:
+        raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
+
+
 def end_as_killed(uri: str, runs: list[OpenRun]) -> None:
     """End runs whose launch is gone; ChromatuneError if MLflow does not take it."""
     client = make_client(uri)

@@ -300,6 +300,9 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
         user = make_user(storage="s3://launches/of/mine", environment=access)
         driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
         wait_until(driver, lambda: any(key.endswith("/cell.json") for key in keys()), "a cell")
+        second = user.start(*user.resume("last")).wait()
+        assert second.status == 2, second.err
+        assert re.search(r"process \d+ on \S+, seen \d+ s ago, is at work on grid-", second.err)
         driver.kill()
         resumed = user.start(*user.resume("last", "--format", "json")).wait()
         assert resumed.status == 0, resumed.err
@@ -313,8 +316,9 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
     s3.stop()
     assert not (user.folder / "s3:").exists()
     kept(
-        "A launch in a bucket (`--storage-path s3://...`) survives kill -9 of its driver and goes "
-        "on, to the table of one on a local disk",
+        "A launch in a bucket (`--storage-path s3://...`) is refused to a second process, survives "
+        "kill -9 of its driver and goes on, to the table of one on a local disk",
+        launches_refused=1,
         drivers_killed=1,
         objects_written=objects,
         cells_equal=len(cells),

@@ -110,17 +110,17 @@ def test_uris_are_taken(tmp_path: Path) -> None:
 def test_a_lock_keeps_others_out_until_it_ends(tmp_path: Path) -> None:
     storage = LaunchStorage(tmp_path)
     with storage.lock(".lock") as first, storage.lock(".lock") as second:
-        assert first
-        assert not second
+        assert not first
+        assert second
     with storage.lock(".lock") as again:
-        assert again
+        assert not again
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     program = f"""
 from tuning.storage import LaunchStorage
 with LaunchStorage({str(tmp_path)!r}).lock(".lock") as held:
-    print(held, flush=True)
+    print(repr(held), flush=True)
     input()
 """
     with subprocess.Popen(
@@ -131,10 +131,10 @@ with LaunchStorage({str(tmp_path)!r}).lock(".lock") as held:
         cwd=Path(__file__).parents[2],
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
-        with LaunchStorage(tmp_path).lock(".lock") as ours:
-            assert not ours
+        assert process.stdout.readline() == "''\n"
+        with LaunchStorage(tmp_path).lock(".lock") as holder:
+            assert holder
         process.kill()
         process.wait()
-    with LaunchStorage(tmp_path).lock(".lock") as ours:
-        assert ours
+    with LaunchStorage(tmp_path).lock(".lock") as holder:
+        assert not holder

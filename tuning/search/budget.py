@@ -1,4 +1,4 @@
-"""What a search may spend, and what it has spent: trials, wall time, hours of devices."""
+"""What a search may spend, what it has spent, and whether it is over: `search.json` of its launch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Allowance:
 class Budget:
     """Keeps count in `search.json` of the launch folder, so that an interruption forgets nothing.
 
-    Wall time is counted from the beginning of this process's work. `clock` returns seconds.
+    `is_over` says whether every trial that was allowed has ended. Wall time is counted from the beginning of this process's work. `clock` returns seconds.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Budget:
         kept: Mapping[str, Any] = storage.read_json(_FILE) if storage.exists(_FILE) else {}
         self.allowance = Allowance(**kept.get("allowance", {"num_samples": 0}))
         self._spent = Spent(**kept.get("spent", {}))
+        self.is_over = bool(kept.get("over", False))
         self._held: dict[str, tuple[float, float, float]] = {}
 
     @property
@@ -72,6 +73,12 @@ class Budget:
             _on_top(spent.gpu_hours, more.gpu_hours),
             _on_top(spent.cpu_hours, more.cpu_hours),
         )
+        self.is_over = False
+        self.save()
+
+    def over(self) -> None:
+        """Write down that nothing is left to try; to allow more opens the search again."""
+        self.is_over = True
         self.save()
 
     def trial_began(self, name: str, cpus: float, gpus: float) -> None:
@@ -107,6 +114,7 @@ class Budget:
             {
                 "allowance": dataclasses.asdict(self.allowance),
                 "spent": dataclasses.asdict(self.spent),
+                "over": self.is_over,
             },
         )
 
