@@ -32,7 +32,7 @@ from tuning.storage import LaunchStorage
 # Where they take long, for a driver that hears of many trials or a bucket far away, they become
 # rarer: a trial waits for them one part of its time in so many.
 _REPORT_EVERY_S = 1.0
-_CHECKPOINT_EVERY_S = 60.0
+CHECKPOINT_EVERY_S = 60.0
 _WAITS_ONE_IN = 20
 
 
@@ -77,7 +77,7 @@ class _Reporter:
         self.members = list(members)
         self._report_pause = _REPORT_EVERY_S
         self._report_at = time.monotonic() + self._report_pause
-        self._checkpoint_at = time.monotonic() + _CHECKPOINT_EVERY_S
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
 
     def tell_what_ended_before(self) -> None:
         """Report the divergences of an earlier try, which may have died before it could."""
@@ -93,13 +93,13 @@ class _Reporter:
         if started >= self._checkpoint_at:
             for member in advanced:
                 member.save()
-            self._checkpoint_at = time.monotonic() + _pause_since(started, _CHECKPOINT_EVERY_S)
+            self._checkpoint_at = time.monotonic() + pause_since(started, CHECKPOINT_EVERY_S)
         if any(member.has_news for member in advanced):
             self._report()
         elif started >= self._report_at:
             started = time.monotonic()
             self._report()
-            self._report_pause = _pause_since(started, _REPORT_EVERY_S)
+            self._report_pause = pause_since(started, _REPORT_EVERY_S)
         else:
             return
         self._report_at = time.monotonic() + self._report_pause
@@ -240,7 +240,7 @@ class _Member:
         return cell.cell_id
 
 
-def _pause_since(started: float, at_least_s: float) -> float:
+def pause_since(started: float, at_least_s: float) -> float:
     """How long to leave alone what was begun at `started` and has ended now."""
     return max(at_least_s, _WAITS_ONE_IN * (time.monotonic() - started))
 

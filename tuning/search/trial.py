@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tuning.search.config import MUTABLE
 from tuning.search.objectives import Objective
 from tuning.spaces import Cell, Training
 from tuning.storage import LaunchStorage
-from tuning.trainable import claim_device, newest_whole
+from tuning.trainable import CHECKPOINT_EVERY_S, claim_device, newest_whole, pause_since
 
 OUT_OF_MEMORY = "out_of_memory"
 
@@ -50,7 +51,8 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     A report follows every validation, and nothing else, so that a scheduler decides by epochs and
     not by the clock. Its `score` is the best value so far of the objective, that of the state which
     is kept, its `value` the newest; the checkpoint that holds the best state is stored before the
-    report. So a trial may be stopped at any report, and its cell is cut from the checkpoint. A
+    report. So a trial may be stopped at any report, and its cell is cut from the checkpoint. One
+    follows about every minute also while nothing better is found, to go on from after a crash. A
     training that diverges, or for which its share of the GPU is too small, says so and ends.
     """
     check_here(LaunchStorage(inputs.launch_uri), inputs.inventory)
@@ -85,6 +87,7 @@ class _Reporter:
         self._records: list[EpochRecord] = []
         self._history: list[EpochRecord] = []
         self._score: float | None = None
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
 
     def epoch_ended(self, result: EpochResult) -> None:
         state = result.state
@@ -97,13 +100,22 @@ class _Reporter:
         if result.last:
             self._records[-1]["milestone"] = self._write_cell(state)
             self._report()
-        elif state.history[-1] is best or self._inputs.kept_checkpoints > 1:
-            with tempfile.TemporaryDirectory() as scratch:
-                folder = Path(scratch) / "checkpoint"
-                state.save(folder)
-                self._report(tune.Checkpoint.from_directory(folder))
+        elif (
+            state.history[-1] is best
+            or self._inputs.kept_checkpoints > 1
+            or time.monotonic() >= self._checkpoint_at
+        ):
+            self._report_with_checkpoint(state)
         else:
             self._report()
+
+    def _report_with_checkpoint(self, state: TrainState) -> None:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "checkpoint"
+            state.save(folder)
+            self._report(tune.Checkpoint.from_directory(folder))
+        self._checkpoint_at = time.monotonic() + pause_since(started, CHECKPOINT_EVERY_S)
 
     def diverged(self, error: Diverged) -> None:
         self._storage.write_json(

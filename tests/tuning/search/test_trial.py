@@ -195,6 +195,30 @@ def test_a_later_attempt_goes_on_from_the_checkpoint_it_is_given(
     assert cell(inputs)["metrics"]["val_mse"] == min(values)
 
 
+def test_a_trial_that_finds_nothing_better_goes_on_from_where_it_was(
+    ray_tune: Notebook, inputs: SearchInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worsens = training(lr=0.3)  # its first epoch is its best
+    run(worsens, inputs)
+    expected = cell(inputs)
+    assert expected["kept_epoch"] == 1
+    shutil.rmtree(Path(inputs.launch_uri) / NAME / "cells")
+    ray_tune.reports.clear()
+    monkeypatch.setattr(trial_module, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(trial_module, "pause_since", lambda *_: 0.0)
+    ray_tune.stop_at = 5
+    with pytest.raises(Stopped):
+        run(worsens, inputs)
+    assert cut_cell(LaunchStorage(inputs.launch_uri), worsens, inputs.data, "stopped")
+    assert cell(inputs)["kept_epoch"] == expected["kept_epoch"]
+    (kept,) = ray_tune.folder.glob("checkpoint_*")
+    ray_tune.reports.clear()
+    ray_tune.stop_at = None
+    run(worsens, inputs, checkpoints=(f"{NAME}/{kept.name}",))
+    assert [report["epoch"] for report in ray_tune.reports] == [6]
+    assert cell(inputs)["metrics"] == expected["metrics"]
+
+
 def test_a_trial_that_took_over_anothers_settings_keeps_its_own_name(
     ray_tune: Notebook, inputs: SearchInputs
 ) -> None:
