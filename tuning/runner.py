@@ -21,6 +21,7 @@ from tuning.data import TaskData, load_task_data
 from tuning.datasets import recorded
 from tuning.errors import ChromatuneError
 from tuning.launch import Launch, create_launch, find_launch
+from tuning.launch_document import DOCUMENT
 from tuning.metrics import constant_baseline
 from tuning.outcomes import (
     LaunchOutcome,
@@ -101,7 +102,7 @@ def run_launch(
     work on the launch; of a new launch nothing is left behind then.
     """
     check_data(launch, data)
-    with launch.held(), contextlib.ExitStack() as withdrawal:
+    with told_how_to_go_on(launch, console), launch.held(), contextlib.ExitStack() as withdrawal:
         if not resume:
             withdrawal.callback(launch.storage.delete)
         elif all(has_ended(launch, training) for training in launch.trainings):
@@ -115,7 +116,7 @@ def run_launch(
             check_nodes(launch.storage, console)
             projection.start()
             withdrawal.pop_all()
-            with tracked(launch, projection, console):
+            with tracked(projection):
                 with _progress(launch, console) as progress:
                     watcher = Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher)
@@ -127,7 +128,20 @@ def run_launch(
 
 
 @contextlib.contextmanager
-def tracked(launch: Launch, projection: Projection, console: Console) -> Iterator[None]:
+def told_how_to_go_on(launch: Launch, console: Console) -> Iterator[None]:
+    """Say what is left where Ctrl-C ends a launch at once: before training, or by a second one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        told = "stopped before anything was trained; nothing of it is left"
+        if launch.storage.exists(DOCUMENT):
+            told = f"stopped at once; go on with `chromatune resume {launch.found_by}`"
+        console.print(told, soft_wrap=True, markup=False)
+        raise
+
+
+@contextlib.contextmanager
+def tracked(projection: Projection) -> Iterator[None]:
     """Write to MLflow what is known of a launch that breaks down, and end its runs.
 
     After a second Ctrl-C that takes a few seconds at most, whatever MLflow does.
@@ -137,8 +151,6 @@ def tracked(launch: Launch, projection: Projection, console: Console) -> Iterato
     except KeyboardInterrupt:
         projection.delivery_timeout_s = 0.0
         projection.close("KILLED")
-        again = f"chromatune resume {launch.found_by}"
-        console.print(f"stopped at once; go on with `{again}`", soft_wrap=True, markup=False)
         raise
     except Exception:
         projection.close("KILLED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,9 +10,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import descendants
 
 pytestmark = pytest.mark.slow
 
@@ -127,9 +131,26 @@ def test_ctrl_c_twice_stops_at_once_and_loses_nothing(
     assert stopped.status == 130, stopped.err
     assert "Traceback" not in stopped.err
     assert f"stopped at once; go on with `chromatune resume {place.launch().name}`" in stopped.err
+
+    again = place.start(*place.resume())
+    interrupt_while_ray_starts(place, again)
+    stopped = again.wait()
+    assert stopped.status == 130, stopped.err
+    assert f"stopped at once; go on with `chromatune resume {place.launch().name}`" in stopped.err
     resumed = run(*place.resume(place.launch().name), "--format", "json")
     assert resumed.status == 0, resumed.err
     assert_whole(place, resumed, finished_grid)
+
+
+def test_a_launch_that_is_stopped_before_it_trains_leaves_nothing(place: Any) -> None:
+    driver = place.start(*place.grid())
+    interrupt_while_ray_starts(place, driver)
+    stopped = driver.wait()
+    assert stopped.status == 130, stopped.err
+    assert "stopped before anything was trained; nothing of it is left" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert place.launches() == []
+    assert place.runs() == {}
 
 
 def test_sigterm_stops_cleanly_too_and_no_epoch_is_trained_twice(place: Any) -> None:
@@ -166,6 +187,17 @@ def test_a_launch_whose_time_is_up_can_be_resumed(
     resumed = run(*place.resume(), "--format", "json")
     assert resumed.status == 0, resumed.err
     assert_whole(place, resumed, finished_grid)
+
+
+def interrupt_while_ray_starts(place: Any, driver: Any) -> None:
+    def is_starting() -> bool:
+        with contextlib.suppress(OSError):  # one of them has just ended
+            below = descendants(driver.process.pid)
+            return any("gcs_server" in Path(f"/proc/{pid}/comm").read_text() for pid in below)
+        return False
+
+    place.wait_for(driver, is_starting, "Ray to be started")
+    os.killpg(driver.process.pid, signal.SIGINT)
 
 
 def assert_whole(place: Any, finished: Any, finished_grid: Any) -> None:

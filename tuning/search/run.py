@@ -21,7 +21,7 @@ from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
-from tuning.runner import check_data, run_to_its_end, tracked
+from tuning.runner import check_data, run_to_its_end, told_how_to_go_on, tracked
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
 from tuning.search.config import SearchLaunchConfig
@@ -78,7 +78,11 @@ def run_search(
         tracking_uri=tracking_uri,
         baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
     )
-    with contextlib.ExitStack() as withdrawal, launch.held():
+    with (
+        told_how_to_go_on(launch, console),
+        contextlib.ExitStack() as withdrawal,
+        launch.held(),
+    ):
         withdrawal.callback(launch.storage.delete)
         study = study_of(launch, plan)
         begin_study(study, plan, launch, tracking_uri, console)
@@ -112,7 +116,7 @@ def resume_search(
     data = load_task_data(dataset, launch.task, planes=needs_planes(plan.space))
     check_data(launch, data)
     prepare_store(tracking_uri)
-    with contextlib.ExitStack() as nothing, launch.held():
+    with told_how_to_go_on(launch, console), contextlib.ExitStack() as nothing, launch.held():
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         enqueue(study, plan.space, points, console)
@@ -150,7 +154,7 @@ def _run(
         check_nodes(launch.storage, console)
         projection.start()
         withdrawal.pop_all()
-        with tracked(launch, projection, console):
+        with tracked(projection):
             with _progress(launch, plan, study, budget, console) as (progress, begun):
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
                 discard_ray_state(launch.storage)
