@@ -75,6 +75,7 @@ class PreparedDataset:
     def _open(self, name: str) -> UInt8Array:
         path = self.folder / f"{name}.npy"
         expected = self.manifest.arrays[name].shape
+        _check_is_inside(self.folder, path)
         try:
             # Not np.load, which would take an archive or a pickle for an array.
             array = np.lib.format.open_memmap(path, mode="r")
@@ -96,6 +97,7 @@ def open_dataset(folder: Path) -> PreparedDataset:
     Raises DataError, naming the command that prepares it, where it is missing or damaged.
     """
     folder = Path(folder)
+    _check_is_inside(folder, folder / MANIFEST_NAME)
     try:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -165,6 +167,12 @@ def array_entries(arrays: Mapping[str, UInt8Array]) -> dict[str, ArrayEntry]:
 
 def array_sha256(array: UInt8Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _check_is_inside(folder: Path, path: Path) -> None:
+    """The folder may be a link itself; what is in it must not lead to files of another place."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _damaged(folder, f"{path.relative_to(folder)} is a link that leads out of it")
 
 
 def _damaged(folder: Path, problem: str) -> DataError:

@@ -18,7 +18,7 @@ Head = Literal["relu", "sigmoid", "tanh"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 _LONGEST = 120  # as much of a wrong value as is shown
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 

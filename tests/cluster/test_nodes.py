@@ -93,7 +93,7 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
 
 
 def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
-    cluster: Any, make_user: Callable[..., Any], tmp_path: Path, kept: Callable[..., None]
+    cluster: Any, make_user: Callable[..., Any], kept: Callable[..., None]
 ) -> None:
     token = cluster.head.environment
     inside = {"prefix": cluster.head.inside}
@@ -102,15 +102,10 @@ def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
     assert finished.status == 0, finished.err
     assert len(finished.cells) == 1
 
-    # As it is shipped: without what git does not keep.
-    project = tmp_path / "project"
-    for package in ("data_prep", "models", "tuning"):
-        shutil.copytree(
-            ROOT / package, project / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
     jobs = make_user("colorizer", environment=token, **inside)
     submitted = jobs.start(
-        *("--working-dir", str(project), "--", "python", "-m", "tuning"),
+        # Ray ships what git keeps of it.
+        *("--working-dir", str(ROOT), "--", "python", "-m", "tuning"),
         *jobs.colorizer("--address", "auto", *TINY),
         program=["ray", "job", "submit", "--address", "http://127.0.0.1:8265"],
     ).wait()

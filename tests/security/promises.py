@@ -20,6 +20,9 @@ PROMISES = {
     "test_models.py::test_artifacts_on_another_server_are_not_asked_for": (
         "A registry entry sends no password to another server"
     ),
+    "test_models.py::test_a_network_of_endless_layers_is_refused_unbuilt": (
+        "A small model file that asks for a huge network is refused unbuilt"
+    ),
     "test_models.py::test_a_pickle_in_a_checkpoint_is_not_read": (
         "A pickle in a checkpoint is refused, its digests right or not"
     ),
@@ -32,6 +35,9 @@ PROMISES = {
     "test_files.py::test_a_zip_bomb_is_refused_unopened": "A zip bomb is refused unopened",
     "test_files.py::test_a_folder_of_nothing_but_links_out_of_it_is_refused": (
         "Links out of the data folder are not followed"
+    ),
+    "test_files.py::test_links_out_of_prepared_data_are_refused": (
+        "Links out of a prepared dataset are refused"
     ),
     "test_documents.py::test_yaml_that_means_harm": (
         "YAML with objects, alias bombs, rings or endless nesting is refused"
@@ -52,6 +58,13 @@ PROMISES = {
         "A launch keeps neither the password of its store nor one from its command line"
     ),
     "test_secrets.py::test_tracebacks_show_no_secret": "Tracebacks show no secret",
+    "test_corpus.py::test_broken_pictures": "Corpus of broken files: pictures",
+    "test_corpus.py::test_broken_configurations": "Corpus: configurations",
+    "test_corpus.py::test_broken_search_spaces": "Corpus: search spaces",
+    "test_corpus.py::test_broken_points": "Corpus: points to begin a search with",
+    "test_corpus.py::test_broken_models": "Corpus: model files",
+    "test_corpus.py::test_broken_manifests": "Corpus: manifests",
+    "test_corpus.py::test_broken_launches": "Corpus: launch documents",
     "test_fuzz.py::test_pictures": "Fuzz: picture files, nine formats",
     "test_fuzz.py::test_zips": "Fuzz: zips",
     "test_fuzz.py::test_configurations": "Fuzz: configurations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import DataError, PrepareSettings, prepare
+from data_prep import DataError, PreparedDataset, PrepareSettings, open_dataset, prepare
 from data_prep.decode import UnusableError, decode_rgb
 from data_prep.download import download_archive
 from data_prep.fetch import PartialFile
@@ -72,6 +73,27 @@ def test_pictures_that_mean_harm_are_left_out_with_the_reason(tmp_path: Path) ->
         "s3/pipe.png": "not a regular file",
     }
     assert sum(manifest.counts.values()) == 12
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "train", "val/L.npy"])
+def test_links_out_of_prepared_data_are_refused(
+    name: str, prepared: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / prepared.folder.name
+    shutil.copytree(prepared.folder, folder)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(DataError, match="is a link that leads out of it; run `chromatune prepare"):
+        open_dataset(folder)
+
+
+def test_prepared_data_that_are_a_link_as_a_whole_are_opened(
+    prepared: PreparedDataset, tmp_path: Path
+) -> None:
+    link = tmp_path / prepared.folder.name
+    link.symlink_to(prepared.folder)
+    assert open_dataset(link).digest == prepared.digest
 
 
 def test_a_folder_of_nothing_but_links_out_of_it_is_refused(

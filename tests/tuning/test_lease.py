@@ -61,7 +61,7 @@ def test_a_launch_in_a_bucket_is_refused_to_a_second_process(
     assert not list(folder.iterdir())
 
 
-def test_of_many_at_once_one_gets_it(bucket: pyarrow.fs.FileSystem, folder: Path) -> None:
+def test_of_many_at_once_one_gets_it(bucket: pyarrow.fs.FileSystem) -> None:
     told: list[str] = []
     start = threading.Barrier(10)
 

@@ -1,4 +1,4 @@
-"""What a search may spend, what it has spent, and whether it is over: `search.json` of its launch."""
+"""What a search may spend and has spent: trials, wall time, hours of devices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Allowance:
 class Budget:
     """Keeps count in `search.json` of the launch folder, so that an interruption forgets nothing.
 
-    `is_over` says whether every trial that was allowed has ended. Wall time is counted from the beginning of this process's work. `clock` returns seconds.
+    `is_over` says whether every trial that was allowed has ended. Wall time is counted from the
+    beginning of this process's work. `clock` returns seconds.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class Budget:
         self.is_over = False
         self.save()
 
-    def over(self) -> None:
-        """Write down that nothing is left to try; to allow more opens the search again."""
-        self.is_over = True
+    def ended(self, *, is_over: bool) -> None:
+        """Write down whether nothing is left to try; to allow more opens the search again."""
+        self.is_over = is_over
         self.save()
 
     def trial_began(self, name: str, cpus: float, gpus: float) -> None:

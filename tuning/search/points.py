@@ -15,8 +15,12 @@ def read_points(file: Path) -> list[dict[str, Any]]:
     Raises ChromatuneError if the file cannot be read or holds anything else.
     """
     content = read_yaml_file(file, "points")
-    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+    if not isinstance(content, list) or not all(map(_is_configuration, content)):
         raise ChromatuneError(
             f"{file} must hold a list of configurations, such as `- {{lr: 1.0e-3, model: unet}}`"
         )
     return content
+
+
+def _is_configuration(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(key, str) for key in entry)

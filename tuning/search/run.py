@@ -142,7 +142,7 @@ def _run(
     )
     ledger.reconcile()
     if ledger.is_over:
-        budget.over()
+        budget.ended(is_over=True)
         project_launch(launch.storage, tracking_uri)
         return SearchOutcome(launch, cell_outcomes(launch, {}), [])
     budget.check_left(f"chromatune search {launch.task} --extend {launch.found_by}")
@@ -163,8 +163,7 @@ def _run(
                 watcher.stopped()
             cells = cell_outcomes(launch, {})
             is_over = ledger.is_over
-            if is_over:
-                budget.over()
+            budget.ended(is_over=is_over)
             status = _run_status(cells, has_ended=is_over or watcher.out_of is not None)
             undelivered = projection.close(status)
     delete_finished(launch)

@@ -102,9 +102,7 @@ def test_cells_that_mlflow_lacks_are_written_once(
     launch.finish_all()
     root = launch.folder.parent
     told = about(found(root, store, dry_run=True), "not in MLflow")
-    assert told.what == (
-        "2 ended cells not in MLflow: cnn1-relu-lr0.001-e2, cnn1-relu-lr0.001-e4"
-    )
+    assert told.what == ("2 ended cells not in MLflow: cnn1-relu-lr0.001-e2, cnn1-relu-lr0.001-e4")
     assert client.search_experiments() == [] or not any(statuses(client).values())
     assert about(found(root, store), "not in MLflow").mended
     assert statuses(client) == {

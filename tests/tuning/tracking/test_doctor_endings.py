@@ -74,7 +74,7 @@ def test_a_pruned_trial_that_mlflow_lacks_is_written(
 ) -> None:
     search.finish_cell("0000-cnn1", 6)
     search.finish_cell("0001-cnn1", 6, trained=3, outcome="pruned")
-    Budget(search.storage).over()
+    Budget(search.storage).ended(is_over=True)
     (told,) = found(search.folder.parent, store)
     assert told.what == "2 ended cells not in MLflow: 0000-cnn1-e6, 0001-cnn1-e6"
     assert outcomes(client) == {"0000-cnn1-e6": "finished", "0001-cnn1-e6": "pruned"}
@@ -96,7 +96,7 @@ def test_a_search_that_is_over_or_out_of_its_hours_has_ended_as_meant(
     for name in search.training_ids():
         search.finish_cell(name, 6)
     found(search.folder.parent, store)
-    Budget(search.storage).over()
+    Budget(search.storage).ended(is_over=True)
     assert found(search.folder.parent, store) == []
     Budget(search.storage).allow(Allowance(1, cpu_hours=0.0))
     assert found(search.folder.parent, store) == []
