@@ -171,8 +171,15 @@ def array_sha256(array: UInt8Array) -> str:
 
 def _check_is_inside(folder: Path, path: Path) -> None:
     """The folder may be a link itself; what is in it must not lead to files of another place."""
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise _damaged(folder, f"{path.relative_to(folder)} is a link that leads out of it")
+    name = path.relative_to(folder)
+    try:
+        is_inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # so older versions of Python call it
+        raise _damaged(folder, f"{name} is a link to itself") from None
+    if not is_inside:
+        raise _damaged(folder, f"{name} is a link that leads out of it")
+    if path.exists() and not path.is_file():
+        raise _damaged(folder, f"{name} is no regular file")
 
 
 def _damaged(folder: Path, problem: str) -> DataError:

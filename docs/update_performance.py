@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import allocation, floors, grid_time, scaling, sharing
 from benchmarks.__main__ import TABLE
-from benchmarks.gpu.table import markdown
+from benchmarks.gpu.table import markdown, overview
 from benchmarks.measuring import RESULTS, table
 from docs.pages import filled
 from tuning.exchange import read_results
@@ -30,9 +30,7 @@ def updated_page() -> str:
     text = filled(PAGE.read_text(), "claims", table(documents))
     for name, lay_out in _TABLES.items():
         text = filled(text, name, lay_out(_read(name)) if _is_measured(name) else _NOT_MEASURED)
-    report = RESULTS / "report_on_gpu.json"
-    content = markdown(read_results(report)) if report.is_file() else _NOT_MEASURED
-    text = filled(text, "report", content)
+    text = filled(text, "report", _report(RESULTS / "report_on_gpu.json"))
     return filled(text, "origin", _origin(documents))
 
 
@@ -45,6 +43,13 @@ def updated_scaling_page() -> str:
         limits = scaling.limits(results, _read("tracking_cost"))
     text = filled(SCALING_PAGE.read_text(), "scaling", measured)
     return filled(text, "limits", limits)
+
+
+def _report(file: Path) -> str:
+    if not file.is_file():
+        return _NOT_MEASURED
+    results = read_results(file)
+    return markdown(results) if results.run.epoch_scale is None else overview(results)
 
 
 def _origin(documents: list[dict[str, Any]]) -> str:

@@ -7,11 +7,11 @@ run what is in it. Our own checkpoints and cells say all that is needed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def discard_ray_state(storage: LaunchStorage) -> None:
             storage.delete(name)
 
 
-@contextmanager
+@contextlib.contextmanager
 def fetched(storage: LaunchStorage, path: str) -> Iterator[Path]:
     """Copy a checkpoint to a local folder that lasts as long as the `with`."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -148,11 +148,15 @@ def delete_checkpoints(
 
 
 def delete_finished(launch: Launch) -> None:
-    """Delete the checkpoints of trainings that have ended: what counts is in their cells."""
-    names = launch.storage.list_dir()
-    for training in launch.trainings:
-        if has_ended(launch, training):
-            delete_checkpoints(launch.storage, training.training_id, names)
+    """Delete the checkpoints of trainings that have ended: what counts is in their cells.
+
+    What cannot be deleted now stays: it must not keep what a launch came to from being shown.
+    """
+    with contextlib.suppress(OSError):
+        names = launch.storage.list_dir()
+        for training in launch.trainings:
+            if has_ended(launch, training):
+                delete_checkpoints(launch.storage, training.training_id, names)
 
 
 def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -71,8 +72,17 @@ class Launch:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes off this launch; ChromatuneError if one is at work on it."""
-        with self.storage.lock(_LOCK) as holder:
+        """Keep other processes off this launch.
+
+        Raises ChromatuneError if one is at work on it, or if its folder cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                holder = stack.enter_context(self.storage.lock(_LOCK))
+            except OSError as error:
+                raise ChromatuneError(
+                    f"cannot write to the launch folder {self.storage.uri}: {error}"
+                ) from None
             if holder:
                 raise ChromatuneError(
                     f"{holder} is at work on {self.launch_id}: wait until it has ended, or stop it "
@@ -97,19 +107,12 @@ def create_launch(
     """Write `launch.json` into a new folder under `config.storage_path`.
 
     A password in `tracking_uri` is not kept. `baseline` holds the constant predictor's validation
-    metrics; `files` are local files that the
-    trials need, copied into the folder under the given names. Raises ChromatuneError if the
-    folder exists already or cannot be written.
+    metrics; `files` are local files that the trials need, copied into the folder under the given
+    names. Raises ChromatuneError if the folder cannot be written.
     """
     created = time.time()
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
-    launch_id = f"{kind}-{task}-{dataset.name}-{stamp}"
-    storage = LaunchStorage(f"{config.storage_path.rstrip('/')}/{launch_id}")
-    if storage.exists():
-        raise ChromatuneError(f"{storage.uri} exists already: start again in a second")
     document = {
         "format": FORMAT,
-        "launch_id": launch_id,
         "kind": kind,
         "task": task,
         "dataset": dataset.name,
@@ -129,16 +132,32 @@ def create_launch(
         "parent_model": parent_model,
         "trainings": [training.to_dict() for training in trainings],
     }
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
     try:
-        for name, local in (files or {}).items():
-            storage.upload_file(local, name)
-        storage.write_json(DOCUMENT, document)
+        with _new_folder(config.storage_path, f"{kind}-{task}-{dataset.name}-{stamp}") as storage:
+            document["launch_id"] = storage.name
+            for name, local in (files or {}).items():
+                storage.upload_file(local, name)
+            storage.write_json(DOCUMENT, document)
     except OSError as error:
         raise ChromatuneError(
             f"cannot write to the storage path {config.storage_path}: {error}; choose another with "
             f"--storage-path"
         ) from None
     return Launch(storage, document)
+
+
+@contextlib.contextmanager
+def _new_folder(storage_path: str, name: str) -> Iterator[LaunchStorage]:
+    """A folder that no launch is in: `name`, or numbered if others begin in the same second."""
+    for number in itertools.count(1):
+        numbered = name if number == 1 else f"{name}-{number}"
+        storage = LaunchStorage(f"{storage_path.rstrip('/')}/{numbered}")
+        storage.create()
+        with storage.lock(_LOCK) as holder:
+            if not holder and not storage.exists(DOCUMENT):
+                yield storage
+                return
 
 
 def open_launch(name: str, storage_path: str) -> Launch:

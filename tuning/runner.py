@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray import tune
+from ray.tune.error import TuneError
 from rich.console import Console
 
 from data_prep import PreparedDataset
@@ -107,6 +108,7 @@ def run_launch(
             withdrawal.callback(launch.storage.delete)
         elif all(has_ended(launch, training) for training in launch.trainings):
             project_launch(launch.storage, tracking_uri)
+            delete_finished(launch)
             return LaunchOutcome(launch, cell_outcomes(launch, {}), [])
         prepare_store(tracking_uri)  # before Ray, which takes longer to start
         projection = Projection(launch.storage, tracking_uri)
@@ -116,7 +118,7 @@ def run_launch(
             check_nodes(launch.storage, console)
             projection.start()
             withdrawal.pop_all()
-            with tracked(projection):
+            with sigterm_as_ctrl_c(), tracked(projection):
                 with _progress(launch, console) as progress:
                     watcher = Watcher(projection, progress, resources.time_budget_s)
                     tuner = _tuner(launch, data, resources, share.cpus, share.gpus, watcher)
@@ -128,16 +130,35 @@ def run_launch(
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(launch: Launch, console: Console) -> Iterator[None]:
-    """Say what is left where Ctrl-C ends a launch at once: before training, or by a second one."""
+def told_how_to_go_on(launch: Launch, console: Console, *also: type[Exception]) -> Iterator[None]:
+    """Say what is left where something ends a launch at once.
+
+    That is Ctrl-C before training, or a second one; or storage that is full or away, which is told
+    as a ChromatuneError. So is an error of the kinds `also`.
+    """
+    again = f"go on with `chromatune resume {launch.found_by}`"
     try:
         yield
     except KeyboardInterrupt:
-        told = "stopped before anything was trained; nothing of it is left"
-        if launch.storage.exists(DOCUMENT):
-            told = f"stopped at once; go on with `chromatune resume {launch.found_by}`"
+        told = "stopped before anything was trained; the launch is withdrawn"
+        if _is_there(launch):
+            told = f"stopped at once; {again}"
         console.print(told, soft_wrap=True, markup=False)
         raise
+    except BrokenPipeError:
+        raise
+    except (OSError, TuneError, *also) as error:
+        # Ray hands on what a callback raises as the text of its traceback.
+        reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+        then = f"; once the cause is mended, {again}" if _is_there(launch) else ""
+        raise ChromatuneError(f"{launch.launch_id} stopped: {reason}{then}") from error
+
+
+def _is_there(launch: Launch) -> bool:
+    try:
+        return launch.storage.exists(DOCUMENT)
+    except OSError:
+        return True
 
 
 @contextlib.contextmanager
@@ -225,11 +246,11 @@ def _tuner(
 
 
 def run_to_its_end(tuner: tune.Tuner) -> None:
-    """Run a Tuner; SIGTERM ends it as Ctrl-C does.
+    """Run a Tuner.
 
     At the end Ray reads failures back from storage, where a full disk has cut them short.
     """
-    with sigterm_as_ctrl_c(), contextlib.suppress(pickle.UnpicklingError, EOFError):
+    with contextlib.suppress(pickle.UnpicklingError, EOFError):
         tuner.fit()
 
 

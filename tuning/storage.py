@@ -50,6 +50,11 @@ class LaunchStorage:
         """Last component of the folder: the launch id."""
         return self._root.rstrip("/").rsplit("/", 1)[-1]
 
+    def create(self) -> None:
+        """Make the folder where there are folders; nothing happens if it is there."""
+        if isinstance(self._fs, pyarrow.fs.LocalFileSystem):
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+
     def exists(self, path: str = "") -> bool:
         info = self._fs.get_file_info(self._full(path))
         return bool(info.type != pyarrow.fs.FileType.NotFound)

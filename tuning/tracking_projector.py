@@ -140,8 +140,9 @@ class Projector:
         """Take in that a training has ended: finished, pruned, diverged, failed or stopped."""
         progress = self._progress(training_id)
         progress.outcome, progress.message, progress.changed = outcome, message, True
-        if outcome == "pruned":
-            # Its cell was cut when it had ended, and no report names it.
+        if outcome == "pruned" or (outcome == "finished" and progress.current is not None):
+            # A pruned one's cell is cut when it has ended, a finished one's report may have died
+            # with its trial: no report names them.
             progress.in_folder |= self._folder.cells_of(progress.plan)
 
     def deliver(self, training_id: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from benchmarks.gpu.jobs import Job
 from benchmarks.gpu.place import Place
@@ -23,13 +25,20 @@ def collected(
         complete=complete,
         stages=[Stage(**stage) for stage in json.loads(plan.place.stages.read_text())],
         datasets=[
-            DatasetResult(dataset.name, dataset.digest, dataset.manifest.summary())
+            DatasetResult(dataset.name, dataset.digest, _summary(dataset))
             for dataset in datasets.values()
         ],
         launches=[
             _launch(jobs, plan.place, datasets[jobs[0].dataset]) for jobs in plan.begun().values()
         ],
     )
+
+
+def _summary(dataset: PreparedDataset) -> dict[str, Any]:
+    """The manifest's, with the source's name alone: the file is read on other machines."""
+    summary = dataset.manifest.summary()
+    source = summary["source"]
+    return {**summary, "source": {**source, "location": Path(source["location"]).name}}
 
 
 def _launch(jobs: Sequence[Job], place: Place, dataset: PreparedDataset) -> LaunchResult:

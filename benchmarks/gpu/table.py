@@ -27,11 +27,16 @@ _TEST = {
 
 def markdown(results: Results) -> str:
     """Lay the results out: what ran where, what it took, then a table for every launch."""
-    blocks = [_heading(results), _claim(results), _costs(results)]
+    blocks = [overview(results).rstrip()]
     for launch in results.launches:
         rows = _grid(launch) if launch.kind == "grid" else _finals(launch)
         blocks.append(f"#### {launch.kind} {launch.task} on {launch.dataset}\n\n{_table(rows)}")
     return "\n\n".join(blocks) + "\n"
+
+
+def overview(results: Results) -> str:
+    """Only what ran where and what it took: the scores of few epochs say nothing."""
+    return f"{_heading(results)}\n\n{_claim(results)}\n\n{_costs(results)}\n"
 
 
 def full_scale_minutes(results: Results) -> float | None:

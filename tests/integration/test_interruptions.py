@@ -147,7 +147,7 @@ def test_a_launch_that_is_stopped_before_it_trains_leaves_nothing(place: Any) ->
     interrupt_while_ray_starts(place, driver)
     stopped = driver.wait()
     assert stopped.status == 130, stopped.err
-    assert "stopped before anything was trained; nothing of it is left" in stopped.err
+    assert "stopped before anything was trained; the launch is withdrawn" in stopped.err
     assert "Traceback" not in stopped.err
     assert place.launches() == []
     assert place.runs() == {}

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,31 @@ def test_the_same_trainings_are_found_again(
     assert find(other.trainings) == other.launch_id
     assert find(newest.trainings[:1]) is None
     assert find(newest.trainings, digest="another") is None
+
+
+def test_launches_of_the_same_second_get_folders_of_their_own(
+    launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    with ThreadPoolExecutor(4) as pool:
+        launches = list(pool.map(lambda _: launched(), range(4)))
+    first, *others = sorted((one.launch_id for one in launches), key=len)
+    assert sorted(others) == [f"{first}-{number}" for number in (2, 3, 4)]
+    for one in launches:
+        assert one.storage.read_json("launch.json")["launch_id"] == one.launch_id
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    launch = launched()
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ChromatuneError, match=r"cannot write to the launch folder .*denied"):
+        launch.held().__enter__()
 
 
 def test_only_one_holds_a_launch(launched: Callable[..., Launch]) -> None:

@@ -21,6 +21,9 @@ from tuning.lease import leased
 from tuning.storage import LaunchStorage
 
 FOLDER = "launch-1"
+ELSEWHERE = json.dumps(
+    {"hostname": "elsewhere", "pid": 1, "machine": "another boot", "started": "1"}
+)
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_a_holder_elsewhere_counts_as_dead_after_a_while(
 ) -> None:
     for kind, age_s in (("claim", 5000), ("held", silent_s)):
         path = folder / f".lease.0123.{kind}"
-        path.write_text(json.dumps({"hostname": "elsewhere", "pid": 1}))
+        path.write_text(ELSEWHERE)
         os.utime(path, (time.time() - age_s,) * 2)
     with leased(bucket, FOLDER) as holder:
         assert ("process 1 on elsewhere, seen 60 s ago" in holder) is lives
@@ -127,7 +130,7 @@ def test_who_only_asks_later_does_not_stand_in_the_way(
     bucket: pyarrow.fs.FileSystem, folder: Path
 ) -> None:
     later = folder / ".lease.0123.claim"
-    later.write_text(json.dumps({"hostname": "elsewhere", "pid": 1}))
+    later.write_text(ELSEWHERE)
     os.utime(later, (time.time() + 30,) * 2)
     with leased(bucket, FOLDER) as holder:
         assert holder == ""
@@ -153,3 +156,58 @@ def test_the_holder_gives_signs_of_life(
         while held.stat().st_mtime == 0 and time.monotonic() < ends:
             time.sleep(0.02)
         assert held.stat().st_mtime > 0
+
+
+def test_a_number_that_another_process_has_now_is_not_the_killed_one(
+    bucket: pyarrow.fs.FileSystem, folder: Path
+) -> None:
+    with leased(bucket, FOLDER):
+        (held,) = folder.glob("*.held")
+        told = json.loads(held.read_text())
+    assert int(told["started"]) > 0
+    for kind in ("claim", "held"):
+        text = json.dumps({**told, "started": str(int(told["started"]) - 1)})
+        (folder / f".lease.0123.{kind}").write_text(text)
+    with leased(bucket, FOLDER) as holder:
+        assert holder == ""
+
+
+def test_a_holder_of_the_same_name_in_another_container_lives(
+    bucket: pyarrow.fs.FileSystem, folder: Path
+) -> None:
+    told = {"hostname": socket.gethostname(), "pid": 10**7, "started": "1"}
+    for kind in ("claim", "held"):
+        text = json.dumps({**told, "machine": "the same boot, other processes"})
+        (folder / f".lease.0123.{kind}").write_text(text)
+    with leased(bucket, FOLDER) as holder:
+        assert f"process {10**7} on {socket.gethostname()}" in holder
+
+
+def test_who_was_away_for_long_stops_where_another_has_taken_over(
+    bucket: pyarrow.fs.FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_RENEWED_EVERY_S", 0.05)
+
+    def is_taken_over() -> None:
+        with leased(bucket, FOLDER):
+            for path in folder.glob(".lease.*"):
+                path.unlink()
+            for kind in ("claim", "held"):
+                (folder / f".lease.0123.{kind}").write_text(ELSEWHERE)
+            time.sleep(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        is_taken_over()
+    assert {path.name for path in folder.iterdir()} == {".lease.0123.claim", ".lease.0123.held"}
+
+
+def test_a_folder_that_is_cleared_away_meanwhile_is_not_held(
+    bucket: pyarrow.fs.FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clear(_: float) -> None:
+        for path in folder.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(lease.time, "sleep", clear)
+    with leased(bucket, FOLDER) as holder:
+        assert holder == "another process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -77,6 +78,11 @@ class Budget:
         self.is_over = False
         self.save()
 
+    def restore(self, allowance: Allowance, *, is_over: bool) -> None:
+        """Take back what was allowed more, for trials that were not begun."""
+        self.allowance, self.is_over = allowance, is_over
+        self.save()
+
     def ended(self, *, is_over: bool) -> None:
         """Write down whether nothing is left to try; to allow more opens the search again."""
         self.is_over = is_over
@@ -92,12 +98,12 @@ class Budget:
         if name in self._held:
             since, cpus, gpus = self._held.pop(name)
             _add(self._spent, self._clock() - since, cpus, gpus)
-            self.save()
+            self._note()
 
     def used_up(self) -> str | None:
         """Say which budget is used up; None while all last."""
         if self._clock() - self._saved >= _SAVE_EVERY_S:
-            self.save()
+            self._note()
         spent, allowance = self.spent, self.allowance
         if self._clock() >= self._deadline:
             return TIME_IS_UP
@@ -118,6 +124,11 @@ class Budget:
                 "over": self.is_over,
             },
         )
+
+    def _note(self) -> None:
+        """Save on the way, where a storage that is full or away must not end the trials."""
+        with contextlib.suppress(OSError):
+            self.save()
 
     def check_left(self, extend: str) -> None:
         """Raise ChromatuneError if hours of devices were used up before; `extend` allows more."""

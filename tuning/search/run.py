@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.exceptions import OptunaError
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.attempts import delete_finished, discard_ray_state
 from tuning.cluster import await_resources, connected
@@ -21,7 +23,13 @@ from tuning.outcomes import CellOutcome, LaunchOutcome, cell_outcomes
 from tuning.pace import Status
 from tuning.preflight import check_nodes
 from tuning.progress import LaunchProgress
-from tuning.runner import check_data, run_to_its_end, told_how_to_go_on, tracked
+from tuning.runner import (
+    check_data,
+    run_to_its_end,
+    sigterm_as_ctrl_c,
+    told_how_to_go_on,
+    tracked,
+)
 from tuning.search.beginning import begin_study, config_of, enqueue, study_of, with_hidden_password
 from tuning.search.budget import Allowance, Budget
 from tuning.search.config import SearchLaunchConfig
@@ -79,7 +87,7 @@ def run_search(
         baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
     )
     with (
-        told_how_to_go_on(launch, console),
+        _told_how_to_go_on(launch, console),
         contextlib.ExitStack() as withdrawal,
         launch.held(),
     ):
@@ -116,13 +124,22 @@ def resume_search(
     data = load_task_data(dataset, launch.task, planes=needs_planes(plan.space))
     check_data(launch, data)
     prepare_store(tracking_uri)
-    with told_how_to_go_on(launch, console), contextlib.ExitStack() as nothing, launch.held():
+    with (
+        _told_how_to_go_on(launch, console),
+        launch.held(),
+        contextlib.ExitStack() as withdrawal,
+    ):
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         enqueue(study, plan.space, points, console)
         if more is not None:
+            withdrawal.callback(budget.restore, budget.allowance, is_over=budget.is_over)
             budget.allow(more)
-        return _run(launch, plan, study, budget, data, tracking_uri, console, nothing)
+        return _run(launch, plan, study, budget, data, tracking_uri, console, withdrawal)
+
+
+def _told_how_to_go_on(launch: Launch, console: Console) -> contextlib.AbstractContextManager[None]:
+    return told_how_to_go_on(launch, console, OptunaError, SQLAlchemyError)
 
 
 def _run(
@@ -143,6 +160,7 @@ def _run(
     ledger.reconcile()
     if ledger.is_over:
         budget.ended(is_over=True)
+        delete_finished(launch)
         project_launch(launch.storage, tracking_uri)
         return SearchOutcome(launch, cell_outcomes(launch, {}), [])
     budget.check_left(f"chromatune search {launch.task} --extend {launch.found_by}")
@@ -154,7 +172,7 @@ def _run(
         check_nodes(launch.storage, console)
         projection.start()
         withdrawal.pop_all()
-        with tracked(projection):
+        with sigterm_as_ctrl_c(), tracked(projection):
             with _progress(launch, plan, study, budget, console) as (progress, begun):
                 watcher = SearchWatcher(launch.storage, data, ledger, budget, projection, progress)
                 discard_ray_state(launch.storage)

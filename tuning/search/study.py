@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from tuning.search.objectives import Objective
 
 JOURNAL = "study.journal"
 _PREFIX = "chromatune."
+_ENTRY = b'{"op_code"'  # as each entry of a journal begins
 
 
 def open_study(
@@ -107,19 +110,34 @@ def _storage(location: str) -> BaseStorage:
 
 
 def _mend(path: Path) -> None:
-    """Cut off a line that a killed process left unfinished: the next would be glued to it."""
+    """Take out what a killed process or a full disk left unfinished.
+
+    Of a last line the next would be glued to it. Where that has happened, the half line was never
+    told to anybody, and the one behind it stays.
+    """
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
-        with path.open("rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if content[:1] not in (b"", b"{"):
-                raise ValueError(f"{path} is no journal of Optuna's")
-            if whole < len(content):
-                file.truncate(whole)
+        content = path.read_bytes()
+        if content[:1] not in (b"", b"{"):
+            raise ValueError(f"{path} is no journal of Optuna's")
+        whole = content[: content.rfind(b"\n") + 1]
+        mended = b"".join(map(_whole_entry, whole.splitlines(keepends=True)))
+        if mended != content:
+            scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+            scratch.write_bytes(mended)
+            scratch.replace(path)
     finally:
         lock.release()
+
+
+def _whole_entry(line: bytes) -> bytes:
+    """The entry in a line of a journal, without half of another before it."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return line[max(0, line.rfind(_ENTRY)) :]
+    return line
 
 
 def _short(value: Any) -> str:

@@ -65,6 +65,8 @@ def run_search_trial(config: dict[str, Any], inputs: SearchInputs) -> None:
     reporter = _Reporter(training, inputs, storage, device)
     try:
         state = _restored(training, hand_out["checkpoints"], storage, device)
+        if state is not None:
+            reporter.goes_on_from(state)
         for result in fit(training.fit, inputs.data, device=device, state=state):
             reporter.epoch_ended(result)
     except Diverged as error:
@@ -88,6 +90,12 @@ class _Reporter:
         self._history: list[EpochRecord] = []
         self._score: float | None = None
         self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
+
+    def goes_on_from(self, state: TrainState) -> None:
+        """Know what was reached before: the next validation may never come."""
+        self._history = state.history
+        if state.best_record is not None:
+            self._score = float(state.best_record[self._inputs.objective.name])
 
     def epoch_ended(self, result: EpochResult) -> None:
         state = result.state

@@ -72,7 +72,8 @@ class SearchWatcher(tune.Callback):
         self._records.setdefault(name, {}).update({one["epoch"]: one for one in records})
         if any("milestone" in record for record in records):
             self._endings[name] = ("finished", "")
-        self._ledger.observe(name, result["epoch"], result.get("score"))
+        if "score" in result:
+            self._ledger.observe(name, result["epoch"], result["score"])
         self._projection.observe(name, records)
         for record in records:
             metrics = {key: value for key, value in record.items() if isinstance(value, float)}
