@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from tuning.redaction import redact
 
 _SERVERS = ("http", "https", "databricks")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN_S = 4
 # MLflow's own defaults let a command hang for four minutes when a server is down, draw progress
 # bars for single files, print links between a command's results and copy a user's uv.lock into
@@ -95,6 +97,7 @@ def prepare_store(uri: str) -> None:
     database = _sqlite_file(uri)
     try:
         if database is None:
+            _knock(uri)
             MlflowClient(uri, uri).search_experiments(max_results=1)
             return
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -250,6 +253,14 @@ def _ask_server(uri: str) -> None:
             f"{redact(uri)} does not answer as an MLflow server does (status "
             f"{answer.status_code}): check --tracking-uri"
         )
+
+
+def _knock(uri: str) -> None:
+    """Raise OSError if nobody listens where a database should: MLflow would try for minutes."""
+    url = make_url(uri)
+    port = url.port or _PORTS.get(url.get_backend_name())
+    if url.host and port:
+        socket.create_connection((url.host, port), timeout=_ANSWER_WITHIN_S).close()
 
 
 def _sqlite_file(uri: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -164,6 +166,50 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
         disks_filled=1,
         cells_equal=len(resumed.cells),
         runs_checked=checked,
+        metrics_checked=points,
+        losses=0,
+    )
+
+
+def test_a_full_disk_stops_a_search_that_then_goes_on(
+    make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
+) -> None:
+    user = make_user(storage=f"{small_disk}/launches")
+    space = user.folder / "space.yaml"
+    space.write_text(yaml.safe_dump({"search": {"space": SPACE, "scheduler": "none"}}))
+    words = ["search", "regression", "-c", str(space), *user.data, *user.where, *ONE_BY_ONE]
+    driver = user.start(*words, "--num-samples", "3", "--seed", "1")
+    wait_until(driver, lambda: bool(user.cells()), "a first cell")
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    stopped = driver.wait()
+    assert stopped.status in (1, 2), stopped.err
+    assert "No space left on device" in stopped.err
+    assert "chromatune resume" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert "RUNNING" not in {run.info.status for run in user.runs().values()}
+
+    ballast.unlink()
+    resumed = user.start(*user.resume("last", "--format", "json")).wait()
+    assert resumed.status == 0, resumed.err
+    (table,) = json.loads(resumed.out)["tables"]
+    assert table["counts"] == {"finished": 3}
+    runs, points = user.runs(), 0
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert runs.keys() == {"", *user.cells()}
+    for cell_id, cell in user.cells().items():
+        assert [record["epoch"] for record in cell["history"]] == list(range(1, 61))
+        logged = user.metric(runs[cell_id], "train_loss")
+        # The figures of the state that was kept are the run's last ones.
+        assert len(logged) == 60 + (cell["kept_epoch"] != 60)
+        assert set(losses(cell)) <= set(logged)
+        points += len(logged)
+    kept(
+        "A full disk stops a search with a clear word; with room again it goes on to all its "
+        "trials, no epoch of any lost or doubled",
+        disks_filled=1,
+        trials=3,
+        runs_checked=len(runs),
         metrics_checked=points,
         losses=0,
     )
@@ -327,6 +373,12 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
     )
 
 
+SPACE = {
+    "model": "cnn1",
+    "head": "tanh",
+    "epochs": 60,
+    "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+}
 _MIGRATE = "import sys; from tuning.tracking_store import prepare_store; prepare_store(sys.argv[1])"
 
 

@@ -88,6 +88,22 @@ def test_links_out_of_prepared_data_are_refused(
         open_dataset(folder)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "val/L.npy"])
+def test_links_to_themselves_and_pipes_in_prepared_data_are_refused(
+    name: str, prepared: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / prepared.folder.name
+    shutil.copytree(prepared.folder, folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to(folder / name)
+    with pytest.raises(DataError, match="is damaged"):
+        open_dataset(folder)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(DataError, match="is no regular file"):
+        open_dataset(folder)
+
+
 def test_prepared_data_that_are_a_link_as_a_whole_are_opened(
     prepared: PreparedDataset, tmp_path: Path
 ) -> None:

@@ -223,7 +223,7 @@ def test_launches(launch: Launch, attempt: Try) -> None:
         store_of(opened, None)
         cluster_of(opened, None)
         LaunchFolder(opened.storage)
-        assert {one.name for one in path.parent.iterdir()} == {"launch.json"}
+        assert {one.name for one in path.parent.iterdir()} == {".lock", "launch.json"}
 
     attempt(80, texts | files(json.dumps(good).encode()), read)
 

@@ -69,3 +69,34 @@ def test_a_trial_that_is_begun_again_is_not_counted_twice(tmp_path: Path) -> Non
     budget.trial_ended("a")
     budget.trial_ended("a")
     assert budget.spent.cpu_hours == pytest.approx(1.0)
+
+
+def test_a_storage_that_is_full_does_not_end_the_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    budget = Budget(LaunchStorage(tmp_path), clock=clock)
+    budget.allow(Allowance(20, cpu_hours=1.0))
+    budget.trial_began("a", cpus=1, gpus=0)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LaunchStorage, "write_json", full)
+        clock.now += 1800
+        assert budget.used_up() is None
+        budget.trial_ended("a")
+    budget.save()
+    assert Budget(LaunchStorage(tmp_path)).spent.cpu_hours == pytest.approx(0.5)
+
+
+def test_what_was_allowed_for_nothing_is_taken_back(tmp_path: Path) -> None:
+    budget = Budget(LaunchStorage(tmp_path))
+    budget.allow(Allowance(20))
+    budget.ended(is_over=True)
+    before = budget.allowance
+    budget.allow(Allowance(10))
+    budget.restore(before, is_over=True)
+    again = Budget(LaunchStorage(tmp_path))
+    assert (again.allowance.num_samples, again.is_over) == (20, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import optuna
@@ -33,6 +34,23 @@ def test_optuna_opens_the_journal_by_itself(tmp_path: Path) -> None:
     study.tell(study.ask(), 30.0)
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     assert optuna.load_study(study_name="colors", storage=storage).best_value == 30.0
+
+
+@pytest.mark.parametrize("glued", [True, False])
+def test_what_a_full_disk_cut_off_in_the_journal_is_taken_out(glued: bool, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    study = open_study(str(path), "colors", PSNR, FACTS)
+    study.tell(study.ask(), 30.0)
+    whole = path.read_bytes()
+    study.tell(study.ask(), 31.0)
+    later = path.read_bytes()[len(whole) :]
+    # Of an entry that nobody was told of; where there was room again the next went right behind it.
+    half = later[: later.index(b"\n") // 2]
+    path.write_bytes(whole + half + (later if glued else b""))
+    again = open_study(str(path), "colors", PSNR, FACTS)
+    assert [trial.value for trial in again.trials] == ([30.0, 31.0] if glued else [30.0])
+    assert path.read_bytes().startswith(whole + (later if glued else b""))
+    assert all(json.loads(line) for line in path.read_bytes().splitlines())
 
 
 def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -269,6 +269,33 @@ def test_a_divergence_is_an_outcome_and_no_crash(ray_tune: Notebook, inputs: Sea
     assert not (Path(inputs.launch_uri) / NAME / "cells").exists()
 
 
+def test_a_divergence_soon_after_a_crash_has_all_its_history(
+    ray_tune: Notebook, inputs: SearchInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sparse = training(epochs=12, eval_every=4)
+    ray_tune.stop_at = 4
+    with pytest.raises(Stopped):
+        run(sparse, inputs)
+    (kept,) = ray_tune.folder.glob("checkpoint_*")
+    reached = TrainState.load(kept, sparse.fit).epoch
+    ray_tune.reports.clear()
+    ray_tune.stop_at = None
+    real = trial_module.fit
+
+    def fit(*args: Any, **kwargs: Any) -> Any:
+        yield next(iter(real(*args, **kwargs)))
+        raise trial_module.Diverged(6, "the loss", float("nan"))
+
+    monkeypatch.setattr(trial_module, "fit", fit)
+    run(sparse, inputs, checkpoints=(f"{NAME}/{kept.name}",))
+    report = ray_tune.reports[-1]
+    assert report["outcome"] == "diverged"
+    assert report["epoch"] == reached + 1
+    assert report["score"] > 0
+    failure = LaunchStorage(inputs.launch_uri).read_json(f"{NAME}/failed.json")
+    assert [one["epoch"] for one in failure["history"]] == list(range(1, reached + 2))
+
+
 def test_a_gpu_that_is_too_small_is_said_and_no_crash(
     ray_tune: Notebook, inputs: SearchInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

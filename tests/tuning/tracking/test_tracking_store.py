@@ -72,6 +72,16 @@ class TestPrepareStore:
         assert "hunter2" not in str(caught.value)
         assert "\n" not in str(caught.value)
 
+    def test_refuses_a_database_where_nobody_listens_at_once(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(ChromatuneError, match=r"cannot open .*Connection refused") as caught:
+            prepare_store(f"postgresql://anna:hunter2@127.0.0.1:{port}/mlflow")
+        assert time.monotonic() - began < 5
+        assert "hunter2" not in str(caught.value)
+
     def test_refuses_a_server_that_never_answers_within_five_seconds(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
