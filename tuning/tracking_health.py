@@ -7,6 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version, _upgrade_db
 from sqlalchemy import create_engine
@@ -21,7 +22,11 @@ from tuning.tracking_store import first_line, is_server, make_client, search_all
 
 @dataclasses.dataclass(frozen=True)
 class OpenRun:
-    """A run of a launch that MLflow has as RUNNING; `silent_s` is how long it has said nothing."""
+    """A run of a launch that MLflow has as RUNNING.
+
+    `silent_s` is how long nothing was heard of its launch: a parent run logs no metric until its
+    children have ended.
+    """
 
     run_id: str
     name: str
@@ -68,18 +73,24 @@ def upgrade(uri: str) -> Path | None:
     return copy
 
 
-def open_runs(uri: str) -> list[OpenRun]:
-    """Every run of a launch that has not ended, the oldest first."""
+def open_runs(uri: str, launch_id: str | None = None) -> list[OpenRun]:
+    """Every run that has not ended, of one launch or of all, launch by launch."""
     client = make_client(uri)
+    query = f"attributes.status = '{RUNNING}'"
+    if launch_id is not None:
+        query += f" and {_of(launch_id)}"
     try:
         experiments = [one.experiment_id for one in client.search_experiments()]
+        by_launch: dict[str, list[Run]] = {}
+        for run in search_all_runs(client, experiments, query):
+            if f"{TAG}launch_id" in run.data.tags:
+                by_launch.setdefault(run.data.tags[f"{TAG}launch_id"], []).append(run)
         found = []
-        for run in search_all_runs(client, experiments, f"attributes.status = '{RUNNING}'"):
-            launch_id = run.data.tags.get(f"{TAG}launch_id")
-            if launch_id is not None:
-                heard = [run.info.start_time, *(m.timestamp for m in run.data._metric_objs)]
-                silent_s = time.time() - max(heard) / 1000
-                found.append(OpenRun(run.info.run_id, run.info.run_name, launch_id, silent_s))
+        for name, runs in by_launch.items():
+            # Those that have ended, too: between two cells nothing but the parent is open.
+            all_runs = search_all_runs(client, experiments, _of(name))
+            silent_s = time.time() - max(_heard(run) for run in [*runs, *all_runs])
+            found += [OpenRun(one.info.run_id, one.info.run_name, name, silent_s) for one in runs]
         return found
     except MlflowException as error:
         raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
@@ -90,7 +101,7 @@ def outcomes_told(uri: str, launch_id: str) -> dict[str, str]:
     client = make_client(uri)
     try:
         experiments = [one.experiment_id for one in client.search_experiments()]
-        runs = search_all_runs(client, experiments, f"tags.`{TAG}launch_id` = '{launch_id}'")
+        runs = search_all_runs(client, experiments, _of(launch_id))
         return {
             run.data.tags[f"{TAG}cell_id"]: run.data.tags.get(f"{TAG}outcome", "")
             for run in runs
@@ -109,6 +120,16 @@ def end_as_killed(uri: str, runs: list[OpenRun]) -> None:
             client.set_terminated(run.run_id, KILLED)
     except MlflowException as error:
         raise ChromatuneError(f"cannot end the runs in MLflow: {first_line(error)}") from None
+
+
+def _of(launch_id: str) -> str:
+    return f"tags.`{TAG}launch_id` = '{launch_id}'"
+
+
+def _heard(run: Run) -> float:
+    """When a run began, logged its last epoch or ended, in seconds since 1970."""
+    logged = [metric.timestamp for metric in run.data._metric_objs]
+    return float(max(run.info.start_time, run.info.end_time or 0, *logged)) / 1000
 
 
 def _exists(uri: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.store.db.utils import _get_alembic_config
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from sqlalchemy import create_engine
@@ -69,10 +70,12 @@ def begin(launch: Any, store: str, epoch: int) -> Projector:
     return projector
 
 
+def all_runs(client: MlflowClient) -> list[Run]:
+    return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
+
+
 def statuses(client: MlflowClient) -> dict[str, str]:
-    experiments = [one.experiment_id for one in client.search_experiments()]
-    runs = client.search_runs(experiments)
-    return {run.data.tags.get(f"{TAG}cell_id", ""): run.info.status for run in runs}
+    return {run.data.tags.get(f"{TAG}cell_id", ""): run.info.status for run in all_runs(client)}
 
 
 def test_runs_of_a_killed_process_are_ended_and_nothing_else(
@@ -231,11 +234,7 @@ def test_runs_of_a_launch_that_is_gone_end_only_after_an_hour_without_a_word(
     begin(launch, store, 1)
     shutil.rmtree(launch.folder)
     now = time.time()
-    heard = max(
-        run.info.start_time for run in client.search_runs(
-            [one.experiment_id for one in client.search_experiments()]
-        )
-    ) / 1000  # fmt: skip
+    heard = max(run.info.start_time for run in all_runs(client)) / 1000
     monkeypatch.setattr(time, "time", lambda: heard + 600)
     told = about(found(root, store), "lies elsewhere")
     assert told.mended is None
@@ -247,6 +246,30 @@ def test_runs_of_a_launch_that_is_gone_end_only_after_an_hour_without_a_word(
     assert about(found(root, store), "without a word").mended
     assert set(statuses(client).values()) == {"KILLED"}
     assert found(root, store) == []
+
+
+def test_a_launch_elsewhere_of_which_anything_was_heard_within_the_hour_is_left_whole(
+    launch: Any, store: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = launch.folder.parent
+    begin(launch, store, 1)
+    shutil.rmtree(launch.folder)
+    runs = all_runs(client)
+    began = max(run.info.start_time for run in runs) / 1000
+    (cell,) = (run.info.run_id for run in runs if f"{TAG}cell_id" in run.data.tags)
+    # Hours later the parent has logged nothing yet, and its cell has just ended an epoch.
+    client.log_metric(cell, "train_loss", 0.5, timestamp=round((began + 10_000) * 1000), step=2)
+    monkeypatch.setattr(time, "time", lambda: began + 10_600)
+    (told,) = found(root, store)
+    assert "lies elsewhere" in told.what
+    assert set(statuses(client).values()) == {"RUNNING"}
+
+    # Between two cells the parent is the only one that is open.
+    client.set_terminated(cell, end_time=round((began + 13_000) * 1000))
+    monkeypatch.setattr(time, "time", lambda: began + 16_000)
+    (told,) = found(root, store)
+    assert "lies elsewhere" in told.what
+    assert statuses(client)[""] == "RUNNING"
 
 
 def test_a_launch_at_work_is_left_alone(launch: Any, store: str, client: MlflowClient) -> None:
