@@ -204,10 +204,14 @@ def _data(launch: Launch) -> Iterator[Finding]:
 
 
 def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
-    """Bring MLflow to what the folder says, where it is the store that the launch writes to."""
-    if _without_user(launch.tracking_uri) != _without_user(uri):
+    """Bring MLflow to what the folder says, where it is a store that the launch wrote to.
+
+    The launch names one, which may be spelled in another way here, and a resumed launch may have
+    gone on in another: runs that it left open tell, too.
+    """
+    stray = open_runs(uri, launch.launch_id)
+    if not stray and _without_user(launch.tracking_uri) != _without_user(uri):
         return
-    stray = [run for run in open_runs(uri) if run.launch_id == launch.launch_id]
     delivered = launch_cells(uri, launch)
     told = outcomes_told(uri, launch.launch_id)
     missing = [

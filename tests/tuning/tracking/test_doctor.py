@@ -164,6 +164,21 @@ def test_a_launch_of_another_store_is_left_out_of_this_one(
     assert statuses(client) == {}
 
 
+def test_runs_left_open_in_a_store_that_the_launch_does_not_name_are_ended(
+    make_launch: MakeLaunch, store: str, tmp_path: Path, client: MlflowClient
+) -> None:
+    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
+    # As the same server by another name, or as the first store of a launch resumed into a second.
+    launch = make_launch(config=config, tracking_uri="http://localhost:5000")
+    begin(launch, store, 1)
+    root = launch.folder.parent
+    assert about(found(root, store, dry_run=True), "RUNNING in MLflow").mended is False
+    told = about(found(root, store), "RUNNING in MLflow")
+    assert (told.where, told.mended) == (launch.folder.name, True)
+    assert set(statuses(client).values()) == {"KILLED"}
+    assert not any("MLflow" in one.what for one in found(root, store))
+
+
 def test_a_dry_run_makes_no_database(launch: Any, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
     (told,) = found(launch.folder.parent, uri, dry_run=True)
