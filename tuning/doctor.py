@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ from tuning.attempts import newest_first
 from tuning.cluster import connected
 from tuning.datasets import prepare_settings
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch, list_launches
-from tuning.launch_document import DOCUMENT
+from tuning.launch import Launch
+from tuning.launch_document import DOCUMENT, read_document
 from tuning.launch_files import damaged_checkpoints, leftovers
 from tuning.outcomes import CellOutcome, cell_outcomes, has_ended, is_finished
 from tuning.preflight import obstacles
@@ -30,12 +32,14 @@ from tuning.tracking_health import (
     outcomes_told,
     upgrade,
 )
-from tuning.tracking_store import is_there, prepare_store
+from tuning.tracking_store import first_line, is_server, is_there, prepare_store
 
 # A checkpoint and a cell of the largest network take about 3 GB while one replaces the other.
 _ENOUGH_SPACE = 4 * 2**30
 # Runs of a launch that lies elsewhere may be at work there: an hour without a word says they died.
 _SILENT_S = 3600.0
+# What a process that holds a launch keeps in its folder: on a disk a locked file, else a lease.
+_LOCK, _LEASE = ".lock", ".lease."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +75,10 @@ def examine(
         remedy = "would be made; launches are looked at beside it"
         yield Finding("tracking store", f"there is none at {redact(uri)}", remedy)
         return
-    prepare_store(uri)
-    yield from _strange_folders(storage_path)
-    launches = list_launches(storage_path)
+    if not dry_run or is_server(uri):  # of a database it would find out whether it can be written
+        prepare_store(uri)
+    launches, strange = _launches(storage_path)
+    yield from strange
     for launch in launches:
         yield from _launch(launch, uri, dry_run)
     yield from _open_runs({launch.launch_id for launch in launches}, uri, dry_run)
@@ -110,21 +115,32 @@ def _upgraded(uri: str, dry_run: bool) -> Finding:
     return Finding("tracking store", what, f"upgraded; as it was: {copy}", mended=True)
 
 
-def _strange_folders(storage_path: str) -> Iterator[Finding]:
+def _launches(storage_path: str) -> tuple[list[Launch], list[Finding]]:
+    """The launches that can be read, oldest first, and what is to be said of the others."""
     root = LaunchStorage(storage_path)
-    readable = {launch.launch_id for launch in list_launches(storage_path)}
-    for name in root.list_dir():
-        if name not in readable and root.exists(f"{name}/{DOCUMENT}"):
-            yield Finding(
-                name,
-                f"its {DOCUMENT} cannot be read, or is of another version",
-                "left alone: move it away if it is of no use",
-            )
+    launches, strange = [], []
+    try:
+        names = root.list_dir()
+    except OSError as error:
+        raise ChromatuneError(
+            f"cannot read the storage path {storage_path}: {first_line(error)}"
+        ) from None
+    for name in names:
+        try:
+            if root.exists(f"{name}/{DOCUMENT}"):
+                storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
+                launches.append(Launch(storage, read_document(storage)))
+        except ChromatuneError:
+            what = f"its {DOCUMENT} cannot be read, or is of another version"
+            strange.append(Finding(name, what, "left alone: move it away if it is of no use"))
+        except OSError as error:
+            strange.append(_unusable(name, error))
+    return sorted(launches, key=lambda launch: int(launch.document["created"])), strange
 
 
 def _launch(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
     try:
-        with launch.held():
+        with _seen_at_rest(launch) if dry_run else launch.held():
             yield from _files(launch, dry_run)
             yield from _data(launch)
             yield from _runs(launch, uri, dry_run)
@@ -134,6 +150,32 @@ def _launch(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
                 yield Finding(launch.launch_id, what, again)
     except ChromatuneError as error:
         yield Finding(launch.launch_id, str(error), "left alone")
+    except OSError as error:
+        yield _unusable(launch.launch_id, error)
+
+
+def _unusable(where: str, error: OSError) -> Finding:
+    what = f"its folder cannot be used: {first_line(error)}"
+    return Finding(where, what, "left alone: check that it is there and who may read and write it")
+
+
+@contextlib.contextmanager
+def _seen_at_rest(launch: Launch) -> Iterator[None]:
+    """What `Launch.held` is where nothing may be written: it looks once, and keeps nobody off."""
+    names = launch.storage.list_dir()
+    if any(name.startswith(_LEASE) for name in names):
+        raise ChromatuneError(
+            "a process is at work on it, or was killed and has left its lease: only a run without "
+            "--dry-run can tell"
+        )
+    if _LOCK in names:
+        with Path(launch.storage.uri.removeprefix("file://"), _LOCK).open() as file:
+            try:
+                # A shared lock, for a moment: an exclusive one may want a file open for writing.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ChromatuneError(f"another process is at work on {launch.launch_id}") from None
+    yield
 
 
 def _left(launch: Launch) -> str:
@@ -259,7 +301,7 @@ def _open_runs(known: set[str], uri: str, dry_run: bool) -> Iterator[Finding]:
         yield Finding(
             launch_id,
             f"{_count(len(names), 'run')} RUNNING in MLflow without a word for more than an hour, "
-            f"and no such launch here",
+            f"and no such launch can be read here",
             "would be ended as KILLED" if dry_run else "ended as KILLED",
             mended=not dry_run,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,7 @@ from tuning.doctor import Finding, examine
 from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.launch import open_launch
+from tuning.storage import LaunchStorage
 from tuning.tracking_launch import LaunchFolder
 from tuning.tracking_projector import Projector
 from tuning.tracking_runs import TAG
@@ -76,6 +79,11 @@ def all_runs(client: MlflowClient) -> list[Run]:
 
 def statuses(client: MlflowClient) -> dict[str, str]:
     return {run.data.tags.get(f"{TAG}cell_id", ""): run.info.status for run in all_runs(client)}
+
+
+def files_below(folder: Path) -> dict[Path, int]:
+    """Everything in a folder, and when it was last written."""
+    return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
 def test_runs_of_a_killed_process_are_ended_and_nothing_else(
@@ -129,10 +137,10 @@ def test_what_was_half_written_is_deleted_and_whole_checkpoints_stay(
     scratch.mkdir(parents=True)
     (scratch / "model.safetensors").write_bytes(b"half")
     (launch.folder / "launch.json.99.tmp").write_text("{")
-    before = set(launch.folder.rglob("*"))
+    before = files_below(launch.folder)
 
     told = found(launch.folder.parent, store, dry_run=True)
-    assert set(launch.folder.rglob("*")) - {launch.folder / ".lock"} == before
+    assert files_below(launch.folder) == before
     about(told, "checkpoint_000001: the checkpoint is damaged: model-")
     about(told, "checkpoint_000002: there is no checkpoint: state.json is missing")
     assert sum("was never finished" in one.what for one in told) == 2
@@ -289,10 +297,68 @@ def test_a_launch_elsewhere_of_which_anything_was_heard_within_the_hour_is_left_
 
 def test_a_launch_at_work_is_left_alone(launch: Any, store: str, client: MlflowClient) -> None:
     begin(launch, store, 1)
-    with open_launch(launch.folder.name, str(launch.folder.parent)).held():
-        (told,) = found(launch.folder.parent, store)
-    assert "another process is at work" in told.what
+    root = launch.folder.parent
+    with open_launch(launch.folder.name, str(root)).held():
+        for dry_run in (False, True):
+            (told,) = found(root, store, dry_run=dry_run)
+            assert "another process is at work" in told.what
     assert set(statuses(client).values()) == {"RUNNING"}
+    about(found(root, store, dry_run=True), "2 runs RUNNING")  # it has let go
+
+
+def test_a_dry_run_does_not_judge_a_lease_that_it_finds_in_a_bucket(
+    launch: Any, store: str
+) -> None:
+    (launch.folder / ".lease.0f.held").write_text("{}")
+    (told,) = found(launch.folder.parent, store, dry_run=True)
+    assert "at work on it, or was killed" in told.what
+    assert (told.remedy, told.mended) == ("left alone", None)
+
+
+def test_a_dry_run_writes_nothing_and_needs_to_write_nothing(
+    launch: Any, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(launch, store, 1)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = files_below(tmp_path)
+    database = sqlite3.connect(store.removeprefix("sqlite:///"), isolation_level=None)
+    with contextlib.closing(database):
+        database.execute("BEGIN IMMEDIATE")  # nobody else can write meanwhile
+        about(found(launch.folder.parent, store, dry_run=True), "2 runs RUNNING")
+    assert files_below(tmp_path) == before
+
+
+def test_of_a_folder_that_cannot_be_used_it_is_told_and_the_others_are_looked_at(
+    make_launch: MakeLaunch, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
+    options = {"config": config, "tracking_uri": store}
+    names = ["grid-a", "grid-b", "grid-c"]
+    for name in names:
+        make_launch(launch_id=name, **options).finish_all()
+    refused = PermissionError(13, "Permission denied")
+    read_document = doctor.read_document
+    list_dir = LaunchStorage.list_dir
+
+    def read(storage: LaunchStorage) -> dict[str, Any]:
+        if storage.name == "grid-a":
+            raise refused
+        return read_document(storage)
+
+    def listed(storage: LaunchStorage, path: str = "") -> list[str]:
+        if storage.name == "grid-b":
+            raise refused
+        return list_dir(storage, path)
+
+    monkeypatch.setattr(doctor, "read_document", read)
+    monkeypatch.setattr(LaunchStorage, "list_dir", listed)
+    for dry_run in (True, False):
+        told = found(tmp_path / "ray_results", store, dry_run=dry_run)
+        assert [one.where for one in told] == names
+        assert [one.mended for one in told] == [None, None, not dry_run]
+        assert "cannot be used: [Errno 13] Permission denied" in told[0].what
+        assert told[0].what == told[1].what
 
 
 def test_a_folder_that_cannot_be_read_is_told(launch: Any, store: str) -> None:
