@@ -27,12 +27,13 @@ from tuning.storage import LaunchStorage
 from tuning.tracking import project_launch
 from tuning.tracking_health import (
     end_as_killed,
-    is_outdated,
+    keeps_copy,
     open_runs,
     outcomes_told,
+    schema_of,
     upgrade,
 )
-from tuning.tracking_store import first_line, is_server, is_there, prepare_store
+from tuning.tracking_store import first_line, is_server, prepare_store
 
 # A checkpoint and a cell of the largest network take about 3 GB while one replaces the other.
 _ENOUGH_SPACE = 4 * 2**30
@@ -67,11 +68,12 @@ def examine(
     if address is not None:
         yield from _nodes(storage_path, address)
     yield from _disks(storage_path, uri)
-    if is_outdated(uri):
+    schema = schema_of(uri)
+    if schema == "outdated":
         yield _upgraded(uri, dry_run)
         if dry_run:
             return  # an outdated store cannot even be read
-    if dry_run and not is_there(uri):
+    if dry_run and schema == "none":
         remedy = "would be made; launches are looked at beside it"
         yield Finding("tracking store", f"there is none at {redact(uri)}", remedy)
         return
@@ -110,9 +112,11 @@ def _disks(storage_path: str, uri: str) -> Iterator[Finding]:
 def _upgraded(uri: str, dry_run: bool) -> Finding:
     what = "the database is of an older MLflow, which cannot be opened"
     if dry_run:
-        return Finding("tracking store", what, "would be upgraded, a copy kept", mended=False)
+        first = "a copy kept" if keeps_copy(uri) else "and no copy kept: dump it first"
+        return Finding("tracking store", what, f"would be upgraded, {first}", mended=False)
     copy = upgrade(uri)
-    return Finding("tracking store", what, f"upgraded; as it was: {copy}", mended=True)
+    kept = f"as it was: {copy}" if copy else "no copy is kept of such a database"
+    return Finding("tracking store", what, f"upgraded; {kept}", mended=True)
 
 
 def _launches(storage_path: str) -> tuple[list[Launch], list[Finding]]:

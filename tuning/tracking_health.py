@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
+from alembic.util import CommandError
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version, _upgrade_db
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.redaction import redact
 from tuning.tracking_runs import KILLED, RUNNING, TAG
-from tuning.tracking_store import first_line, is_server, make_client, search_all_runs
+from tuning.tracking_store import first_line, is_server, is_there, make_client, search_all_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,42 +38,42 @@ class OpenRun:
     silent_s: float
 
 
-def is_outdated(uri: str) -> bool:
-    """Whether the store is a database of an older MLflow, which this one refuses to open."""
-    if is_server(uri) or not _exists(uri):
-        return False
-    engine = create_engine(uri)
-    try:
-        return bool(_get_schema_version(engine) != _get_latest_schema_revision())
-    except SQLAlchemyError as error:
-        raise ChromatuneError(
-            f"cannot open the tracking store {redact(uri)}: {first_line(error)}"
-        ) from None
-    finally:
-        engine.dispose()
+def schema_of(uri: str) -> Literal["none", "outdated", "current"]:
+    """Whether this MLflow opens the store as it is: not without tables, and not an older one's.
+
+    A server answers for its own database. Raises ChromatuneError if a database cannot be opened.
+    """
+    if is_server(uri):
+        return "current"
+    if not is_there(uri):
+        return "none"
+    with _engine(uri, "cannot open the tracking store") as engine:
+        version = _get_schema_version(engine)
+    if version is None:
+        return "none"
+    return "current" if version == _get_latest_schema_revision() else "outdated"
+
+
+def keeps_copy(uri: str) -> bool:
+    """Whether `upgrade` can keep a copy: it does of files, and other databases have dumps."""
+    return make_url(uri).get_backend_name() == "sqlite"
 
 
 def upgrade(uri: str) -> Path | None:
     """Migrate a database to this MLflow's schema; return the copy kept of a SQLite file.
 
-    Raises ChromatuneError if the migration fails; the copy is there then.
+    Raises ChromatuneError if the migration fails, and the copy is there then, or if no copy can be
+    written.
     """
-    database = make_url(uri).database if uri.startswith("sqlite") else None
     copy = None
-    if database is not None:
+    if keeps_copy(uri):
+        database = str(make_url(uri).database)
         copy = Path(f"{database}.before-upgrade-{time.strftime('%Y%m%d-%H%M%S')}")
         # Its own backup, since another process may be writing to the file.
         _backup(Path(database), copy)
-    engine = create_engine(uri)
-    try:
+    kept = f"; {copy} is the database as it was" if copy else ""
+    with _engine(uri, "cannot upgrade the tracking store", kept) as engine:
         _upgrade_db(engine)
-    except (MlflowException, SQLAlchemyError) as error:
-        kept = f"; {copy} is the database as it was" if copy else ""
-        raise ChromatuneError(
-            f"the tracking store {redact(uri)} could not be upgraded: {first_line(error)}{kept}"
-        ) from None
-    finally:
-        engine.dispose()
     return copy
 
 
@@ -132,13 +136,30 @@ def _heard(run: Run) -> float:
     return float(max(run.info.start_time, run.info.end_time or 0, *logged)) / 1000
 
 
-def _exists(uri: str) -> bool:
-    database = make_url(uri).database if uri.startswith("sqlite") else None
-    return database is None or Path(database).is_file()
+@contextlib.contextmanager
+def _engine(uri: str, failing: str, then: str = "") -> Iterator[Engine]:
+    """An engine of the database; ChromatuneError if it cannot be used, or has no driver here."""
+    try:
+        engine = create_engine(uri)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+    except (MlflowException, SQLAlchemyError, CommandError, ImportError) as error:
+        raise ChromatuneError(f"{failing} {redact(uri)}: {first_line(error)}{then}") from None
 
 
 def _backup(database: Path, copy: Path) -> None:
-    with sqlite3.connect(database) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-    source.close()
-    target.close()
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(database)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        with contextlib.suppress(OSError):
+            copy.unlink(missing_ok=True)
+        raise ChromatuneError(
+            f"the tracking store is of an older MLflow, and was not upgraded, as the copy {copy} "
+            f"cannot be written: {error}"
+        ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sqlite3
 import time
@@ -14,13 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.store.db.utils import _get_alembic_config
-from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
-from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from data_prep import PrepareSettings, prepare
@@ -29,7 +23,6 @@ from tuning.checkpoint import TrainState
 from tuning.cli import app
 from tuning.config import DataConfig, LaunchConfig
 from tuning.doctor import Finding, examine
-from tuning.errors import ChromatuneError
 from tuning.fit_config import FitConfig
 from tuning.launch import open_launch
 from tuning.storage import LaunchStorage
@@ -187,14 +180,6 @@ def test_runs_left_open_in_a_store_that_the_launch_does_not_name_are_ended(
     assert not any("MLflow" in one.what for one in found(root, store))
 
 
-def test_a_dry_run_makes_no_database(launch: Any, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
-    (told,) = found(launch.folder.parent, uri, dry_run=True)
-    assert told.where == "tracking store"
-    assert told.remedy == "would be made; launches are looked at beside it"
-    assert not (tmp_path / "elsewhere").exists()
-
-
 def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
     make_launch: MakeLaunch, store: str, tmp_path: Path
 ) -> None:
@@ -220,34 +205,6 @@ def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
     assert f"digest eeeeeeeeeeee, and the prepared data have {dataset.digest[:12]}" in told.what
     changed.finish_all()
     assert not any("digest" in one.what for one in found(root, store))
-
-
-def test_a_database_of_an_older_mlflow_is_upgraded_and_a_copy_kept(
-    tmp_path: Path, launch: Any
-) -> None:
-    database = tmp_path / "old.db"
-    uri = f"sqlite:///{database}"
-    alembic = _get_alembic_config(uri)
-    script = ScriptDirectory.from_config(alembic)
-    head = script.get_current_head()
-    older = script.get_revision(head).down_revision
-    engine = create_engine(uri)
-    InitialBase.metadata.create_all(engine)  # what MLflow's first migration begins with
-    with engine.begin() as connection:
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, older)
-    engine.dispose()
-
-    root = launch.folder.parent
-    (told,) = found(root, uri, dry_run=True)
-    assert (told.where, told.mended) == ("tracking store", False)
-    assert sorted(tmp_path.glob("old.db*")) == [database]
-    mended = about(found(root, uri), "older MLflow")
-    assert mended.mended
-    (copy,) = tmp_path.glob("old.db.before-upgrade-*")
-    assert str(copy) in mended.remedy
-    assert not any("older MLflow" in one.what for one in found(root, uri))
-    assert MlflowClient(uri, uri).search_experiments() is not None
 
 
 def test_runs_of_a_launch_that_is_gone_end_only_after_an_hour_without_a_word(
@@ -394,10 +351,3 @@ def test_the_command_tells_by_its_exit_status_whether_something_is_left(
     assert [one["mended"] for one in json.loads(mended.stdout)] == [True]
     well = CliRunner().invoke(app, words)
     assert (well.exit_code, well.stdout) == (0, "nothing is amiss\n")
-
-
-def test_a_store_that_cannot_be_opened_is_one_error(tmp_path: Path) -> None:
-    broken = tmp_path / "mlflow.db"
-    broken.write_bytes(os.urandom(4096))
-    with pytest.raises(ChromatuneError, match="cannot open the tracking store"):
-        found(tmp_path / "ray_results", f"sqlite:///{broken}")
