@@ -191,6 +191,8 @@ def _left(launch: Launch) -> str:
         budget = Budget(launch.storage)
         if not budget.is_over and budget.used_up() is None:
             begun, asked = len(launch.trainings), budget.allowance.num_samples
+            if begun >= asked:  # killed between the end of its last trial and its own
+                return f"the search has not been concluded: {begun} of {asked} trials have ended"
             return f"the search has not ended: {begun} of {asked} trials have begun"
     return ""
 

@@ -90,6 +90,18 @@ def test_a_search_that_was_killed_between_two_trials_has_not_ended(search: Any, 
     assert told.remedy.startswith("go on with `chromatune resume ")
 
 
+def test_a_search_that_was_killed_after_its_last_trial_has_not_been_concluded(
+    search: Any, store: str
+) -> None:
+    search.add_trial("0002-cnn1", "cnn1", 1e-5)
+    for name in search.training_ids():
+        search.finish_cell(name, 6)
+    found(search.folder.parent, store)
+    (told,) = found(search.folder.parent, store)
+    assert told.what == "the search has not been concluded: 3 of 3 trials have ended"
+    assert told.remedy.startswith("go on with `chromatune resume ")
+
+
 def test_a_search_that_is_over_or_out_of_its_hours_has_ended_as_meant(
     search: Any, store: str
 ) -> None:
