@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.redaction import redact
-from tuning.tracking_runs import KILLED, RUNNING, TAG
+from tuning.tracking_runs import KILLED, RUNNING, TAG, runs_by_cell
 from tuning.tracking_store import first_line, is_server, is_there, make_client, search_all_runs
 
 
@@ -107,9 +107,9 @@ def outcomes_told(uri: str, launch_id: str) -> dict[str, str]:
         experiments = [one.experiment_id for one in client.search_experiments()]
         runs = search_all_runs(client, experiments, _of(launch_id))
         return {
-            run.data.tags[f"{TAG}cell_id"]: run.data.tags.get(f"{TAG}outcome", "")
-            for run in runs
-            if f"{TAG}cell_id" in run.data.tags
+            cell_id: run.data.tags.get(f"{TAG}outcome", "")
+            for cell_id, (run, *_) in runs_by_cell(runs).items()
+            if cell_id
         }
     except MlflowException as error:
         raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None

@@ -47,6 +47,7 @@ class LaunchRuns:
         self.experiment_id = experiment_id
         self._launch_id = launch_id
         self._runs: dict[str, TrackedRun] | None = None
+        self._extras: list[TrackedRun] = []
 
     def forget(self) -> None:
         """Ask the store again before the next write: after an error nobody knows what arrived."""
@@ -56,8 +57,14 @@ class LaunchRuns:
         return self._known().get(key)
 
     def running(self) -> list[tuple[str, TrackedRun]]:
-        """Key and run of everything that has not ended."""
-        return [(key, run) for key, run in self._known().items() if run.status == RUNNING]
+        """Key and run of everything that has not ended.
+
+        Runs that a key has beside its own are among them, each keyed by its own run id. The store
+        is asked anew: the call that made such a run was repeated by the client, which told nobody.
+        """
+        self.forget()
+        keyed = [*self._known().items(), *((run.run_id, run) for run in self._extras)]
+        return [(key, run) for key, run in keyed if run.status == RUNNING]
 
     def open(
         self,
@@ -158,12 +165,26 @@ class LaunchRuns:
 
     def _known(self) -> dict[str, TrackedRun]:
         if self._runs is None:
-            found: dict[str, TrackedRun] = {}
             query = f"tags.`{TAG}launch_id` = '{self._launch_id}'"
-            for run in search_all_runs(self._client, [self.experiment_id], query):
-                found.setdefault(run.data.tags.get(f"{TAG}cell_id", ""), _tracked(run))
-            self._runs = found
+            found = runs_by_cell(search_all_runs(self._client, [self.experiment_id], query))
+            self._extras = [_tracked(run) for _, *extras in found.values() for run in extras]
+            self._runs = {key: _tracked(first) for key, (first, *_) in found.items()}
         return self._runs
+
+
+def runs_by_cell(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """A launch's runs by cell id, the parent's is empty; the first of each is the one that counts.
+
+    There is more than one where the server did act on a call to create a run, and the client
+    repeated it, having had no answer. The parameters follow once a run is made, so the extra one
+    has none.
+    """
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.data.tags.get(f"{TAG}cell_id", ""), []).append(run)
+    for same in found.values():
+        same.sort(key=lambda run: (run.info.status != FINISHED, not run.data.params))
+    return found
 
 
 def metrics_of(record: Mapping[str, Any]) -> list[Metric]:
