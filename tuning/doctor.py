@@ -14,9 +14,10 @@ from tuning.attempts import newest_first
 from tuning.cluster import connected
 from tuning.datasets import prepare_settings
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch
+from tuning.launch import LOCK, Launch
 from tuning.launch_document import DOCUMENT, read_document
 from tuning.launch_files import damaged_checkpoints, leftovers
+from tuning.lease import PREFIX as LEASE
 from tuning.outcomes import CellOutcome, cell_outcomes, has_ended, is_finished
 from tuning.preflight import obstacles
 from tuning.redaction import HIDDEN, redact
@@ -39,8 +40,6 @@ from tuning.tracking_store import first_line, is_server, prepare_store
 _ENOUGH_SPACE = 4 * 2**30
 # Runs of a launch that lies elsewhere may be at work there: an hour without a word says they died.
 _SILENT_S = 3600.0
-# What a process that holds a launch keeps in its folder: on a disk a locked file, else a lease.
-_LOCK, _LEASE = ".lock", ".lease."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,13 +166,13 @@ def _unusable(where: str, error: OSError) -> Finding:
 def _seen_at_rest(launch: Launch) -> Iterator[None]:
     """What `Launch.held` is where nothing may be written: it looks once, and keeps nobody off."""
     names = launch.storage.list_dir()
-    if any(name.startswith(_LEASE) for name in names):
+    if any(name.startswith(LEASE) for name in names):
         raise ChromatuneError(
             "a process is at work on it, or was killed and has left its lease: only a run without "
             "--dry-run can tell"
         )
-    if _LOCK in names:
-        with Path(launch.storage.uri.removeprefix("file://"), _LOCK).open() as file:
+    if LOCK in names:
+        with Path(launch.storage.uri.removeprefix("file://"), LOCK).open() as file:
             try:
                 # A shared lock, for a moment: an exclusive one may want a file open for writing.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

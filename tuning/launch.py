@@ -20,7 +20,7 @@ from tuning.spaces import Training
 from tuning.storage import LaunchStorage
 
 TRAINING = "training.json"
-_LOCK = ".lock"
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Launch:
         """
         with contextlib.ExitStack() as stack:
             try:
-                holder = stack.enter_context(self.storage.lock(_LOCK))
+                holder = stack.enter_context(self.storage.lock(LOCK))
             except OSError as error:
                 raise ChromatuneError(
                     f"cannot write to the launch folder {self.storage.uri}: {error}"
@@ -154,7 +154,7 @@ def _new_folder(storage_path: str, name: str) -> Iterator[LaunchStorage]:
         numbered = name if number == 1 else f"{name}-{number}"
         storage = LaunchStorage(f"{storage_path.rstrip('/')}/{numbered}")
         storage.create()
-        with storage.lock(_LOCK) as holder:
+        with storage.lock(LOCK) as holder:
             if not holder and not storage.exists(DOCUMENT):
                 yield storage
                 return
@@ -195,7 +195,7 @@ def list_launches(storage_path: str) -> list[Launch]:
         raise ChromatuneError(f"cannot read the storage path {storage_path}: {reason}") from None
     for name in names:
         if root.exists(f"{name}/{DOCUMENT}"):
-            with contextlib.suppress(ChromatuneError):
+            with contextlib.suppress(ChromatuneError, OSError):
                 storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
                 found.append(Launch(storage, read_document(storage)))
     return sorted(found, key=lambda launch: int(launch.document["created"]))

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow.fs
 
 _LOG = logging.getLogger(__name__)
-_PREFIX = ".lease."
+PREFIX = ".lease."
 _CLAIM, _HELD = "claim", "held"
 _RENEWED_EVERY_S = 20.0
 # Nothing of the holder for so long, and it counts as dead.
@@ -135,8 +135,8 @@ class _Lease:
         """All that ask, this process among them, by their names."""
         found: dict[str, _Rival] = {}
         for info in self._fs.get_file_info(pyarrow.fs.FileSelector(self._folder)):
-            if info.base_name.startswith(_PREFIX):
-                name, _, kind = info.base_name.removeprefix(_PREFIX).partition(".")
+            if info.base_name.startswith(PREFIX):
+                name, _, kind = info.base_name.removeprefix(PREFIX).partition(".")
                 found.setdefault(name, _Rival()).objects[kind] = info.mtime.timestamp()
         return found
 
@@ -167,7 +167,7 @@ class _Lease:
                 self._fs.delete_file(self._path(name, kind))
 
     def _path(self, name: str, kind: str) -> str:
-        return f"{self._folder}/{_PREFIX}{name}.{kind}"
+        return f"{self._folder}/{PREFIX}{name}.{kind}"
 
 
 def _machine() -> str:
