@@ -120,6 +120,8 @@ def _conditions(
         values = [
             typed(other, value) for value in (wanted if isinstance(wanted, list) else [wanted])
         ]
+        if not values:
+            raise ChromatuneError(f"{where}: {other} waits for no value")
         for value in values:
             _check_possible(where, other, value, parameters, constants)
         conditions[str(other)] = tuple(values)
