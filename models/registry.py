@@ -94,7 +94,11 @@ def create_model(
     spec = {"name": name, "head": head, "image_size": image_size, "kwargs": _listed(kwargs)}
     if flip_average:
         spec["flip_average"] = True
-    body = entry.build(image_size, **kwargs)
+    try:
+        body = entry.build(image_size, **kwargs)
+    except (TypeError, RuntimeError) as error:  # sizes beyond what torch counts with
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{name} cannot be built with {kwargs}: {reason}") from error
     return ChromaModel(body, create_head(head), entry.task, entry.trained_on, spec)
 
 

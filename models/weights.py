@@ -52,5 +52,6 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaMo
             model = create_model_from_spec(json.loads(metadata[_KEY]))
         model.load_state_dict(tensors, assign=True)
     except (ModelError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} does not hold the model it names: {error}") from None
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} does not hold the model it names: {reason}") from None
     return model.to(device).eval()

@@ -118,7 +118,10 @@ def described(distribution: BaseDistribution) -> str:
 def _categorical(name: str, where: str, choices: Any) -> CategoricalDistribution:
     if not isinstance(choices, list) or not choices:
         raise ChromatuneError(f"{where}.choices takes a list of values, but got {choices!r}")
-    values = [encoded(typed(name, choice)) for choice in choices]
+    taken = [typed(name, choice) for choice in choices]
+    if any(isinstance(choice, str) and choice.startswith("[") for choice in taken):
+        raise ChromatuneError(f"{where}.choices: write a list as a list, not as text")
+    values = [encoded(choice) for choice in taken]
     for value in values:
         if value is not None and not isinstance(value, bool | int | float | str):
             raise ChromatuneError(f"{where}.choices: {value!r} is neither a value nor a list")
@@ -140,14 +143,15 @@ def _range(name: str, where: str, kind: str, entry: Mapping[str, Any]) -> BaseDi
         for word in ("low", "high", "step")
         if entry.get(word) is not None
     }
-    _check_step(where, numbers)
     build = IntDistribution if kind == "int" else FloatDistribution
     try:
+        _check_step(where, numbers)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             return build(**numbers, log=log)
-    except (ValueError, Warning) as error:
-        raise ChromatuneError(f"{where}: {error}") from None
+    except (ValueError, Warning, ArithmeticError) as error:
+        reason = str(error) if not isinstance(error, ArithmeticError) else "too wide for its step"
+        raise ChromatuneError(f"{where}: {reason}") from None
 
 
 def _number(where: str, value: Any, *, whole: bool) -> float | int:
