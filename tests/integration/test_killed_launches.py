@@ -12,7 +12,7 @@ import torch
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
 # Long enough that a training is in the middle when another has just ended.
-EPOCHS = ["--epochs", "40"]
+EPOCHS = ["--epochs", "300"]
 
 Words = Callable[[Any], list[str]]
 
