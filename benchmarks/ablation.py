@@ -22,14 +22,14 @@ from typing import Any
 import torch
 
 from models import model_task
-from tuning import provenance
-from tuning.config import TrainLaunchConfig, resolve
-from tuning.data import TaskData, load_task_data
-from tuning.datasets import open_prepared
-from tuning.engine import fit
-from tuning.fit_config import FitConfig
-from tuning.selection import CRITERIA
-from tuning.train import train_fit
+from tuning.config.schema import TrainLaunchConfig, resolve
+from tuning.launch.datasets import open_prepared
+from tuning.training.config import FitConfig
+from tuning.training.criteria import CRITERIA
+from tuning.training.data import TaskData, load_task_data
+from tuning.training.loop import fit
+from tuning.utils import provenance
+from tuning.workflows.train import train_fit
 
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
 CUTS = {"flip": False, "zoom": 1.0, "shift": 0.0, "rotate": 0.0}

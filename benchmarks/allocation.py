@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.measuring import write
 from models import create_model
-from tuning.allocation import keep_freed_memory
+from tuning.training.memory import keep_freed_memory
 
 MODELS = ("cnn1", "cnn2", "cnn3", "autoencoder")
 

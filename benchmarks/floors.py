@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import write
 from models import create_model, model_task
-from tuning.config import DataConfig
-from tuning.data import load_task_data
-from tuning.datasets import open_prepared
-from tuning.engine import fit
-from tuning.fit_config import FitConfig
+from tuning.config.schema import DataConfig
+from tuning.launch.datasets import open_prepared
+from tuning.training.config import FitConfig
+from tuning.training.data import load_task_data
+from tuning.training.loop import fit
 
 BATCH = 100
 MODELS = ("cnn1", "cnn2", "cnn3", "fc", "autoencoder")

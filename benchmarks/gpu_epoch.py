@@ -23,12 +23,12 @@ from benchmarks.measuring import RESULTS, Claim, write
 from benchmarks.ways.data import load
 from benchmarks.ways.naive import train_cell
 from models import model_heads, model_task
-from tuning.config import DataConfig
-from tuning.data import load_task_data
-from tuning.datasets import open_prepared
-from tuning.engine import fit
-from tuning.exchange import read_results
-from tuning.fit_config import FitConfig
+from tuning.config.schema import DataConfig
+from tuning.launch.datasets import open_prepared
+from tuning.launch.exchange import read_results
+from tuning.training.config import FitConfig
+from tuning.training.data import load_task_data
+from tuning.training.loop import fit
 
 MODELS = ("cnn1", "cnn2", "cnn3", "fc", "autoencoder")
 EPOCH_CLAIM = "GPU: seconds per epoch, naive / ours, geometric mean of the five networks"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import Claim, timed, write
-from tuning.tracking_store import prepare_store
+from tuning.tracking.store import prepare_store
 
 TASKS = ("regression", "colorizer")
 

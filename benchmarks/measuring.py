@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tuning import provenance
+from tuning.utils import provenance
 
 RESULTS = Path(__file__).parent / "results"
 

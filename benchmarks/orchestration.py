@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measuring import Claim, timed, write
-from tuning.tracking_store import prepare_store
+from tuning.tracking.store import prepare_store
 
 
 def main() -> None:

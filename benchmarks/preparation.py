@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.measuring import Claim, timed, write
 from data_prep import PreparedDataset
 from data_prep.augment import augmented_copies
-from tuning.config import DataConfig
-from tuning.datasets import open_prepared
+from tuning.config.schema import DataConfig
+from tuning.launch.datasets import open_prepared
 
 COPIES = 10
 

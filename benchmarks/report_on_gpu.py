@@ -37,12 +37,12 @@ from benchmarks.gpu.stage import Clock, Pictures, end_stage, go_on, measure
 from benchmarks.gpu.table import markdown
 from data_prep import DataError, PreparedDataset, PrepareSettings, prepare
 from models import ModelError
-from tuning import provenance
-from tuning.data import load_split, load_task_data
-from tuning.devices import pick_device
 from tuning.errors import ChromatuneError, nearest
-from tuning.exchange import Run, write_json, write_results
-from tuning.fit_config import Precision
+from tuning.launch.exchange import Run, write_json, write_results
+from tuning.training.config import Precision
+from tuning.training.data import load_split, load_task_data
+from tuning.training.devices import pick_device
+from tuning.utils import provenance
 
 FOLDERS = {SOURCE: "gt_faces", TARGET: "ncd"}
 FAILED, WRONG_INPUT, MORE_TO_DO, INTERRUPTED = 1, 2, 3, 130

@@ -24,17 +24,17 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tuning import environment, provenance
-from tuning.config import REPORT_GRIDS, DataConfig, GridConfig, TrainingConfig, resolve
+from tuning.config.schema import REPORT_GRIDS, DataConfig, GridConfig, TrainingConfig, resolve
+from tuning.utils import environment, provenance
 
 environment.set_defaults()
 
-from tuning.data import load_task_data  # noqa: E402
-from tuning.datasets import open_prepared  # noqa: E402
-from tuning.engine import fit  # noqa: E402
-from tuning.search.config import SearchLaunchConfig  # noqa: E402
-from tuning.search.run import run_search  # noqa: E402
-from tuning.spaces import grid_trainings  # noqa: E402
+from tuning.config.search import SearchLaunchConfig  # noqa: E402
+from tuning.launch.datasets import open_prepared  # noqa: E402
+from tuning.launch.trainings import grid_trainings  # noqa: E402
+from tuning.training.data import load_task_data  # noqa: E402
+from tuning.training.loop import fit  # noqa: E402
+from tuning.workflows.search import run_search  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency.json"
 BAR = 1 / 5

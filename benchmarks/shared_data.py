@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measuring import Claim, timed, write
-from tuning.config import DataConfig
-from tuning.datasets import open_prepared
-from tuning.tracking_store import prepare_store
+from tuning.config.schema import DataConfig
+from tuning.launch.datasets import open_prepared
+from tuning.tracking.store import prepare_store
 
 TRIALS = 8
 _SIZE = 64

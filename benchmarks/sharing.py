@@ -24,14 +24,14 @@ import torch
 
 from benchmarks.measuring import write
 from models import model_task
-from tuning.config import DataConfig
-from tuning.data import TaskData, load_task_data
-from tuning.datasets import open_prepared
-from tuning.devices import pick_device
-from tuning.engine import fit_in_turns
-from tuning.fit_config import FitConfig
-from tuning.pack import train_together
-from tuning.trainable import claim_device
+from tuning.backend.trainable import claim_device
+from tuning.config.schema import DataConfig
+from tuning.launch.datasets import open_prepared
+from tuning.training.config import FitConfig
+from tuning.training.data import TaskData, load_task_data
+from tuning.training.devices import pick_device
+from tuning.training.interleave import train_together
+from tuning.training.loop import fit_in_turns
 
 MODELS = {"cnn1": "relu", "autoencoder": "tanh"}
 _PATIENCE_S = 600

@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measuring import Claim, timed, write
-from tuning.tracking_store import prepare_store
+from tuning.tracking.store import prepare_store
 
 _EARLY, _LATE, _AROUND = 20, 200, 10
 _TICKS = os.sysconf("SC_CLK_TCK")

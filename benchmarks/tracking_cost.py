@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tuning import environment
+from tuning.utils import environment
 
 environment.set_defaults()
 
@@ -27,13 +27,13 @@ from rich.console import Console  # noqa: E402
 
 from benchmarks.measuring import Claim, write  # noqa: E402
 from data_prep import PrepareSettings, prepare  # noqa: E402
-from tuning.config import REPORT_GRIDS, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
-from tuning.launch import create_launch  # noqa: E402
-from tuning.progress import LaunchProgress  # noqa: E402
-from tuning.spaces import grid_trainings  # noqa: E402
-from tuning.tracking import Projection  # noqa: E402
-from tuning.tracking_store import prepare_store  # noqa: E402
-from tuning.watcher import Watcher  # noqa: E402
+from tuning.backend.callback import Watcher  # noqa: E402
+from tuning.config.schema import REPORT_GRIDS, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
+from tuning.display.progress import LaunchProgress  # noqa: E402
+from tuning.launch.folder import create_launch  # noqa: E402
+from tuning.launch.trainings import grid_trainings  # noqa: E402
+from tuning.tracking.projection import Projection  # noqa: E402
+from tuning.tracking.store import prepare_store  # noqa: E402
 
 
 @dataclasses.dataclass

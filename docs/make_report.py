@@ -16,8 +16,8 @@ from make_screenshots import browser
 from selenium import webdriver
 
 from tuning.report import Options, build_report, read_published_curves, write_report
-from tuning.tracking_report import read_store
-from tuning.tracking_store import tracking_uri
+from tuning.tracking.reader import read_store
+from tuning.tracking.store import tracking_uri
 
 FOLDER = Path(__file__).resolve().parent / "report"
 _WIDTH = 1280

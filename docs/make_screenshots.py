@@ -25,11 +25,11 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from data_prep import DATASETS
-from tuning.tracking_experiment import best_runs
-from tuning.tracking_links import experiment_page, model_page, run_page, version_page
-from tuning.tracking_registry import find_champion
-from tuning.tracking_store import make_client, search_all_experiments, tracking_uri
-from tuning.tracking_views import BEST, CELLS, LAUNCHES
+from tuning.tracking.registry.versions import find_champion
+from tuning.tracking.store import make_client, search_all_experiments, tracking_uri
+from tuning.tracking.ui.experiment import best_runs
+from tuning.tracking.ui.links import experiment_page, model_page, run_page, version_page
+from tuning.tracking.ui.views import BEST, CELLS, LAUNCHES
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 _EXPERIMENT = "synthetic-faces-colorizer-grid"

@@ -18,24 +18,24 @@ import torch
 
 from data_prep import PreparedDataset
 from models import ChromaModel, model_task
-from tuning import environment, provenance
-from tuning.config import TrainLaunchConfig, configs_folder, resolve
+from tuning.config.schema import TrainLaunchConfig, configs_folder, resolve
+from tuning.utils import environment, provenance
 
 environment.set_defaults()
 
-from tuning.data import DeviceSplit, checked_task, load_split  # noqa: E402
-from tuning.datasets import open_prepared  # noqa: E402
+from tuning.display.published import best_published  # noqa: E402
 from tuning.errors import ChromatuneError  # noqa: E402
-from tuning.fit_config import FitConfig  # noqa: E402
-from tuning.launch import list_launches  # noqa: E402
-from tuning.metrics import predict, psnr  # noqa: E402
-from tuning.published import best_published  # noqa: E402
-from tuning.results import launch_cells  # noqa: E402
-from tuning.tracking_measure import constant_on_test, measure_model  # noqa: E402
-from tuning.tracking_registry import find_champion  # noqa: E402
-from tuning.tracking_store import tracking_uri  # noqa: E402
-from tuning.tracking_weights import load_registered  # noqa: E402
-from tuning.train import train_fit  # noqa: E402
+from tuning.launch.datasets import open_prepared  # noqa: E402
+from tuning.launch.folder import list_launches  # noqa: E402
+from tuning.tracking.evaluation import constant_on_test, measure_model  # noqa: E402
+from tuning.tracking.registry.versions import find_champion  # noqa: E402
+from tuning.tracking.store import tracking_uri  # noqa: E402
+from tuning.tracking.weights import load_registered  # noqa: E402
+from tuning.training.config import FitConfig  # noqa: E402
+from tuning.training.data import DeviceSplit, checked_task, load_split  # noqa: E402
+from tuning.training.metrics import predict, psnr  # noqa: E402
+from tuning.workflows.evaluation import launch_cells  # noqa: E402
+from tuning.workflows.train import train_fit  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "champions.json"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import ablation, search_efficiency
 from docs.pages import filled
-from tuning.display import format_value
+from tuning.display.formatting import format_value
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "models.md"

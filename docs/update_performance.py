@@ -11,7 +11,7 @@ from benchmarks.__main__ import TABLE
 from benchmarks.gpu.table import markdown, overview
 from benchmarks.measuring import RESULTS, table
 from docs.pages import filled
-from tuning.exchange import read_results
+from tuning.launch.exchange import read_results
 
 PAGE = Path(__file__).resolve().parent / "performance.md"
 SCALING_PAGE = PAGE.with_name("scaling.md")

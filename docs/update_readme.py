@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from docs.pages import filled
-from tuning.results_file import results_markdown
+from tuning.workflows.results_file import results_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "faces_cpu.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning import environment
+from tuning.utils import environment
 
 # As the command does it, and before any test imports Ray.
 environment.set_defaults()

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from tuning.cli import app
-from tuning.config import configs_folder
+from tuning.config.schema import configs_folder
 
 ROOT = configs_folder().parent
 LAUNCHER_FILES = ("ray_cluster.yaml", "ray_cluster_onprem.yaml")

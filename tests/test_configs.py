@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning.config import (
+from tuning.config.schema import (
     REPORT_GRIDS,
     FinalsLaunchConfig,
     FinetuneLaunchConfig,
@@ -16,8 +16,8 @@ from tuning.config import (
     configs_folder,
     resolve,
 )
-from tuning.reproduce import ReproduceConfig
-from tuning.search.config import SearchLaunchConfig
+from tuning.config.search import SearchLaunchConfig
+from tuning.workflows.reproduce import ReproduceConfig
 
 _SCHEMAS: dict[str, type[LaunchConfig]] = {
     "grid": GridLaunchConfig,

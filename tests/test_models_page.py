@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from docs import update_models
-from tuning.config import configs_folder
+from tuning.config.schema import configs_folder
 
 ROOT = configs_folder().parent
 

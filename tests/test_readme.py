@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from docs import update_readme
 from tuning.cli import app
-from tuning.config import configs_folder
+from tuning.config.schema import configs_folder
 
 ROOT = configs_folder().parent
 COMMANDS = sorted(

@@ -7,7 +7,7 @@ import re
 
 from docs import update_reliability
 from tests.security.promises import PROMISES
-from tuning.config import configs_folder
+from tuning.config.schema import configs_folder
 
 ROOT = configs_folder().parent
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tuning.display import format_lr
-from tuning.epochs import scaled_epochs
-from tuning.fit_config import FitConfig
-from tuning.published import EPOCHS, LRS, TABLE_I, TABLE_III, published_results
+from tuning.display.formatting import format_lr
+from tuning.display.published import EPOCHS, LRS, TABLE_I, TABLE_III, published_results
+from tuning.training.config import FitConfig
+from tuning.training.epochs import scaled_epochs
 
 # A task's finals need the winner of its grid, and its fine-tuning the best of both.
 LAUNCHES = (
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Tells it from others of its launch; the same as `tuning.spaces.make_training` gives."""
+        """The name that `tuning.launch.trainings.make_training` gives."""
         return f"{self.fit.model}-{self.fit.head}-lr{format_lr(self.fit.lr)}{self.suffix}"
 
     @property
@@ -68,7 +68,7 @@ class Job:
         return f"{self.name}-e{epochs}"
 
     def training(self) -> dict[str, Any]:
-        """The job as `tuning.spaces.Training.to_dict` has it."""
+        """The job as `tuning.launch.trainings.Training.to_dict` has it."""
         params = dataclasses.asdict(self.fit)
         milestones = list(params.pop("milestones"))
         return {

@@ -11,9 +11,9 @@ from benchmarks.gpu.jobs import Job
 from benchmarks.gpu.place import Place
 from benchmarks.gpu.plan import Plan
 from data_prep import PreparedDataset
-from tuning.data import load_split, load_task_data
-from tuning.exchange import DatasetResult, LaunchResult, Results, Run, Stage, write_json
-from tuning.metrics import constant_baseline
+from tuning.launch.exchange import DatasetResult, LaunchResult, Results, Run, Stage, write_json
+from tuning.training.data import load_split, load_task_data
+from tuning.training.metrics import constant_baseline
 
 
 def collected(

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.jobs import Job
-from tuning.checkpoint_files import read_state
 from tuning.errors import ChromatuneError
-from tuning.exchange import MODELS, CellResult, ModelFile, TrainingResult, write_json
-from tuning.selection import CRITERIA
+from tuning.launch.exchange import MODELS, CellResult, ModelFile, TrainingResult, write_json
+from tuning.training.checkpoint_files import read_state
+from tuning.training.criteria import CRITERIA
 
 RESULTS = "results.json"
 

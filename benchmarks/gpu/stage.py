@@ -14,11 +14,11 @@ import torch
 from benchmarks.gpu.jobs import Job
 from benchmarks.gpu.place import Place
 from models import load_model, save_model
-from tuning.checkpoint import TrainState
-from tuning.data import Split, TaskData
-from tuning.engine import Diverged, EpochResult, fit
-from tuning.exchange import write_json
-from tuning.metrics import evaluate
+from tuning.launch.exchange import write_json
+from tuning.training.checkpoint import TrainState
+from tuning.training.data import Split, TaskData
+from tuning.training.loop import Diverged, EpochResult, fit
+from tuning.training.metrics import evaluate
 
 _CHECKPOINT_EVERY_S = 60.0
 # What a stage needs at its end beside the last checkpoint: the results file and Python's own end.

@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tuning.display import (
+from tuning.display.formatting import (
     format_count,
     format_duration,
     format_value,
     metric_heading,
     metric_title,
 )
-from tuning.exchange import CellResult, LaunchResult, Results, TrainingResult, read_results
-from tuning.published import published_cell, published_result
+from tuning.display.published import published_cell, published_result
+from tuning.launch.exchange import CellResult, LaunchResult, Results, TrainingResult, read_results
 
 BAR_MINUTES = 10.0
 _TEST = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tuning.config import REPORT_GRIDS, DataConfig, GridConfig
-from tuning.datasets import open_prepared
+from tuning.config.schema import REPORT_GRIDS, DataConfig, GridConfig
+from tuning.launch.datasets import open_prepared
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,11 +14,11 @@ import time
 import torch
 
 from benchmarks.ways.data import arguments, asked_data, asked_grid
-from tuning.config import TrainingConfig
-from tuning.data import TaskData, load_task_data
-from tuning.datasets import open_prepared
-from tuning.engine import fit
-from tuning.spaces import Training, grid_trainings
+from tuning.config.schema import TrainingConfig
+from tuning.launch.datasets import open_prepared
+from tuning.launch.trainings import Training, grid_trainings
+from tuning.training.data import TaskData, load_task_data
+from tuning.training.loop import fit
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.ways.data import Floats, arguments, asked_data, asked_grid, load
 from models import create_model
-from tuning.config import DataConfig
+from tuning.config.schema import DataConfig
 
 BATCH = 100
 

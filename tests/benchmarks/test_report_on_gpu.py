@@ -23,9 +23,9 @@ from benchmarks.gpu.place import Place
 from benchmarks.gpu.table import full_scale_minutes, markdown
 from benchmarks.report_on_gpu import main
 from models import load_model
-from tuning.config import REPORT_GRIDS, GridConfig, TrainingConfig
-from tuning.exchange import Results, read_results
-from tuning.spaces import grid_trainings, make_training
+from tuning.config.schema import REPORT_GRIDS, GridConfig, TrainingConfig
+from tuning.launch.exchange import Results, read_results
+from tuning.launch.trainings import grid_trainings, make_training
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

@@ -34,7 +34,7 @@ import requests
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tests.processes import descendants
-from tuning import provenance
+from tuning.utils import provenance
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

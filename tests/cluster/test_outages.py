@@ -22,10 +22,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from data_prep import PreparedDataset
-from tuning.data import load_task_data
-from tuning.engine import fit
-from tuning.fit_config import FitConfig
-from tuning.tracking_weights import load_logged_weights
+from tuning.tracking.weights import load_logged_weights
+from tuning.training.config import FitConfig
+from tuning.training.data import load_task_data
+from tuning.training.loop import fit
 
 OUTAGE_S = 60
 LOCKED_S = 30
@@ -379,7 +379,7 @@ SPACE = {
     "epochs": 60,
     "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
 }
-_MIGRATE = "import sys; from tuning.tracking_store import prepare_store; prepare_store(sys.argv[1])"
+_MIGRATE = "import sys; from tuning.tracking.store import prepare_store; prepare_store(sys.argv[1])"
 
 
 def grid(user: Any, *options: str) -> list[str]:

@@ -241,7 +241,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: copying it saves each place the migrations."""
-    from tuning.tracking_store import prepare_store
+    from tuning.tracking.store import prepare_store
 
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     prepare_store(f"sqlite:///{path}")

@@ -13,8 +13,8 @@ from PIL import Image
 
 from data_prep import PreparedDataset
 from models import load_model
-from tuning.data import load_task_data
-from tuning.fit_config import FitConfig
+from tuning.training.config import FitConfig
+from tuning.training.data import load_task_data
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 @pytest.fixture(scope="module")
 def plain(pictures: PreparedDataset) -> dict[str, tuple[list[dict[str, Any]], dict[str, Any]]]:
     """History and weights of every cell of the small grid, trained without Ray and MLflow."""
-    from tuning.engine import fit
+    from tuning.training.loop import fit
 
     data = load_task_data(pictures, "regression")
     threads = torch.get_num_threads()

@@ -18,8 +18,8 @@ from mlflow.entities import Run
 from numpy.typing import NDArray
 
 from data_prep import PreparedDataset, PrepareSettings, dataset_folder, open_dataset
-from tuning.config import configs_folder, read_yaml
-from tuning.tracking_version import Measured
+from tuning.config.schema import configs_folder, read_yaml
+from tuning.tracking.registry.descriptions import Measured
 
 Floats = NDArray[np.float64]
 # On a busy machine one job of a dozen trials takes minutes.

@@ -97,7 +97,7 @@ def epochs_are_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
         observe(ledger, training_id, epoch, score)
 
     monkeypatch.setattr(Ledger, "observe", observed)
-    monkeypatch.setattr("tuning.search.run.Budget", functools.partial(Budget, clock=clock))
+    monkeypatch.setattr("tuning.workflows.search.Budget", functools.partial(Budget, clock=clock))
 
 
 class Clock:
@@ -212,7 +212,7 @@ def test_a_killed_search_goes_on_and_no_trial_is_there_twice(
 
     # Ctrl-C twice: the second one ends Ray's loop at once.
     with monkeypatch.context() as patch:
-        patch.setattr("tuning.search.run.search_tuner", struck)
+        patch.setattr("tuning.workflows.search.search_tuner", struck)
         twice = run(*place.resume())
     assert twice.status == 130
     assert f"stopped at once; go on with `chromatune resume {place.launch()}`" in twice.err

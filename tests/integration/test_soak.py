@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tuning import provenance
+from tuning.utils import provenance
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
 

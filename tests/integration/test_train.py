@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from models import load_model
-from tuning.data import load_split
-from tuning.metrics import evaluate
-from tuning.promotion import find_champion
-from tuning.tracking_weights import load_registered
+from tuning.tracking.registry.promotion import find_champion
+from tuning.tracking.weights import load_registered
+from tuning.training.data import load_split
+from tuning.training.metrics import evaluate
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 

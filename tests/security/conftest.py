@@ -19,9 +19,9 @@ import pytest
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tests.security.promises import PROMISES
 from tuning.cli import main
-from tuning.config import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig
-from tuning.launch import Launch, create_launch
-from tuning.spaces import grid_trainings
+from tuning.config.schema import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig
+from tuning.launch.folder import Launch, create_launch
+from tuning.launch.trainings import grid_trainings
 
 # With CHROMATUNE_SECURITY_RESULTS what was tried is written there, to docs/results/security.json.
 _TRIED: dict[str, Counter[str]] = {}

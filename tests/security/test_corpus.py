@@ -17,13 +17,13 @@ import pytest
 from data_prep import DataError, PreparedDataset, open_dataset
 from data_prep.decode import UnusableError, decode_rgb
 from models import ModelError, load_model
-from tuning.config import GridLaunchConfig, TrainingConfig, read_yaml, resolve
-from tuning.datasets import prepare_settings
+from tuning.config.schema import GridLaunchConfig, TrainingConfig, read_yaml, resolve
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch, open_launch
+from tuning.launch.datasets import prepare_settings
+from tuning.launch.folder import Launch, open_launch
+from tuning.launch.trainings import grid_trainings
 from tuning.search.points import read_points
 from tuning.search.space_file import read_space
-from tuning.spaces import grid_trainings
 
 CORPUS = Path(__file__).parent / "corpus"
 CLEAR = (ChromatuneError, DataError, ModelError, UnusableError)

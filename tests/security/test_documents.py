@@ -12,13 +12,13 @@ import pytest
 
 from data_prep import DataError, PreparedDataset, open_dataset
 from tests.security.conftest import Canary
-from tuning.config import read_yaml
+from tuning.config.schema import read_yaml
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch, list_launches, open_launch
+from tuning.launch.folder import Launch, list_launches, open_launch
+from tuning.launch.storage import LaunchStorage
 from tuning.search.points import read_points
-from tuning.storage import LaunchStorage
-from tuning.tracking_launch import LaunchFolder
-from tuning.trust import cluster_of, store_of
+from tuning.tracking.launch_reader import LaunchFolder
+from tuning.workflows.trust import cluster_of, store_of
 
 Refusal = Callable[..., str]
 

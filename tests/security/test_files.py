@@ -26,7 +26,7 @@ from tests.security.pictures import (
     picture,
     text_bomb,
 )
-from tuning.colorize_files import list_jobs
+from tuning.inference.inputs import list_jobs
 
 Refusal = Callable[..., str]
 MEMORY_BYTES = 500_000_000

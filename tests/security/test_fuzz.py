@@ -31,9 +31,7 @@ from data_prep.sources import ZipSource
 from models import ModelError, create_model, load_model, save_model
 from tests.security.mutations import documents, files
 from tests.security.pictures import FORMATS, picture
-from tuning.attempts import newest_first
-from tuning.checkpoint import TrainState
-from tuning.config import (
+from tuning.config.schema import (
     FinetuneLaunchConfig,
     GridLaunchConfig,
     TrainingConfig,
@@ -42,17 +40,19 @@ from tuning.config import (
     read_yaml,
     resolve,
 )
-from tuning.data import load_task_data
+from tuning.config.search import SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.fit_config import FitConfig
-from tuning.launch import Launch, list_launches, open_launch
-from tuning.outcomes import cell_outcomes, has_ended
-from tuning.search.config import SearchLaunchConfig
+from tuning.launch.attempts import newest_first
+from tuning.launch.folder import Launch, list_launches, open_launch
+from tuning.launch.outcomes import cell_outcomes, has_ended
+from tuning.launch.storage import LaunchStorage
 from tuning.search.points import read_points
 from tuning.search.space_file import read_space
-from tuning.storage import LaunchStorage
-from tuning.tracking_launch import LaunchFolder
-from tuning.trust import cluster_of, store_of
+from tuning.tracking.launch_reader import LaunchFolder
+from tuning.training.checkpoint import TrainState
+from tuning.training.config import FitConfig
+from tuning.training.data import load_task_data
+from tuning.workflows.trust import cluster_of, store_of
 
 MINUTES = float(os.environ.get("CHROMATUNE_FUZZ_MINUTES", 0))
 FIT = FitConfig("cnn1", "relu", 1e-3, (2,), image_size=64)

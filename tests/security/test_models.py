@@ -18,13 +18,13 @@ from mlflow import MlflowClient
 from models import ModelError, create_model, load_model, save_model
 from tests.security.conftest import Canary
 from tests.security.pictures import picture
-from tuning.attempts import newest_first
-from tuning.checkpoint import TrainState
 from tuning.errors import ChromatuneError
-from tuning.fit_config import FitConfig
-from tuning.storage import LaunchStorage
-from tuning.tracking_store import prepare_store
-from tuning.tracking_weights import load_logged_weights, load_registered
+from tuning.launch.attempts import newest_first
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.store import prepare_store
+from tuning.tracking.weights import load_logged_weights, load_registered
+from tuning.training.checkpoint import TrainState
+from tuning.training.config import FitConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -75,7 +75,7 @@ def evil(tmp_path: Path, canary: Canary) -> Path:
     """A model of MLflow's with code in every place that MLflow runs code from."""
     folder = tmp_path / "evil"
     code = f"import os\nos.mkdir({str(canary.path)!r})\n"
-    for name in ("code/evil.py", "code/models/__init__.py", "serving_model.py"):
+    for name in ("code/evil.py", "code/models/__init__.py", "pyfunc.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(code)
     (folder / "MLmodel").write_text(LOADER.format())

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from data_prep import PreparedDataset
 from tests.processes import descendants
 from tests.security.conftest import Canary
-from tuning.data import load_task_data
-from tuning.engine import fit
-from tuning.launch import Launch
+from tuning.launch.folder import Launch
+from tuning.training.data import load_task_data
+from tuning.training.loop import fit
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from data_prep.address import mark_of, without_secrets
-from tuning import provenance, ui
 from tuning.cli.console import hide_secrets_in_tracebacks
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch
-from tuning.redaction import redact
-from tuning.storage import LaunchStorage
+from tuning.launch.folder import Launch
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.ui import serve as ui
+from tuning.utils import provenance
+from tuning.utils.redaction import redact
 
 Refusal = Callable[..., str]
 SECRET = "hunter2/and+more"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tuning.config import Task
-from tuning.data import Split, TaskData
+from tuning.config.schema import Task
+from tuning.training.data import Split, TaskData
 
 MakeData = Callable[..., TaskData]
 

@@ -8,7 +8,7 @@ import importlib.metadata
 import sys
 from typing import Annotated
 
-from tuning import environment
+from tuning.utils import environment
 
 environment.set_defaults()  # before any command imports Ray or MLflow
 # Imports make half a million objects that stay. Python would look for garbage among them time and
@@ -20,13 +20,13 @@ import typer  # noqa: E402
 
 from tuning.cli import (  # noqa: E402
     colorize,
-    data,
     doctor,
     import_results,
-    launches,
+    launch,
     models,
-    pipeline,
+    prepare,
     report,
+    reproduce,
     search,
     serve,
     ui,
@@ -64,8 +64,8 @@ def _options(
 
 
 for module in (
-    *(data, launches, search, models, colorize, serve),
-    *(pipeline, import_results, report, ui, doctor),
+    *(prepare, launch, search, models, colorize, serve),
+    *(reproduce, import_results, report, ui, doctor),
 ):
     module.register(app)
 

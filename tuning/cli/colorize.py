@@ -17,13 +17,13 @@ from rich.prompt import Prompt
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, results
 from tuning.cli.options import Device, Format, TrackingUri
-from tuning.display import format_count, format_duration
+from tuning.display.formatting import format_count, format_duration
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
-    from tuning.colorize_batches import Colorized, Failed
-    from tuning.colorize_models import Choice
-    from tuning.tracking_catalog import ModelCard
+    from tuning.inference.pipeline import Colorized, Failed
+    from tuning.tracking.registry.catalog import ModelCard
+    from tuning.tracking.registry.colorizers import Choice
 
 _STATUS_LINE_EVERY_S = 10.0
 _FAILURES_SHOWN = 20
@@ -70,19 +70,19 @@ def colorize(
         raise ChromatuneError("name a picture or a folder: `chromatune colorize photo.jpg`")
     if mode is not None and model is not None:
         raise ChromatuneError("--mode and --model both choose a model: give one of them")
-    from tuning.colorize_files import list_jobs
+    from tuning.inference.inputs import list_jobs
 
     # Wrong paths are told before anything that takes seconds.
     listing = list_jobs(pictures, out) if pictures else None
     if export is not None:
-        from tuning.colorize_export import check_export
+        from tuning.inference.export import check_export
 
         check_export(export)
-    from tuning.colorize_models import load_colorizer
-    from tuning.devices import pick_device
-    from tuning.tracking_catalog import find_model
-    from tuning.tracking_store import open_store
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.tracking.registry.catalog import find_model
+    from tuning.tracking.registry.colorizers import load_colorizer
+    from tuning.tracking.store import open_store
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.training.devices import pick_device
 
     where = pick_device(device)
     uri = resolve_uri(tracking_uri)
@@ -100,7 +100,7 @@ def colorize(
     log.print(_introduction(choice, where, colorizer.has_regressor), soft_wrap=True, markup=False)
     if note:
         log.print(note, soft_wrap=True, markup=False)
-    from tuning.colorize_batches import colorize_files
+    from tuning.inference.pipeline import colorize_files
 
     work = colorize_files(
         listing.jobs, colorizer, caption=choice.colorizer.label, evaluate=evaluate
@@ -121,7 +121,7 @@ def colorize(
 
 def _choice(mode: str | None, model: str | None, uri: str) -> Choice:
     """What the options name; without any, what the answer at the terminal does."""
-    from tuning.colorize_models import choose_mode, choose_model
+    from tuning.tracking.registry.colorizers import choose_mode, choose_model
 
     if model is not None:
         return choose_model(model, uri)
@@ -129,8 +129,8 @@ def _choice(mode: str | None, model: str | None, uri: str) -> Choice:
 
 
 def _export(card: ModelCard, path: Path, uri: str, console: Console) -> None:
-    from tuning.colorize_export import export_model
-    from tuning.tracking_weights import load_registered
+    from tuning.inference.export import export_model
+    from tuning.tracking.weights import load_registered
 
     for file in export_model(load_registered(card.uri, uri), path, card.label):
         console.print(f"{card.label}: {file}", soft_wrap=True, markup=False)
@@ -145,7 +145,7 @@ class _Outcome:
 
 def _collect(work: Iterator[Colorized | Failed], total: int) -> _Outcome:
     """Take in the results while showing how far they are; Ctrl-C keeps those that are written."""
-    from tuning.colorize_batches import Failed
+    from tuning.inference.pipeline import Failed
 
     outcome = _Outcome()
     columns = (TextColumn("colorizing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -168,7 +168,7 @@ def _collect(work: Iterator[Colorized | Failed], total: int) -> _Outcome:
 
 
 def _show(choice: Choice, outcome: _Outcome, format_: str, *, regressor: bool) -> None:
-    from tuning.colorize_table import colorized_document, colorized_table
+    from tuning.workflows.colorize_table import colorized_document, colorized_table
 
     if format_ == "json":
         document = colorized_document(choice, outcome.colorized, outcome.failed)
@@ -183,8 +183,8 @@ def _show(choice: Choice, outcome: _Outcome, format_: str, *, regressor: bool) -
 
 def _asked_mode(uri: str) -> str:
     """Ask which champion to take; ChromatuneError where there is nobody to ask, or none."""
-    from tuning.colorize_models import champions, how_to_make_champions, score_text
-    from tuning.tracking_catalog import list_models
+    from tuning.tracking.registry.catalog import list_models
+    from tuning.tracking.registry.colorizers import champions, how_to_make_champions, score_text
 
     found = champions(list_models(uri, "colorizer"))
     if not found:
@@ -208,7 +208,7 @@ def _asked_mode(uri: str) -> str:
 
 
 def _introduction(choice: Choice, device: str, regressor: bool) -> str:
-    from tuning.colorize_models import score_text
+    from tuning.tracking.registry.colorizers import score_text
 
     line = f"{choice.colorizer.label}{score_text(choice.colorizer)} on {device}"
     if regressor and choice.regressor is not None:

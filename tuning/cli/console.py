@@ -16,11 +16,11 @@ from rich.console import Console
 from data_prep import DataError
 from models import ModelError
 from tuning.errors import ChromatuneError
-from tuning.redaction import redact
+from tuning.utils.redaction import redact
 
 if TYPE_CHECKING:
-    from tuning.promotion import Promotion
-    from tuning.result_tables import ResultTable
+    from tuning.display.result_tables import ResultTable
+    from tuning.tracking.registry.promotion import Promotion
 
 results = Console(highlight=False)
 log = Console(stderr=True, highlight=False)

@@ -11,7 +11,7 @@ import typer
 
 from tuning.cli.console import FAILED, results
 from tuning.cli.options import Format, StoragePath, TrackingUri
-from tuning.config import LaunchConfig
+from tuning.config.schema import LaunchConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +29,8 @@ def doctor(
     format_: Format = "table",
 ) -> None:
     """Find what is amiss with launches and their runs in MLflow, and mend what can be mended."""
-    from tuning.doctor import examine
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.workflows.doctor import examine
 
     where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
     findings = []

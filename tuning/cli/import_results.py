@@ -9,7 +9,7 @@ import typer
 
 from tuning.cli.console import results
 from tuning.cli.options import StoragePath, TrackingUri
-from tuning.config import LaunchConfig
+from tuning.config.schema import LaunchConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -24,8 +24,8 @@ def import_results(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Take launches that were trained on another machine into MLflow, marked as imported."""
-    from tuning.import_results import import_results as launches_of
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.workflows.import_results import import_results as launches_of
 
     where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
     uri = resolve_uri(tracking_uri)

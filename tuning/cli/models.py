@@ -9,7 +9,7 @@ import typer
 
 from tuning.cli.console import FAILED, show
 from tuning.cli.options import DataOptions, Device, Format, TaskArgument, TrackingUri, takes
-from tuning.config import DataConfig, resolve
+from tuning.config.schema import DataConfig, resolve
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +35,8 @@ def trials(
     options: DataOptions,
 ) -> None:
     """Show the grid as the report's table, beside what it published."""
-    from tuning.tracking_store import tracking_uri as resolve_uri
-    from tuning.trials import trials_table
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.workflows.grid_table import trials_table
 
     table = trials_table(task, _data_config(options), resolve_uri(tracking_uri), launch=launch)
     show([table], format_)
@@ -61,11 +61,11 @@ def promote(
     options: DataOptions,
 ) -> None:
     """Measure the best cell on the test set, register it, and make it champion if it wins."""
-    from tuning.datasets import open_prepared
-    from tuning.devices import pick_device
-    from tuning.promotion import promote as promote_run
-    from tuning.results import promotion_table
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.launch.datasets import open_prepared
+    from tuning.tracking.registry.promotion import promote as promote_run
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.training.devices import pick_device
+    from tuning.workflows.evaluation import promotion_table
 
     dataset = open_prepared(_data_config(options))
     promotion = promote_run(

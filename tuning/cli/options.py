@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tuning.config import Config, Task, resolve
+from tuning.config.schema import Config, Task, resolve
 from tuning.errors import ChromatuneError
 
 TaskArgument = Annotated[Task, typer.Argument(help="What is predicted.", show_default=False)]

@@ -11,15 +11,15 @@ from rich.progress import Progress
 
 from tuning.cli.console import log, results
 from tuning.cli.options import DataOptions, Format, TrackingUri, takes, words
-from tuning.config import DataConfig, resolve
-from tuning.display import format_duration
+from tuning.config.schema import DataConfig, resolve
+from tuning.display.formatting import format_duration
 from tuning.errors import ChromatuneError, nearest
 
 if TYPE_CHECKING:
-    from tuning.data import TaskData
-    from tuning.fit_config import FitConfig
     from tuning.report import Report
-    from tuning.speedup import Device, Half
+    from tuning.training.config import FitConfig
+    from tuning.training.data import TaskData
+    from tuning.training.speedup import Device, Half
 
 _STDOUT = Path("-")
 
@@ -95,9 +95,9 @@ def report(
         read_published_curves,
         write_report,
     )
-    from tuning.tracking_report import read_store
-    from tuning.tracking_store import is_server
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.tracking.reader import read_store
+    from tuning.tracking.store import is_server
+    from tuning.tracking.store import tracking_uri as resolve_uri
 
     formats = _formats(format_)
     if out != _STDOUT:
@@ -128,11 +128,11 @@ def speedup(
     options: DataOptions,
 ) -> None:
     """Train CNN2 on the CPU and on a GPU, and write how many times faster the GPU is."""
-    from tuning.data import load_task_data
-    from tuning.datasets import open_prepared
-    from tuning.speedup import TASK, devices, speedup_training
-    from tuning.tracking_speedup import SpeedupRun
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.launch.datasets import open_prepared
+    from tuning.tracking.speedup import SpeedupRun
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.training.data import load_task_data
+    from tuning.training.speedup import TASK, devices, speedup_training
 
     flags = {key.removeprefix("data."): value for key, value in options.flags().items()}
     dataset = open_prepared(resolve(DataConfig, flags=flags))
@@ -151,7 +151,7 @@ def speedup(
 
 
 def _measured(device: Device, config: FitConfig, data: TaskData) -> Half:
-    from tuning.speedup import measure
+    from tuning.training.speedup import measure
 
     with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
         task = bar.add_task(f"{config.model} on the {device.upper()}", total=config.epochs)

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tuning.cli.console import log, show
-from tuning.cli.launches import finish
+from tuning.cli.launch import finish
 from tuning.cli.options import Format, LaunchOptions, TaskArgument, takes
-from tuning.config import LaunchConfig, Task, configs_folder
+from tuning.config.schema import LaunchConfig, Task, configs_folder
+from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig, SearchLaunchConfig
 from tuning.search.points import read_points
 
 # What can be said of a search that goes on; all else it keeps.
@@ -121,13 +121,13 @@ def search(
     file = configs_folder() / f"search_{task}.yaml"
     config = options.resolve(SearchLaunchConfig, flags, file=file)
     if dry_run:
-        from tuning.search.dry_run import dry_run_table
+        from tuning.workflows.search_dry_run import dry_run_table
 
         show([dry_run_table(task, config)], format_)
         return
-    from tuning.search.conclude import conclude_search
-    from tuning.search.run import run_search
-    from tuning.tracking_store import tracking_uri
+    from tuning.tracking.store import tracking_uri
+    from tuning.workflows.search import run_search
+    from tuning.workflows.search_conclusion import conclude_search
 
     uri = tracking_uri(options.tracking_uri)
     outcome = run_search(task, config, tracking_uri=uri, console=log)
@@ -146,11 +146,11 @@ def _extend(
             f"--{word} does not go with --extend: a search goes on as it was begun (new are its "
             f"number of trials, its points and its hours of devices)"
         )
-    from tuning.launch import open_launch
+    from tuning.launch.folder import open_launch
     from tuning.search.budget import Allowance
-    from tuning.search.conclude import conclude_search
-    from tuning.search.run import resume_search
-    from tuning.trust import cluster_of, store_of
+    from tuning.workflows.search import resume_search
+    from tuning.workflows.search_conclusion import conclude_search
+    from tuning.workflows.trust import cluster_of, store_of
 
     path = options.storage_path
     where = LaunchConfig(storage_path=path) if path else LaunchConfig()

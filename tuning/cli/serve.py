@@ -59,12 +59,12 @@ def serve(
 
     token = read_token(token_file)
     hosts = allowed_hosts(host, allowed_host or [], token)
-    from tuning.colorize_models import how_to_make_champions
-    from tuning.devices import pick_device
+    from tuning.serve.model_cache import Shelf
     from tuning.serve.server import address_of, default_workers, open_socket, run_server
-    from tuning.serve.shelf import Shelf
-    from tuning.tracking_store import open_store
-    from tuning.tracking_store import tracking_uri as resolve_uri
+    from tuning.tracking.registry.colorizers import how_to_make_champions
+    from tuning.tracking.store import open_store
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.training.devices import pick_device
 
     settings = ServeSettings(
         hosts=hosts,

@@ -14,7 +14,7 @@ from tuning.cli.options import TrackingUri
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
-    from tuning.tracking_places import Place
+    from tuning.tracking.ui.pages import Place
 
 _Opened = Literal["experiment", "comparison", "champion", "nothing"]
 _MISSING = {
@@ -55,10 +55,10 @@ def ui(
     admin in MLFLOW_AUTH_ADMIN_PASSWORD. Of a tracking server, which has a UI, only the pages are
     named.
     """
-    from tuning.tracking_places import find_places
-    from tuning.tracking_store import is_server, prepare_store
-    from tuning.tracking_store import tracking_uri as resolve_uri
-    from tuning.ui import check_address, serve_ui
+    from tuning.tracking.store import is_server, prepare_store
+    from tuning.tracking.store import tracking_uri as resolve_uri
+    from tuning.tracking.ui.pages import find_places
+    from tuning.tracking.ui.serve import check_address, serve_ui
 
     uri = resolve_uri(tracking_uri)
     names = [name.strip() for name in (allowed_hosts or "").split(",") if name.strip()]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tuning.report._build import Options, build_report
 from tuning.report._compare import compare_launches
-from tuning.report._curves import read_published_curves
 from tuning.report._document import Report
+from tuning.report._loss_curves import read_published_curves
 from tuning.report._markdown import render_markdown
-from tuning.report._store import (
+from tuning.report._write import FORMATS, Format, check_report_folder, write_report
+from tuning.tracking.records import (
     Archive,
     Store,
     StoredCell,
@@ -15,7 +16,6 @@ from tuning.report._store import (
     StoredLaunch,
     StoredSpeedup,
 )
-from tuning.report._write import FORMATS, Format, check_report_folder, write_report
 
 __all__ = [
     "FORMATS",

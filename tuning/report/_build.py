@@ -7,20 +7,20 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tuning.report._choice import Choice, Data, choose
-from tuning.report._closer import closer_blocks
-from tuning.report._curves import Curves, loss_blocks
+from tuning.report._best_models import closer_blocks
+from tuning.report._data_pipeline import pipeline_blocks
 from tuning.report._document import Block, Report, Section, Text
 from tuning.report._grids import Grid, grid_blocks
-from tuning.report._pipeline import pipeline_blocks
+from tuning.report._loss_curves import Curves, loss_blocks
+from tuning.report._prose import difference, title_of, with_unit
 from tuning.report._provenance import provenance_blocks
 from tuning.report._results import Results, constant_on_test, results_blocks
+from tuning.report._sample_sheets import Showcase, read_showcases
 from tuning.report._samples import sample_blocks
 from tuning.report._search import search_blocks
-from tuning.report._showcase import Showcase, read_showcases
-from tuning.report._speed import speed_blocks
-from tuning.report._store import Archive, Store
-from tuning.report._words import difference, title_of, with_unit
+from tuning.report._selection import Choice, Data, choose
+from tuning.report._speedup import speed_blocks
+from tuning.tracking.records import Archive, Store
 
 _TASKS = ("regression", "colorizer")
 _TITLE = "Image colorization: measured beside the report"

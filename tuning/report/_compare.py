@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tuning.display import format_lr, format_value, metric_title
+from tuning.display.formatting import format_lr, format_value, metric_title
+from tuning.display.published import GRID_METRICS
 from tuning.errors import ChromatuneError
-from tuning.published import GRID_METRICS
-from tuning.report._choice import SHORT_DIGEST, find_launch
-from tuning.report._curves import draw_loss
+from tuning.report._aggregate import Place, gather, head_title, ranked
 from tuning.report._document import (
     Block,
     Cell,
@@ -24,10 +23,11 @@ from tuning.report._document import (
     Winner,
 )
 from tuning.report._grids import draw_heatmap, verdict
-from tuning.report._places import Place, gather, head_title, ranked
+from tuning.report._loss_curves import draw_loss
+from tuning.report._prose import difference, over_seeds, title_of, with_unit
 from tuning.report._provenance import shortened, without_paths
-from tuning.report._store import Archive, Store, StoredLaunch
-from tuning.report._words import difference, over_seeds, title_of, with_unit
+from tuning.report._selection import SHORT_DIGEST, find_launch
+from tuning.tracking.records import Archive, Store, StoredLaunch
 
 _SETTINGS = ("config", "command", "git_commit", "versions", "hardware", "parent_model", "tags")
 _LEGEND = (

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 
-from tuning.display import format_lr, format_value, metric_title
-from tuning.pictures import grid_heatmap
-from tuning.published import EPOCHS, GRID_METRICS, LRS, TABLE_I, TABLE_III, published_cell
-from tuning.report._choice import Data, grid_launches
+from tuning.display.formatting import format_lr, format_value, metric_title
+from tuning.display.plots import grid_heatmap
+from tuning.display.published import EPOCHS, GRID_METRICS, LRS, TABLE_I, TABLE_III, published_cell
+from tuning.display.tables import better
+from tuning.report._aggregate import Place, gather, head_title, ranked
 from tuning.report._document import Block, Cell, Figure, Row, Table, Text, Verdict
-from tuning.report._places import Place, gather, head_title, ranked
-from tuning.report._store import Store
-from tuning.report._words import beats, beside_constant, beside_published, percent, who_wins
-from tuning.selection import CRITERIA
-from tuning.tables import better
+from tuning.report._prose import beats, beside_constant, beside_published, percent, who_wins
+from tuning.report._selection import Data, grid_launches
+from tuning.tracking.records import Store
+from tuning.training.criteria import CRITERIA
 
 _NUMBERS = {"regression": "I", "colorizer": "III"}
 _PUBLISHED = {"regression": TABLE_I, "colorizer": TABLE_III}

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from tuning.pictures import PRINT_DPI
+from tuning.display.plots import PRINT_DPI
 
 _FULL_INCHES = 7.35  # of a heatmap with three panels, which fills the width
 

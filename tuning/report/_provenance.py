@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tuning.display import format_count, format_duration
-from tuning.redaction import redact
-from tuning.report._choice import SHORT_DIGEST, Choice
+from tuning.display.formatting import format_count, format_duration
 from tuning.report._document import Block, Cell, Commands, Facts, Row, Table
-from tuning.report._store import Store, StoredLaunch
+from tuning.report._selection import SHORT_DIGEST, Choice
+from tuning.tracking.records import Store, StoredLaunch
+from tuning.utils.redaction import redact
 
 _SHORT_COMMIT = 7
 # An absolute path: at the beginning of a word, behind an equals sign or a comma, or in a URI.

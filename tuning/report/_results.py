@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tuning.display import (
+from tuning.display.formatting import (
     format_count,
     format_lr,
     format_value,
     higher_is_better,
     metric_heading,
 )
-from tuning.published import PublishedResult, published_results
-from tuning.report._choice import Data
-from tuning.report._document import Block, Cell, Row, Table, Text
-from tuning.report._grids import verdict
-from tuning.report._places import (
+from tuning.display.published import PublishedResult, published_results
+from tuning.report._aggregate import (
     Place,
     gather,
     head_title,
@@ -24,10 +21,13 @@ from tuning.report._places import (
     own_training_first,
     ranked,
 )
-from tuning.report._showcase import Showcase
-from tuning.report._store import Store, StoredCell
-from tuning.report._words import beats, beside_constant, tuned_and_scratch, who_wins
-from tuning.selection import CRITERIA
+from tuning.report._document import Block, Cell, Row, Table, Text
+from tuning.report._grids import verdict
+from tuning.report._prose import beats, beside_constant, tuned_and_scratch, who_wins
+from tuning.report._sample_sheets import Showcase
+from tuning.report._selection import Data
+from tuning.tracking.records import Store, StoredCell
+from tuning.training.criteria import CRITERIA
 
 _TITLES = {
     ("faces", "regression"): "Table II: regression on the test set",

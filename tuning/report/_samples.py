@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuning.report._aggregate import Place, head_title
 from tuning.report._document import Block, Text, TileRow, Tiles
-from tuning.report._places import Place, head_title
 from tuning.report._results import Results
-from tuning.report._showcase import Showcase
+from tuning.report._sample_sheets import Showcase
 
 LEFT_OUT = "Its photographs are left out of this copy of the report."
 NO_PICTURES = (

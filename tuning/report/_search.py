@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from tuning.display import format_count, format_value, metric_heading
-from tuning.report._choice import Choice
+from tuning.display.formatting import format_count, format_value, metric_heading
 from tuning.report._document import Block, Cell, Figure, Row, Table, Text
 from tuning.report._images import whole_picture
-from tuning.report._store import Archive, StoredLaunch
+from tuning.report._selection import Choice
+from tuning.tracking.records import Archive, StoredLaunch
 
 _FOLDER = "search"
 

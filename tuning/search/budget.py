@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuning.errors import ChromatuneError
-from tuning.storage import LaunchStorage
+from tuning.launch.storage import LaunchStorage
 
 TIME_IS_UP = "the time budget is used up"
 _FILE = "search.json"

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from tuning.errors import ChromatuneError, nearest
-from tuning.fit_config import FitConfig
+from tuning.training.config import FitConfig
 
 KWARG = "model_kwargs."
 # The data decide the size; a trial's result is always its best state; one seed serves all trials.

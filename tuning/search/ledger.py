@@ -15,15 +15,15 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.attempts import attempts_at, newest_first
-from tuning.launch import TRAINING, Launch
-from tuning.search.config import MUTABLE, SearchConfig
+from tuning.config.search import MUTABLE, SearchConfig
+from tuning.launch.attempts import attempts_at, newest_first
+from tuning.launch.folder import TRAINING, Launch
+from tuning.launch.trainings import Cell, Training
 from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.objectives import Objective, figures
 from tuning.search.samplers import make_sampler, seed_of
 from tuning.search.space import Space
 from tuning.search.study import quiet
-from tuning.spaces import Cell, Training
 
 _ENDED = ("finished", "pruned")
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuning.config import Task
-from tuning.display import higher_is_better
+from tuning.config.schema import Task
+from tuning.display.formatting import higher_is_better
 from tuning.errors import ChromatuneError, nearest
-from tuning.selection import CRITERIA
+from tuning.training.criteria import CRITERIA
 
 _SCORES: Mapping[Task, tuple[str, ...]] = {
     "regression": ("val_mse", "val_mse_a", "val_mse_b", "val_rmse_lab_a", "val_rmse_lab_b"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from tuning.config import Task
+from tuning.config.schema import Task
+from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig, SearchLaunchConfig
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
-from tuning.search.schedulers import make_scheduler
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
 
@@ -46,7 +45,6 @@ def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> Sear
     space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)
     advice = check_sampler(search, space, objectives)
-    make_scheduler(search, space, objectives[0])
     for point in search.points:
         space.checked_point(point)
     return SearchPlan(config, space, objectives, tuple(advice))

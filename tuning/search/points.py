@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.errors import ChromatuneError
-from tuning.yaml_text import read_yaml_file
+from tuning.utils.safe_yaml import read_yaml_file
 
 
 def read_points(file: Path) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
+from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError, nearest
-from tuning.search.config import SearchConfig
 from tuning.search.objectives import Objective
 from tuning.search.space import Space
 from tuning.search.study import quiet

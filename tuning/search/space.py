@@ -10,11 +10,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from models import model_kwargs
-from tuning.config import Task
+from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
-from tuning.fit_config import FitConfig
 from tuning.search.distributions import contains, decoded, described, encoded, values_of
 from tuning.search.fields import KWARG, typed
+from tuning.training.config import FitConfig
 
 # They change no weights, or only as luck does.
 _NOT_COMPARED = frozenset({"seed", "keep", "patience"})

@@ -10,9 +10,9 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from models import ModelError, create_model, model_kwargs
-from tuning.config import Task, TrainingConfig
+from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
-from tuning.fit_config import FitConfig
+from tuning.launch.trainings import check_models
 from tuning.search.distributions import (
     contains,
     decoded,
@@ -22,7 +22,7 @@ from tuning.search.distributions import (
 )
 from tuning.search.fields import KWARG, checked_field, typed
 from tuning.search.space import Parameter, Space
-from tuning.spaces import check_models
+from tuning.training.config import FitConfig
 
 _NEEDED = ("model", "head", "lr", "epochs")
 # So many values of a parameter are tried out one by one; of more, the ends.

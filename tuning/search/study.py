@@ -16,10 +16,10 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from tuning.config.search import absolute_storage
 from tuning.errors import ChromatuneError
-from tuning.redaction import redact
-from tuning.search.config import absolute_storage
 from tuning.search.objectives import Objective
+from tuning.utils.redaction import redact
 
 JOURNAL = "study.journal"
 _PREFIX = "chromatune."

@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.launch import TRAINING, Launch
+from tuning.launch.folder import TRAINING, Launch
+from tuning.launch.trainings import Training
 from tuning.search.distributions import decoded
 from tuning.search.objectives import Objective, figures
 from tuning.search.warm_start import KNOWN
-from tuning.spaces import Training
 
 
 @dataclasses.dataclass(frozen=True)

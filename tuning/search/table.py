@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tuning.display import format_count, format_duration, format_value, metric_heading
+from tuning.display.formatting import format_count, format_duration, format_value, metric_heading
 from tuning.search.objectives import Objective
-from tuning.search.settings import settings_text
 from tuning.search.summary import TrialSummary, pareto_set, ranked
+from tuning.search.trial_settings import settings_text
 
 _ROWS = 10
 _OUTCOMES = ("finished", "pruned", "stopped", "running", "diverged", "failed", "known")

@@ -8,8 +8,8 @@ from typing import Any
 
 import optuna
 
-from tuning.launch import Launch, list_launches
-from tuning.outcomes import cell_outcomes
+from tuning.launch.folder import Launch, list_launches
+from tuning.launch.outcomes import cell_outcomes
 from tuning.search.objectives import Objective, figures
 from tuning.search.space import Space
 from tuning.search.study import quiet

@@ -13,14 +13,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
 from data_prep import DATASETS
-from tuning.serve.answers import Health, Models, Problem, models_on
-from tuning.serve.guard import Guard, bearer_of
-from tuning.serve.queue import FullError, Queue
+from tuning.serve.colorize import HEADERS, colorize_upload
+from tuning.serve.limits import FullError, Queue
+from tuning.serve.middleware import Guard, bearer_of
+from tuning.serve.model_cache import Shelf
+from tuning.serve.schemas import Health, Models, Problem, models_on
 from tuning.serve.settings import ServeSettings
-from tuning.serve.shelf import Shelf
 from tuning.serve.upload import discard, read_upload
-from tuning.serve.work import HEADERS, colorize_upload
-from tuning.tracking_catalog import RegistryError
+from tuning.tracking.registry.catalog import RegistryError
 
 _PAGE = Path(__file__).with_name("page")
 _BINARY = {"type": "string", "format": "binary"}

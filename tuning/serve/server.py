@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 from tuning.serve.app import create_app
+from tuning.serve.model_cache import Shelf
 from tuning.serve.settings import ServeSettings
-from tuning.serve.shelf import Shelf
 
 # Beyond the pictures that are held, connections for the page and for refusals.
 _CONNECTIONS = 200

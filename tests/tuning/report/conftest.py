@@ -12,7 +12,8 @@ import torch
 
 from data_prep import PrepareSettings, prepare
 from models import create_model
-from tuning.published import TABLE_I, TABLE_III
+from tuning.display.published import TABLE_I, TABLE_III
+from tuning.inference.samples import write_showcase
 from tuning.report import (
     Options,
     Report,
@@ -22,7 +23,6 @@ from tuning.report import (
     StoredSpeedup,
     build_report,
 )
-from tuning.showcase import write_showcase
 
 T0 = 1_700_000_000_000
 DIGESTS = {"faces": "f" * 64, "ncd": "c" * 64}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tuning.errors import ChromatuneError
-from tuning.report._choice import choose, find_launch, grid_launches
+from tuning.report._selection import choose, find_launch, grid_launches
 
 Make = Callable[..., Any]
 

@@ -17,11 +17,11 @@ from PIL import Image
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from models import create_model
 from tuning.errors import ChromatuneError
+from tuning.inference.samples import write_showcase
 from tuning.report import Options, Report, StoredSpeedup, build_report, read_published_curves
-from tuning.report._closer import by_category
+from tuning.report._best_models import by_category
 from tuning.report._document import Block, Figure, Figures, Table, Text, Tiles
-from tuning.report._showcase import read_showcases
-from tuning.showcase import write_showcase
+from tuning.report._sample_sheets import read_showcases
 
 Make = Callable[..., Any]
 CURVE = "CNN_Regressor_train_loss_Faces_ReLU.csv"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tuning.published import TABLE_I, published_cell
+from tuning.display.published import TABLE_I, published_cell
 from tuning.report import Options, build_report
-from tuning.report._choice import choose
 from tuning.report._document import Cell, Figure, Table
 from tuning.report._grids import Grid
+from tuning.report._selection import choose
 
 Make = Callable[..., Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tuning.report import StoredChampion
-from tuning.report._choice import choose
 from tuning.report._document import Row
 from tuning.report._results import Results
+from tuning.report._selection import choose
 
 Make = Callable[..., Any]
 CONSTANT = {

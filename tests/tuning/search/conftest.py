@@ -12,15 +12,15 @@ import optuna
 import pytest
 import yaml
 
-from tuning.config import Task, TrainingConfig
-from tuning.launch import Launch
-from tuning.search.config import SearchConfig
+from tuning.config.schema import Task, TrainingConfig
+from tuning.config.search import SearchConfig
+from tuning.launch.folder import Launch
+from tuning.launch.storage import LaunchStorage
 from tuning.search.ledger import HandOut, Ledger
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
 from tuning.search.study import open_study
-from tuning.storage import LaunchStorage
 
 SPACE = (Path(__file__).parent / "space.yaml").read_text()
 

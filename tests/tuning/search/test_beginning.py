@@ -11,11 +11,11 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tuning.config.search import SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch import Launch
-from tuning.search.beginning import config_of, enqueue
-from tuning.search.config import SearchLaunchConfig
+from tuning.launch.folder import Launch
 from tuning.search.plan import plan_search
+from tuning.workflows.search_study import config_of, enqueue
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 WIDTH = "model_kwargs.width"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tuning.errors import ChromatuneError
+from tuning.launch.storage import LaunchStorage
 from tuning.search.budget import Allowance, Budget
-from tuning.storage import LaunchStorage
 
 
 class Clock:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tuning.search.budget import TIME_IS_UP
-from tuning.search.conclude import SearchConclusion
-from tuning.search.run import SearchOutcome
 from tuning.search.summary import summaries
 from tuning.search.table import SearchTable
+from tuning.workflows.search import SearchOutcome
+from tuning.workflows.search_conclusion import SearchConclusion
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from rich.console import Console
 
-from tuning.config import ResourcesConfig, resolve
-from tuning.search import dry_run
-from tuning.search.config import SearchLaunchConfig
-from tuning.search.cost import expected_epochs
-from tuning.search.dry_run import dry_run_table
+from tuning.config.schema import ResourcesConfig, resolve
+from tuning.config.search import SearchLaunchConfig
 from tuning.search.plan import plan_search
 from tuning.search.space import Space
 from tuning.search.warm_start import WarmStart
+from tuning.workflows import search_dry_run as dry_run
+from tuning.workflows.search_cost import expected_epochs
+from tuning.workflows.search_dry_run import dry_run_table
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 
@@ -83,7 +83,7 @@ def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
     space_of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tuning.search.cost._seconds_per_epoch", lambda *_: 60.0)
+    monkeypatch.setattr("tuning.workflows.search_cost._seconds_per_epoch", lambda *_: 60.0)
     space = {
         **{"model": "autoencoder", "head": "tanh", "batch_size": 8},
         "lr": {"type": "float", "low": 0.1, "high": 0.3, "step": 0.1},

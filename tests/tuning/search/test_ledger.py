@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tuning.checkpoint_files import write_state
+from tuning.training.checkpoint_files import write_state
 
 MakeScript = Callable[..., Any]
 

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tuning.cli import app
-from tuning.config import resolve
+from tuning.config.schema import resolve
+from tuning.config.search import SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchLaunchConfig
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tuning.config import ResourcesConfig
-from tuning.data import TaskData
-from tuning.fit_config import FitConfig
-from tuning.search import resources
+from tuning.backend import resources
+from tuning.backend.resources import TrialShares, gpu_share, larger_share, memory_needed
+from tuning.backend.searcher import trial_config
+from tuning.config.schema import ResourcesConfig
+from tuning.launch.trainings import Cell, Training
 from tuning.search.ledger import HandOut
-from tuning.search.resources import TrialShares, gpu_share, larger_share, memory_needed
-from tuning.search.searcher import trial_config
-from tuning.spaces import Cell, Training
+from tuning.training.config import FitConfig
+from tuning.training.data import TaskData
 
 GIB = 1 << 30
 
@@ -68,7 +68,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float, int | No
 
     def make(cpus: float, gpus: float, memory: int | None) -> None:
         node = {"Alive": True, "Resources": {"CPU": cpus, **({"GPU": gpus} if gpus else {})}}
-        monkeypatch.setattr("tuning.cluster.ray.nodes", lambda: [node])
+        monkeypatch.setattr("tuning.backend.cluster.ray.nodes", lambda: [node])
         monkeypatch.setattr(resources, "smallest_gpu", lambda: memory)
 
     return make

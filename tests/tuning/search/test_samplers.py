@@ -10,8 +10,8 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
+from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig
 from tuning.search.objectives import read_objectives
 from tuning.search.samplers import check_sampler, make_sampler, seed_of
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
+from tuning.backend.schedulers import NamedTrials, first_rung, make_scheduler, rungs
+from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
-from tuning.search.config import SearchConfig
 from tuning.search.objectives import Objective
-from tuning.search.schedulers import NamedTrials, first_rung, make_scheduler, rungs
 
 MakeSpace = Callable[..., Any]
 PSNR = Objective("val_psnr", maximize=True)

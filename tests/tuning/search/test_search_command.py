@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tuning.cli import app, main, options
-from tuning.search.config import SearchLaunchConfig
+from tuning.config.search import SearchLaunchConfig
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 

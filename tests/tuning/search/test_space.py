@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tuning.config import TrainingConfig
+from tuning.config.schema import TrainingConfig
 from tuning.errors import ChromatuneError
-from tuning.fit_config import FitConfig
 from tuning.search.distributions import contains, described, read_distribution, values_of
 from tuning.search.space_file import needs_planes, read_space
+from tuning.training.config import FitConfig
 
 MakeSpace = Callable[..., Any]
 LIST = "takes one value, but got a list"

@@ -17,15 +17,15 @@ from optuna.storages.journal import JournalFileBackend
 from PIL import Image
 from rich.console import Console
 
-from tuning.config import TrainLaunchConfig, resolve
-from tuning.launch import Launch
-from tuning.search.config import SearchLaunchConfig
+from tuning.config.schema import TrainLaunchConfig, resolve
+from tuning.config.search import SearchLaunchConfig
+from tuning.launch.folder import Launch
 from tuning.search.plan import plan_search
-from tuning.search.report import best_trial, importances, write_report
-from tuning.search.settings import train_file
 from tuning.search.summary import TrialSummary, pareto_set, ranked, summaries
 from tuning.search.table import SearchTable
-from tuning.train import train_fit
+from tuning.search.trial_settings import train_file
+from tuning.workflows.search_report import best_trial, importances, write_report
+from tuning.workflows.train import train_fit
 
 MakeScript = Callable[..., Any]
 

@@ -12,18 +12,18 @@ import pytest
 import torch
 from ray.tune import Checkpoint
 
-from tuning import trainable
-from tuning.checkpoint import TrainState
-from tuning.data import TaskData
-from tuning.fit_config import FitConfig
-from tuning.search import trial as trial_module
-from tuning.search.cell import cut_cell
+from tuning.backend import search_trainable as trial_module
+from tuning.backend import trainable
+from tuning.backend.search_trainable import SearchInputs, run_search_trial
+from tuning.backend.searcher import trial_config
+from tuning.launch.search_cells import cut_cell
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Cell, Training
 from tuning.search.ledger import HandOut
 from tuning.search.objectives import Objective
-from tuning.search.searcher import trial_config
-from tuning.search.trial import SearchInputs, run_search_trial
-from tuning.spaces import Cell, Training
-from tuning.storage import LaunchStorage
+from tuning.training.checkpoint import TrainState
+from tuning.training.config import FitConfig
+from tuning.training.data import TaskData
 
 NAME = "0003-cnn1-relu"
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from tuning.fit_config import FitConfig
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Training, make_training
 from tuning.search.objectives import read_objectives
 from tuning.search.study import open_study
 from tuning.search.warm_start import WarmStart, feed_known
-from tuning.spaces import Training, make_training
-from tuning.storage import LaunchStorage
+from tuning.training.config import FitConfig
 
 MakeSpace = Callable[..., Any]
 PSNR = read_objectives("colorizer", [])

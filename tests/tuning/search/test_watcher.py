@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from tuning.data import TaskData
-from tuning.search import watcher as watcher_module
+from tuning.backend import search_callback as watcher_module
+from tuning.backend.search_callback import SearchWatcher
 from tuning.search.budget import Allowance, Budget
-from tuning.search.watcher import SearchWatcher
+from tuning.training.data import TaskData
 
 MakeScript = Callable[..., Any]
 

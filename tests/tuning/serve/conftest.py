@@ -18,14 +18,14 @@ import uvicorn
 from PIL import Image
 
 from models import ChromaModel, create_model
-from tuning.colorize import Colorizer
-from tuning.colorize_models import Choice
 from tuning.errors import ChromatuneError
+from tuning.inference.colorizer import Colorizer
 from tuning.serve.app import create_app
+from tuning.serve.model_cache import Shelf
 from tuning.serve.server import address_of, open_socket
 from tuning.serve.settings import ServeSettings
-from tuning.serve.shelf import Shelf
-from tuning.tracking_catalog import ModelCard
+from tuning.tracking.registry.catalog import ModelCard
+from tuning.tracking.registry.colorizers import Choice
 
 PATIENCE_S = 120
 TOKEN = "correct-horse-battery"

@@ -23,7 +23,7 @@ from PIL import Image
 
 from data_prep import rgb_to_lab
 from tuning.serve import app as app_module
-from tuning.serve.work import HEADERS
+from tuning.serve.colorize import HEADERS
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

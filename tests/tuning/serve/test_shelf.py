@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tuning.colorize_models import Choice
 from tuning.errors import ChromatuneError
-from tuning.serve import shelf as shelf_module
-from tuning.serve.shelf import Shelf
-from tuning.tracking_catalog import ModelCard, RegistryError
+from tuning.serve import model_cache as shelf_module
+from tuning.serve.model_cache import Shelf
+from tuning.tracking.registry.catalog import ModelCard, RegistryError
+from tuning.tracking.registry.colorizers import Choice
 
 
 def champion(dataset: str, version: int) -> ModelCard:

@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from PIL import Image
 
 # First of all MLflow's modules: it warns while pyfunc is imported, and this import catches that.
-import tuning.tracking_model  # noqa: F401
+import tuning.tracking.logged_model  # noqa: F401
 from models import create_model, save_model
-from tuning.storage import LaunchStorage
-from tuning.tracking_store import prepare_store
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.store import prepare_store
 
 T0 = 1_700_000_000_000
 DIGEST = "d" * 64

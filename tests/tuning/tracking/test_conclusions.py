@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning.config import DataConfig, FinalsLaunchConfig, FinetuneLaunchConfig, TrainLaunchConfig
-from tuning.fit_config import FitConfig
-from tuning.launch import create_launch
-from tuning.outcomes import LaunchOutcome, cell_outcomes
-from tuning.resume import conclude
-from tuning.spaces import make_training
+from tuning.config.schema import (
+    DataConfig,
+    FinalsLaunchConfig,
+    FinetuneLaunchConfig,
+    TrainLaunchConfig,
+)
+from tuning.launch.folder import create_launch
+from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
+from tuning.launch.trainings import make_training
+from tuning.training.config import FitConfig
+from tuning.workflows.resume import conclude
 
 NOBODY = "http://127.0.0.1:1"
 TRAIN = {"model": "cnn1", "lr": 1e-3, "epochs": 2, "promote": True}

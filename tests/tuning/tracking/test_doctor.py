@@ -18,17 +18,17 @@ from mlflow.entities import Run
 from typer.testing import CliRunner
 
 from data_prep import PrepareSettings, prepare
-from tuning import doctor
-from tuning.checkpoint import TrainState
 from tuning.cli import app
-from tuning.config import DataConfig, LaunchConfig
-from tuning.doctor import Finding, examine
-from tuning.fit_config import FitConfig
-from tuning.launch import open_launch
-from tuning.storage import LaunchStorage
-from tuning.tracking_launch import LaunchFolder
-from tuning.tracking_projector import Projector
-from tuning.tracking_runs import TAG
+from tuning.config.schema import DataConfig, LaunchConfig
+from tuning.launch.folder import open_launch
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.projector import Projector
+from tuning.tracking.runs import TAG
+from tuning.training.checkpoint import TrainState
+from tuning.training.config import FitConfig
+from tuning.workflows import doctor
+from tuning.workflows.doctor import Finding, examine
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

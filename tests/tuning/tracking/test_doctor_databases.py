@@ -14,9 +14,10 @@ from mlflow.store.db.utils import _get_alembic_config
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from sqlalchemy import create_engine
 
-from tuning import doctor, tracking_health
-from tuning.doctor import Finding, examine
 from tuning.errors import ChromatuneError
+from tuning.tracking import health as tracking_health
+from tuning.workflows import doctor
+from tuning.workflows.doctor import Finding, examine
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

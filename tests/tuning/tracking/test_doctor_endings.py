@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tuning import doctor
-from tuning.config import LaunchConfig
-from tuning.doctor import Finding, examine
+from tuning.config.schema import LaunchConfig
 from tuning.search.budget import Allowance, Budget
+from tuning.workflows import doctor
+from tuning.workflows.doctor import Finding, examine
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

@@ -14,10 +14,9 @@ from rich.console import Console
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from models import create_model, save_model
-from tuning.config import DataConfig
-from tuning.doctor import examine
+from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
-from tuning.exchange import (
+from tuning.launch.exchange import (
     CellResult,
     DatasetResult,
     LaunchResult,
@@ -30,14 +29,15 @@ from tuning.exchange import (
     sealed,
     write_results,
 )
-from tuning.fit_config import FitConfig
-from tuning.import_results import import_results
-from tuning.launch import create_launch, list_launches
-from tuning.promotion import promote
-from tuning.resume import resume_launch
-from tuning.spaces import make_training
-from tuning.tracking_cells import finished_cells
-from tuning.trials import trials_table
+from tuning.launch.folder import create_launch, list_launches
+from tuning.launch.trainings import make_training
+from tuning.tracking.cells import finished_cells
+from tuning.tracking.registry.promotion import promote
+from tuning.training.config import FitConfig
+from tuning.workflows.doctor import examine
+from tuning.workflows.grid_table import trials_table
+from tuning.workflows.import_results import import_results
+from tuning.workflows.resume import resume_launch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

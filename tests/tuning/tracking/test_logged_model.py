@@ -20,10 +20,10 @@ from mlflow.pyfunc.scoring_server import _parse_json_data
 
 from models import create_model, load_model, save_model
 from tuning.errors import ChromatuneError
-from tuning.serving_model import ServingModel
-from tuning.tracking import project_launch
-from tuning.tracking_cells import finished_cells
-from tuning.tracking_weights import load_logged_weights, load_registered
+from tuning.tracking.cells import finished_cells
+from tuning.tracking.projection import project_launch
+from tuning.tracking.pyfunc import ServingModel
+from tuning.tracking.weights import load_logged_weights, load_registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -204,7 +204,7 @@ def test_weights_come_back_without_running_stored_code(
 ) -> None:
     cell, folder, weights = log_one(make_launch, store, task)
     # Whatever has been put into the stored code must not matter.
-    (folder / "serving_model.py").write_text("raise SystemExit('stored code was run')")
+    (folder / "pyfunc.py").write_text("raise SystemExit('stored code was run')")
     (folder / "code" / "models" / "__init__.py").write_text("raise SystemExit('run')")
     fetched = load_logged_weights(cell.model_uri, store)
     assert fetched.read_bytes() == weights.read_bytes()

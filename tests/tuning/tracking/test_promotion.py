@@ -13,11 +13,11 @@ from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.errors import ChromatuneError
-from tuning.promotion import best_cell, champion_uri, find_champion, promote
-from tuning.tracking import project_launch
-from tuning.tracking_cells import TrackedCell, finished_cells
-from tuning.tracking_registry import pinned
-from tuning.tracking_weights import load_logged_weights
+from tuning.tracking.cells import TrackedCell, finished_cells
+from tuning.tracking.projection import project_launch
+from tuning.tracking.registry.promotion import best_cell, champion_uri, find_champion, promote
+from tuning.tracking.registry.versions import pinned
+from tuning.tracking.weights import load_logged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -272,7 +272,7 @@ def test_the_same_run_twice_makes_no_second_version_and_is_measured_once(
     def measure(*_: Any, **__: Any) -> None:
         pytest.fail("the test set was touched again")
 
-    monkeypatch.setattr("tuning.tracking_measure.evaluate", measure)
+    monkeypatch.setattr("tuning.tracking.evaluation.evaluate", measure)
     second = promote(data, "regression", store, force=True)
     assert (second.version, second.moved) == (1, False)
     assert "is the champion already" in second.decision
@@ -405,7 +405,7 @@ def test_the_fine_tuned_model_names_its_parent(
 def test_only_whole_finite_finished_cells_of_this_kind_count(
     make_launch: MakeLaunch, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuning.tracking_store._PAGE", 2)
+    monkeypatch.setattr("tuning.tracking.store._PAGE", 2)
     launch = make_launch(models=["cnn1", "cnn2"], epochs=[2, 4, 6])
     launch.finish_all()
     launch.finish_cell("cnn1-relu-lr0.001", 4, score=float("nan"))

@@ -12,8 +12,8 @@ import pytest
 
 from data_prep import PrepareSettings, prepare
 from tuning.cli import main
-from tuning.tracking import project_launch
-from tuning.tracking_report import read_store
+from tuning.tracking.projection import project_launch
+from tuning.tracking.reader import read_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

@@ -19,13 +19,13 @@ import requests
 from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
-from tuning.promotion import promote
 from tuning.report import Options, build_report
-from tuning.tracking import Projection, project_launch
-from tuning.tracking_cells import finished_cells
-from tuning.tracking_report import read_store
-from tuning.tracking_store import prepare_store
-from tuning.tracking_weights import load_logged_weights, load_registered
+from tuning.tracking.cells import finished_cells
+from tuning.tracking.projection import Projection, project_launch
+from tuning.tracking.reader import read_store
+from tuning.tracking.registry.promotion import promote
+from tuning.tracking.store import prepare_store
+from tuning.tracking.weights import load_logged_weights, load_registered
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
@@ -117,7 +117,7 @@ def test_an_outage_in_mid_run_loses_nothing_and_doubles_nothing(
         projection.observe(training, [record])
         assert time.monotonic() - before < 0.1, "training waited for MLflow"
 
-    with caplog.at_level(logging.WARNING, "tuning.tracking"):
+    with caplog.at_level(logging.WARNING, "tuning.tracking.projection"):
         train(1)
         train(2)
         time.sleep(2)
@@ -130,7 +130,11 @@ def test_an_outage_in_mid_run_loses_nothing_and_doubles_nothing(
         train(6)
         projection.training_ended(training, "finished", "")
         assert projection.close("FINISHED") == []
-    told = [record.getMessage() for record in caplog.records if record.name == "tuning.tracking"]
+    told = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "tuning.tracking.projection"
+    ]
     away, back = (line for line in told if not line.startswith("waiting up to 60 s"))
     assert away.startswith(f"MLflow at {server.uri} is away (no connection); training goes on")
     assert back.startswith("MLflow is back")

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tuning.errors import ChromatuneError
-from tuning.tracking import Projection, project_launch
+from tuning.tracking.projection import Projection, project_launch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -385,7 +385,7 @@ class TestProjection:
         training = launch.training_ids()[0]
         projection = Projection(launch.storage, store)
         projection.start()
-        monkeypatch.setattr("tuning.tracking._FIRST_RETRY_S", 0.1)
+        monkeypatch.setattr("tuning.tracking.projection._FIRST_RETRY_S", 0.1)
         failures = iter([OSError("disk is away"), OSError("disk is away")])
         original = MlflowClient.log_batch
 
@@ -441,8 +441,8 @@ class TestProjection:
 
 PROJECT = """
 import sys
-from tuning.storage import LaunchStorage
-from tuning.tracking import project_launch
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.projection import project_launch
 print("ready", flush=True)
 project_launch(LaunchStorage(sys.argv[1]), sys.argv[2])
 """

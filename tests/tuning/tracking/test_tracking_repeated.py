@@ -10,13 +10,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tuning import doctor
-from tuning.config import LaunchConfig
-from tuning.doctor import examine
-from tuning.tracking import Projection, project_launch
-from tuning.tracking_launch import LaunchFolder
-from tuning.tracking_projector import Projector
-from tuning.tracking_runs import TAG
+from tuning.config.schema import LaunchConfig
+from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.projection import Projection, project_launch
+from tuning.tracking.projector import Projector
+from tuning.tracking.runs import TAG
+from tuning.workflows import doctor
+from tuning.workflows.doctor import examine
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

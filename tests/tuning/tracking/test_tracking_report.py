@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tuning.report import Options, build_report, write_report
-from tuning.tracking import project_launch
-from tuning.tracking_report import _ui_of, read_store
+from tuning.tracking.projection import project_launch
+from tuning.tracking.reader import _ui_of, read_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

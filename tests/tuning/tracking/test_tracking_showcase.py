@@ -9,10 +9,10 @@ import pytest
 from mlflow import MlflowClient
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning import tracking_showcase
 from tuning.errors import ChromatuneError
-from tuning.promotion import promote
-from tuning.tracking import project_launch
+from tuning.tracking import samples as tracking_showcase
+from tuning.tracking.projection import project_launch
+from tuning.tracking.registry.promotion import promote
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),

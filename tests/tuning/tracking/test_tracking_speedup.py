@@ -8,9 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning.speedup import Half, speedup_training
-from tuning.tracking_report import read_store
-from tuning.tracking_speedup import SpeedupRun
+from tuning.tracking.reader import read_store
+from tuning.tracking.speedup import SpeedupRun
+from tuning.training.speedup import Half, speedup_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

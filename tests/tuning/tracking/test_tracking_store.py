@@ -13,9 +13,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
-from tuning.tracking_cells import TrackedCell
-from tuning.tracking_measure import log_test_metrics
-from tuning.tracking_store import first_line, open_store, prepare_store, tracking_uri
+from tuning.tracking.cells import TrackedCell
+from tuning.tracking.evaluation import log_test_metrics
+from tuning.tracking.store import first_line, open_store, prepare_store, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -93,7 +93,7 @@ class TestPrepareStore:
     def test_says_that_the_database_is_locked(
         self, store: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tuning.tracking_store._ANSWER_WITHIN_S", 0.2)
+        monkeypatch.setattr("tuning.tracking.store._ANSWER_WITHIN_S", 0.2)
         holder = sqlite3.connect(database(store), isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         try:

@@ -13,11 +13,11 @@ import pytest
 from mlflow import MlflowClient
 
 from tuning.errors import ChromatuneError
-from tuning.tracking import project_launch
-from tuning.tracking_colors import cell_color
-from tuning.tracking_experiment import NOTE
-from tuning.tracking_links import comparison_page, experiment_page, version_page
-from tuning.tracking_places import find_places
+from tuning.tracking.projection import project_launch
+from tuning.tracking.ui.colors import cell_color
+from tuning.tracking.ui.experiment import NOTE
+from tuning.tracking.ui.links import comparison_page, experiment_page, version_page
+from tuning.tracking.ui.pages import find_places
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

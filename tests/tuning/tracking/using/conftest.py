@@ -23,7 +23,7 @@ from PIL import Image
 
 from models import create_model, save_model
 from tuning.cli import main
-from tuning.tracking_model import log_cell_model
+from tuning.tracking.logged_model import log_cell_model
 
 Promote = Callable[..., ModelVersion]
 

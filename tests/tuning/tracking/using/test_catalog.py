@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tuning.colorize_models import (
+from tuning.errors import ChromatuneError
+from tuning.tracking.projection import project_launch
+from tuning.tracking.registry.catalog import (
+    RegistryError,
+    champion_card,
+    find_model,
+    has_finished_cell,
+    list_models,
+)
+from tuning.tracking.registry.colorizers import (
     champions,
     choose_mode,
     choose_model,
     load_colorizer,
     mode_label,
     score_text,
-)
-from tuning.errors import ChromatuneError
-from tuning.tracking import project_launch
-from tuning.tracking_catalog import (
-    RegistryError,
-    champion_card,
-    find_model,
-    has_finished_cell,
-    list_models,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from data_prep import rgb_to_lab
-from tuning import colorize_batches
+from tuning.inference import pipeline as colorize_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

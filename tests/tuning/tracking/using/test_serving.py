@@ -23,9 +23,9 @@ import uvicorn
 from mlflow.pyfunc import scoring_server
 
 from tuning.cli import serve as serve_command
-from tuning.colorize import Colorizer, chroma_planes
+from tuning.inference.colorizer import Colorizer, chroma_planes
 from tuning.serve.server import address_of, open_socket
-from tuning.tracking_weights import load_registered
+from tuning.tracking.weights import load_registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

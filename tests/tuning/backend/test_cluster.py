@@ -1,0 +1,274 @@
+"""What a trial is given, on clusters that are only described."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from rich.console import Console
+
+from tuning.backend import cluster
+from tuning.backend.cluster import await_resources, connected, lasting, trial_resources
+from tuning.config.schema import ResourcesConfig
+from tuning.errors import ChromatuneError
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put nodes of (CPUs, GPUs) where Ray would tell of real ones; a dead one is always there."""
+
+    def put(*described: tuple[float, float]) -> None:
+        found: list[dict[str, Any]] = [{"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+        for cpus, gpus in described:
+            resources = {"CPU": cpus, "GPU": gpus, "memory": 1e9}
+            alive = {name: value for name, value in resources.items() if value}
+            found.append({"Alive": True, "Resources": alive})
+        monkeypatch.setattr(ray, "nodes", lambda: found)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ([(2, 0)], (1.0, 0.0, 2)),
+        ([(16, 1)], (1.0, 0.25, 4)),
+        ([(2, 1)], (0.5, 0.25, 4)),  # fewer cores than GPU shares
+        ([(8, 4)], (0.5, 0.25, 16)),
+        ([(16, 1), (16, 1)], (1.0, 0.25, 8)),
+        ([(16, 1), (2, 1)], (0.5, 0.25, 8)),  # the poorest node decides
+        ([(16, 1), (4, 0)], (1.0, 0.25, 4)),  # a node without a GPU gets no trial
+        ([(0, 0), (4, 0)], (1.0, 0.0, 4)),  # a head that computes nothing
+    ],
+)
+def test_defaults_fit_the_cluster(
+    described: list[tuple[float, float]],
+    expected: tuple[float, float, int],
+    nodes: Callable[..., None],
+) -> None:
+    nodes(*described)
+    share = trial_resources(ResourcesConfig())
+    assert (share.cpus, share.gpus, share.slots) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "slots"),
+    [
+        ({"cpus_per_trial": 2.0}, 2),
+        ({"cpus_per_trial": 0.5}, 4),
+        ({"cpus_per_trial": 1.0, "gpus_per_trial": 1.0}, 1),
+        ({"gpus_per_trial": 0.1}, 10),
+        ({"gpus_per_trial": 0.0}, 4),
+        ({"gpus_per_trial": 0.1, "max_concurrent_trials": 3}, 3),
+        ({"cpus_per_trial": 4.0, "max_concurrent_trials": 3}, 1),
+    ],
+)
+def test_wishes_are_counted_in_slots(
+    wanted: dict[str, Any], slots: int, nodes: Callable[..., None]
+) -> None:
+    nodes((4, 1))
+    assert trial_resources(ResourcesConfig(**wanted)).slots == slots
+
+
+@pytest.mark.parametrize(
+    ("wanted", "request_"),
+    [
+        ({"cpus_per_trial": 5.0}, "5 CPU and 0.25 GPU"),  # nodes are not added up
+        ({"gpus_per_trial": 2.0}, "1 CPU and 2 GPU"),
+        ({"cpus_per_trial": 4.0, "gpus_per_trial": 1.0}, "4 CPU and 1 GPU"),
+    ],
+)
+def test_what_no_node_can_hold_is_refused(
+    wanted: dict[str, Any], request_: str, nodes: Callable[..., None]
+) -> None:
+    nodes((4, 0), (2, 1))
+    with pytest.raises(ChromatuneError) as refusal:
+        trial_resources(ResourcesConfig(**wanted))
+    assert f"a trial of {request_}" in str(refusal.value)
+    assert "the nodes have: 4 CPU and 0 GPU; 2 CPU and 1 GPU" in str(refusal.value)
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not joined Ray yet, whatever other tests have done."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "nonsense"])
+def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
+    with (
+        pytest.raises(ChromatuneError, match=f"cannot join a Ray cluster at {address}: "),
+        connected(address),
+    ):
+        pytest.fail("joined")
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ChromatuneError, match=r"at 127\.0\.0\.1:1"), connected(None):
+        pytest.fail("joined")
+
+
+def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overloaded(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", overloaded)
+    with (
+        pytest.raises(ChromatuneError, match="could not start on this machine in time"),
+        connected(None),
+    ):
+        pass
+
+
+HEAD = {"Alive": True, "Resources": {"node:head": 1.0}}
+WORKER = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}
+
+
+@pytest.fixture
+def autoscaler(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, float]]]:
+    """What an autoscaler is asked for, that has a head alone and adds a node at the third look."""
+    asked: list[list[dict[str, float]]] = []
+    looks = iter([[HEAD], [HEAD], [HEAD]])
+    monkeypatch.setattr(cluster, "may_grow", lambda: True)
+    monkeypatch.setattr(cluster, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(cluster, "request_resources", lambda bundles: asked.append(bundles))
+    monkeypatch.setattr(ray, "nodes", lambda: next(looks, [HEAD, WORKER]))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bundle"),
+    [({}, {"CPU": 1}), ({"gpus_per_trial": 0.5, "cpus_per_trial": 2}, {"CPU": 2, "GPU": 0.5})],
+)
+def test_where_nodes_come_with_the_work_one_is_asked_for_and_waited_for(
+    wanted: dict[str, float],
+    bundle: dict[str, float],
+    autoscaler: list[list[dict[str, float]]],
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    resources = ResourcesConfig.model_validate(wanted)
+    await_resources(resources, console)
+    assert trial_resources(resources).gpus == (wanted.get("gpus_per_trial") or 0.25)
+    assert autoscaler == [[bundle], []]  # asked for, and no longer held
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("waiting for the autoscaler to add one, 15 minutes at most") == 1
+
+
+def test_a_node_that_never_comes_is_waited_for_no_longer_than_told(
+    autoscaler: list[list[dict[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
+    monkeypatch.setattr(cluster, "_NODE_WITHIN_S", 0)
+    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
+    assert autoscaler == [[{"CPU": 1}], []]
+    with pytest.raises(ChromatuneError, match="no node can ever run a trial of 1 CPU"):
+        trial_resources(ResourcesConfig())
+
+
+def test_nobody_waits_where_no_node_will_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "request_resources", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
+    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
+
+
+@pytest.fixture
+def daemons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ray's starts and ends in their order, of a Ray that only says so."""
+    told: list[str] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: told[-1:] == ["start"])
+    monkeypatch.setattr(ray, "init", lambda **_: told.append("start"))
+    monkeypatch.setattr(ray, "shutdown", lambda: told.append("end"))
+    return told
+
+
+def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> None:
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end"]
+
+    daemons.clear()
+    with lasting():
+        _launch_twice()
+    assert daemons == ["start", "end"]
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end", "start", "end"]
+
+
+def test_a_ray_that_was_to_last_ends_with_a_launch_that_breaks_down(daemons: list[str]) -> None:
+    with pytest.raises(ZeroDivisionError), lasting(), connected(None):
+        _ = 1 / 0
+    _launch_twice()
+    assert daemons == ["start", "end", "start", "end", "start", "end"]
+
+
+def test_a_ray_that_is_to_last_is_started_only_for_a_launch(daemons: list[str]) -> None:
+    with lasting():
+        pass
+    assert daemons == []
+
+
+def test_a_cluster_is_left_after_each_launch(daemons: list[str]) -> None:
+    with lasting():
+        _launch_twice("auto")
+        assert daemons == ["start", "end", "start", "end"]
+
+
+def _launch_twice(address: str | None = None) -> None:
+    for _ in range(2):
+        with connected(address):
+            pass
+
+
+# Waits for the workers that Ray starts at first, then starts trials as Ray Tune does, one in each
+# slot, and prints whether they have been given these workers.
+_TRIALS = """
+import os, time
+from pathlib import Path
+import ray
+from ray.tune.execution.class_cache import _ActorClassCache
+from tests.processes import descendants
+from tuning.backend.cluster import connected
+
+class Trial:
+    def pid(self):
+        return os.getpid()
+
+def is_idle(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::IDLE")
+    except OSError:  # it has just ended
+        return False
+
+def idle_workers():
+    return {pid for pid in descendants(os.getpid()) if is_idle(pid)}
+
+with connected("local"):
+    slots = len(os.sched_getaffinity(0))
+    while len(first := idle_workers()) < slots:
+        time.sleep(0.1)
+    start = _ActorClassCache().get(Trial).options(num_cpus=1).remote
+    trials = [start() for _ in range(slots)]
+    print(set(ray.get([trial.pid.remote() for trial in trials])) <= first)
+"""
+
+
+def test_trials_are_given_the_workers_that_ray_starts_anyway() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRIALS],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.stdout == "True\n"

@@ -1,0 +1,242 @@
+"""Parsing and printing: options, layers, exit status, streams."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer.main
+from rich.console import Console
+from rich.table import Table
+from typer.testing import CliRunner
+
+from data_prep import DataError
+from models import ModelError
+from tuning.cli import app, main, options
+from tuning.cli.console import errors_as_lines, show
+from tuning.cli.options import numbers, words
+from tuning.config.schema import TASKS, FinalsLaunchConfig, GridLaunchConfig, resolve
+from tuning.errors import ChromatuneError
+from tuning.workflows.finals import run_finals
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Parse `chromatune grid …` up to its configuration, and train nothing."""
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    seen: list[GridLaunchConfig] = []
+    resolve = options.resolve
+
+    def stop(*arguments: Any, **details: Any) -> Any:
+        seen.append(resolve(*arguments, **details))
+        raise Stop
+
+    monkeypatch.setattr(options, "resolve", stop)
+
+    def parse(*line: str) -> GridLaunchConfig:
+        answer = CliRunner().invoke(app, ["grid", *line])
+        assert isinstance(answer.exception, Stop), answer.output
+        return seen[-1]
+
+    return parse
+
+
+def test_without_options_it_is_the_published_grid(resolved: Any) -> None:
+    regression, colorizer = resolved("regression").grid, resolved("colorizer").grid
+    assert (regression.models, regression.heads) == (["cnn1", "cnn2", "cnn3"], ["relu"])
+    assert (colorizer.models, colorizer.heads) == (["autoencoder"], ["relu", "sigmoid", "tanh"])
+    for grid in (regression, colorizer):
+        assert grid.lrs == [1e-3, 1e-4, 1e-5]
+        assert grid.epochs == [100, 300, 500]
+        assert not grid.independent_cells
+
+
+def test_flag_beats_set_beats_file_beats_default(resolved: Any, tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text("training: {seed: 1, batch_size: 11, weight_decay: 0.5}\ngrid: {lrs: [0.1]}\n")
+    config = resolved(
+        *("regression", "--config", str(file), "--seed", "3"),
+        *("--set", "training.seed=2", "--set", "training.batch_size=22"),
+    )
+    assert config.training.seed == 3
+    assert config.training.batch_size == 22
+    assert config.training.weight_decay == 0.5
+    assert config.grid.lrs == [0.1]
+    assert config.grid.epochs == [100, 300, 500]
+
+
+def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> None:
+    config = resolved(
+        *("regression", "--dataset", "ncd", "--data-root", "/pictures", "--size", "64"),
+        *("--split", "subject", "--augment", "3", "--data-seed", "4", "--count", "50"),
+        *("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--max-concurrent-trials", "2"),
+        *(
+            "--max-failures",
+            "0",
+            "--pack",
+            "3",
+            "--time-budget-s",
+            "60",
+            "--address",
+            "10.0.0.1:6379",
+        ),
+        *(
+            "--storage-path",
+            str(tmp_path),
+            "--models",
+            "cnn2, cnn1",
+            "--lrs",
+            "1e-2",
+        ),
+        *("--epochs", "5,1", "--epoch-scale", "2", "--independent-cells"),
+    )
+    assert config.data.model_dump(mode="json") == {
+        **{"dataset": "ncd", "root": "/pictures", "size": 64, "split": "subject"},
+        **{"augment": 3, "seed": 4, "count": 50},
+    }
+    assert config.resources.model_dump() == {
+        **{"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent_trials": 2},
+        **{"pack": 3, "max_failures": 0, "time_budget_s": 60.0},
+    }
+    assert (config.address, config.storage_path) == ("10.0.0.1:6379", str(tmp_path))
+    assert config.grid.models == ["cnn2", "cnn1"]
+    assert config.grid.epochs == [5, 1]
+    assert config.grid.independent_cells
+
+
+def test_lists_are_parsed_and_wrong_ones_named() -> None:
+    assert numbers("--lrs", "1e-3, 2", float) == [1e-3, 2.0]
+    assert numbers("--lrs", None, float) is None
+    assert words(" a,b ") == ["a", "b"]
+    with pytest.raises(ChromatuneError, match=r"--epochs .* but got '2\.5' in '1,2\.5'"):
+        numbers("--epochs", "1,2.5", int)
+
+
+@pytest.mark.parametrize("kind", [ChromatuneError, DataError, ModelError])
+def test_errors_of_users_are_one_line_on_stderr(
+    kind: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "no [dataset] here: " + "long " * 60 + "[/bold]"
+    with pytest.raises(SystemExit) as exit_, errors_as_lines():
+        raise kind(text)
+    captured = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert captured.out == ""
+    assert captured.err == f"error: {text}\n"
+
+
+def test_our_own_mistakes_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), errors_as_lines():
+        raise ZeroDivisionError
+
+
+def test_imports_are_not_searched_for_garbage_over_and_over() -> None:
+    script = "import gc, tuning.cli; print(sum(each['collections'] for each in gc.get_stats()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert int(done.stdout) < 100
+
+
+def test_an_interruption_exits_as_a_shell_reports_it() -> None:
+    with pytest.raises(SystemExit) as exit_, errors_as_lines():
+        raise KeyboardInterrupt
+    assert exit_.value.code == 130
+
+
+def test_json_is_strict_and_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    class Results:
+        def rich(self) -> Table:
+            return Table("a table")
+
+        def markdown(self) -> str:
+            return ""
+
+        def to_json(self) -> dict[str, Any]:
+            return {"value": 1.5}
+
+    show([Results()], "json")
+    assert json.loads(capsys.readouterr().out) == {"tables": [{"value": 1.5}], "promotions": []}
+    show([Results()], "table")
+    assert "a table" in capsys.readouterr().out
+
+
+def test_all_commands_explain_themselves() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert {"prepare", "grid", "finals", "finetune", "resume", "trials", "promote"} <= set(commands)
+    for name, command in commands.items():
+        assert command.help, name
+        for option in command.params:
+            assert getattr(option, "help", None), f"{name} {option.name}"
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    answer = subprocess.run(
+        f"{sys.executable} -m tuning --help | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+    assert "Traceback" not in answer.stderr
+
+
+def test_results_and_log_are_different_streams() -> None:
+    from tuning.cli.console import log, results
+
+    assert isinstance(log, Console)
+    assert log.stderr
+    assert not results.stderr
+
+
+def test_help_shows_every_default_that_is_not_written_in_the_code() -> None:
+    """Defaults in brackets are no markup."""
+    told = []
+    for name, command in typer.main.get_group(app).commands.items():
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
+        for parameter in command.params:
+            text = getattr(parameter, "help", None) or ""
+            for default in re.findall(r"\\\[(default: [^\]]*)\]", text):
+                assert default in " ".join(shown.split()), (name, parameter.name)
+                told.append(default)
+    assert len(told) > 20
+
+
+def test_an_interrupted_half_of_the_finals_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def start(kind: str, task: str, *_: Any, **__: Any) -> Any:
+        begun.append((kind, task))
+        return SimpleNamespace(interrupted=True)
+
+    monkeypatch.setattr("tuning.workflows.finals.start_launch", start)
+    monkeypatch.setattr("tuning.workflows.finals.prepare_store", lambda _: None)
+    monkeypatch.setattr(
+        "tuning.workflows.finals.open_prepared", lambda _: SimpleNamespace(size=128)
+    )
+    config = resolve(FinalsLaunchConfig, flags={"finals.lr": 1e-3, "finals.epochs": 1})
+    outcomes = run_finals(TASKS, config, tracking_uri="", console=Console())
+    assert len(list(outcomes)) == 1
+    assert begun == [("finals", "regression")]
+
+
+def test_ctrl_c_inside_a_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuning.cli.prepare.resolve", interrupted)
+    monkeypatch.setattr(sys, "argv", ["chromatune", "prepare", "faces"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted"

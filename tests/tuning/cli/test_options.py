@@ -1,0 +1,302 @@
+"""What a training can do beyond the report: each option against the loop written out by hand."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import create_model
+from tuning.errors import ChromatuneError
+from tuning.training import loop as engine
+from tuning.training.batches import Batch, Batches
+from tuning.training.data import TaskData
+from tuning.training.loop import EpochResult, FitConfig, TrainState, fit
+from tuning.training.losses import training_loss
+from tuning.training.lr_schedule import learning_rate
+from tuning.training.metrics import evaluate
+
+MakeData = Callable[..., TaskData]
+CPU = torch.device("cpu")
+UNET: dict[str, Any] = {"width": 8, "depth": 1}
+EVERYTHING: dict[str, Any] = {
+    "loss": "huber",
+    "mean_weight": 0.5,
+    "optimizer": "adamw",
+    "schedule": "onecycle",
+    "warmup": 0.3,
+    "precision": "bfloat16",
+    "ema": 0.9,
+    "flip_average": True,
+    "shuffle": True,
+    "flip": True,
+    "zoom": 0.7,
+    "shift": 0.1,
+    "rotate": 15.0,
+    "keep": "best",
+    "patience": 3,
+}
+
+
+def config(model: str = "unet", epochs: int = 3, **changes: Any) -> FitConfig:
+    settings: dict[str, Any] = {
+        "head": "tanh", "lr": 1e-3, "batch_size": 4, "image_size": 64, "eval_every": 1, **changes
+    }  # fmt: skip
+    if model.startswith("unet"):
+        settings.setdefault("model_kwargs", UNET)
+    return FitConfig(model=model, milestones=(epochs,), **settings)
+
+
+def trained(config: FitConfig, data: TaskData, **more: Any) -> EpochResult:
+    *_, result = fit(config, data, **more)
+    return result
+
+
+def tensors(state: TrainState) -> dict[str, Tensor]:
+    assert state.averaged is not None
+    assert state.best is not None
+    found = {f"averaged/{k}": v for k, v in state.averaged.state_dict().items()}
+    found |= {f"best/{k}": v for k, v in state.best.items()}
+    return found | dict(state.model.state_dict())
+
+
+def test_adamw_one_cycle_and_averaging_are_the_loop_written_out(make_data: MakeData) -> None:
+    data = make_data("colorizer", train=9)
+    settings = config(optimizer="adamw", weight_decay=0.1, schedule="onecycle", warmup=0.5, ema=0.9)
+    state = trained(settings, data).state
+
+    torch.manual_seed(0)
+    model = create_model("unet", head="tanh", image_size=64, **UNET).train()
+    average = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+    L = torch.from_numpy(data.train.L / 255).float()[:, None]
+    planes = torch.from_numpy(np.stack(data.train.planes, axis=1) / 255).float() * 2 - 1
+    for step in range(6):
+        batch = order[4 * (step % 2) : 4 * (step % 2) + 4]
+        optimizer.param_groups[0]["lr"] = learning_rate(settings, step / 6)
+        optimizer.zero_grad()
+        F.mse_loss(model.raw(L[batch]), planes[batch]).backward()
+        optimizer.step()
+        decay = min(0.9, (1 + step) / (10 + step))
+        current = model.state_dict()
+        for name, tensor in average.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.mul_(decay).add_(current[name], alpha=1 - decay)
+    assert state.averaged is not None
+    for name, tensor in average.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(state.averaged.state_dict()[name], tensor)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(state.model.state_dict()[name], tensor)
+
+
+def test_the_term_of_the_category_is_its_cross_entropy() -> None:
+    settings: dict[str, Any] = {**UNET, "categories": 3}
+    model = create_model("unet", head="tanh", image_size=64, **settings).eval()
+    L, target, category = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64), torch.tensor([2, 0])
+    batch = Batch(L, target, category)
+    with torch.no_grad():
+        planes, scores = model.raw_with_categories(L)
+        plain = training_loss(config(model_kwargs=settings), model, batch)
+        got = training_loss(config(model_kwargs=settings, category_weight=0.5), model, batch)
+    assert torch.equal(planes, model.raw(L))
+    surprise = -(scores.softmax(dim=1)[[0, 1], category]).log().mean()
+    torch.testing.assert_close(got, plain + 0.5 * surprise)
+
+
+def test_too_few_categories_are_refused(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    shown = dataclasses.replace(data.train, categories=np.arange(len(data.train)))
+    data = dataclasses.replace(data, train=shown)
+    settings = config(model_kwargs={**UNET, "categories": 9}, category_weight=1.0)
+    with pytest.raises(ChromatuneError, match="shows 10 categories, but the model tells 9"):
+        fit(settings, data)
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
+def test_losses_and_the_term_of_the_mean(loss: str) -> None:
+    model = create_model("unet", head="tanh", image_size=64, **UNET).eval()
+    L, target = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64)
+    with torch.no_grad():
+        off = model.raw(L) - (target * 2 - 1)
+        got = training_loss(
+            config(loss=loss, mean_weight=3.0), model, Batch(L, target, torch.zeros(2))
+        )
+    size = off.abs()
+    pixels = {
+        "mse": off**2,
+        "l1": size,
+        "huber": torch.where(size < 0.1, off**2 / 2, 0.1 * (size - 0.05)),
+    }[loss].mean()
+    torch.testing.assert_close(got, pixels + 3 * off.mean(dim=(2, 3)).square().mean())
+
+
+def test_only_tf32_lets_a_gpu_round_and_only_while_it_trains(
+    monkeypatch: pytest.MonkeyPatch, make_data: MakeData
+) -> None:
+    def flags() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    monkeypatch.setattr(engine, "_train_epoch", lambda *_: torch.tensor(0.5 + sum(flags())))
+    before = flags()
+    data = make_data("regression")
+    batches = len(data.train) // 4
+    for precision, allowed in (("float32", 0), ("bfloat16", 0), ("tf32", 2)):
+        result = trained(config("cnn1", epochs=1, precision=precision), data)
+        assert result.record["train_loss"] == pytest.approx((0.5 + allowed) / batches)
+        assert flags() == before
+
+
+def test_bfloat16_changes_the_loss_by_little_and_leaves_the_weights_float32(
+    make_data: MakeData,
+) -> None:
+    data = make_data("colorizer")
+    exact, rounded = (
+        trained(config(epochs=2, precision=precision), data)
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact.record["train_loss"] != rounded.record["train_loss"]
+    assert rounded.record["train_loss"] == pytest.approx(exact.record["train_loss"], rel=0.02)
+    assert {p.dtype for p in rounded.state.model.parameters()} == {torch.float32}
+
+
+def test_the_kept_state_is_the_one_with_the_best_score(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.2, 0.2, 0.4])
+    monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
+    data = make_data("colorizer")
+    weights = []
+    for result in fit(config(epochs=4, keep="best"), data):
+        live = result.state.model.state_dict()
+        weights.append({name: tensor.clone() for name, tensor in live.items()})
+    model, record = result.state.kept()
+    assert (record["epoch"], record["val_mse"]) == (2, 0.2)  # of equal ones the first
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, weights[1][name]), name
+    assert not torch.equal(model.body.planes.weight, result.state.model.body.planes.weight)
+
+
+def test_patience_ends_a_training_that_no_longer_improves(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.2, 0.3, 0.3, 0.1])
+    monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
+    settings = config(epochs=9, keep="best", patience=2)
+    results = list(fit(settings, make_data("colorizer")))
+    assert [(r.record["epoch"], r.milestone, r.last) for r in results] == [
+        *((epoch, False, False) for epoch in (1, 2, 3)),
+        (4, True, True),
+    ]
+    assert list(fit(settings, make_data("colorizer"), state=results[-1].state)) == []
+
+
+@pytest.mark.parametrize("model", ["unet", "unet_mean"])
+def test_with_every_option_on_a_resumed_training_has_the_same_bits(
+    model: str, make_data: MakeData, tmp_path: Path
+) -> None:
+    data = make_data("colorizer")
+    if model == "unet_mean":
+        data = TaskData(**{**vars(data), "task": "regression"})
+    settings = config(model, epochs=4, **EVERYTHING)
+    whole = trained(settings, data).state
+    for result in fit(settings, data):
+        if result.record["epoch"] == 2:
+            result.state.save(tmp_path)
+            break
+    torch.rand(7)  # what others draw in between must not matter
+    resumed = trained(settings, data, state=TrainState.load(tmp_path, settings)).state
+    expected = tensors(whole)
+    for name, tensor in tensors(resumed).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert [r["train_loss"] for r in resumed.history] == [r["train_loss"] for r in whole.history]
+
+
+def test_the_kept_model_has_the_score_that_is_told(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    model, record = trained(config(epochs=4, **EVERYTHING), data).state.kept()
+    again = evaluate(model, data.val, "colorizer")
+    assert {name: record[name] for name in again} == again
+    assert model.flip_average
+
+
+def test_cuts_are_made_of_originals_and_change_every_epoch(make_data: MakeData) -> None:
+    plain = make_data("colorizer", train=8).train
+    doubled = copy.copy(plain)
+    # Every second row is a copy, and black: none of it may be seen.
+    rows = {name: np.repeat(getattr(plain, name), 2, axis=0) for name in "Lab"}
+    for plane in rows.values():
+        plane[1::2] = 0
+    doubled = type(plain)(**rows, mean_ab=np.repeat(plain.mean_ab, 2, axis=0), copies=2)
+    batches = Batches(config(flip=True, zoom=0.8), doubled, CPU)
+    torch.manual_seed(0)
+    epochs = [torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2)]
+    assert len(epochs[0]) == 16  # an epoch is as long as before
+    assert float(epochs[0].amin()) > 0.05
+    assert not torch.equal(*epochs)
+
+
+def test_the_target_of_a_cut_is_the_mean_of_the_cut(make_data: MakeData) -> None:
+    data = make_data("colorizer", train=4)
+    batches = Batches(config("resnet", zoom=0.5), data.train, CPU)
+    torch.manual_seed(0)
+    (cut,) = batches.epoch()
+    torch.manual_seed(0)
+    (planes,) = Batches(config(zoom=0.5), data.train, CPU).epoch()
+    torch.testing.assert_close(cut.target, planes.target.mean(dim=(2, 3)))
+    whole = torch.from_numpy(data.train.mean_ab)
+    assert not torch.allclose(cut.target.sort(dim=0).values, whole.sort(dim=0).values, atol=1e-3)
+
+
+def test_without_options_the_batches_are_the_same_every_epoch(make_data: MakeData) -> None:
+    data = make_data("colorizer", train=8)
+    for shuffle, same in ((False, True), (True, False)):
+        batches = Batches(config(shuffle=shuffle), data.train, CPU)
+        torch.manual_seed(0)
+        first, second = (torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2))
+        assert torch.equal(first, second) is same
+
+
+def test_the_identity_names_only_options_that_are_on() -> None:
+    before = {
+        *("model", "head", "lr", "batch_size", "weight_decay", "seed", "image_size"),
+        "model_kwargs",
+    }
+    assert set(config().identity()) == before
+    assert set(config(flip=True).identity()) == before | {"flip"}
+    # How long a schedule is decides its every step.
+    assert config(schedule="cosine").identity() != config(epochs=4, schedule="cosine").identity()
+    assert config().identity() == config(epochs=4).identity()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"loss": "mes"}, "unknown loss 'mes'; did you mean 'mse'?"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'"),
+        ({"ema": 1.0}, "`0 <= ema < 1` must hold, but got (ema=1.0)"),
+        ({"zoom": 0}, "`0 < zoom <= 1` must hold"),
+        ({"shift": -0.1}, "`0 <= shift < 1` must hold"),
+        ({"rotate": 270}, "`0 <= rotate <= 180` must hold"),
+        ({"warmup": 1}, "`0 <= warmup < 1` must hold"),
+        ({"patience": 0}, "`patience >= 1` must hold"),
+        ({"mean_weight": -1}, "`mean_weight >= 0` must hold"),
+        ({"mean_weight": 1, "model": "resnet"}, "trained on means"),
+        ({"category_weight": 1}, "a model without model_kwargs.categories"),
+        ({"milestones": (1, 2), "schedule": "cosine"}, "a single milestone"),
+    ],
+)
+def test_wrong_options_are_named(changes: dict[str, Any], says: str) -> None:
+    settings = {"model": "unet", "head": "tanh", "lr": 1e-3, "milestones": (3,), **changes}
+    with pytest.raises(ChromatuneError) as caught:
+        FitConfig(**settings)
+    assert says in str(caught.value)

@@ -1,0 +1,126 @@
+"""The layers of a configuration and what is said when one is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuning.config.schema import (
+    REPORT_GRIDS,
+    FinetuneLaunchConfig,
+    GridLaunchConfig,
+    read_yaml,
+    resolve,
+)
+from tuning.errors import ChromatuneError
+from tuning.training.epochs import scaled_epochs
+
+DEFAULTS = {"grid": REPORT_GRIDS["regression"]}
+
+
+def test_defaults_are_the_reports_grid() -> None:
+    config = resolve(GridLaunchConfig, defaults=DEFAULTS)
+    assert config.grid.models == ["cnn1", "cnn2", "cnn3"]
+    assert config.grid.lrs == [1e-3, 1e-4, 1e-5]
+    assert config.grid.epochs == [100, 300, 500]
+    assert (config.training.batch_size, config.training.weight_decay) == (100, 1e-5)
+    assert (config.data.size, config.data.split, config.data.augment) == (128, "random", 10)
+
+
+def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text("training: {batch_size: 10, seed: 1}\ngrid: {epochs: [7]}\n")
+    config = resolve(
+        GridLaunchConfig,
+        defaults=DEFAULTS,
+        file=file,
+        overrides=["training.seed=2", "grid.lrs=[1e-2]"],
+        flags={"training.seed": 3, "training.weight_decay": None},
+    )
+    assert config.training.seed == 3  # flag over --set over YAML
+    assert config.training.batch_size == 10  # YAML over default
+    assert config.grid.lrs == [0.01]  # YAML 1.1 reads 1e-2 as a word; it is a number here
+    assert config.grid.epochs == [7]
+    assert config.training.weight_decay == 1e-5  # a flag not given changes nothing
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["trainng.seed=1"], "unknown key 'trainng'; did you mean 'training'?"),
+        (["training.batchsize=1"], "unknown key 'training.batchsize'; did you mean 'batch_size'?"),
+        (["grid.epochs=[0]"], "'grid.epochs.0' is wrong"),
+        (["grid.lrs=[1e-3, 0.001]"], "values must be distinct"),
+        (["grid.lrs=[.nan]"], "'grid.lrs.0' is wrong"),
+        (["grid.heads=[relo]"], "'grid.heads.0' is wrong"),
+        (["resources.gpus_per_trial=1.5"], "Ray shares one GPU or gives whole ones, but got 1.5"),
+        (["data.split=people"], "'data.split' is wrong"),
+        (["seed"], "--set takes key=value, but got 'seed'"),
+        (["training.seed=[1"], "is not valid YAML"),
+        (["training=3"], "'training' is wrong"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_line_that_names_it(
+    overrides: list[str], expected: str
+) -> None:
+    with pytest.raises(ChromatuneError) as caught:
+        resolve(GridLaunchConfig, defaults=DEFAULTS, overrides=overrides)
+    assert expected.lower() in str(caught.value).lower()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("finetune: {epoch: 3}\n")
+    with pytest.raises(
+        ChromatuneError, match=r"'finetune.epoch'; did you mean 'epochs'.*mine.yaml"
+    ):
+        resolve(FinetuneLaunchConfig, file=file)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_as_configuration_give_a_clear_error_or_a_mapping(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("fuzz") / "c.yaml"
+    file.write_bytes(content)
+    try:
+        content = read_yaml(file)
+    except ChromatuneError as error:
+        message = str(error)
+    else:
+        message = str(file)
+        assert isinstance(content, dict)
+    assert str(file) in message
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["grid", "data", "training", "seed", "lrs", "epochs", "x"]), inner
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_any_yaml_value_under_any_key_is_accepted_or_refused_in_a_line(value: object) -> None:
+    message = ""
+    try:
+        resolve(GridLaunchConfig, defaults={**DEFAULTS, "data": value, "training": value})
+    except ChromatuneError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+def test_scaling_rounds_to_at_least_one_epoch_and_keeps_cells_apart() -> None:
+    assert scaled_epochs([100, 300, 500], 0.01) == [1, 3, 5]
+    assert scaled_epochs([100, 300, 500], None) == [100, 300, 500]
+    assert scaled_epochs([100, 300, 500], 0.005) == [1, 2, 3]
+    with pytest.raises(ChromatuneError, match=r"\[1, 1, 1\]"):
+        scaled_epochs([100, 300, 500], 0.0001)

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.color import lab2rgb
+
+from data_prep import rgb_to_lab
+from tuning.display.plots import _heatmap, grid_heatmap, loss_curve, picture_sheet
+from tuning.display.plots import _loss_curve as _curve
+from tuning.display.plots._canvas import write_png
+
+ROWS, COLUMNS = ["100", "300", "500"], ["1e-3", "1e-4", "1e-5"]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Figures, as the drawing functions hand them over for writing."""
+    figures: list[Any] = []
+
+    def keep(figure: Any, path: Path) -> None:
+        write_png(figure, path)
+        figures.append(figure)
+
+    for module in (_curve, _heatmap):
+        monkeypatch.setattr(module, "write_png", keep)
+    return figures
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert picture.mode == "RGB"
+        return np.asarray(picture)
+
+
+def _planes(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
+    """L, predicted a, predicted b, a, b: noise around the colours of skin, all inside sRGB."""
+    random = np.random.default_rng(0)
+    ranges = [(90, 170), (120, 145), (120, 150), (120, 145), (120, 150)]
+    return [random.integers(*r, (count, height, width)).astype(np.uint8) for r in ranges]
+
+
+def _expected(L: Any, a: Any, b: Any) -> NDArray[np.float64]:
+    lab = np.stack([L * (100 / 255), a.astype(float) - 128, b.astype(float) - 128], axis=-1)
+    rgb: NDArray[np.float64] = lab2rgb(lab) * 255
+    return rgb
+
+
+@pytest.mark.parametrize(("height", "width", "scale"), [(128, 128, 1), (120, 100, 1), (40, 40, 3)])
+def test_sheet_holds_every_pixel(tmp_path: Path, height: int, width: int, scale: int) -> None:
+    L, pa, pb, a, b = _planes(2, height, width)
+    picture_sheet(L, pa, pb, a, b, tmp_path / "sheet.png", titles=["first", "$second_"])
+    page = _pixels(tmp_path / "sheet.png")
+    gray = np.full_like(L, 128)
+    for row in range(2):
+        for column, (one, other) in enumerate([(gray, gray), (pa, pb), (a, b)]):
+            top = 12 + 24 + 18 + row * (18 + height * scale + 6)
+            left = 12 + column * (width * scale + 6)
+            block = page[top : top + height * scale, left : left + width * scale].astype(float)
+            assert (block == block[::scale, ::scale].repeat(scale, 0).repeat(scale, 1)).all()
+            # Two levels: OpenCV's 8-bit conversion and scikit-image's differ, one bit is dropped.
+            difference = np.abs(block[::scale, ::scale] - _expected(L[row], one[row], other[row]))
+            assert difference.max() <= 4
+            assert difference.mean() < 1
+    assert page.shape[1] == 2 * 12 + 3 * width * scale + 2 * 6
+
+
+def test_sheet_of_real_faces_is_compact(tmp_path: Path, real_data: Path) -> None:
+    paths = sorted((real_data / "gt_faces").glob("*.jpg"))[::120][:6]
+    lab = []
+    for path in paths:
+        with Image.open(path) as picture:
+            lab.append(rgb_to_lab(np.asarray(picture.convert("RGB").resize((128, 128)))))
+    L, a, b = np.moveaxis(np.stack(lab), -1, 0)
+    mean_a, mean_b = np.full_like(a, a.mean()), np.full_like(b, b.mean())
+    picture_sheet(L, mean_a, mean_b, a, b, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size < 400_000
+
+
+def test_black_and_white_stay_exact(tmp_path: Path) -> None:
+    L = np.stack([np.zeros((100, 100)), np.full((100, 100), 255)]).astype(np.uint8)
+    neutral = np.full_like(L, 128)
+    picture_sheet(L, neutral, neutral, neutral, neutral, tmp_path / "sheet.png")
+    page = _pixels(tmp_path / "sheet.png")
+    assert (page[60, 60] == 0).all()
+    assert (page[60 + 106, 60] == 255).all()
+
+
+def test_sheet_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    L, pa, pb, a, b = _planes(2, 8, 8)
+    with pytest.raises(ValueError, match=r"predicted_b is uint8 \(1, 8, 8\)"):
+        picture_sheet(L, pa, pb[:1], a, b, tmp_path / "sheet.png")
+    with pytest.raises(ValueError, match="a is float32"):
+        picture_sheet(L, pa, pb, (a / 255).astype(np.float32), b, tmp_path / "sheet.png")
+    with pytest.raises(ValueError, match="1 titles for 2 pictures"):
+        picture_sheet(L, pa, pb, a, b, tmp_path / "sheet.png", titles=["one"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_curve_sorts_epochs_and_takes_the_later_record(tmp_path: Path, drawn: list[Any]) -> None:
+    history = [
+        {"epoch": 1, "train_loss": 0.3},
+        {"epoch": 2, "train_loss": 0.25, "val_mse": 0.4},
+        {"epoch": 3, "train_loss": math.nan},
+        {"epoch": 2, "train_loss": 0.2, "val_mse": 0.1},
+    ]
+    loss_curve(history, "cnn2 $relu$", tmp_path / "loss.png", published=[0.5, 0.4, 0.0])
+    lines = {line.get_label(): line.get_xydata().tolist() for line in drawn[0].axes[0].lines}
+    assert lines == {
+        "training loss, report": [[1, 0.5], [2, 0.4]],
+        "training loss": [[1, 0.3], [2, 0.2]],
+        "validation MSE": [[2, 0.1]],
+    }
+    assert drawn[0].axes[0].get_yscale() == "log"
+    assert len(drawn[0].axes) == 1  # no PSNR axis for a regressor
+
+
+def test_psnr_axis_reads_the_same_points(tmp_path: Path, drawn: list[Any]) -> None:
+    history = [
+        {"epoch": e, "train_loss": 4 * 10**-e, "val_mse": 10**-e, "val_psnr": 10.0 * e}
+        for e in (1, 2, 3)
+    ]
+    loss_curve(history, "autoencoder", tmp_path / "loss.png", head="tanh")
+    left, right = drawn[0].axes
+    heights = [left.transData.transform((0, 10**-e))[1] for e in (1, 2, 3)]
+    on_right = [right.transData.transform((0, 10.0 * e))[1] for e in (1, 2, 3)]
+    np.testing.assert_allclose(on_right, heights, atol=1e-6)
+    train = {line.get_label(): line for line in left.lines}["training loss / 4"]
+    np.testing.assert_allclose(train.get_ydata(), [0.1, 0.01, 0.001])
+
+
+def test_curve_from_psnr_alone(tmp_path: Path, drawn: list[Any]) -> None:
+    loss_curve([{"epoch": 1, "train_loss": 0.1, "val_psnr": 20.0}], "x", tmp_path / "loss.png")
+    assert drawn[0].axes[0].lines[-1].get_ydata() == pytest.approx([0.01])
+
+
+@pytest.mark.parametrize("history", [[], [{"epoch": 1, "train_loss": math.inf}]])
+def test_curve_of_nothing_says_so(
+    tmp_path: Path, drawn: list[Any], history: list[dict[str, Any]]
+) -> None:
+    loss_curve(history, "diverged at once", tmp_path / "loss.png")
+    assert [text.get_text() for text in drawn[0].axes[0].texts] == ["no finite loss recorded"]
+
+
+def _texts(axes: Any) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_heatmap_shows_every_number_and_marks_the_best(tmp_path: Path, drawn: list[Any]) -> None:
+    values = {
+        "cnn1": [[3e-4, 2e-4, 0.19], [3.1e-4, 2.1e-4, 0.15], [3.2e-4, 2.2e-4, np.nan]],
+        "cnn2": [[1.6e-4, 1.3e-4, 1.4e-4], [1.35e-4, np.inf, 1.2e-4], [1.3e-4, 1.3e-4, 1.1e-4]],
+    }
+    grid_heatmap("grid", ROWS, COLUMNS, values, "val_mse", False, tmp_path / "grid.png")
+    first, second = drawn[0].axes[:2]
+    assert "2.00e-4" in _texts(first)
+    assert "★" not in _texts(first)
+    assert _texts(second).count("★") == 1
+    star = next(text for text in second.texts if text.get_text() == "★")
+    assert (star.get_position()[0], round(star.get_position()[1])) == (2, 2)
+    for axes, hatched in ((first, 1), (second, 1)):
+        assert sum(patch.get_hatch() is not None for patch in axes.patches) == hatched
+        frames = [p for p in axes.patches if not p.get_fill()]
+        assert len(frames) == 1
+    assert drawn[0].axes[2].get_ylabel() == "validation MSE"
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_better: bool) -> None:
+    row = [34.0, 35.0, 36.0] if higher_is_better else [3e-4, 2e-4, 1e-4]
+    metric = "val_psnr" if higher_is_better else "val_mse"
+    grid_heatmap("g", ["100"], COLUMNS, {"m": [row]}, metric, higher_is_better, tmp_path / "g.png")
+    cells = [patch for patch in drawn[0].axes[0].patches if patch.get_fill()]
+    luminances = [np.dot(cell.get_facecolor()[:3], (0.299, 0.587, 0.114)) for cell in cells]
+    assert luminances[0] > luminances[1] > luminances[2]
+
+
+def test_heatmaps_beside_each_other_have_the_same_colours(tmp_path: Path, drawn: list[Any]) -> None:
+    rows = ([34.0, 35.0, 36.0], [36.0, 37.0, math.nan])
+    for own, other in (rows, rows[::-1]):
+        values = {"m": [own]}
+        grid_heatmap(
+            "g", ["1"], COLUMNS, values, "val_psnr", True, tmp_path / "g.png", beside=other
+        )
+    first, second = ([p for p in one.axes[0].patches if p.get_fill()] for one in drawn)
+    assert first[2].get_facecolor() == second[0].get_facecolor()
+    assert first[2].get_facecolor() != second[1].get_facecolor()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"m": [[math.nan] * 3] * 3},
+        {"m": [[1e-4, math.nan, math.nan], [math.nan] * 3, [math.nan] * 3]},
+        {"m": [[0.0, 1e-4, 1.0]] * 3},
+        {"m": [[1e-4] * 3] * 3},
+    ],
+)
+def test_heatmap_of_odd_grids(tmp_path: Path, values: dict[str, list[list[float]]]) -> None:
+    for metric, up in (("val_mse", False), ("val_psnr", True)):
+        grid_heatmap("grid", ROWS, COLUMNS, values, metric, up, tmp_path / "grid.png")
+    assert _pixels(tmp_path / "grid.png").std() > 1
+
+
+def test_heatmap_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'m' must have the shape \(3, 3\).*\(1, 3\)"):
+        grid_heatmap("g", ROWS, COLUMNS, {"m": [[1.0] * 3]}, "val_mse", False, tmp_path / "g.png")
+    with pytest.raises(ValueError, match="at least one panel"):
+        grid_heatmap("g", ROWS, COLUMNS, {}, "val_mse", False, tmp_path / "g.png")
+
+
+def test_drawing_in_threads_gives_the_same_files(tmp_path: Path) -> None:
+    history = [{"epoch": e, "train_loss": 1 / e, "val_psnr": 20.0 + e} for e in range(1, 20)]
+    loss_curve(history, "same", tmp_path / "alone.png")
+    threads = [
+        threading.Thread(target=loss_curve, args=(history, "same", tmp_path / f"{i}.png"))
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = (tmp_path / "alone.png").read_bytes()
+    assert all((tmp_path / f"{i}.png").read_bytes() == expected for i in range(4))
+
+
+def test_a_failed_write_leaves_the_old_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "loss.png"
+    path.write_bytes(b"old")
+
+    def refuse(*_: object) -> Path:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        loss_curve([], "title", path)
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["loss.png"]

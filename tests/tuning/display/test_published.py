@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tuning.display.formatting import higher_is_better
+from tuning.display.published import (
+    EPOCHS,
+    GRID_METRICS,
+    LRS,
+    RESULTS,
+    TABLE_I,
+    TABLE_III,
+    published_cell,
+    published_result,
+    published_results,
+)
+
+
+def _cells(task: str, table: object) -> dict[tuple[str, str, float, int], float]:
+    assert isinstance(table, dict)
+    found = {}
+    for model, head in table:
+        for lr in LRS:
+            for epochs in EPOCHS:
+                value = published_cell(task, model, head, lr, epochs)
+                assert value is not None
+                found[model, head, lr, epochs] = value
+    return found
+
+
+def test_best_regressor_is_the_one_the_report_names() -> None:
+    cells = _cells("regression", TABLE_I)
+    assert len(cells) == 27
+    assert min(cells, key=cells.__getitem__) == ("cnn2", "relu", 1e-5, 500)
+
+
+def test_best_colorizer_is_the_one_the_report_names() -> None:
+    cells = _cells("colorizer", TABLE_III)
+    assert len(cells) == 27
+    assert max(cells, key=cells.__getitem__) == ("autoencoder", "tanh", 1e-3, 500)
+    best = {head: max(v for k, v in cells.items() if k[1] == head) for _, head in TABLE_III}
+    assert best["tanh"] > best["sigmoid"] > best["relu"]  # "Tanh, followed by Sigmoid"
+
+
+def test_cnn1_hardly_learned_at_the_lowest_rate() -> None:
+    failed = [published_cell("regression", "cnn1", "relu", 1e-5, epochs) for epochs in EPOCHS]
+    assert failed == [0.1877, 0.1553, 0.14998]
+    others = [
+        v for k, v in _cells("regression", TABLE_I).items() if k[:3] != ("cnn1", "relu", 1e-5)
+    ]
+    assert max(others) < 2e-4
+
+
+def test_sums_are_those_of_the_printed_tables() -> None:
+    # Added up from the report's text, table by table: a digit mistyped here would show.
+    printed = {
+        ("cnn1", "relu"): 0.494145,
+        ("cnn2", "relu"): 0.0011775,
+        ("cnn3", "relu"): 0.0011228,
+        ("autoencoder", "relu"): 310.0634,
+        ("autoencoder", "sigmoid"): 310.10479,
+        ("autoencoder", "tanh"): 314.77058,
+    }
+    for table in (TABLE_I, TABLE_III):
+        for key, rows in table.items():
+            assert math.isclose(sum(map(sum, rows)), printed.pop(key), rel_tol=1e-9), key
+    assert not printed
+
+
+@pytest.mark.parametrize("row", [r for r in RESULTS if "test_psnr_a" in r.metrics])
+@pytest.mark.parametrize("channel", ["a", "b"])
+def test_psnr_agrees_with_mse(row, channel) -> None:  # type: ignore[no-untyped-def]
+    # Printed errors have their last digits cut off: the exact one is up to one step larger.
+    mse, psnr = row.metrics[f"test_mse_{channel}"], row.metrics[f"test_psnr_{channel}"]
+    step = 1e-5 if (row.table, row.head) == ("VI", "tanh") else 1e-6
+    assert -10 * math.log10(mse + step) <= psnr <= -10 * math.log10(mse)
+
+
+def test_tanh_helps_everywhere_but_in_regression_on_ncd() -> None:
+    for table, plain in (("II", "relu"), ("IV", "sigmoid"), ("V", "relu"), ("VI", "sigmoid")):
+        by_head = {row.head: row for row in RESULTS if row.table == table and row.model != "fc"}
+        for metric, value in by_head["tanh"].metrics.items():
+            kind = metric.removesuffix("_as_reported")
+            better = (value > by_head[plain].metrics[metric]) == higher_is_better(kind)
+            assert better == (table != "V"), (table, metric)
+
+
+def test_final_rows_are_found_with_their_settings() -> None:
+    row = published_result("ncd", "colorizer", "autoencoder", "tanh")
+    assert row is not None
+    assert (row.table, row.lr, row.epochs) == ("VI", 1e-3, 1000)
+    assert row.metrics["test_ssim_b_as_reported"] == 0.83706
+    assert "test_ssim_b" not in row.metrics  # not the usual SSIM: never to be compared with it
+    fc = published_result("faces", "regression", "fc", "relu")
+    assert fc is not None
+    assert fc.metrics == {"test_mse_a": 0.000468, "test_mse_b": 0.000459}
+    assert [len(published_results(d, t)) for d in ("faces", "ncd") for t in GRID_METRICS] == [
+        3,
+        2,
+        2,
+        2,
+    ]
+    assert published_result("faces", "colorizer", "autoencoder", "relu") is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("regression", "cnn2", "relu", 1e-5, 50),
+        ("regression", "cnn2", "relu", 2e-5, 500),
+        ("regression", "cnn2", "tanh", 1e-5, 500),
+        ("colorizer", "cnn2", "relu", 1e-5, 500),
+        ("segmentation", "cnn2", "relu", 1e-5, 500),
+    ],
+)
+def test_no_number_is_made_up(place: tuple[str, str, str, float, int]) -> None:
+    assert published_cell(*place) is None
+
+
+def test_learning_rate_is_found_however_it_was_computed() -> None:
+    assert published_cell("regression", "cnn2", "relu", 10**-5, 500) == 0.000108
+    assert published_cell("regression", "cnn2", "relu", 0.1 * 0.1 * 0.1, 300) == 0.000135

@@ -1,0 +1,183 @@
+"""The engine: what the network sees, what is painted, and what is kept of L."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.color import rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from data_prep import rgb_to_lab
+from models import ChromaModel, create_model, save_model
+from tuning.errors import ChromatuneError
+from tuning.inference.colorizer import Colorizer, chroma_planes, gray_picture, paint
+from tuning.inference.scores import compare
+from tuning.training.metrics import NonFinitePredictionError
+
+
+def constant_model(name: str, a: float, b: float, size: int = 64) -> ChromaModel:
+    """A network that predicts a and b in [0, 1] everywhere, whatever it sees."""
+    model = create_model(name, image_size=size).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        list(model.parameters())[-1].copy_(torch.tensor([a, b]))
+    return model
+
+
+@pytest.fixture
+def network() -> ChromaModel:
+    torch.manual_seed(0)
+    return create_model("autoencoder", head="sigmoid", image_size=64).eval()
+
+
+@pytest.fixture
+def planes() -> list[Any]:
+    rng = np.random.default_rng(0)
+    sizes = [(64, 64), (90, 70), (3, 500), (1, 1), (1000, 2)]
+    return [rng.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+
+
+def test_at_the_network_s_size_its_planes_are_the_network_s(network: ChromaModel) -> None:
+    L = np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)
+    (prediction,) = Colorizer(network).predict([L])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(L)[None, None].float() / 255)[0].numpy()
+    np.testing.assert_allclose(prediction.ab, expected, atol=1e-6)
+    a, b = chroma_planes(prediction.ab, 64, 64)
+    np.testing.assert_array_equal(a, np.rint(expected[0] * 255))
+    np.testing.assert_array_equal(b, np.rint(expected[1] * 255))
+
+
+def test_pictures_of_any_sizes_go_through_together_as_alone(
+    network: ChromaModel, planes: list[Any]
+) -> None:
+    colorizer = Colorizer(network)
+    together = colorizer.predict(planes * 9)  # more than one batch
+    alone = [colorizer.predict([plane])[0] for plane in planes]
+    for one, other in zip(together, alone * 9, strict=True):
+        np.testing.assert_allclose(one.ab, other.ab, atol=1e-5)
+    for plane, prediction in zip(planes, alone, strict=True):
+        assert paint(plane, prediction.ab).shape == (*plane.shape, 3)
+
+
+def test_no_pictures_make_no_predictions(network: ChromaModel) -> None:
+    assert Colorizer(network).predict([]) == []
+
+
+@pytest.mark.parametrize("ab", [(0.5, 0.5), (0.56, 0.58), (0.3, 0.9), (1.0, 0.0)])
+def test_lightness_survives_whatever_the_colours(ab: tuple[float, float]) -> None:
+    """Even where the colour lies far outside sRGB, and by another library's reckoning."""
+    L = np.linspace(0, 255, 256 * 4).reshape(4, 256).astype(np.uint8)
+    rgb = paint(L, np.full((2, 64, 64), np.reshape(ab, (2, 1, 1)), np.float32))
+    assert np.abs(rgb_to_lab(rgb)[..., 0].astype(int) - L).max() <= 1
+    assert np.abs(rgb2lab(rgb)[..., 0] * 2.55 - L).max() < 2.5
+
+
+def test_colours_inside_srgb_are_painted_as_predicted() -> None:
+    L = np.full((8, 8), 140, np.uint8)
+    lab = rgb_to_lab(paint(L, np.full((2, 4, 4), np.reshape([140, 150], (2, 1, 1)) / 255)))
+    assert np.abs(lab[0, 0].astype(int) - (140, 140, 150)).max() <= 1
+
+
+def test_colours_outside_srgb_turn_paler_but_keep_their_hue() -> None:
+    L = np.full((8, 8), 240, np.uint8)
+    lab = rgb_to_lab(paint(L, np.full((2, 4, 4), np.reshape([200, 180], (2, 1, 1)) / 255)))
+    a, b = lab[0, 0, 1:].astype(float) - 128
+    assert 3 < np.hypot(a, b) < np.hypot(72, 52) / 2
+    assert abs(np.arctan2(b, a) - np.arctan2(52, 72)) < 0.25
+    # Twice the colour would change L.
+    more = np.array([[[240, 128 + a * 2, 128 + b * 2]]]).round().astype(np.uint8)
+    back = cv2.cvtColor(cv2.cvtColor(more, cv2.COLOR_LAB2RGB), cv2.COLOR_RGB2LAB)
+    assert abs(int(back[0, 0, 0]) - 240) > 1
+
+
+def test_without_colour_lightness_alone_is_shown() -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    L = rgb_to_lab(np.stack([gray] * 3, axis=-1))[..., 0]
+    shown = gray_picture(L)
+    assert np.ptp(shown, axis=-1).max() <= 1
+    assert np.abs(shown[..., 0].astype(int) - gray).max() <= 1
+
+
+def test_the_mean_is_the_regressor_s_where_there_is_one() -> None:
+    L = np.zeros((10, 10), np.uint8)
+    painter, regressor = constant_model("autoencoder", 0.4, 0.6), constant_model("cnn1", 0.5, 0.7)
+    (alone,) = Colorizer(painter).predict([L])
+    (both,) = Colorizer(painter, regressor).predict([L])
+    assert alone.mean_ab == alone.own_mean_ab == pytest.approx((0.4, 0.6))
+    assert both.own_mean_ab == pytest.approx((0.4, 0.6))
+    assert both.mean_ab == pytest.approx((0.5, 0.7))
+
+
+def test_each_network_sees_its_own_size() -> None:
+    colorizer = Colorizer(
+        constant_model("autoencoder", 0.4, 0.6, size=64), constant_model("cnn1", 0.5, 0.7, size=32)
+    )
+    (prediction,) = colorizer.predict([np.zeros((100, 50), np.uint8)])
+    assert prediction.ab.shape == (2, 64, 64)
+
+
+def test_a_network_of_the_other_task_is_refused() -> None:
+    with pytest.raises(ChromatuneError, match="a colorizer is needed here, but cnn1"):
+        Colorizer(create_model("cnn1"))
+    with pytest.raises(ChromatuneError, match="a regression is needed here, but autoencoder"):
+        Colorizer(create_model("autoencoder"), create_model("autoencoder"))
+
+
+def test_what_is_not_finite_is_refused() -> None:
+    with pytest.raises(NonFinitePredictionError):
+        Colorizer(constant_model("autoencoder", float("nan"), 0.5)).predict(
+            [np.zeros((8, 8), np.uint8)]
+        )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow's, about its own type hints
+def test_it_paints_what_the_served_model_predicts(tmp_path: Path, network: ChromaModel) -> None:
+    from tuning.tracking.pyfunc import ServingModel
+
+    class Context:
+        artifacts = {"weights": str(tmp_path / "model.safetensors")}  # noqa: RUF012
+
+    save_model(network, tmp_path / "model.safetensors")
+    served = ServingModel()
+    served.load_context(Context())
+    L = np.random.default_rng(2).integers(0, 256, (200, 150), dtype=np.uint8)
+    lab = served.predict(None, L[None], {"output": "lab"})[0]
+    (prediction,) = Colorizer(network).predict([L])
+    np.testing.assert_array_equal(np.dstack(chroma_planes(prediction.ab, 200, 150)), lab[..., 1:])
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_scores_are_those_of_scikit_image(flat: bool) -> None:
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(40, 200, (9, 8, 3), dtype=np.uint8)
+    original = cv2.resize(coarse, (90, 80), interpolation=cv2.INTER_CUBIC)
+    if flat:  # where the variances are differences of nearly equal numbers
+        original[:40] = (250, 240, 235)
+    ab = rng.uniform(0.4, 0.6, (2, 64, 64)).astype(np.float32)
+    lab = rgb_to_lab(original)
+    made = paint(np.ascontiguousarray(lab[..., 0]), ab)
+    scores = compare(made, ab, original)
+    planes = np.dstack(chroma_planes(ab, 80, 90))
+    assert scores == pytest.approx(
+        {
+            "psnr": peak_signal_noise_ratio(lab[..., 1:], planes, data_range=255),
+            "ssim": structural_similarity(lab[..., 1:], planes, channel_axis=-1, data_range=255),
+            "psnr_rgb": peak_signal_noise_ratio(original, made, data_range=255),
+            "ssim_rgb": structural_similarity(original, made, channel_axis=-1, data_range=255),
+        },
+        rel=1e-4,
+    )
+
+
+def test_a_tiny_picture_has_no_ssim() -> None:
+    original = np.random.default_rng(4).integers(0, 256, (5, 90, 3), dtype=np.uint8)
+    scores = compare(original, np.full((2, 64, 64), 0.5, np.float32), original)
+    assert set(scores) == {"psnr", "psnr_rgb"}
+    assert scores["psnr_rgb"] == 100

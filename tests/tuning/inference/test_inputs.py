@@ -1,0 +1,311 @@
+"""Which pictures are taken, where results go, and what a run over files does and survives."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from data_prep import rgb_to_lab
+from models import create_model
+from tuning.errors import ChromatuneError
+from tuning.inference import pipeline as colorize_batches
+from tuning.inference.colorizer import Colorizer
+from tuning.inference.inputs import Job, list_jobs
+from tuning.inference.pipeline import Colorized, Failed, colorize_files
+from tuning.inference.side_by_side import side_by_side
+from tuning.tracking.registry.catalog import ModelCard
+from tuning.tracking.registry.colorizers import Choice
+from tuning.workflows.colorize_table import colorized_document, colorized_table
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """Draw a small picture into a file below tmp_path: `draw("in/a.png", gray=True)`."""
+
+    def make(name: str, *, gray: bool = False, size: tuple[int, int] = (40, 30)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = np.random.RandomState(len(name)).randint(60, 200, (3, 3, 3)).astype(np.uint8)
+        image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        (image.convert("L") if gray else image).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    torch.manual_seed(0)
+    return Colorizer(
+        create_model("autoencoder", head="sigmoid", image_size=64),
+        create_model("cnn1", head="tanh", image_size=32),
+    )
+
+
+def places(paths: list[Path], out: Path) -> dict[str, str]:
+    jobs = list_jobs(paths, out).jobs
+    for job in jobs:
+        assert job.sheet == out / "sheets" / job.picture.relative_to(out)
+    return {job.name: job.picture.relative_to(out).as_posix() for job in jobs}
+
+
+def test_a_folder_keeps_its_subfolders(draw: Draw, tmp_path: Path) -> None:
+    for name in ("in/b.jpg", "in/a.png", "in/deep/er/a.webp", "in/.hidden.png"):
+        draw(name)
+    (tmp_path / "in/notes.txt").write_text("no picture")
+    assert places([tmp_path / "in"], tmp_path / "Recon") == {
+        "a.png": "a.png",
+        "b.jpg": "b.png",
+        "deep/er/a.webp": "deep/er/a.png",
+    }
+
+
+def test_pictures_of_one_name_get_two_results(draw: Draw, tmp_path: Path) -> None:
+    paths = [draw(name) for name in ("x/a.jpg", "y/a.jpg", "y/a.png", "x/a-2.jpg")]
+    found = places(paths, tmp_path / "out")
+    assert list(found.values()) == ["a.png", "a-2.png", "a-3.png", "a-2-2.png"]
+
+
+def test_a_subfolder_called_sheets_collides_with_nothing(draw: Draw, tmp_path: Path) -> None:
+    draw("in/a.png"), draw("in/sheets/a.png"), draw("in/sheets/sheets/a.png")
+    jobs = list_jobs([tmp_path / "in"], tmp_path / "out").jobs
+    written = [path for job in jobs for path in (job.picture, job.sheet)]
+    assert len(set(written)) == len(written) == 6
+
+
+def test_a_picture_named_twice_is_colorized_once(draw: Draw, tmp_path: Path) -> None:
+    path = draw("in/a.png")
+    (tmp_path / "link.png").symlink_to(path)
+    paths = [path, tmp_path / "in", path, tmp_path / "link.png"]
+    assert len(list_jobs(paths, tmp_path / "out").jobs) == 1
+
+
+def test_earlier_results_are_no_input(draw: Draw, tmp_path: Path) -> None:
+    draw("in/a.png"), draw("in/Recon/a.png"), draw("in/Recon/sheets/a.png")
+    assert places([tmp_path / "in"], tmp_path / "in/Recon") == {"a.png": "a.png"}
+
+
+def test_results_may_go_above_the_pictures(draw: Draw, tmp_path: Path) -> None:
+    draw("in/a.jpg")
+    assert places([tmp_path / "in"], tmp_path) == {"a.jpg": "a.png"}
+
+
+def test_no_picture_is_replaced_by_its_result(draw: Draw, tmp_path: Path) -> None:
+    with pytest.raises(ChromatuneError, match="is the folder of the pictures itself"):
+        list_jobs([draw("in/a.jpg").parent], tmp_path / "in")
+    with pytest.raises(ChromatuneError, match=r"in/b\.png would be replaced"):
+        list_jobs([draw("in/b.png")], tmp_path / "in")
+    # The result of one would replace another.
+    with pytest.raises(ChromatuneError, match=r"in/b\.png would be replaced"):
+        list_jobs([draw("c/b.jpg"), tmp_path / "in/b.png"], tmp_path / "in")
+
+
+def test_what_is_missing_is_named_with_the_nearest(draw: Draw, tmp_path: Path) -> None:
+    draw("photo.jpg")
+    with pytest.raises(ChromatuneError, match=r"phto\.jpg; did you mean 'photo\.jpg'\?"):
+        list_jobs([tmp_path / "phto.jpg"], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ChromatuneError, match=r"no pictures in .*empty"):
+        list_jobs([tmp_path / "empty"], tmp_path / "out")
+
+
+def run(colorizer: Colorizer, paths: list[Path], out: Path, **options: Any) -> list[Any]:
+    jobs = list_jobs(paths, out).jobs
+    return list(colorize_files(jobs, colorizer, caption="tests-colorizer version 1", **options))
+
+
+def test_each_picture_is_written_at_its_own_size(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    sizes = {"a.png": (40, 30), "b.png": (500, 3), "c.png": (1, 1), "d.png": (130, 170)}
+    for name, size in sizes.items():
+        draw(f"in/{name}", size=size, gray=name == "d.png")
+    done = run(colorizer, [tmp_path / "in"], tmp_path / "out")
+    assert [one.job.name for one in done] == list(sizes)
+    for name, size in sizes.items():
+        with Image.open(tmp_path / "out" / name) as image:
+            assert (image.size, image.mode) == (size, "RGB")
+            after = rgb_to_lab(np.asarray(image))
+        with Image.open(tmp_path / "in" / name) as image:
+            before = rgb_to_lab(np.asarray(image.convert("RGB")))
+        assert np.abs(after[..., 0].astype(int) - before[..., 0]).max() <= 1
+        with Image.open(tmp_path / "out" / "sheets" / name) as sheet:
+            assert sheet.width > 2 * min(size[0], 100)
+
+
+def test_colour_is_ignored(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
+    """Two pictures of one lightness and other colours come out the same."""
+    path = draw("in/a.png", size=(80, 60))
+    lab = rgb_to_lab(np.asarray(Image.open(path)))
+    other = lab.copy()
+    other[..., 1:] = 256 - lab[..., 1:].astype(int)
+    other = cv2.cvtColor(other, cv2.COLOR_LAB2RGB)
+    same = rgb_to_lab(other)[..., 0] == lab[..., 0]
+    assert same.mean() > 0.8
+    Image.fromarray(other).save(tmp_path / "in/b.png")
+    run(colorizer, [tmp_path / "in"], tmp_path / "out")
+    one, two = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("a.png", "b.png"))
+    assert np.abs(one[same].astype(int) - two[same]).max() <= 2
+
+
+def test_a_bad_file_stops_nothing(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
+    for number in range(70):  # more than two batches
+        draw(f"in/{number:02d}.png", size=(20, 20))
+    good = (tmp_path / "in/03.png").read_bytes()
+    (tmp_path / "in/03.png").write_bytes(good[: len(good) // 2])
+    (tmp_path / "in/40.png").write_bytes(b"")
+    (tmp_path / "in/69.png").write_bytes(b"words")
+    done = run(colorizer, [tmp_path / "in"], tmp_path / "out")
+    assert [one.job.name for one in done] == [f"{number:02d}.png" for number in range(70)]
+    failed = {one.job.name: one.reason for one in done if isinstance(one, Failed)}
+    assert set(failed) == {"03.png", "40.png", "69.png"}
+    assert failed["40.png"] == "empty file"
+    assert len(list((tmp_path / "out").glob("*.png"))) == 67
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_a_picture_of_ten_thousand_megapixels_is_never_decoded(
+    tmp_path: Path, colorizer: Colorizer
+) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    packed = zlib.compress(bytes(10**7))
+    (tmp_path / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+    (failed,) = run(colorizer, [tmp_path / "bomb.png"], tmp_path / "out")
+    assert failed.reason == "over 50 megapixels"
+
+
+def test_evaluation_compares_with_the_colours_there_are(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    draw("in/colour.png"), draw("in/gray.png", gray=True), draw("in/tiny.png", size=(5, 5))
+    done = run(colorizer, [tmp_path / "in"], tmp_path / "out", evaluate=True)
+    scores = {one.job.name: set(one.scores) for one in done}
+    assert scores == {
+        "colour.png": {"psnr", "ssim", "psnr_rgb", "ssim_rgb"},
+        "gray.png": set(),
+        "tiny.png": {"psnr", "psnr_rgb"},
+    }
+    assert all(not one.scores for one in run(colorizer, [tmp_path / "in"], tmp_path / "out"))
+
+
+def test_large_pictures_come_in_smaller_batches(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    predict = colorizer.predict
+    monkeypatch.setattr(
+        Colorizer, "predict", lambda _, planes: seen.append(len(planes)) or predict(planes)
+    )
+    for number in range(7):
+        draw(f"in/{number}.png", size=(30, 10))
+    monkeypatch.setattr(colorize_batches, "_BATCH_PIXELS", 500)
+    run(colorizer, [tmp_path / "in"], tmp_path / "out")
+    assert seen == [2, 2, 2, 1]
+
+
+def test_a_result_that_cannot_be_written_is_one_line(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    path = draw("in/a.png")
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(ChromatuneError, match=r"cannot write .*taken/a\.png: "):
+        run(colorizer, [path], tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 251 + ".png", "\N{RED APPLE}" * 62 + ".png", "a\nb [red].png"]
+)
+def test_any_name_of_a_file_will_do(
+    draw: Draw, tmp_path: Path, colorizer: Colorizer, name: str
+) -> None:
+    draw("plain.png").rename(tmp_path / name)
+    (done,) = run(colorizer, [tmp_path / name], tmp_path / "out")
+    done.job.name.encode()
+    assert done.job.picture.is_file()
+    assert done.job.sheet.is_file()
+
+
+def test_sheets_shrink_and_enlarge() -> None:
+    large = np.zeros((3000, 1000, 3), np.uint8)
+    assert side_by_side({"one": large, "two": large}, "caption").shape[0] < 900
+    small = np.zeros((10, 20, 3), np.uint8)
+    small[0, 0] = 255
+    page = side_by_side({"one": small}, "caption " * 50)
+    assert page.shape[1] == 12 + 160 + 12
+    sheet = side_by_side({"one": small}, "caption")
+    white = (sheet[34:42, 12:20] == 255).all()
+    assert white  # one pixel, eight times as large
+    assert (sheet[34:42, 20:28] == 0).all()
+
+
+CHOICE = Choice(
+    ModelCard("models:/faces-colorizer/2", "faces-colorizer", 2, "faces", "colorizer"),
+    ModelCard("models:/faces-regression/1", "faces-regression", 1, "faces", "regression"),
+)
+
+
+def result(name: str, **scores: float) -> Colorized:
+    job = Job(name, Path("/in") / name, Path("Recon") / name, Path("Recon/sheets") / name)
+    return Colorized(job, 40, 30, (140 / 255, 120 / 255), (130 / 255, 131 / 255), scores)
+
+
+def text_of(table: Any) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_table_tells_means_in_lab_units_and_as_levels() -> None:
+    text = text_of(colorized_table([result("a.png")], regressor=True))
+    assert "12.00" in text
+    assert "-8.00" in text
+    assert "140.00" in text
+    assert "120.00" in text
+    assert "as painted" in text
+    assert "SSIM" not in text
+    assert "as painted" not in text_of(colorized_table([result("a.png")], regressor=False))
+
+
+def test_the_table_ends_in_the_mean_of_what_was_compared() -> None:
+    scores = {"ssim": 0.5, "psnr_rgb": 10.0, "ssim_rgb": 0.25}
+    rows = [result("a", psnr=20.0, **scores), result("b", psnr=30.0, **scores), result("c")]
+    text = text_of(colorized_table(rows, regressor=True))
+    assert "mean of 2" in text
+    assert "25.00" in text
+
+
+def test_a_markup_like_name_is_shown_as_it_is() -> None:
+    assert "[red]x.png" in text_of(colorized_table([result("[red]x.png")], regressor=False))
+
+
+def test_the_document_is_json_with_every_figure() -> None:
+    document = colorized_document(CHOICE, [result("a.png", psnr=20.0)], [("b.png", "empty file")])
+    json.dumps(document, allow_nan=False)
+    assert document["colorizer"]["uri"] == "models:/faces-colorizer/2"
+    assert document["failed"] == [{"source": "b.png", "reason": "empty file"}]
+    (picture,) = document["pictures"]
+    assert picture["source"] == "/in/a.png"
+    assert picture["mean"] == pytest.approx({"a": 12, "b": -8, "a_255": 140, "b_255": 120})
+    assert picture["mean_of_colorizer"]["a"] == pytest.approx(2)
+    assert picture["scores"] == {"psnr": 20.0}

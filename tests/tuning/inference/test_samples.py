@@ -1,0 +1,152 @@
+"""What is kept of a model's test pictures: figures found another way, tiles seen in the sheets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from data_prep import PreparedDataset, PrepareSettings, lab_to_rgb, prepare
+from models import ChromaModel, create_model
+from tuning.display.plots import cut_tiles
+from tuning.inference.samples import COPIES, write_showcase
+from tuning.training.data import load_split
+from tuning.training.metrics import evaluate
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def fruits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    settings = PrepareSettings(dataset="synthetic-fruits", count=120, size=SIZE)
+    return prepare(settings, tmp_path_factory.mktemp("data")).dataset
+
+
+def model_of(task: str) -> ChromaModel:
+    torch.manual_seed(0)
+    name, head = ("autoencoder", "sigmoid") if task == "colorizer" else ("cnn2", "tanh")
+    return create_model(name, head=head, image_size=SIZE).eval()
+
+
+@pytest.fixture(scope="module", params=["regression", "colorizer"])
+def shown(
+    request: pytest.FixtureRequest, fruits: PreparedDataset, tmp_path_factory: Any
+) -> tuple[ChromaModel, Path, dict[str, Any]]:
+    model, folder = model_of(request.param), tmp_path_factory.mktemp("showcase")
+    write_showcase(model, fruits, folder)
+    return model, folder, json.loads((folder / "scores.json").read_text())
+
+
+def tiles(folder: Path, document: dict[str, Any], name: str) -> list[list[NDArray[np.uint8]]]:
+    sheet = document["sheets"][name]
+    page = (folder / f"{name}.png").read_bytes()
+    return cut_tiles(page, len(sheet["rows"]), len(sheet["columns"]))
+
+
+def test_scores_add_up_to_the_figures_of_the_gate(shown: Any, fruits: PreparedDataset) -> None:
+    model, _, document = shown
+    test = load_split(fruits, "test", model.task)
+    expected = evaluate(model, test, model.task, prefix="test_")
+    scores = [picture["mse"] for picture in document["pictures"]]
+    assert np.mean(scores) == pytest.approx(expected["test_mse"], rel=1e-6)
+    constant = [picture["constant_mse"] for picture in document["pictures"]]
+    assert np.mean(constant) == pytest.approx(document["constant"]["test_mse"], rel=1e-6)
+    assert set(expected) == set(document["constant"])
+
+
+def test_best_and_worst_are_the_ends_of_the_ranking(shown: Any) -> None:
+    _, _, document = shown
+    scores = [picture["mse"] for picture in document["pictures"]]
+    best, worst = (document["sheets"][name]["rows"] for name in ("best", "worst"))
+    assert len(best) == len(worst) == 10
+    assert [scores[row] for row in best] == sorted(scores)[:10]
+    assert [scores[row] for row in worst] == sorted(scores)[::-1][:10]
+
+
+def test_pictures_are_named_with_their_category(shown: Any, fruits: PreparedDataset) -> None:
+    _, _, document = shown
+    files = fruits.files("test")
+    assert [picture["name"] for picture in document["pictures"]] == [file.name for file in files]
+    categories = [picture["category"] for picture in document["pictures"]]
+    assert categories == [file.category for file in files]
+    assert len(set(categories)) > 1
+    assert document["photographs"] is False
+
+
+@pytest.mark.parametrize("name", ["samples", "best", "worst"])
+def test_sheets_show_the_test_pictures_they_name(
+    shown: Any, fruits: PreparedDataset, name: str
+) -> None:
+    _, folder, document = shown
+    planes, columns = fruits.planes("test"), document["sheets"][name]["columns"]
+    for row, cut in zip(
+        document["sheets"][name]["rows"], tiles(folder, document, name), strict=True
+    ):
+        truth = lab_to_rgb(*(np.asarray(plane[row]) for plane in (planes.L, planes.a, planes.b)))
+        assert (cut[columns.index("true")] == truth).all()
+        gray = cut[columns.index("grayscale")].astype(int)
+        assert np.ptp(gray, axis=-1).max() <= 2
+
+
+def test_train_samples_are_originals(shown: Any, fruits: PreparedDataset) -> None:
+    _, folder, document = shown
+    planes, sheet = fruits.planes("train"), document["sheets"]["train_samples"]
+    for number, cut in zip(sheet["rows"], tiles(folder, document, "train_samples"), strict=True):
+        original = (np.asarray(plane[number * 10]) for plane in (planes.L, planes.a, planes.b))
+        assert (cut[sheet["columns"].index("true")] == lab_to_rgb(*original)).all()
+
+
+def test_copies_are_those_that_were_trained_on(shown: Any, fruits: PreparedDataset) -> None:
+    _, folder, document = shown
+    planes, sheet = fruits.planes("train"), document["sheets"]["copies"]
+    assert tuple(sheet["columns"]) == COPIES
+    for number, cut in zip(sheet["rows"], tiles(folder, document, "copies"), strict=True):
+        for copy, tile in enumerate(cut):
+            row = number * 10 + copy
+            stored = (np.asarray(plane[row]) for plane in (planes.L, planes.a, planes.b))
+            # Cut from the prepared 8-bit Lab rather than from the source: rounding differs.
+            assert np.abs(tile.astype(int) - lab_to_rgb(*stored)).mean() < 2
+
+
+def test_copies_are_named_after_what_they_are(shown: Any) -> None:
+    _, folder, document = shown
+    for cut in tiles(folder, document, "copies"):
+        named = dict(zip(COPIES, cut, strict=True))
+        assert (named["flip"] == named["original"][:, ::-1]).all()
+        for shift in ("vertical shift + zoom", "horizontal shift + zoom"):
+            difference = named[f"{shift}, flipped"].astype(int) - named[shift][:, ::-1]
+            assert np.abs(difference).max() <= 1
+        assert (named["zoom"] != named["original"]).any()
+
+
+def test_a_set_without_copies_shows_them_all_the_same(tmp_path: Path) -> None:
+    settings = PrepareSettings(dataset="synthetic-faces", count=20, size=SIZE, augment=1)
+    dataset = prepare(settings, tmp_path).dataset
+    (tmp_path / "out").mkdir()
+    write_showcase(model_of("regression"), dataset, tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert document["sheets"]["copies"]["augment"] == 1
+    assert len(document["sheets"]["best"]["rows"]) == len(document["pictures"]) == 2
+    assert {picture["category"] for picture in document["pictures"]} == {None}
+    assert len(tiles(tmp_path / "out", document, "copies")[0]) == 10
+
+
+def test_swatches_are_the_mean_colours(fruits: PreparedDataset, tmp_path: Path) -> None:
+    model = model_of("regression")
+    write_showcase(model, fruits, tmp_path)
+    document = json.loads((tmp_path / "scores.json").read_text())
+    planes = fruits.planes("test")
+    for row, cut in zip(
+        document["sheets"]["samples"]["rows"], tiles(tmp_path, document, "samples"), strict=True
+    ):
+        mean = [
+            np.full((1, 1), round(float(plane[row].mean())), np.uint8)
+            for plane in (planes.L, planes.a, planes.b)
+        ]
+        assert np.abs(cut[2].astype(int) - lab_to_rgb(*mean)).max() <= 3
+        assert np.ptp(cut[1].reshape(-1, 3), axis=0).max() == 0

@@ -1,0 +1,104 @@
+"""Grids as trainings and cells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from models import create_model, list_models, model_task
+from tuning.config.schema import REPORT_GRIDS, GridConfig, TrainingConfig
+from tuning.errors import ChromatuneError
+from tuning.launch.trainings import Training, forward_operations, grid_trainings, packs
+from tuning.training.config import FitConfig
+
+
+def _grid(task: str, **changes: object) -> list[Training]:
+    grid = GridConfig.model_validate({**REPORT_GRIDS[task], **changes})  # type: ignore[index]
+    return grid_trainings(task, grid, TrainingConfig(), 128)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["regression", "colorizer"])
+def test_a_report_grid_is_nine_trainings_of_27_cells(task: str) -> None:
+    trainings = _grid(task)
+    assert len(trainings) == 9
+    assert all(training.fit.milestones == (100, 300, 500) for training in trainings)
+    cells = [cell.cell_id for training in trainings for cell in training.cells]
+    assert len(set(cells)) == 27
+    axes = {
+        (training.fit.model, training.fit.head, training.fit.lr, cell.epochs)
+        for training in trainings
+        for cell in training.cells
+    }
+    models = [("cnn1", "relu"), ("cnn2", "relu"), ("cnn3", "relu")]
+    if task == "colorizer":
+        models = [("autoencoder", head) for head in ("relu", "sigmoid", "tanh")]
+    assert axes == {
+        (*model, lr, epochs)
+        for model, lr, epochs in itertools.product(models, (1e-3, 1e-4, 1e-5), (100, 300, 500))
+    }
+
+
+def test_independent_cells_are_one_training_each_with_the_same_cell_ids() -> None:
+    together = {cell.cell_id for one in _grid("regression") for cell in one.cells}
+    apart = _grid("regression", independent_cells=True)
+    assert len(apart) == 27
+    assert {one.cells[0].cell_id for one in apart} == together
+    assert all(one.training_id == one.cells[0].cell_id for one in apart)
+
+
+def test_the_costliest_trainings_come_first() -> None:
+    models = [training.fit.model for training in _grid("regression")]
+    assert models == ["cnn3"] * 3 + ["cnn2"] * 3 + ["cnn1"] * 3
+
+
+def test_a_pack_is_of_one_architecture_and_stands_where_its_first_training_stood() -> None:
+    trainings = _grid("regression", models=["cnn1", "cnn2"], lrs=[1e-3], independent_cells=True)
+    assert [len(pack) for pack in packs(trainings, 1)] == 6 * [1]
+    assert [pack[0] for pack in packs(trainings, 1)] == trainings
+    for pack in (found := packs(trainings, 2)):
+        assert len({one.fit.model for one in pack}) == 1
+    assert sorted(len(pack) for pack in found) == [1, 1, 2, 2]
+    places = [trainings.index(pack[0]) for pack in found]
+    assert places == sorted(places)
+    assert sorted(one.training_id for pack in found for one in pack) == sorted(
+        one.training_id for one in trainings
+    )
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_operations_are_those_that_torch_counts(name: str) -> None:
+    head = "relu" if model_task(name) == "regression" else "tanh"
+    with torch.device("meta"):
+        model = create_model(name, head=head, image_size=64).eval()
+        L = torch.empty(1, 1, 64, 64)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(L)
+    fit = FitConfig(name, head, 1e-3, milestones=(1,), image_size=64)
+    assert forward_operations(fit) == counter.get_total_flops() > 0
+
+
+def test_scaled_cells_know_the_published_cell_they_stand_for() -> None:
+    training = _grid("regression", epoch_scale=0.01)[0]
+    assert [(cell.epochs, cell.published_epochs) for cell in training.cells] == [
+        (1, 100),
+        (3, 300),
+        (5, 500),
+    ]
+    assert training.cell_at(3).cell_id == "cnn3-relu-lr1e-3-e3"
+
+
+def test_a_training_survives_json() -> None:
+    for training in _grid("colorizer", epochs=[3, 1]):
+        assert training.fit.milestones == (1, 3)
+        assert Training.from_dict(json.loads(json.dumps(training.to_dict()))) == training
+
+
+def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
+    with pytest.raises(ChromatuneError, match="'autoencoder' is no regression model"):
+        _grid("regression", models=["autoencoder"])
+    with pytest.raises(ChromatuneError, match="did you mean 'cnn2'"):
+        _grid("regression", models=["cn2"])

@@ -1,0 +1,272 @@
+"""The training loop: against a loop written out here, and bit for bit against itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import create_model
+from tuning.errors import ChromatuneError
+from tuning.training.data import DeviceSplit, TaskData
+from tuning.training.loop import Diverged, EpochResult, FitConfig, TrainState, fit
+from tuning.training.metrics import constant_baseline, evaluate
+
+MakeData = Callable[..., TaskData]
+TASKS = {"cnn1": "regression", "cnn2": "regression", "autoencoder": "colorizer"}
+
+
+def config(model: str = "cnn1", milestones: tuple[int, ...] = (2,), **changes: Any) -> FitConfig:
+    settings: dict[str, Any] = {
+        "head": "tanh", "lr": 1e-3, "batch_size": 4, "image_size": 64, **changes
+    }  # fmt: skip
+    return FitConfig(model=model, milestones=milestones, **settings)
+
+
+def weights(state: TrainState) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+
+
+def assert_same_bits(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def untimed(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in ("seconds", "timestamp")}
+
+
+def last(results: Any) -> EpochResult:
+    *_, result = results
+    assert isinstance(result, EpochResult)
+    return result
+
+
+@pytest.mark.parametrize("model", sorted(TASKS))
+def test_milestones_are_the_exact_states_of_separate_trainings(
+    model: str, make_data: MakeData
+) -> None:
+    data = make_data(TASKS[model], size=128)
+    passed = {
+        result.record["epoch"]: (untimed(result.record), weights(result.state))
+        for result in fit(config(model, (1, 2, 3), image_size=128), data)
+        if result.milestone
+    }
+    assert sorted(passed) == [1, 2, 3]
+    for epochs, (record, state) in passed.items():
+        alone = last(fit(config(model, (epochs,), image_size=128), data))
+        assert untimed(alone.record) == record
+        assert_same_bits(weights(alone.state), state)
+
+
+@pytest.mark.parametrize("head", ["relu", "sigmoid", "tanh"])
+def test_training_is_that_of_a_loop_written_out(head: str, make_data: MakeData) -> None:
+    data = make_data("colorizer", train=11)
+    setup = config("autoencoder", (3,), head=head, seed=5, weight_decay=1e-2)
+    results = [(r.record["train_loss"], weights(r.state)) for r in fit(setup, data)]
+
+    torch.manual_seed(5)
+    model = create_model("autoencoder", head=head, image_size=64)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-2)
+    L = torch.from_numpy(data.train.L / 255).float()[:, None]
+    target = torch.from_numpy(np.stack(data.train.planes, axis=1) / 255).float()
+    if head == "tanh":
+        target = target * 2 - 1
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(5))
+    for train_loss, _ in results:
+        losses = []
+        for batch in (order[:4], order[4:8]):  # the last three pictures never fill a batch
+            loss = ((model.head(model.body(L[batch])) - target[batch]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert train_loss == pytest.approx(np.mean(losses), rel=1e-3)
+    for name, tensor in model.state_dict().items():
+        trained = results[-1][1][name]
+        # Adam turns rounding of a gradient near zero into a step of up to lr.
+        torch.testing.assert_close(trained, tensor, atol=3e-3, rtol=1e-2, msg=name)
+
+
+def test_a_single_batch_may_be_partial(make_data: MakeData) -> None:
+    data = make_data("regression", train=3)
+    whole = last(fit(config(batch_size=3), data))
+    partial = last(fit(config(batch_size=100), data))
+    assert untimed(partial.record) == untimed(whole.record)
+
+
+def test_the_seed_decides_weights_and_order_alone(make_data: MakeData) -> None:
+    data = make_data("regression")
+    torch.manual_seed(1)
+    first = last(fit(config(seed=7), data))
+    torch.manual_seed(2)
+    again = last(fit(config(seed=7), data))
+    other = last(fit(config(seed=8), data))
+    assert_same_bits(weights(first.state), weights(again.state))
+    assert first.record["train_loss"] != other.record["train_loss"]
+
+
+def test_training_leaves_the_global_generator_alone_and_is_not_disturbed_by_it(
+    make_data: MakeData,
+) -> None:
+    data = make_data("colorizer")
+    setup = config("autoencoder", (3,))
+    before = torch.get_rng_state()
+    undisturbed = last(fit(setup, data))
+    assert torch.equal(torch.get_rng_state(), before)
+    for result in fit(setup, data):
+        torch.rand(3)  # a caller may draw between epochs
+        disturbed = result
+    assert_same_bits(weights(undisturbed.state), weights(disturbed.state))
+
+
+def test_how_often_it_validates_changes_nothing_else(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    often = last(fit(config("autoencoder", (3,), eval_every=1), data))
+    seldom = last(fit(config("autoencoder", (3,), eval_every=3), data))
+    assert untimed(often.record) == untimed(seldom.record)
+    assert_same_bits(weights(often.state), weights(seldom.state))
+
+
+@pytest.mark.parametrize(
+    ("milestones", "eval_every", "expected"),
+    [
+        ((2, 5), 4, [1, 2, 4, 5]),
+        ((6,), None, [1, 2, 3, 4, 5, 6]),
+        ((61,), None, [1, *range(3, 61, 3), 61]),
+    ],
+)
+def test_epochs_that_are_validated(
+    milestones: tuple[int, ...], eval_every: int | None, expected: list[int]
+) -> None:
+    setup = config(milestones=milestones, eval_every=eval_every)
+    assert [e for e in range(1, setup.epochs + 1) if setup.is_validated(e)] == expected
+
+
+def test_records_are_json_and_the_history_holds_them_all(make_data: MakeData) -> None:
+    data = make_data("regression")
+    records = []
+    for result in fit(config(milestones=(1, 4), eval_every=4), data):
+        records.append(dict(result.record))
+        result.record["added"] = "by the caller"  # stays out of the history
+    assert result.state.history == records
+    assert json.loads(json.dumps(records, allow_nan=False)) == records
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4]
+    plain = {"epoch", "train_loss", "lr", "seconds", "timestamp"}
+    metrics = {"val_mse", "val_mse_a", "val_mse_b", "val_rmse_lab_a", "val_rmse_lab_b"}
+    assert [set(record) for record in records] == [plain | metrics, plain, plain, plain | metrics]
+    assert all(record["seconds"] > 0 and record["lr"] == 1e-3 for record in records)
+    timestamps = [record["timestamp"] for record in records]
+    assert timestamps == sorted(timestamps)
+    measured = evaluate(result.state.model, data.val, "regression", batch_size=4)
+    assert measured == {name: records[-1][name] for name in metrics}
+
+
+@pytest.mark.parametrize(("model", "task"), [("cnn2", "regression"), ("autoencoder", "colorizer")])
+def test_it_learns_more_than_the_constant(model: str, task: str, make_data: MakeData) -> None:
+    data = make_data(task, train=16)
+    setup = config(model, (40,), lr=1e-3, batch_size=8, eval_every=40)
+    results = list(fit(setup, data))
+    assert results[-1].record["train_loss"] < results[0].record["train_loss"] / 2
+    learned = evaluate(results[-1].state.model, data.train, task)
+    constant = constant_baseline(data.train, data.baseline_ab, task)
+    assert learned["val_mse"] < constant["val_mse"]
+
+
+def test_training_starts_from_given_weights(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    trained = weights(last(fit(config("autoencoder", (2,)), data)).state)
+    state = TrainState.create(config("autoencoder"), initial_weights=trained)
+    assert_same_bits(weights(state), trained)
+
+    # With all pictures in one batch, the first epoch's loss is that of the weights it starts from.
+    model = create_model("autoencoder", head="tanh", image_size=64)
+    model.load_state_dict(trained)
+    everything = DeviceSplit(data.train, "planes", torch.device("cpu"))
+    expected = model.loss(everything.pictures(slice(None)), everything.targets(slice(None))).item()
+    setup = config("autoencoder", (1,), seed=9, batch_size=10)
+    tuned = last(fit(setup, data, initial_weights=trained))
+    assert tuned.record["train_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_of_another_model_are_refused(make_data: MakeData) -> None:
+    foreign = create_model("cnn2", image_size=64).state_dict()
+    with pytest.raises(ChromatuneError, match="initial weights do not fit the model cnn1") as error:
+        fit(config("cnn1"), make_data("regression"), initial_weights=foreign)
+    assert "\n" not in str(error.value)
+
+
+def test_an_infinite_loss_is_a_diverged_training(make_data: MakeData) -> None:
+    results = fit(config("cnn2", (9,), head="relu", lr=1e25, eval_every=9), make_data("regression"))
+    with pytest.raises(Diverged) as caught:
+        list(results)
+    error = caught.value
+    assert 1 <= error.epoch <= 9
+    assert error.name == "train_loss"
+    assert not math.isfinite(error.value)
+    assert str(error).startswith(f"the training diverged in epoch {error.epoch}: train_loss is")
+    again = pickle.loads(pickle.dumps(error))  # as it travels between processes
+    assert (again.epoch, again.name, str(again)) == (error.epoch, error.name, str(error))
+
+
+def test_a_validation_that_is_not_finite_is_a_diverged_training(make_data: MakeData) -> None:
+    # One batch a training: its loss is still finite, the weights after its step are not.
+    setup = config("cnn2", (1,), lr=1e38, batch_size=10)
+    with pytest.raises(Diverged, match="diverged in epoch 1: val_mse is nan"):
+        list(fit(setup, make_data("regression")))
+
+
+def test_what_does_not_belong_together_is_refused_before_the_first_epoch(
+    make_data: MakeData,
+) -> None:
+    regression = make_data("regression")
+    with pytest.raises(ChromatuneError, match="cnn1 is a model for regression, but the data were"):
+        fit(config("cnn1"), make_data("colorizer"))
+    with pytest.raises(ChromatuneError, match="image_size 128, but synthetic-tints holds pictures"):
+        fit(config("cnn1", image_size=128), regression)
+    with pytest.raises(ChromatuneError, match="autoencoder normalizes over a batch"):
+        fit(config("autoencoder", batch_size=1), make_data("colorizer"))
+
+    state = last(fit(config("cnn1", (2,)), regression)).state
+    with pytest.raises(ChromatuneError, match="the dataset was prepared otherwise"):
+        fit(config("cnn1", (3,)), make_data("regression", seed=1), state=state)
+    with pytest.raises(ChromatuneError, match="at epoch 2, behind the last milestone 1"):
+        fit(config("cnn1", (1,)), regression, state=state)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 0.0}, r"`lr > 0` must hold, but got \(lr=0.0\)"),
+        ({"lr": math.nan}, "`lr > 0` must hold"),
+        ({"weight_decay": -1e-5}, "`weight_decay >= 0` must hold"),
+        ({"batch_size": 0}, "`batch_size >= 1` must hold"),
+        ({"seed": -1}, "must hold, but got .seed=-1."),
+        ({"eval_every": 0}, "`eval_every >= 1` must hold"),
+        ({"milestones": ()}, "increasing milestones"),
+        ({"milestones": (3, 3)}, r"increasing milestones >= 1` must hold, but got .*\(3, 3\)"),
+        ({"milestones": (0, 3)}, "increasing milestones"),
+        ({"milestones": (3, 1)}, "increasing milestones"),
+    ],
+)
+def test_values_that_cannot_be_trained_with_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ChromatuneError, match=message):
+        config(**{"milestones": (1,), **changes})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+def test_a_gpu_trains_alike(make_data: MakeData) -> None:
+    data = make_data("colorizer")
+    on_cpu = [r.record["train_loss"] for r in fit(config("autoencoder", (3,)), data)]
+    on_gpu = [r.record["train_loss"] for r in fit(config("autoencoder", (3,)), data, device="cuda")]
+    assert on_gpu == pytest.approx(on_cpu, rel=0.05)

@@ -1,0 +1,233 @@
+"""Every metric against scikit-image or a formula written out here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+
+from models import create_model
+from tuning.training.data import DeviceSplit, Split, TaskData
+from tuning.training.metrics import (
+    NonFinitePredictionError,
+    colorizer_metrics,
+    constant_baseline,
+    evaluate,
+    predict,
+    psnr,
+    regression_metrics,
+    reported_metrics,
+    to_bytes,
+)
+
+MakeData = Callable[..., TaskData]
+CPU = torch.device("cpu")
+
+
+def noisy(split: Split, level: float = 0.05) -> np.ndarray:
+    """Predictions near the truth, more wrong in b than in a and worse from picture to picture."""
+    rng = np.random.default_rng(3)
+    true = np.stack(split.planes, axis=1) / 255
+    growing = np.linspace(0.2, 2, len(split))[:, None, None, None]
+    noise = rng.normal(0, level, true.shape) * growing * np.array([1, 2])[:, None, None]
+    return (true + noise).clip(0, 1).astype(np.float32)
+
+
+def unit(plane: np.ndarray | None) -> np.ndarray:
+    assert plane is not None
+    return (plane / 255).astype(np.float32)
+
+
+def test_psnr_of_known_errors() -> None:
+    assert psnr(1.0) == 0
+    assert psnr(0.01) == pytest.approx(20)
+    assert psnr(2.2e-4) == pytest.approx(20 * math.log10(1 / math.sqrt(2.2e-4)))
+    assert psnr(0.0) == psnr(1e-300) == 100.0
+    json.dumps(psnr(0.0), allow_nan=False)
+
+
+def test_mse_and_psnr_are_pooled_over_the_set(make_data: MakeData) -> None:
+    val = make_data("colorizer").val
+    predicted = noisy(val)
+    metrics = colorizer_metrics(predicted, val, "val_")
+    for channel, (name, plane) in enumerate(zip("ab", val.planes, strict=True)):
+        mse = mean_squared_error(unit(plane), predicted[:, channel])
+        assert metrics[f"val_mse_{name}"] == pytest.approx(mse)
+        whole = peak_signal_noise_ratio(unit(plane), predicted[:, channel], data_range=1)
+        assert metrics[f"val_psnr_{name}"] == pytest.approx(whole)
+    both = mean_squared_error(np.stack([unit(p) for p in val.planes], axis=1), predicted)
+    assert metrics["val_mse"] == pytest.approx(both)
+    assert metrics["val_psnr"] == pytest.approx(-10 * math.log10(both))
+    # Not the mean of PSNRs, neither of channels nor of pictures.
+    assert metrics["val_psnr"] < (metrics["val_psnr_a"] + metrics["val_psnr_b"]) / 2 - 0.1
+
+
+def test_ssim_is_the_mean_over_pictures_with_data_range_one(make_data: MakeData) -> None:
+    val = make_data("colorizer").val
+    predicted = noisy(val)
+    metrics = colorizer_metrics(predicted, val, "test_")
+    means = []
+    for channel, (name, plane) in enumerate(zip("ab", val.planes, strict=True)):
+        each = [
+            structural_similarity(unit(plane)[i], predicted[i, channel], data_range=1)
+            for i in range(len(val))
+        ]
+        means.append(np.mean(each))
+        assert metrics[f"test_ssim_{name}"] == pytest.approx(means[-1])
+    assert metrics["test_ssim"] == pytest.approx(np.mean(means))
+
+
+def test_rgb_metrics_compare_8_bit_pictures_made_with_the_true_lightness(
+    make_data: MakeData,
+) -> None:
+    val = make_data("colorizer").val
+    predicted = noisy(val)
+    metrics = colorizer_metrics(predicted, val, "val_")
+    true_a, true_b = val.planes
+    true, made = [], []
+    for i in range(len(val)):
+        a, b = (np.round(predicted[i, c].astype(np.float64) * 255).astype(np.uint8) for c in (0, 1))
+        lab = np.dstack([val.L[i], true_a[i], true_b[i]])
+        true.append(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+        made.append(cv2.cvtColor(np.dstack([val.L[i], a, b]), cv2.COLOR_LAB2RGB))
+    whole = peak_signal_noise_ratio(np.stack(true), np.stack(made), data_range=255)
+    assert metrics["val_psnr_rgb"] == pytest.approx(whole, rel=1e-6)
+    each = [
+        structural_similarity(t, m, channel_axis=2, data_range=255)
+        for t, m in zip(true, made, strict=True)
+    ]
+    assert metrics["val_ssim_rgb"] == pytest.approx(np.mean(each))
+
+
+def test_reported_ssim_takes_a_channel_for_one_volume_of_range_two(make_data: MakeData) -> None:
+    val = make_data("colorizer").val
+    predicted = noisy(val)
+    metrics = reported_metrics(predicted, val, "val_")
+    volumes = [
+        structural_similarity(unit(plane), predicted[:, channel], data_range=2)
+        for channel, plane in enumerate(val.planes)
+    ]
+    assert metrics["val_ssim_a_as_reported"] == pytest.approx(volumes[0])
+    assert metrics["val_ssim_b_as_reported"] == pytest.approx(volumes[1])
+    assert metrics["val_ssim_as_reported"] == pytest.approx(np.mean(volumes))
+    assert metrics["val_ssim_as_reported"] > colorizer_metrics(predicted, val, "")["ssim"]
+
+
+def test_reported_ssim_is_left_out_where_its_window_does_not_fit(make_data: MakeData) -> None:
+    val = make_data("colorizer", val=6).val
+    names = reported_metrics(noisy(val), val, "val_").keys()
+    assert names == {"val_psnr_as_reported", "val_psnr_a_as_reported", "val_psnr_b_as_reported"}
+
+
+def test_perfect_predictions_give_finite_metrics(make_data: MakeData) -> None:
+    val = make_data("colorizer").val
+    perfect = np.stack([unit(plane) for plane in val.planes], axis=1)
+    metrics = {**colorizer_metrics(perfect, val, ""), **reported_metrics(perfect, val, "")}
+    for name, value in metrics.items():
+        best = 0.0 if name.startswith("mse") else 100.0 if name.startswith("psnr") else 1.0
+        assert value == pytest.approx(best), name
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_regression_metrics_and_their_lab_units(make_data: MakeData) -> None:
+    val = make_data("regression").val
+    predicted = val.mean_ab + np.array([2 / 255, -5 / 255], dtype=np.float32)
+    assert regression_metrics(predicted, val, "val_") == pytest.approx(
+        {
+            "val_mse": ((2 / 255) ** 2 + (5 / 255) ** 2) / 2,
+            "val_mse_a": (2 / 255) ** 2,
+            "val_mse_b": (5 / 255) ** 2,
+            "val_rmse_lab_a": 2.0,  # two steps of 8-bit a, which are two units of Lab
+            "val_rmse_lab_b": 5.0,
+        },
+        rel=1e-4,
+    )
+
+
+@pytest.mark.parametrize(("model", "task"), [("cnn1", "regression"), ("autoencoder", "colorizer")])
+def test_evaluate_changes_neither_model_nor_random_numbers(
+    model: str, task: str, make_data: MakeData
+) -> None:
+    net = create_model(model, image_size=64).train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    rng = torch.get_rng_state()
+    val = make_data(task).val
+    once = evaluate(net, val, task, batch_size=3)
+    assert evaluate(net, val, task, batch_size=3) == once
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert net.training
+
+
+def test_evaluate_uses_running_statistics_and_the_report_those_of_the_split(
+    make_data: MakeData,
+) -> None:
+    val = make_data("colorizer").val
+    torch.manual_seed(0)
+    net = create_model("autoencoder", head="tanh", image_size=64)
+    with torch.no_grad():
+        for parameter in net.body[20:].parameters():
+            parameter.mul_(4)  # a decoder that passes on what reaches it
+        net.train()(torch.rand(4, 1, 64, 64) * 0.1)  # running statistics unlike those of val
+    metrics = evaluate(net, val, "colorizer", prefix="x_", batch_size=3)
+
+    L = torch.from_numpy(unit(val.L)).unsqueeze(1)
+    true = np.stack([unit(plane) for plane in val.planes], axis=1)
+    with torch.no_grad():
+        in_evaluation = net.eval()(L).numpy()
+        in_training = net.train()(L).numpy()
+    assert metrics["x_mse"] == pytest.approx(mean_squared_error(true, in_evaluation), rel=1e-5)
+    reported = peak_signal_noise_ratio(true, in_training, data_range=1)
+    assert metrics["x_psnr_as_reported"] == pytest.approx(reported, rel=1e-5)
+    assert metrics["x_psnr_as_reported"] != pytest.approx(metrics["x_psnr"], rel=1e-3)
+    volume = structural_similarity(true[:, 1], in_training[:, 1], data_range=2)
+    assert metrics["x_ssim_b_as_reported"] == pytest.approx(volume, rel=1e-5)
+
+
+def test_evaluation_does_not_depend_on_the_batches(make_data: MakeData) -> None:
+    val = DeviceSplit(make_data("colorizer").val, "planes", CPU)
+    net = create_model("autoencoder", image_size=64)
+    np.testing.assert_allclose(predict(net, val, 3), predict(net, val, 100), atol=1e-5)
+
+
+def test_a_single_picture_can_be_evaluated(make_data: MakeData) -> None:
+    val = make_data("colorizer", val=1).val
+    metrics = evaluate(create_model("autoencoder", image_size=64), val, "colorizer")
+    assert metrics["val_psnr_as_reported"] == metrics["val_psnr"]
+
+
+def test_constant_baseline_measures_that_constant_under_the_same_names(
+    make_data: MakeData,
+) -> None:
+    for task, model in (("regression", "cnn1"), ("colorizer", "autoencoder")):
+        val = make_data(task).val
+        names = evaluate(create_model(model, image_size=64), val, task).keys()
+        assert constant_baseline(val, (0.5, 0.6), task).keys() == names
+
+    data = make_data("colorizer")
+    baseline = constant_baseline(data.val, data.baseline_ab, "colorizer", "test_")
+    a, b = (unit(plane).astype(np.float64) for plane in data.val.planes)
+    mean_a, mean_b = data.baseline_ab
+    assert baseline["test_mse_a"] == pytest.approx(np.mean((a - mean_a) ** 2), rel=1e-5)
+    assert baseline["test_mse_b"] == pytest.approx(np.mean((b - mean_b) ** 2), rel=1e-5)
+    assert baseline["test_psnr_as_reported"] == baseline["test_psnr"]
+
+
+def test_a_model_that_predicts_nan_is_an_error(make_data: MakeData) -> None:
+    net = create_model("cnn1", image_size=64)
+    with torch.no_grad():
+        next(net.parameters()).fill_(math.nan)
+    with pytest.raises(NonFinitePredictionError, match="predicts NaN or infinity"):
+        evaluate(net, make_data("regression").val, "regression")
+
+
+def test_rounding_to_bytes() -> None:
+    values: Any = np.array([-0.2, 0, 127.4 / 255, 127.6 / 255, 1, 1.7], dtype=np.float32)
+    assert to_bytes(values).tolist() == [0, 0, 127, 128, 255, 255]

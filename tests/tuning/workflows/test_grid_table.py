@@ -1,0 +1,147 @@
+"""The table of trials: of all launches and seeds, the best cell for each place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_prep import PreparedDataset
+from tuning.config.schema import DataConfig, Task
+from tuning.errors import ChromatuneError
+from tuning.launch.datasets import open_prepared
+from tuning.tracking.cells import TrackedCell
+from tuning.workflows import grid_table as trials
+from tuning.workflows.grid_table import trials_table
+
+STORE = "sqlite:///nowhere/mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    root = tmp_path_factory.mktemp("data")
+    return DataConfig(dataset="synthetic-faces", root=root, size=32, count=20, augment=1)
+
+
+@pytest.fixture(scope="module")
+def dataset(data: DataConfig) -> PreparedDataset:
+    return open_prepared(data)
+
+
+def cell(run_id: str, value: float, *, launch: str = "grid-1", **params: Any) -> TrackedCell:
+    """A finished cell with `value` as its validation MSE or PSNR."""
+    params = {"model": "cnn1", "head": "relu", "lr": "0.001", "epochs": "3", "seed": "0"} | params
+    metric = "val_psnr" if params["model"] == "autoencoder" else "val_mse"
+    return TrackedCell(
+        run_id=run_id,
+        run_name=run_id,
+        launch_id=launch,
+        cell_id=f"{params['model']}-{params['head']}-lr{params['lr']}-e{params['epochs']}",
+        kind="grid",
+        dataset="synthetic-faces",
+        dataset_digest="d" * 64,
+        params=params,
+        metrics={metric: value, "train_loss": 0.5, "test_mse": 1.0},
+        model_id=f"m-{run_id}",
+        parent_model=None,
+        published_epochs=300,
+    )
+
+
+@pytest.fixture
+def tracked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]]]:
+    """Let MLflow hold these cells; the returned list tells what was asked for."""
+
+    def hold(*cells: TrackedCell) -> list[tuple[Any, ...]]:
+        asked: list[tuple[Any, ...]] = []
+
+        def finished_cells(*query: Any) -> list[TrackedCell]:
+            asked.append(query)
+            return list(cells)
+
+        monkeypatch.setattr(trials, "open_store", lambda _: None)
+        monkeypatch.setattr(trials, "finished_cells", finished_cells)
+        return asked
+
+    return hold
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "best"), [("regression", "cnn1", "low"), ("colorizer", "autoencoder", "high")]
+)
+def test_of_several_launches_and_seeds_the_best_by_val_is_shown(
+    data: DataConfig, tracked: Any, task: Task, model: str, best: str
+) -> None:
+    cells = [
+        cell("middle", 20.0, model=model),
+        cell("low", 10.0, model=model, launch="grid-2"),
+        cell("high", 30.0, model=model, launch="grid-3", seed="7"),
+        cell("elsewhere", 15.0, model=model, epochs="5"),
+    ]
+    for order in (cells, cells[::-1]):
+        tracked(*order)
+        table = trials_table(task, data, STORE)
+        shown = {row.epochs: row for row in table.cells}
+        assert len(table.cells) == 2
+        assert shown[3].run_id == best
+        assert shown[5].run_id == "elsewhere"
+        assert shown[3].launch_id != "grid-1"
+
+
+def test_every_axis_of_the_grid_is_a_place_of_its_own(data: DataConfig, tracked: Any) -> None:
+    tracked(
+        cell("a", 1.0),
+        cell("b", 2.0, model="cnn2"),
+        cell("c", 3.0, lr="0.0001"),
+        cell("d", 4.0, epochs="1"),
+        cell("e", 5.0, head="tanh"),
+    )
+    table = trials_table("regression", data, STORE)
+    assert [row.run_id for row in table.cells] == ["a", "b", "c", "d", "e"]
+    assert [(row.lr, row.epochs) for row in table.cells][2:4] == [(1e-4, 3), (1e-3, 1)]
+
+
+def test_a_row_is_what_mlflow_holds_and_shows_val_alone(
+    data: DataConfig, dataset: PreparedDataset, tracked: Any
+) -> None:
+    asked = tracked(cell("a", 1.0))
+    (row,) = trials_table("regression", data, STORE).cells
+    assert asked == [(STORE, dataset.digest, "regression", "grid")]
+    assert row.metrics == {"val_mse": 1.0}
+    assert (row.outcome, row.published_epochs, row.dataset) == ("finished", 300, "synthetic-faces")
+
+
+def test_the_baseline_is_the_mean_of_the_training_set_on_val(
+    data: DataConfig, dataset: PreparedDataset, tracked: Any
+) -> None:
+    tracked(cell("a", 1.0))
+    baseline = trials_table("regression", data, STORE).baseline
+    train, val = dataset.planes("train"), dataset.planes("val")
+    errors = [
+        getattr(val, name).mean(axis=(1, 2)) - getattr(train, name).mean() for name in ("a", "b")
+    ]
+    assert baseline["val_mse"] == pytest.approx(np.square(errors).mean() / 255**2, rel=1e-4)
+
+
+def test_one_launch_is_shown_alone(data: DataConfig, tracked: Any) -> None:
+    tracked(cell("a", 1.0), cell("b", 2.0, launch="grid-2"))
+    (row,) = trials_table("regression", data, STORE, launch="grid-2").cells
+    assert row.run_id == "b"
+
+
+def test_a_misspelled_launch_is_named_with_the_nearest(data: DataConfig, tracked: Any) -> None:
+    tracked(cell("a", 1.0, launch="grid-regression-1"))
+    with pytest.raises(ChromatuneError, match=r"'grid-regresion-1'.*'grid-regression-1'"):
+        trials_table("regression", data, STORE, launch="grid-regresion-1")
+
+
+def test_without_a_cell_the_command_that_makes_one_is_named(
+    data: DataConfig, tracked: Any, tmp_path: Path
+) -> None:
+    tracked()
+    with pytest.raises(ChromatuneError, match="`chromatune grid colorizer --dataset synthetic-"):
+        trials_table("colorizer", data, STORE)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,279 @@
+"""Configuration of a launch: typed, strict, layered as flag > --set > YAML > default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tuning.errors import ChromatuneError, nearest
+from tuning.utils.redaction import redact
+from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
+
+Task = Literal["regression", "colorizer"]
+Head = Literal["relu", "sigmoid", "tanh"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+_LONGEST = 120  # as much of a wrong value as is shown
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Strict):
+    """Which prepared pictures to train on; the defaults are the report's."""
+
+    dataset: str = "faces"
+    root: Path = Path("data")
+    size: Count = 128
+    split: Literal["random", "subject"] = "random"
+    augment: Count = 10
+    seed: Seed = 0
+    count: Count | None = None
+
+
+class TrainingConfig(_Strict):
+    """What every training of a launch shares; the defaults are the report's."""
+
+    batch_size: Count = 100
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
+    seed: Seed = 0
+    eval_every: Count | None = None
+
+
+class ResourcesConfig(_Strict):
+    """What Ray gives a trial, and how many trainings share it; None lets the machine decide."""
+
+    cpus_per_trial: Positive | None = None
+    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    max_concurrent_trials: Count | None = None
+    pack: Count = 1
+    max_failures: Annotated[int, Field(ge=0)] = 2
+    time_budget_s: Positive | None = None
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_above_one(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and not value.is_integer():
+            raise ValueError(f"Ray shares one GPU or gives whole ones, but got {value:g}")
+        return value
+
+
+class GridConfig(_Strict):
+    """Axes of a grid: every model x head x lr x epochs is a cell."""
+
+    models: Annotated[list[str], Field(min_length=1)]
+    heads: Annotated[list[Head], Field(min_length=1)]
+    lrs: Annotated[list[Positive], Field(min_length=1)] = [1e-3, 1e-4, 1e-5]
+    epochs: Annotated[list[Count], Field(min_length=1)] = [100, 300, 500]
+    epoch_scale: Positive | None = None
+    independent_cells: bool = False
+
+    @field_validator("models", "heads", "lrs", "epochs")
+    @classmethod
+    def _distinct(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) != len(values):
+            raise ValueError("values must be distinct")
+        return values
+
+
+class FinetuneConfig(_Strict):
+    """Fine-tuning of a registered model on another dataset; defaults are the report's."""
+
+    source: str = "faces"
+    model: str | None = None
+    lr: Positive = 1e-3
+    epochs: Count = 1000
+    compare_scratch: bool = False
+
+
+class FinalsConfig(_Strict):
+    """The report's single trainings; None takes the winner of the finished grid."""
+
+    lr: Positive | None = None
+    epochs: Count | None = None
+    fc_lr: Positive = 1e-5
+    fc_epochs: Count = 100
+
+
+class TrainConfig(_Strict):
+    """One training, in the words of FitConfig, which says what they mean.
+
+    `initial_model` names a registered model to start from instead of random weights; with
+    `promote`, the result goes through the promotion gate.
+    """
+
+    model: str
+    head: Head = "tanh"
+    lr: Positive
+    epochs: Count
+    model_kwargs: dict[str, Any] = {}
+    loss: str = "mse"
+    mean_weight: float = 0.0
+    category_weight: float = 0.0
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    warmup: float = 0.0
+    precision: str = "float32"
+    ema: float = 0.0
+    flip_average: bool = False
+    shuffle: bool = False
+    flip: bool = False
+    zoom: float = 1.0
+    shift: float = 0.0
+    rotate: float = 0.0
+    keep: str = "last"
+    patience: Count | None = None
+    initial_model: str | None = None
+    promote: bool = False
+
+
+class LaunchConfig(_Strict):
+    """Everything that every launch needs; each kind adds its own section."""
+
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    storage_path: Annotated[str, Field(validate_default=True)] = "ray_results"
+    address: str | None = None
+
+    @field_validator("storage_path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        # Trials run in another working directory, so a relative folder would be lost. The default
+        # lies beside the MLflow store that shows it, not in Ray's ~/ray_results.
+        return value if "://" in value else str(Path(value).expanduser().absolute())
+
+
+class GridLaunchConfig(LaunchConfig):
+    grid: GridConfig
+
+
+class FinetuneLaunchConfig(LaunchConfig):
+    finetune: FinetuneConfig = FinetuneConfig()
+
+
+class TrainLaunchConfig(LaunchConfig):
+    train: TrainConfig
+
+
+class FinalsLaunchConfig(LaunchConfig):
+    finals: FinalsConfig = FinalsConfig()
+
+
+REPORT_GRIDS: Mapping[Task, dict[str, Any]] = {
+    "regression": {"models": ["cnn1", "cnn2", "cnn3"], "heads": ["relu"]},
+    "colorizer": {"models": ["autoencoder"], "heads": ["relu", "sigmoid", "tanh"]},
+}
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def resolve(
+    schema: type[Config],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """Build a configuration from its layers and validate it.
+
+    `overrides` are `key.path=value` words, the values in YAML. `flags` maps key paths to values;
+    None means that the flag was not given. Raises ChromatuneError with one line that names the
+    misspelled or invalid key and where it came from.
+    """
+    merged: dict[str, Any] = {}
+    _merge(merged, defaults or {})
+    if file is not None:
+        _merge(merged, read_yaml(file))
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise ChromatuneError(f"--set takes key=value, but got '{word}'")
+        _assign(merged, key, parse_yaml(value, f"--set {key}: '{value}'"))
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _assign(merged, key, value)
+    try:
+        return schema.model_validate(merged)
+    except ValidationError as error:
+        where = f" (in {file})" if file is not None else ""
+        raise ChromatuneError(_describe(error, schema) + where) from None
+
+
+def configs_folder() -> Path:
+    """The folder of YAML files that come with the program, installed or in the source tree."""
+    installed = Path(__file__).parents[1] / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a YAML mapping; ChromatuneError if the file is missing, unreadable or not a mapping."""
+    content = read_yaml_file(file, "configuration")
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ChromatuneError(
+            f"{file} must hold `key: value` lines, not a {type(content).__name__}"
+        )
+    return content
+
+
+def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif isinstance(value, Mapping):
+            into[key] = {}
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _assign(into: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for name in parents:
+        if not isinstance(into.get(name), dict):
+            into[name] = {}
+        into = into[name]
+    into[last] = value
+
+
+def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
+    first = error.errors()[0]
+    location = [part for part in first["loc"] if isinstance(part, str)]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        valid = _fields_at(schema, location[:-1])
+        return (
+            f"unknown key '{path}'{nearest(location[-1], valid)} (valid here: {', '.join(valid)})"
+        )
+    if first["type"] == "missing":
+        return f"'{path}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        message += nearest(str(first["input"]), valid)
+    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = redact(repr(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for name in path:
+        annotation = schema.model_fields[name].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        schema = annotation
+    return list(schema.model_fields)

@@ -1,0 +1,67 @@
+"""Configuration of a search, in the words of Optuna and Ray Tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tuning.config.schema import Count, LaunchConfig, Positive
+
+Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
+Scheduler = Literal["asha", "median", "none", "pbt"]
+
+
+# What PBT changes in the middle of a training.
+MUTABLE = ("lr", "weight_decay")
+
+
+class SearchConfig(BaseModel):
+    """What is searched, how, and for how long.
+
+    `space` and `points` are checked when the search knows its task and its data: see `read_space`.
+    `scheduler` None stands for `asha`, or `none` with several objectives: to cut by one of them
+    would be to decide by it alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: Annotated[dict[str, Any], Field(min_length=1)]
+    objectives: list[str] = []
+    num_samples: Count = 20
+    sampler: Sampler = "tpe"
+    sampler_options: dict[str, Any] = {}
+    scheduler: Scheduler | None = None
+    grace_period: Count | None = None
+    reduction_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3
+    perturbation_interval: Count | None = None
+    points: list[dict[str, Any]] = []
+    warm_start: bool = True
+    study_storage: str | None = None
+    study_name: str | None = None
+    budget_gpu_hours: Positive | None = None
+    budget_cpu_hours: Positive | None = None
+
+    @field_validator("study_storage")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        # A search is gone on with from any folder.
+        return value if value is None else absolute_storage(value)
+
+    @property
+    def chosen_scheduler(self) -> Scheduler:
+        """The scheduler, where none is named the one that suits the number of objectives."""
+        return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
+
+
+def absolute_storage(value: str) -> str:
+    """A study's storage with its path, of a journal file or a SQLite database, made absolute."""
+    scheme, separator, rest = value.partition(":///")
+    if separator and scheme.partition("+")[0] == "sqlite":
+        return f"{scheme}:///{Path(rest).expanduser().absolute()}"
+    return value if "://" in value else str(Path(value).expanduser().absolute())
+
+
+class SearchLaunchConfig(LaunchConfig):
+    search: SearchConfig

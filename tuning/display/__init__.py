@@ -1,0 +1,1 @@
+"""How numbers, tables, figures and progress are shown; no framework."""

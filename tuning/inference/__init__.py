@@ -1,0 +1,1 @@
+"""A trained network at work: pictures in, colours out, files and exports."""

@@ -1,0 +1,164 @@
+"""Grayscale planes in, their colours out: the networks at work, without files or registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data_prep import lab_to_rgb, rgb_to_lab
+from models import ChromaModel
+from tuning.errors import ChromatuneError
+from tuning.training.metrics import NonFinitePredictionError, to_bytes
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_BATCH = 32
+_NEUTRAL = 128  # a and b of gray
+# Rounding Lab and RGB to 8 bits alone can move L by one level.
+_TOLERANCE = 1
+# Chroma spans at most 181 levels: after eight halvings the share is found to one of them.
+_HALVINGS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the networks make of one picture, chrominance in [0, 1].
+
+    `ab` holds the a and b planes (2, size, size) at the colorizer's size. `regressed_ab` is the
+    mean a and b by the regressor, None without one.
+    """
+
+    ab: Floats
+    regressed_ab: tuple[float, float] | None
+
+    @property
+    def own_mean_ab(self) -> tuple[float, float]:
+        """Mean a and b of the colorizer's own planes."""
+        mean_a, mean_b = self.ab.mean(axis=(1, 2), dtype=np.float64)
+        return float(mean_a), float(mean_b)
+
+    @property
+    def mean_ab(self) -> tuple[float, float]:
+        """Mean a and b by the network that was trained for them, else the colorizer's own."""
+        return self.own_mean_ab if self.regressed_ab is None else self.regressed_ab
+
+
+class Colorizer:
+    """A colorizer, and the regressor of the same dataset if there is one, on one device.
+
+    May be used from several threads. ChromatuneError if a network has the other's task.
+    """
+
+    def __init__(
+        self, colorizer: ChromaModel, regressor: ChromaModel | None = None, device: str = "cpu"
+    ) -> None:
+        for network, task in ((colorizer, "colorizer"), (regressor, "regression")):
+            if network is not None and network.task != task:
+                raise ChromatuneError(
+                    f"a {task} is needed here, but {network.spec['name']} is of the task "
+                    f"{network.task}"
+                )
+        self._device = torch.device(device)
+        self._colorizer = colorizer.to(self._device).eval()
+        self._regressor = None if regressor is None else regressor.to(self._device).eval()
+
+    @property
+    def has_regressor(self) -> bool:
+        return self._regressor is not None
+
+    def predict(self, planes: Sequence[Bytes]) -> list[Prediction]:
+        """Predict for L planes, 8-bit Lab uint8 (H, W) of any sizes, in batches on the device.
+
+        Raises NonFinitePredictionError if a network predicts NaN or infinity.
+        """
+        if not planes:
+            return []
+        ab = self._run(self._colorizer, planes)
+        if self._regressor is None:
+            return [Prediction(one, None) for one in ab]
+        means = self._run(self._regressor, planes)
+        return [
+            Prediction(one, (float(mean_a), float(mean_b)))
+            for one, (mean_a, mean_b) in zip(ab, means, strict=True)
+        ]
+
+    def _run(self, network: ChromaModel, planes: Sequence[Bytes]) -> Floats:
+        size = int(network.spec["image_size"])
+        L = torch.from_numpy(np.stack([_resized(plane, size, size) for plane in planes]))
+        with torch.inference_mode():
+            parts = [
+                network(batch.to(self._device).unsqueeze(1).float() / 255).float().cpu()
+                for batch in torch.split(L, _BATCH)
+            ]
+        predicted = torch.cat(parts)
+        if not bool(torch.isfinite(predicted).all()):
+            raise NonFinitePredictionError("the model predicts NaN or infinity")
+        array: Floats = predicted.numpy()
+        return array
+
+
+def chroma_planes(ab: Floats, height: int, width: int) -> tuple[Bytes, Bytes]:
+    """Bring predicted planes (2, h, w) in [0, 1] to a picture's size, as 8-bit Lab uint8 (H, W)."""
+    a, b = (to_bytes(_resized(plane, height, width)) for plane in ab)
+    return a, b
+
+
+def paint(L: Bytes, ab: Floats) -> Bytes:
+    """Give the plane L (H, W) the predicted colours; sRGB uint8 (H, W, 3) at L's own size.
+
+    L is kept: converted back, the picture has it to within one level of 8-bit Lab. Where a colour
+    of that lightness lies outside sRGB, it is made paler until it fits, rather than darker or
+    lighter; its hue stays.
+    """
+    a, b = chroma_planes(ab, *L.shape)
+    rgb = lab_to_rgb(L, a, b)
+    lost = _off(L, rgb)
+    if lost.any():
+        # There are far fewer such colours than pixels of them.
+        packed = L[lost].astype(np.uint32) << 16 | a[lost].astype(np.uint32) << 8 | b[lost]
+        colours, places = np.unique(packed, return_inverse=True)
+        rgb[lost] = _paler(colours >> 16, colours >> 8 & 255, colours & 255)[places]
+    return rgb
+
+
+def gray_picture(L: Bytes) -> Bytes:
+    """Show a plane L (H, W) without colour, as sRGB uint8 (H, W, 3)."""
+    levels = np.arange(256, dtype=np.uint8)[None]
+    neutral = np.full_like(levels, _NEUTRAL)
+    return np.asarray(lab_to_rgb(levels, neutral, neutral)[0, L])
+
+
+def _paler(L: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Bytes:
+    """Reduce the chroma of colours (N,), 8-bit Lab, as little as keeps their L; sRGB (N, 3)."""
+    column = L.astype(np.uint8)[:, None]
+    chroma = np.stack([a, b]).astype(np.float32)[..., None] - _NEUTRAL
+    fits, fails = np.zeros(column.shape, np.float32), np.ones(column.shape, np.float32)
+    rgb = lab_to_rgb(column, *(np.full_like(column, _NEUTRAL) for _ in "ab"))
+    for _ in range(_HALVINGS):
+        share = (fits + fails) / 2
+        tried = lab_to_rgb(column, *np.rint(_NEUTRAL + chroma * share).astype(np.uint8))
+        off = _off(column, tried)
+        fits, fails = np.where(off, fits, share), np.where(off, share, fails)
+        rgb = np.where(off[..., None], rgb, tried)
+    return rgb[:, 0]
+
+
+def _off(L: Bytes, rgb: Bytes) -> npt.NDArray[np.bool_]:
+    """Tell where a picture (H, W, 3) has another lightness than L (H, W)."""
+    return np.asarray(np.abs(rgb_to_lab(rgb)[..., 0].astype(np.int16) - L) > _TOLERANCE)
+
+
+def _resized(plane: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """Average areas where the plane shrinks, interpolate where it grows: as the served model."""
+    if plane.shape == (height, width):
+        return plane
+    shrinks = plane.size > height * width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=method))

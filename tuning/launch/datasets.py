@@ -1,0 +1,51 @@
+"""From a data configuration to the prepared pictures on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder, prepare
+from data_prep import open_dataset as open_folder
+from tuning.config.schema import DataConfig
+from tuning.errors import ChromatuneError
+
+
+def prepare_settings(data: DataConfig) -> PrepareSettings:
+    """Translate the configuration; DataError says what is wrong with it."""
+    return PrepareSettings(**data.model_dump(exclude={"root"}))
+
+
+def open_prepared(data: DataConfig) -> PreparedDataset:
+    """Open the prepared dataset; a synthetic one is made on the spot if it is not there yet.
+
+    Where nothing but the dataset's name is configured, the only preparation of it is meant.
+    Raises ChromatuneError if there are several, none of them with the default settings.
+    """
+    settings = prepare_settings(data)
+    folder = dataset_folder(settings, data.root)
+    if not folder.exists() and data.model_fields_set <= {"dataset", "root"}:
+        others = _preparations(settings.dataset, data.root)
+        if len(others) == 1:
+            return open_folder(others[0])
+        if others:
+            raise ChromatuneError(
+                f"{settings.dataset} is prepared in several ways, none of them with the default "
+                f"settings: {', '.join(other.name for other in others)}; choose one with --size, "
+                f"--split, --augment, --data-seed and --count"
+            )
+    if DATASETS[settings.dataset].synthetic:
+        return prepare(settings, data.root).dataset
+    return open_folder(folder)
+
+
+def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
+    """The configuration that means this very dataset, whatever was left to defaults in `data`."""
+    settings = dataclasses.asdict(dataset.manifest.settings)
+    return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
+
+
+def _preparations(dataset: str, root: Path) -> list[Path]:
+    return sorted(
+        folder for folder in root.glob(f"{dataset}-*px-*") if (folder / "manifest.json").is_file()
+    )

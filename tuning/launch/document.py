@@ -1,0 +1,62 @@
+"""What `launch.json` must hold before anything is done with it: the folder may be a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tuning.config.schema import LaunchConfig, Task
+from tuning.errors import ChromatuneError, first_fault
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Training
+from tuning.utils.identifiers import Name
+
+DOCUMENT = "launch.json"
+FORMAT = 1
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    launch_id: Name
+    kind: Literal["grid", "finals", "finetune", "train", "search"]
+    task: Task
+    dataset: Name
+    dataset_digest: str
+    experiment: Name
+    created: int
+    config: dict[str, Any]
+    tracking_uri: str
+    baseline: dict[str, float]
+    parent_model: str | None
+    trainings: list[dict[str, Any]]
+
+
+def read_document(storage: LaunchStorage) -> dict[str, Any]:
+    """Read the document of the launch in `storage`.
+
+    Raises ChromatuneError if it is missing, of another version, or holds anything that a launch
+    cannot have, such as a name that leads out of its folder.
+    """
+    where = f"{storage.uri}/{DOCUMENT}"
+    document = storage.read_json(DOCUMENT)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ChromatuneError(f"{where} was not written by this version")
+    try:
+        _Document.model_validate(document)
+        launch_config(document)
+    except ValidationError as error:
+        raise ChromatuneError(f"{where} is damaged: {first_fault(error)}") from None
+    for training in document["trainings"]:
+        Training.from_dict(training, where)
+    return document
+
+
+def launch_config(document: Mapping[str, Any]) -> LaunchConfig:
+    """What all kinds of launches share of the configuration."""
+    config = document["config"]
+    return LaunchConfig.model_validate(
+        {key: config[key] for key in LaunchConfig.model_fields if key in config}
+    )

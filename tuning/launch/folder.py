@@ -1,0 +1,221 @@
+"""A launch: what is to be trained, written down in its folder before anything starts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep import PreparedDataset
+from tuning.config.schema import LaunchConfig, Task
+from tuning.errors import ChromatuneError, nearest
+from tuning.launch.document import DOCUMENT, FORMAT, launch_config, read_document
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Training
+from tuning.utils import provenance
+from tuning.utils.redaction import redact
+
+TRAINING = "training.json"
+LOCK = ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """One launch and its folder, which is also Ray's experiment folder."""
+
+    storage: LaunchStorage
+    document: Mapping[str, Any]
+
+    @property
+    def launch_id(self) -> str:
+        return str(self.document["launch_id"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.document["kind"])
+
+    @property
+    def task(self) -> Task:
+        task: Task = self.document["task"]
+        return task
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow store that the launch was begun with, a password in it replaced by stars."""
+        return str(self.document["tracking_uri"])
+
+    @property
+    def config(self) -> LaunchConfig:
+        """What all kinds of launches share of the configuration."""
+        return launch_config(self.document)
+
+    @property
+    def trainings(self) -> list[Training]:
+        """What is trained, as far as it is known: a search writes each down as it comes to it."""
+        documents = self.document["trainings"]
+        if self.kind == "search":
+            paths = [f"{name}/{TRAINING}" for name in self.storage.list_dir()]
+            documents = [
+                self.storage.read_json(path) for path in paths if self.storage.exists(path)
+            ]
+        return [Training.from_dict(one, self.storage.uri) for one in documents]
+
+    @property
+    def found_by(self) -> str:
+        """What names this launch on a command line: its id, or its folder if that is elsewhere."""
+        usual = f"{LaunchConfig().storage_path}/{self.launch_id}"
+        return self.launch_id if self.storage.uri == usual else self.storage.uri
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes off this launch.
+
+        Raises ChromatuneError if one is at work on it, or if its folder cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                holder = stack.enter_context(self.storage.lock(LOCK))
+            except OSError as error:
+                raise ChromatuneError(
+                    f"cannot write to the launch folder {self.storage.uri}: {error}"
+                ) from None
+            if holder:
+                raise ChromatuneError(
+                    f"{holder} is at work on {self.launch_id}: wait until it has ended, or stop it "
+                    f"with Ctrl-C"
+                )
+            yield
+
+
+def create_launch(
+    kind: str,
+    task: Task,
+    config: LaunchConfig,
+    dataset: PreparedDataset,
+    trainings: Sequence[Training],
+    *,
+    tracking_uri: str,
+    baseline: Mapping[str, float],
+    tags: Mapping[str, str] | None = None,
+    parent_model: str | None = None,
+    files: Mapping[str, Path] | None = None,
+) -> Launch:
+    """Write `launch.json` into a new folder under `config.storage_path`.
+
+    A password in `tracking_uri` is not kept. `baseline` holds the constant predictor's validation
+    metrics; `files` are local files that the trials need, copied into the folder under the given
+    names. Raises ChromatuneError if the folder cannot be written.
+    """
+    created = time.time()
+    document = {
+        "format": FORMAT,
+        "kind": kind,
+        "task": task,
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest,
+        "dataset_manifest": dataset.manifest.summary(),
+        "dataset_folder": str(dataset.folder.absolute()),
+        "experiment": f"{dataset.name}-{task}-{kind}",
+        "command": provenance.command(),
+        "created": round(created * 1000),
+        "config": config.model_dump(mode="json"),
+        "tracking_uri": redact(tracking_uri),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "tags": dict(tags or {}),
+        "baseline": dict(baseline),
+        "parent_model": parent_model,
+        "trainings": [training.to_dict() for training in trainings],
+    }
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(created))
+    try:
+        with _new_folder(config.storage_path, f"{kind}-{task}-{dataset.name}-{stamp}") as storage:
+            document["launch_id"] = storage.name
+            for name, local in (files or {}).items():
+                storage.upload_file(local, name)
+            storage.write_json(DOCUMENT, document)
+    except OSError as error:
+        raise ChromatuneError(
+            f"cannot write to the storage path {config.storage_path}: {error}; choose another with "
+            f"--storage-path"
+        ) from None
+    return Launch(storage, document)
+
+
+@contextlib.contextmanager
+def _new_folder(storage_path: str, name: str) -> Iterator[LaunchStorage]:
+    """A folder that no launch is in: `name`, or numbered if others begin in the same second."""
+    for number in itertools.count(1):
+        numbered = name if number == 1 else f"{name}-{number}"
+        storage = LaunchStorage(f"{storage_path.rstrip('/')}/{numbered}")
+        storage.create()
+        with storage.lock(LOCK) as holder:
+            if not holder and not storage.exists(DOCUMENT):
+                yield storage
+                return
+
+
+def open_launch(name: str, storage_path: str) -> Launch:
+    """Open a launch by its id, its folder, or `last` for the newest under `storage_path`."""
+    if name == "last":
+        launches = list_launches(storage_path)
+        if not launches:
+            raise ChromatuneError(f"no launch in {storage_path}: start one with `chromatune grid`")
+        return launches[-1]
+    is_folder = "://" in name or (Path(name).expanduser() / DOCUMENT).is_file()
+    if is_folder:
+        storage = LaunchStorage(name if "://" in name else Path(name).expanduser())
+    else:
+        storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
+    if not storage.exists(DOCUMENT):
+        known = [launch.launch_id for launch in list_launches(storage_path)]
+        raise ChromatuneError(
+            f"no launch '{name}' in {storage_path}{nearest(name, known)} "
+            f"(name one by its id, its folder, or `last`)"
+        )
+    return Launch(storage, read_document(storage))
+
+
+def list_launches(storage_path: str) -> list[Launch]:
+    """All launches under `storage_path`, oldest first; those it cannot read are left out.
+
+    Raises ChromatuneError if the path itself cannot be read.
+    """
+    root = LaunchStorage(storage_path)
+    found = []
+    try:
+        names = root.list_dir()
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise ChromatuneError(f"cannot read the storage path {storage_path}: {reason}") from None
+    for name in names:
+        if root.exists(f"{name}/{DOCUMENT}"):
+            with contextlib.suppress(ChromatuneError, OSError):
+                storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
+                found.append(Launch(storage, read_document(storage)))
+    return sorted(found, key=lambda launch: int(launch.document["created"]))
+
+
+def find_launch(
+    storage_path: str,
+    kind: str,
+    dataset_digest: str,
+    trainings: Sequence[Training],
+    parent_model: str | None = None,
+) -> Launch | None:
+    """Find the newest launch of exactly these trainings on these data, finished or not."""
+    wanted = {
+        "kind": kind,
+        "dataset_digest": dataset_digest,
+        "trainings": [training.to_dict() for training in trainings],
+        "parent_model": parent_model,
+    }
+    for launch in reversed(list_launches(storage_path)):
+        if all(launch.document[key] == value for key, value in wanted.items()):
+            return launch
+    return None

@@ -1,0 +1,221 @@
+"""Trainings and grid cells: what a launch is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from models import ModelError, create_model, list_models
+from tuning.config.schema import GridConfig, Task, TrainingConfig
+from tuning.display.formatting import format_lr
+from tuning.errors import ChromatuneError, first_fault, nearest
+from tuning.training.config import FitConfig
+from tuning.training.epochs import scaled_epochs
+from tuning.utils.identifiers import Name
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One row of a launch's table: a training read off after `epochs` epochs.
+
+    `published_epochs` is the report's cell that a scaled cell stands for.
+    """
+
+    cell_id: str
+    epochs: int
+    published_epochs: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One trial: a model trained once, its cells cut at the milestones.
+
+    `initial_weights` names a safetensors file in the launch folder to start from.
+    """
+
+    training_id: str
+    fit: FitConfig
+    cells: tuple[Cell, ...]
+    initial_weights: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        return self.fit.milestones[-1]
+
+    def cell_at(self, epoch: int) -> Cell:
+        """The cell of a milestone; of a training that ended early, its only one."""
+        return next((cell for cell in self.cells if cell.epochs == epoch), self.cells[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, read back by `from_dict`."""
+        params = dataclasses.asdict(self.fit)
+        milestones = list(params.pop("milestones"))
+        return {
+            "training_id": self.training_id,
+            "params": params,
+            "milestones": milestones,
+            "cells": [dataclasses.asdict(cell) for cell in self.cells],
+            "initial_weights": self.initial_weights,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Any, where: str = "a launch") -> Training:
+        """Read the form back; ChromatuneError, naming `where`, if it is no training."""
+        try:
+            document = _Document.model_validate(value)
+            unknown = document.params.keys() - {one.name for one in dataclasses.fields(FitConfig)}
+            if unknown:
+                raise ChromatuneError(f"unknown settings {', '.join(sorted(unknown))}")
+            params = {**document.params, "milestones": tuple(document.milestones)}
+            fit = _FIT_CONFIG.validate_python(params)
+            _ = fit.task  # an unknown model has none
+        except ValidationError as error:
+            raise ChromatuneError(f"{where} has a damaged training: {first_fault(error)}") from None
+        except (ChromatuneError, ModelError) as error:
+            raise ChromatuneError(f"{where} has a damaged training: {error}") from None
+        cells = tuple(Cell(**cell.model_dump()) for cell in document.cells)
+        return cls(document.training_id, fit, cells, document.initial_weights)
+
+
+class _CellDocument(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    cell_id: Name
+    epochs: int
+    published_epochs: int | None = None
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    training_id: Name
+    params: dict[str, Any]
+    milestones: list[int]
+    cells: Annotated[list[_CellDocument], Field(min_length=1)]
+    initial_weights: Name | None
+
+
+_FIT_CONFIG = TypeAdapter(FitConfig)
+
+
+def grid_trainings(
+    task: Task, grid: GridConfig, training: TrainingConfig, image_size: int
+) -> list[Training]:
+    """Turn a grid into trainings, the costliest first so that the last ones to end are short.
+
+    Without `independent_cells`, all epochs of one (model, head, lr) come from one training: at a
+    constant learning rate a long training passes through the exact states of a shorter one.
+    """
+    check_models(task, grid.models)
+    milestones = scaled_epochs(grid.epochs, grid.epoch_scale)
+    published = dict(zip(milestones, grid.epochs, strict=True)) if grid.epoch_scale else {}
+    milestones.sort()
+    groups = [(epochs,) for epochs in milestones] if grid.independent_cells else [tuple(milestones)]
+    trainings = [
+        make_training(
+            FitConfig(
+                model=model,
+                head=head,
+                lr=lr,
+                milestones=group,
+                image_size=image_size,
+                batch_size=training.batch_size,
+                weight_decay=training.weight_decay,
+                seed=training.seed,
+                eval_every=training.eval_every,
+            ),
+            published=published,
+            independent=grid.independent_cells,
+        )
+        for model in grid.models
+        for head in grid.heads
+        for lr in grid.lrs
+        for group in groups
+    ]
+    return costliest_first(trainings)
+
+
+def make_training(
+    fit: FitConfig,
+    *,
+    published: dict[int, int] | None = None,
+    independent: bool = False,
+    suffix: str = "",
+    initial_weights: str | None = None,
+) -> Training:
+    """Name a training and its cells after what tells them apart from others of the launch."""
+    name = f"{fit.model}-{fit.head}-lr{format_lr(fit.lr)}{suffix}"
+    cells = tuple(
+        Cell(f"{name}-e{epochs}", epochs, (published or {}).get(epochs))
+        for epochs in fit.milestones
+    )
+    training_id = cells[-1].cell_id if independent else name
+    return Training(training_id, fit, cells, initial_weights)
+
+
+def check_models(task: Task, names: Iterable[str]) -> None:
+    """Refuse models that are unknown or made for the other task."""
+    valid = list_models(task)
+    for name in names:
+        if name not in valid:
+            raise ChromatuneError(
+                f"'{name}' is no {task} model{nearest(name, valid)} (valid: {', '.join(valid)})"
+            )
+
+
+def need_planes(trainings: Iterable[Training]) -> bool:
+    """Whether one of the trainings is trained on planes, or takes its means of cut planes."""
+    return any(training.fit.needs_planes for training in trainings)
+
+
+def costliest_first(trainings: Sequence[Training]) -> list[Training]:
+    """Sort by estimated arithmetic, largest first (stable)."""
+    return sorted(trainings, key=lambda one: -one.epochs * forward_operations(one.fit))
+
+
+def packs(trainings: Iterable[Training], size: int) -> list[list[Training]]:
+    """Gather up to `size` trainings of one architecture for each trial, in the order given.
+
+    A pack stands where its first training stood.
+    """
+    found: list[list[Training]] = []
+    filling: dict[str, list[Training]] = {}
+    for training in trainings:
+        fit = training.fit
+        key = str((fit.model, fit.model_kwargs, fit.image_size, fit.batch_size))
+        if len(filling.get(key, ())) in (0, size):
+            filling[key] = []
+            found.append(filling[key])
+        filling[key].append(training)
+    return found
+
+
+def forward_operations(fit: FitConfig) -> int:
+    """Floating-point operations of one picture's forward pass."""
+    with torch.device("meta"):
+        model = create_model(
+            fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
+        )
+        L = torch.empty(1, 1, fit.image_size, fit.image_size)
+    operations = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal operations
+        weight = getattr(module, "weight", None)
+        if weight is not None and weight.dim() > 1:
+            # A transposed convolution applies its weights at every pixel that it reads.
+            where = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+            operations += 2 * weight.numel() * math.prod(where.shape[2:])
+
+    # torch's own counter would import its compiler, which takes a second and more.
+    for module in model.modules():
+        module.register_forward_hook(count)
+    with torch.inference_mode():
+        model.eval()(L)
+    return operations

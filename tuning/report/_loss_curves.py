@@ -1,0 +1,163 @@
+"""Figures 1 to 5 and 9 to 12: how the single trainings went."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tuning.display.plots import loss_curve
+from tuning.errors import ChromatuneError
+from tuning.report._aggregate import (
+    Place,
+    gather,
+    head_title,
+    origin_title,
+    own_training_first,
+)
+from tuning.report._document import Block, Figure, Figures, Text
+from tuning.report._selection import Data
+from tuning.tracking.records import Archive, StoredCell
+
+Curves = Mapping[int, Sequence[float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LossFigure:
+    """One loss curve of the original report, and the file that its values are given in."""
+
+    number: int
+    role: str
+    task: str
+    model: str
+    head: str
+    file: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} {head_title(self.head)}"
+
+
+LOSS_FIGURES = (
+    LossFigure(1, "faces", "regression", "fc", "relu", "MLP_Regressor_train_loss_Faces.csv"),
+    LossFigure(2, "faces", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_Faces_ReLU.csv"),
+    LossFigure(3, "faces", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_Faces_Tanh.csv"),
+    LossFigure(
+        4, "faces", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_Faces_Sigmoid.csv"
+    ),
+    LossFigure(5, "faces", "colorizer", "autoencoder", "tanh", "DCA_train_loss_Faces_Tanh.csv"),
+    LossFigure(9, "ncd", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_NCD_ReLU.csv"),
+    LossFigure(10, "ncd", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_NCD_Tanh.csv"),
+    LossFigure(11, "ncd", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_NCD_Sigmoid.csv"),
+    LossFigure(12, "ncd", "colorizer", "autoencoder", "tanh", "DCA_train_loss_NCD_Tanh.csv"),
+)
+
+
+def read_published_curves(folder: Path) -> Curves:
+    """Read the original report's losses, one epoch a line, by the number of their figure.
+
+    Files that are not there are left out. Raises ChromatuneError if none is, or a line is no
+    number.
+    """
+    if not folder.is_dir():
+        raise ChromatuneError(f"--published-curves {folder}: there is no such folder")
+    found = {
+        figure.number: _read_losses(folder / figure.file)
+        for figure in LOSS_FIGURES
+        if (folder / figure.file).is_file()
+    }
+    if not found:
+        raise ChromatuneError(
+            f"--published-curves {folder}: it holds none of the nine files, such as "
+            f"{LOSS_FIGURES[0].file}"
+        )
+    return found
+
+
+def loss_blocks(
+    role: str, data: Data | None, task: str, archive: Archive, published: Curves
+) -> list[Block]:
+    """The loss curves of a part of the report, and which of them were not run."""
+    drawn, missing = [], []
+    for figure in LOSS_FIGURES:
+        if (figure.role, figure.task) != (role, task):
+            continue
+        place = _place_of(figure, data)
+        if place is None or not archive.history(place.newest.run_id, "train_loss"):
+            outcome = "not run" if place is None else f"{place.outcome}, no losses kept"
+            missing.append(f"Fig. {figure.number} ({figure.title}, {outcome})")
+        else:
+            drawn.append(_draw(figure, place, archive, published.get(figure.number)))
+    blocks: list[Block] = [Figures(tuple(drawn))] if drawn else []
+    if missing:
+        blocks.append(Text(f"No training loss: {', '.join(missing)}.", "missing"))
+    return blocks
+
+
+def history(cell: StoredCell, archive: Archive) -> list[dict[str, float]]:
+    """The epochs of a cell's training as the records that a loss curve is drawn of."""
+    records: dict[int, dict[str, float]] = {}
+    for metric in ("train_loss", "val_mse", "val_psnr"):
+        for step, value in archive.history(cell.run_id, metric):
+            records.setdefault(step, {"epoch": step})[metric] = value
+    return [records[step] for step in sorted(records)]
+
+
+def draw_loss(
+    cell: StoredCell, title: str, archive: Archive, published: Sequence[float] | None = None
+) -> bytes:
+    """Draw a cell's training loss and validation error as PNG."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "loss.png"
+        records = history(cell, archive)
+        loss_curve(records, title, path, published, cell.head, for_print=True)
+        return path.read_bytes()
+
+
+def _place_of(figure: LossFigure, data: Data | None) -> Place | None:
+    """The training that stands in a figure's place: the report's own kind first, then a grid's."""
+    tuned = figure.role == "ncd"
+    places = [
+        place
+        for place in gather(data.cells(figure.task) if data else ())
+        if (place.model, place.head, place.tuned) == (figure.model, figure.head, tuned)
+    ]
+    return own_training_first(places, figure.task)
+
+
+def _draw(
+    figure: LossFigure, place: Place, archive: Archive, published: Sequence[float] | None
+) -> Figure:
+    cell = place.newest
+    what = f"Fig. {figure.number}: training loss of {place.name}"
+    origin = "" if cell.kind in ("finals", "finetune") else f", {origin_title(cell.kind)}"
+    state = "" if cell.finished else f" ({cell.outcome})"
+    behind = "; dashed: the report's own" if published else ""
+    return Figure(
+        f"figure-{figure.number:02d}",
+        f"{what}{origin}{state}{behind}.",
+        draw_loss(cell, figure.title, archive, published),
+        f"Loss curve of {place.name}",
+        width="half",
+    )
+
+
+def _read_losses(path: Path) -> list[float]:
+    losses = []
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
+    ):
+        if not line.strip():
+            continue
+        try:
+            value = float(line)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ChromatuneError(f"{path}:{number}: '{line.strip()[:40]}' is no training loss")
+        losses.append(value)
+    if not losses:
+        raise ChromatuneError(f"{path} holds no training losses")
+    return losses

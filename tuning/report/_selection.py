@@ -1,0 +1,180 @@
+"""Which of a store's data and launches a report shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from data_prep import DATASETS
+from tuning.display.published import published_cell
+from tuning.errors import ChromatuneError, nearest
+from tuning.tracking.records import Store, StoredCell, StoredLaunch
+
+SHORT_DIGEST = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """One prepared dataset and its launches; `role` is the dataset of the original report."""
+
+    role: str
+    name: str
+    digest: str
+    launches: tuple[StoredLaunch, ...] = ()
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the original report's figures are of these very pictures."""
+        return self.name == self.role
+
+    @property
+    def photographs(self) -> bool:
+        return any(launch.photographs for launch in self.launches)
+
+    def of(self, task: str, *kinds: str) -> list[StoredLaunch]:
+        """The launches of a task, of these kinds if any are named, the oldest first."""
+        return [
+            one for one in self.launches if one.task == task and (not kinds or one.kind in kinds)
+        ]
+
+    def cells(self, task: str) -> list[StoredCell]:
+        return [cell for launch in self.of(task) for cell in launch.cells]
+
+    def baseline(self, task: str) -> Mapping[str, float]:
+        """What the constant predictor scores on val; empty if no launch tells."""
+        return next((one.baseline for one in reversed(self.of(task)) if one.baseline), {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The data of the report's first part (faces) and of its transfer learning (NCD).
+
+    Of a part without launches the data is None; `others` are what the store holds besides.
+    """
+
+    source: Data | None
+    target: Data | None
+    others: tuple[Data, ...]
+
+    @property
+    def shown(self) -> list[Data]:
+        return [data for data in (self.source, self.target) if data is not None]
+
+
+def choose(store: Store, dataset: str | None = None, target: str | None = None) -> Choice:
+    """Choose the data to report on; a name may be followed by `@` and the digest's beginning.
+
+    Without names, pictures of persons make the first part and pictures by category the second;
+    photographs win over drawn pictures, then what more cells are finished of, then the newest. A
+    grid on other pictures stands in for a first part that is missing. Raises ChromatuneError if
+    the store holds nothing of the name.
+    """
+    datas = _datas(store.launches)
+    faces = [data for data in datas if _likely_role(data) == "faces"]
+    grids = [data for data in datas if any(one.kind == "grid" for one in data.launches)]
+    source = _best(
+        _named(datas, dataset, "--dataset") if dataset else faces or grids,
+        _amount,
+        named=dataset is not None,
+    )
+    rest = [data for data in datas if source is None or data.name != source.name]
+    aim = _best(
+        _named(rest, target, "--target")
+        if target
+        else [data for data in rest if _likely_role(data) == "ncd"],
+        lambda data: (_descends(data, source), *_amount(data)),
+        named=target is not None,
+    )
+    shown = [data for data in (source, aim) if data is not None]
+    return Choice(
+        source and dataclasses.replace(source, role="faces"),
+        aim and dataclasses.replace(aim, role="ncd"),
+        tuple(data for data in datas if data not in shown),
+    )
+
+
+def grid_launches(data: Data, task: str) -> list[StoredLaunch]:
+    """The launches that make up the report's grid: all of one recipe, whatever their seeds.
+
+    Of several recipes (batch size, share of the epochs, …) it is the one with the most finished
+    cells of the report's own grid, then with the most finished ones, then the newest.
+    """
+    by_recipe: dict[str, list[StoredLaunch]] = {}
+    for launch in data.of(task, "grid"):
+        by_recipe.setdefault(_recipe(launch), []).append(launch)
+
+    def rank(launches: list[StoredLaunch]) -> tuple[int, int, int]:
+        finished = [cell for launch in launches for cell in launch.finished]
+        places = {_place(cell) for cell in finished if _is_published(task, cell)}
+        return len(places), len(finished), launches[-1].created
+
+    return max(by_recipe.values(), key=rank, default=[])
+
+
+def find_launch(store: Store, launch_id: str) -> StoredLaunch:
+    """The launch of that id; ChromatuneError that names the nearest if there is none."""
+    known = {launch.launch_id: launch for launch in store.launches}
+    if launch_id not in known:
+        raise ChromatuneError(
+            f"no launch '{launch_id}' in the tracking store{nearest(launch_id, known)}"
+        )
+    return known[launch_id]
+
+
+def _datas(launches: Iterable[StoredLaunch]) -> list[Data]:
+    grouped: dict[tuple[str, str], list[StoredLaunch]] = {}
+    for launch in launches:
+        grouped.setdefault((launch.dataset, launch.dataset_digest), []).append(launch)
+    return [Data("", name, digest, tuple(found)) for (name, digest), found in grouped.items()]
+
+
+def _likely_role(data: Data) -> str:
+    """Which part of the original report a dataset is like; an unknown one by what was done."""
+    if data.name in DATASETS:
+        return "faces" if DATASETS[data.name].grouping == "subject" else "ncd"
+    return "ncd" if all(one.kind == "finetune" for one in data.launches) else "faces"
+
+
+def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
+    name, _, digest = wanted.partition("@")
+    found = [data for data in datas if data.name == name and data.digest.startswith(digest)]
+    if not found:
+        known = sorted({f"{data.name}@{data.digest[:SHORT_DIGEST]}" for data in datas})
+        held = f" (it holds {', '.join(known)})" if known else ""
+        raise ChromatuneError(
+            f"{option} {wanted}: no such launches in the tracking store"
+            f"{nearest(wanted, [*known, *(data.name for data in datas)])}{held}"
+        )
+    return found
+
+
+def _best(datas: Sequence[Data], rank: Callable[[Data], Any], *, named: bool) -> Data | None:
+    worth = [data for data in datas if named or any(one.cells for one in data.launches)]
+    return max(worth or datas, key=rank, default=None)
+
+
+def _amount(data: Data) -> tuple[bool, int, int]:
+    finished = sum(len(launch.finished) for launch in data.launches)
+    return bool(finished) and data.photographs, finished, data.launches[-1].created
+
+
+def _descends(data: Data, source: Data | None) -> bool:
+    """Whether its models were fine-tuned from those of `source`."""
+    parents = [str(one.document.get("parent_model") or "") for one in data.launches]
+    return source is not None and any(p.startswith(f"models:/{source.name}-") for p in parents)
+
+
+def _recipe(launch: StoredLaunch) -> str:
+    """What must agree for cells of two launches to stand in one table."""
+    config = launch.document.get("config") or {}
+    training = {key: one for key, one in (config.get("training") or {}).items() if key != "seed"}
+    return repr((sorted(training.items()), (config.get("grid") or {}).get("epoch_scale")))
+
+
+def _place(cell: StoredCell) -> tuple[Any, ...]:
+    return cell.model, cell.head, cell.lr, cell.published_epochs or cell.epochs
+
+
+def _is_published(task: str, cell: StoredCell) -> bool:
+    return published_cell(task, *_place(cell)) is not None

@@ -1,0 +1,81 @@
+"""One picture's way through the networks, from the bytes of a file to the bytes of a PNG."""
+
+from __future__ import annotations
+
+import numpy as np
+from fastapi import HTTPException
+
+from data_prep import rgb_to_lab
+from data_prep.decode import TooLargeError, UnusableError, decode_rgb, is_grayscale
+from models import ModelError
+from tuning.errors import ChromatuneError
+from tuning.inference.colorizer import Prediction, paint
+from tuning.inference.pipeline import encode_png
+from tuning.serve.model_cache import Shelf
+from tuning.tracking.registry.catalog import RegistryError
+from tuning.tracking.registry.colorizers import Choice
+from tuning.workflows.colorize_table import mean_document
+
+# Sent with each picture; the names and what they mean are part of the API.
+HEADERS = {
+    "Chromatune-Model": "Name of the registered model.",
+    "Chromatune-Model-Version": "Its version.",
+    "Chromatune-Model-Uri": "Both as MLflow writes them: models:/NAME/VERSION.",
+    "Chromatune-Mean-A": "Predicted mean a*, in units of Lab; a + 128 counts from 0 to 255.",
+    "Chromatune-Mean-B": "Predicted mean b*.",
+    "Chromatune-Mean-By": "The model that predicted the mean: a regressor, else the colorizer.",
+    "Chromatune-Painted-Mean-A": "Mean a* of the colorizer's own planes.",
+    "Chromatune-Painted-Mean-B": "Mean b* of the colorizer's own planes.",
+    "Chromatune-Input": "`colour` or `grayscale`: whether colours were there to be ignored.",
+}
+
+
+def colorize_upload(
+    data: bytes, mode: str | None, model: str | None, shelf: Shelf, max_pixels: int
+) -> tuple[bytes, dict[str, str]]:
+    """Colorize a picture file; return a PNG of its size and what `HEADERS` lists.
+
+    HTTPException 413 for too many pixels, 422 for no readable picture, 404 for a model or mode
+    that is not there, 503 while the registry or a model cannot be read.
+    """
+    try:
+        choice = shelf.choose(mode, model)
+    except RegistryError as error:
+        raise _unavailable(error) from None
+    except ChromatuneError as error:
+        raise HTTPException(404, str(error)) from None
+    try:
+        rgb, _ = decode_rgb(data, max_pixels=max_pixels)
+    except TooLargeError as error:
+        raise HTTPException(413, f"the picture is {error}") from None
+    except UnusableError as error:
+        raise HTTPException(422, str(error)) from None
+    L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
+    kind = "grayscale" if is_grayscale(rgb) else "colour"
+    try:
+        colorizer = shelf.load(choice)
+        (prediction,) = colorizer.predict([L])
+    except (ChromatuneError, ModelError) as error:
+        raise _unavailable(error) from None
+    headers = _headers(choice, prediction) | {"Chromatune-Input": kind}
+    return encode_png(paint(L, prediction.ab)), headers
+
+
+def _headers(choice: Choice, prediction: Prediction) -> dict[str, str]:
+    card, regressor = choice.colorizer, choice.regressor
+    mean, own = mean_document(prediction.mean_ab), mean_document(prediction.own_mean_ab)
+    by = regressor if regressor is not None and prediction.regressed_ab is not None else card
+    return {
+        "Chromatune-Model": card.name,
+        "Chromatune-Model-Version": "" if card.version is None else str(card.version),
+        "Chromatune-Model-Uri": card.uri,
+        "Chromatune-Mean-A": f"{mean['a']:.3f}",
+        "Chromatune-Mean-B": f"{mean['b']:.3f}",
+        "Chromatune-Mean-By": by.label,
+        "Chromatune-Painted-Mean-A": f"{own['a']:.3f}",
+        "Chromatune-Painted-Mean-B": f"{own['b']:.3f}",
+    }
+
+
+def _unavailable(error: Exception) -> HTTPException:
+    return HTTPException(503, str(error), {"Retry-After": "5"})

@@ -1,0 +1,1 @@
+"""MLflow: the projection of launches, and what is read back."""

@@ -1,0 +1,61 @@
+"""A finished cell on the test set: measured once, the figures kept on its run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from data_prep import PreparedDataset
+from models import ChromaModel
+from tuning.errors import ChromatuneError
+from tuning.tracking.cells import TrackedCell
+from tuning.tracking.store import writing
+from tuning.tracking.weights import load_registered
+from tuning.training.data import load_split, load_task_data
+from tuning.training.metrics import constant_baseline, evaluate
+
+
+def metrics_on_test(
+    cell: TrackedCell, dataset: PreparedDataset, task: str, tracking_uri: str, device: str = "cpu"
+) -> dict[str, float]:
+    """The cell's test metrics: those on its run, or measured now."""
+    known = {key: value for key, value in cell.metrics.items() if key.startswith("test_")}
+    return known or measure_model(
+        load_registered(cell.model_uri, tracking_uri, device), dataset, task, device
+    )
+
+
+def measure_model(
+    model: ChromaModel, dataset: PreparedDataset, task: str, device: str = "cpu"
+) -> dict[str, float]:
+    """Measure a network on a dataset's test set; ChromatuneError if it is not made for it."""
+    size = model.spec["image_size"]
+    if model.task != task or size != dataset.size:
+        raise ChromatuneError(
+            f"the model is a {model.task} for {size} px, but the data is for {task} with "
+            f"{dataset.size} px"
+        )
+    return evaluate(model, load_split(dataset, "test", task), task, prefix="test_", device=device)
+
+
+def constant_on_test(dataset: PreparedDataset, task: str) -> dict[str, float]:
+    """The test metrics of always predicting the training set's mean a and b."""
+    baseline = load_task_data(dataset, task).baseline_ab
+    return constant_baseline(load_split(dataset, "test", task), baseline, task, "test_")
+
+
+def log_test_metrics(client: MlflowClient, cell: TrackedCell, metrics: Mapping[str, float]) -> None:
+    """Keep the figures on the cell's run and model; those that are there already are left alone."""
+    now = round(time.time() * 1000)
+    owner = {"model_id": cell.model_id, "run_id": cell.run_id}
+    # MLflow draws what has no other step than 0 as bars.
+    unlogged = [
+        Metric(key, value, now, 0, **owner)
+        for key, value in metrics.items()
+        if key not in cell.metrics
+    ]
+    with writing(f"the test metrics of {cell.cell_id}"):
+        client.log_batch(cell.run_id, metrics=unlogged)

@@ -1,0 +1,128 @@
+"""A trained network as the MLflow model of its run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.models import Model, ModelSignature
+from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+import models
+
+with warnings.catch_warnings():
+    # MLflow warns about type hints of its own classes while it is imported.
+    warnings.simplefilter("ignore", UserWarning)
+    import mlflow.pyfunc
+
+_SCRIPT = Path(__file__).with_name("pyfunc.py")
+_REQUIRED = ("mlflow", "torch", "numpy", "safetensors", "opencv-python-headless")
+_ANY_PLANES = (-1, -1, -1)
+# Small, because it is also stored as JSON text; 2 pictures, so that no batch of one looks special.
+_EXAMPLE_SHAPE = (2, 32, 32)
+
+
+def log_cell_model(
+    client: MlflowClient,
+    *,
+    experiment_id: str,
+    run_id: str,
+    task: str,
+    name: str,
+    weights: Path,
+    step: int,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> str:
+    """Store the network in `weights` as the MLflow model of a run and return its id.
+
+    The run's validation metrics at `step` become those of the model too. Repeatable: a model that
+    an interrupted call has left unfinished is completed, a finished one is left alone.
+    """
+    logged = _models_of(client, experiment_id, run_id)
+    model = (
+        logged[0]
+        if logged
+        else client.create_logged_model(
+            experiment_id, name, run_id, dict(tags), dict(params), model_type=task
+        )
+    )
+    run = client.get_run(run_id)
+    if model.model_id not in {output.model_id for output in run.outputs.model_outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
+    if model.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            _write_model(folder, model, run_id, task, weights)
+            client.log_model_artifacts(model.model_id, str(folder))
+        client.log_batch(run_id, _of_model(run, model.model_id, step))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    return str(model.model_id)
+
+
+def _models_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
+    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+
+def _of_model(run: Run, model_id: str, step: int) -> list[Metric]:
+    """The very metrics of the run, with the model's id: the run's own history stays as it is."""
+    # The public `data.metrics` lacks the times, and asking per metric is a call for each.
+    latest: list[Metric] = run.data._metric_objs
+    return [
+        Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run.info.run_id)
+        for m in latest
+        if m.step == step and m.key.startswith("val_")
+    ]
+
+
+def _write_model(folder: Path, model: LoggedModel, run_id: str, task: str, weights: Path) -> None:
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=_SCRIPT,
+        artifacts={"weights": str(weights)},
+        code_paths=[str(Path(models.__file__).parent)],
+        signature=_signature(task),
+        input_example=_example(task),
+        pip_requirements=[f"{name}=={_version(name)}" for name in _REQUIRED],
+        mlflow_model=Model(
+            artifact_path=model.artifact_location,
+            model_uuid=model.model_id,
+            run_id=run_id,
+            model_id=model.model_id,
+        ),
+    )
+    # MLflow runs the script once to check it, which may leave compiled files behind.
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache)
+
+
+def _signature(task: str) -> ModelSignature:
+    inputs = Schema([TensorSpec(np.dtype(np.uint8), _ANY_PLANES)])
+    if task == "regression":
+        return ModelSignature(inputs, Schema([TensorSpec(np.dtype(np.float32), (-1, 2))]))
+    return ModelSignature(
+        inputs,
+        Schema([TensorSpec(np.dtype(np.uint8), (*_ANY_PLANES, 3))]),
+        ParamSchema([ParamSpec("output", DataType.string, "rgb")]),
+    )
+
+
+def _example(task: str) -> Any:
+    count, height, width = _EXAMPLE_SHAPE
+    ramp = np.linspace(0, 255, width).astype(np.uint8)
+    planes = np.broadcast_to(ramp, (count, height, width)).copy()
+    return planes if task == "regression" else (planes, {"output": "rgb"})
+
+
+def _version(package: str) -> str:
+    """The public version: `2.13.0+cpu` is on no package index."""
+    return importlib.metadata.version(package).partition("+")[0]

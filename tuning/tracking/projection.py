@@ -1,0 +1,252 @@
+"""A launch folder's projection into MLflow: while it runs, when it is resumed, and afterwards."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import requests
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from tuning.errors import ChromatuneError
+from tuning.launch.storage import LaunchStorage
+from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.projector import Projector
+from tuning.tracking.store import first_line, prepare_store, tracking_uri
+from tuning.utils.redaction import redact
+
+__all__ = ["Projection", "project_launch", "tracking_uri"]
+
+_News = Callable[[Projector], None]
+_LOG = logging.getLogger(__name__)
+_FLUSH_EVERY_S = 1.0
+_DESCRIBING_IS_ONE_IN = 50
+_FIRST_RETRY_S = 1.0
+_LAST_RETRY_S = 30.0
+# How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
+_ONE_CALL_S = 45.0
+_AT_ONCE_S = 5.0
+_DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
+# A repeated call cannot change these; all others may come from a store that is away for a while.
+_LASTING_CODES = frozenset(
+    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"}
+)
+
+
+def project_launch(storage: LaunchStorage, uri: str) -> None:
+    """Bring MLflow to what a launch's folder holds; run again, it changes nothing.
+
+    For launches that no process is running any more: afterwards none of their runs is RUNNING.
+    Raises ChromatuneError if the store cannot be reached, or, after all else is written, if a
+    training's files are damaged or MLflow refuses them.
+    """
+    prepare_store(uri)
+    try:
+        projector = Projector(LaunchFolder(storage), uri)
+        projector.read_folder()
+        projector.parent.open()
+        problems = [_deliver(projector, training_id) for training_id in projector.pending]
+        projector.finish(None)
+    except _DELIVERY_ERRORS as error:
+        raise ChromatuneError(
+            f"launch {storage.name} could not be written to MLflow as a whole: "
+            f"{first_line(error)}; run the same command again"
+        ) from None
+    if any(problems):
+        raise ChromatuneError("; ".join(filter(None, problems)))
+
+
+class Projection:
+    """Keeps MLflow up to date while a launch runs, from one background thread.
+
+    Training never waits for MLflow: `observe` and `training_ended` only take note. If the store is
+    away, what is known is kept, one warning is logged, and delivery goes on when it is back.
+    `delivery_timeout_s` is how long `close` waits for a store that is away; with 0 it ends in a
+    few seconds, whatever the store does.
+    """
+
+    def __init__(
+        self, storage: LaunchStorage, uri: str, *, delivery_timeout_s: float = 60.0
+    ) -> None:
+        self._storage = storage
+        self._uri = uri
+        self.delivery_timeout_s = delivery_timeout_s
+        self._projector: Projector | None = None
+        self._wake = threading.Condition()
+        self._news: list[_News] = []
+        self._closing_as: str | None = None
+        self._is_away = False
+        self._told: set[str] = set()
+        self._progressed_at = self._describe_at = 0.0
+        self._is_described = True
+        self._is_complete = False
+        self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
+
+    def start(self) -> None:
+        """Open the store, find or make the experiment and the parent run, and start the thread.
+
+        What the folder already holds is written first, by the thread. Raises ChromatuneError if
+        the store cannot be reached or written.
+        """
+        prepare_store(self._uri)
+        try:
+            self._projector = Projector(LaunchFolder(self._storage), self._uri)
+            self._projector.parent.reopen()
+        except _DELIVERY_ERRORS as error:
+            raise ChromatuneError(
+                f"launch {self._storage.name} cannot be entered in MLflow: {first_line(error)}"
+            ) from None
+        self._news.append(Projector.read_folder)
+        self._thread.start()
+
+    def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of live epochs; one with `milestone` names a cell whose folder is complete."""
+        taken = [dict(record) for record in records]
+        with self._wake:
+            self._news.append(lambda projector: projector.observe(training_id, taken))
+
+    def training_ended(self, training_id: str, outcome: str, message: str) -> None:
+        """Take note that a training ended: `finished`, `diverged`, `failed` or `stopped`."""
+        with self._wake:
+            self._news.append(
+                lambda projector: projector.training_ended(training_id, outcome, message)
+            )
+
+    def close(self, status: str) -> list[str]:
+        """Deliver everything, end all runs, and return what is not in MLflow as a whole.
+
+        The parent run gets `status`: FINISHED, FAILED or KILLED. What is returned are ids of cells,
+        and the launch id if its runs could not be ended because the store stayed away for longer
+        than the delivery timeout. `project_launch` completes it later.
+        """
+        if self._projector is None:
+            return []
+        with self._wake:
+            # The folder once more: a cell may be there whose report never came.
+            self._news.append(Projector.read_folder)
+            self._closing_as = status
+            self._progressed_at = time.monotonic()
+            self._wake.notify()
+        began = self._progressed_at
+        is_told = False
+        while self._thread.is_alive() and not self._has_waited_enough(began):
+            self._thread.join(0.2)
+            if self._is_away and self.delivery_timeout_s and not is_told:
+                is_told = True
+                _LOG.warning(
+                    "waiting up to %g s for MLflow to come back; Ctrl-C ends that, and "
+                    "`chromatune resume` or `chromatune doctor` writes later what it lacks",
+                    self.delivery_timeout_s,
+                )
+        missing = self._projector.undelivered_cells
+        return missing if self._is_complete else [*missing, self._storage.name]
+
+    def _run(self) -> None:
+        assert self._projector is not None
+        retry_s = _FIRST_RETRY_S
+        wait_s = 0.0
+        while True:
+            with self._wake:
+                if self._closing_as is None or wait_s > _FLUSH_EVERY_S:
+                    self._wake.wait(wait_s)
+                status = self._closing_as
+            if self._attempt(self._projector, status):
+                retry_s, wait_s = _FIRST_RETRY_S, _FLUSH_EVERY_S
+                if status is not None:
+                    self._is_complete = True
+                    return
+            else:
+                if status is not None and self._waited() >= self.delivery_timeout_s:
+                    return
+                wait_s, retry_s = retry_s, min(2 * retry_s, _LAST_RETRY_S)
+
+    def _attempt(self, projector: Projector, status: str | None) -> bool:
+        """Write all that is known; with `status`, end the launch too. False if MLflow is away."""
+        try:
+            self._take_news(projector)
+            pending = projector.pending
+            for training_id in pending:
+                problem = _deliver(projector, training_id)
+                if problem:
+                    self._tell_once(problem)
+                self._progressed_at = time.monotonic()
+            self._is_described = self._is_described and not pending
+            if status is not None:
+                projector.finish(status)
+            elif not self._is_described and time.monotonic() >= self._describe_at:
+                self._describe(projector)
+        except _DELIVERY_ERRORS as error:
+            projector.forget()
+            self._tell_away(error)
+            return False
+        if self._is_away:
+            self._is_away = False
+            _LOG.warning("MLflow is back; everything that was kept is written")
+        return True
+
+    def _describe(self, projector: Projector) -> None:
+        """Renew the parent run's table: its text grows with the launch, its share of time not."""
+        started = time.monotonic()
+        projector.describe()
+        self._is_described = True
+        ended = time.monotonic()
+        self._describe_at = ended + _DESCRIBING_IS_ONE_IN * (ended - started)
+
+    def _take_news(self, projector: Projector) -> None:
+        while True:
+            with self._wake:
+                if not self._news:
+                    return
+                news = self._news[0]
+            try:
+                news(projector)
+            except ChromatuneError as error:
+                self._tell_once(str(error))
+            # Dropped only now: what fails because storage is away is taken in again.
+            with self._wake:
+                del self._news[0]
+
+    def _tell_away(self, error: BaseException) -> None:
+        if not self._is_away:
+            self._is_away = True
+            _LOG.warning(
+                "MLflow at %s is away (%s); training goes on, and what it reports is kept until "
+                "MLflow is back",
+                redact(self._uri),
+                first_line(error),
+            )
+
+    def _tell_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            _LOG.warning("%s; it will be tried again at the end", message)
+
+    def _has_waited_enough(self, began: float) -> bool:
+        """Whether `close` gives up on the thread, which may end a call that it has begun."""
+        if not self.delivery_timeout_s:
+            return time.monotonic() - began >= _AT_ONCE_S
+        return self._waited() >= self.delivery_timeout_s + _ONE_CALL_S
+
+    def _waited(self) -> float:
+        return time.monotonic() - self._progressed_at
+
+
+def _deliver(projector: Projector, training_id: str) -> str | None:
+    """Write one training; what only it suffers from is told, and must not hold up the others."""
+    try:
+        projector.deliver(training_id)
+    except ChromatuneError as error:
+        problem = str(error)
+    except MlflowException as error:
+        if error.error_code not in _LASTING_CODES:
+            raise
+        projector.forget()
+        problem = f"MLflow refuses {training_id}: {first_line(error)}"
+    else:
+        return None
+    projector.set_aside(training_id)
+    return problem

@@ -1,0 +1,300 @@
+"""Where MLflow keeps its runs: tracking URIs, the client, experiments."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from tuning.errors import ChromatuneError, nearest
+from tuning.utils.redaction import redact
+
+_SERVERS = ("http", "https", "databricks")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_ANSWER_WITHIN_S = 4
+# MLflow's own defaults let a command hang for four minutes when a server is down, draw progress
+# bars for single files, print links between a command's results and copy a user's uv.lock into
+# every model. What the user has set stays.
+_CLIENT_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+# The loggers that repeat on stderr what this module says in one line.
+_NOISY_LOGGERS = {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "urllib3.connectionpool": logging.ERROR,
+}
+_PAGE = 1000
+# What SQLAlchemy puts in a line before the error itself.
+_PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
+_UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
+
+
+def tracking_uri(option: str | None) -> str:
+    """Resolve the tracking URI: `option`, else MLFLOW_TRACKING_URI, else `mlruns/mlflow.db` here.
+
+    SQLite paths are made absolute, because trials run in another working directory. Raises
+    ChromatuneError for a folder (MLflow's file store no longer works) and for an unknown scheme.
+    """
+    uri = option or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
+    scheme = uri.partition("://")[0] if "://" in uri else uri.partition(":")[0]
+    base = scheme.partition("+")[0]
+    if base == "file" or (":" not in uri and uri != "databricks"):
+        raise ChromatuneError(
+            f"the tracking URI '{redact(uri)}' is a folder, which MLflow no longer supports as a "
+            f"store; use sqlite:///{Path(uri.removeprefix('file://')) / 'mlflow.db'} or a server's "
+            f"http://host:port"
+        )
+    if base not in (*_SERVERS, *_DATABASES):
+        raise ChromatuneError(
+            f"the tracking URI '{redact(uri)}' starts with an unknown scheme '{base}'"
+            f"{nearest(base, [*_SERVERS, *_DATABASES])}; use sqlite:///path/mlflow.db or a "
+            f"server's http://host:port"
+        )
+    if base != "sqlite":
+        return uri
+    url = make_url(uri)
+    if not url.database or url.database == ":memory:":
+        raise ChromatuneError(
+            f"the tracking URI '{uri}' names no file, so nothing would be kept; use "
+            f"sqlite:///path/mlflow.db"
+        )
+    return str(url.set(database=str(Path(url.database).expanduser().absolute())))
+
+
+def prepare_store(uri: str) -> None:
+    """Make sure that the store answers and can be written; create and migrate a new database.
+
+    Call it once in the driver before anything else opens the store. Raises ChromatuneError with one
+    line, within about five seconds, if a server does not answer or a database cannot be written.
+    """
+    _set_defaults()
+    if is_server(uri):
+        _ask_server(uri)
+        return
+    database = _sqlite_file(uri)
+    try:
+        if database is None:
+            _knock(uri)
+            MlflowClient(uri, uri).search_experiments(max_results=1)
+            return
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(database):
+            _check_writable(database)
+            MlflowClient(uri, uri).search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        raise ChromatuneError(
+            f"cannot open the tracking store {redact(uri)}: {first_line(error)}"
+        ) from None
+
+
+def open_store(uri: str) -> None:
+    """As `prepare_store`, for what only reads: a database that is not there is not made.
+
+    Raises ChromatuneError, which says where the store was looked for, too.
+    """
+    if not is_there(uri):
+        raise ChromatuneError(
+            f"there is no MLflow store at {redact(uri)}: `chromatune reproduce` or any training "
+            f"makes it; --tracking-uri names another"
+        )
+    prepare_store(uri)
+
+
+def is_there(uri: str) -> bool:
+    """False for a database file that does not exist; of other stores only asking can tell."""
+    database = None if is_server(uri) else _sqlite_file(uri)
+    return database is None or database.is_file()
+
+
+def make_client(uri: str) -> MlflowClient:
+    """A client of the store at `uri`, for tracking and registry alike, whatever is set globally."""
+    _set_defaults()
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def is_server(uri: str) -> bool:
+    """Whether `uri` is reached over HTTP rather than as a database."""
+    return uri == "databricks" or uri.partition(":")[0] in _SERVERS
+
+
+def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str, str]) -> str:
+    """Find or create the experiment `name`, tag it, and return its id.
+
+    Artifacts of a database store lie beside the database, under `artifacts/<name>`; a server
+    decides for itself. Raises ChromatuneError if the experiment lies in MLflow's trash.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            created = client.create_experiment(name, _artifact_location(uri, name), dict(tags))
+            return str(created)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # Another launch has created it since we asked.
+        experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
+        found = f" --experiment-id {experiment.experiment_id}" if experiment else ""
+        raise ChromatuneError(
+            f"the experiment '{name}' was deleted in MLflow; bring it back with "
+            f"`mlflow experiments restore{found}`"
+        )
+    for key, value in tags.items():
+        if experiment.tags.get(key) != value:
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    return str(experiment.experiment_id)
+
+
+def search_all_runs(client: MlflowClient, experiment_ids: list[str], query: str) -> Iterator[Run]:
+    """Every run that `query` selects, page by page, oldest first."""
+    token = None
+    while experiment_ids:
+        page = client.search_runs(
+            experiment_ids,
+            query,
+            max_results=_PAGE,
+            page_token=token,
+            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experiment]:
+    """Every experiment that `query` selects and that is not in MLflow's trash, newest first."""
+    found: list[Experiment] = []
+    token = None
+    while True:
+        page = client.search_experiments(
+            ViewType.ACTIVE_ONLY, filter_string=query or None, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn what a store raises that is away or refuses a write into a ChromatuneError."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+        raise ChromatuneError(
+            f"cannot write {what} to MLflow: {first_line(error)}; run the same command again, or "
+            f"`chromatune resume` for a launch"
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's text without secrets, for messages of one line."""
+    text = _PREFACE.sub("", str(error), count=1).strip() or type(error).__name__
+    if _UNANSWERED.match(text):
+        return "no answer in time" if "timed out" in text else "no connection"
+    return redact(text.splitlines()[0])[:300]
+
+
+def _set_defaults() -> None:
+    for name, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        for name, level in _NOISY_LOGGERS.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _ask_server(uri: str) -> None:
+    try:
+        answer = http_request(
+            get_default_host_creds(uri),
+            "/api/2.0/mlflow/experiments/search",
+            "POST",
+            max_retries=0,
+            timeout=_ANSWER_WITHIN_S,
+            raise_on_status=False,
+            json={"max_results": 1},
+        )
+    except (MlflowException, requests.RequestException) as error:
+        raise ChromatuneError(
+            f"the tracking server {redact(uri)} cannot be reached ({first_line(error)}): start "
+            f"it, or choose another with --tracking-uri"
+        ) from None
+    if answer.status_code in (401, 403):
+        raise ChromatuneError(
+            f"the tracking server {redact(uri)} refuses access ({answer.status_code}): set "
+            f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if answer.status_code != 200:
+        raise ChromatuneError(
+            f"{redact(uri)} does not answer as an MLflow server does (status "
+            f"{answer.status_code}): check --tracking-uri"
+        )
+
+
+def _knock(uri: str) -> None:
+    """Raise OSError if nobody listens where a database should: MLflow would try for minutes."""
+    url = make_url(uri)
+    port = url.port or _PORTS.get(url.get_backend_name())
+    if url.host and port:
+        socket.create_connection((url.host, port), timeout=_ANSWER_WITHIN_S).close()
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    url = make_url(uri)
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+
+def _artifact_location(uri: str, name: str) -> str | None:
+    if is_server(uri):
+        return None
+    database = _sqlite_file(uri)
+    root = database.parent if database is not None else Path("mlruns").absolute()
+    return (root / "artifacts" / name).as_uri()
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    """Let one process at a time migrate: two that start on a fresh database break each other."""
+    with database.with_name(f".{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check_writable(database: Path) -> None:
+    connection = None
+    try:
+        connection = sqlite3.connect(database, timeout=_ANSWER_WITHIN_S, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.DatabaseError as error:
+        raise ChromatuneError(
+            f"the tracking database {database} cannot be written ({error}): close the program that "
+            f"holds it, check its permissions, or choose another with --tracking-uri"
+        ) from None
+    finally:
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,1 @@
+"""The science, in plain PyTorch: data, training loop, metrics, checkpoints."""

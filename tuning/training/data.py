@@ -1,0 +1,180 @@
+"""What a training sees of a prepared dataset: plain uint8 arrays, and batches cut on the device."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models import TASKS
+from tuning.errors import ChromatuneError, nearest
+
+if TYPE_CHECKING:
+    from data_prep import PreparedDataset
+    from tuning.config.schema import Task
+
+SplitName = Literal["train", "val", "test"]
+
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as arrays that processes can share, all indexed by picture first.
+
+    `L`, `a` and `b` are uint8 (N, H, W) planes of 8-bit Lab; a regression needs no `a` and `b`, so
+    they do not travel with it, unless its model is trained on planes. `mean_ab` is float32 (N, 2),
+    each picture's mean a and b in [0, 1]. `copies` is how many rows each original has: itself, then
+    its augmented copies. `categories` is int64 (N,), the number of what each picture shows, a
+    category or a person; 0 where the dataset does not tell.
+    """
+
+    L: npt.NDArray[np.uint8]
+    a: npt.NDArray[np.uint8] | None
+    b: npt.NDArray[np.uint8] | None
+    mean_ab: npt.NDArray[np.float32]
+    copies: int = 1
+    categories: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.categories) != len(self.L):
+            object.__setattr__(self, "categories", np.zeros(len(self.L), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.L)
+
+    @property
+    def planes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The a and b planes; ChromatuneError if this split was loaded without them."""
+        if self.a is None or self.b is None:
+            raise ChromatuneError(
+                "a split loaded for regression holds no a and b planes; load it for the colorizer"
+            )
+        return self.a, self.b
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Everything one task trains and validates on.
+
+    `baseline_ab` is the mean a and b over train, in [0, 1]: what the constant predictor says.
+    """
+
+    task: Task
+    dataset: str
+    digest: str
+    image_size: int
+    train: Split
+    val: Split
+    baseline_ab: tuple[float, float]
+
+
+def load_task_data(dataset: PreparedDataset, task: str, *, planes: bool = False) -> TaskData:
+    """Open train and val of `dataset` for `task`, without copying the planes into memory.
+
+    With `planes`, a regression gets the a and b planes too.
+    """
+    train = load_split(dataset, "train", task, planes=planes)
+    mean_a, mean_b = train.mean_ab.mean(axis=0, dtype=np.float64)
+    return TaskData(
+        task=checked_task(task),
+        dataset=dataset.name,
+        digest=dataset.digest,
+        image_size=dataset.size,
+        train=train,
+        val=load_split(dataset, "val", task, planes=planes),
+        baseline_ab=(float(mean_a), float(mean_b)),
+    )
+
+
+def load_split(
+    dataset: PreparedDataset, split: SplitName, task: str, *, planes: bool = False
+) -> Split:
+    """Open one split of `dataset` for `task`, without copying its planes into memory."""
+    wants_planes = checked_task(task) == "colorizer" or planes
+    arrays = dataset.planes(split)
+    # np.asarray turns a memory map into a plain array over the same pages. Pickle protocol 5 then
+    # moves it as one buffer, and Ray's object store hands one copy to all trials of a node.
+    L, a, b = (np.asarray(plane) for plane in (arrays.L, arrays.a, arrays.b))
+    if len(L) == 0:
+        raise ChromatuneError(f"the {split} split of {dataset.folder} holds no pictures")
+    mean_ab = np.stack([_means(a), _means(b)], axis=1)
+    copies = dataset.manifest.settings.augment if split == "train" else 1
+    categories = _categories(dataset, split, copies)
+    if wants_planes:
+        return Split(L, a, b, mean_ab, copies, categories)
+    return Split(L, None, None, mean_ab, copies, categories)
+
+
+def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.NDArray[np.int64]:
+    names = sorted({entry.category or entry.subject or "" for entry in dataset.manifest.files})
+    numbers = {name: number for number, name in enumerate(names)}
+    own = [numbers[one.category or one.subject or ""] for one in dataset.files(split)]
+    return np.repeat(np.array(own, np.int64), copies)
+
+
+def checked_task(task: str) -> Task:
+    """Return `task` if it is one; else raise ChromatuneError naming the nearest."""
+    if task not in TASKS:
+        hint = nearest(task, TASKS)
+        raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {', '.join(TASKS)})")
+    return cast("Task", task)
+
+
+class DeviceSplit:
+    """One split on the device where it is used, still uint8.
+
+    On a CPU the tensors lie over the arrays without a copy; on CUDA the whole split is moved once.
+    Batches are cut there by index and only then become float32. Their targets are what a model is
+    `trained_on`: `means` or `planes`.
+    """
+
+    def __init__(self, split: Split, trained_on: str, device: torch.device) -> None:
+        self._L = _tensor(split.L).to(device)
+        if trained_on == "planes":
+            self._targets = tuple(_tensor(plane).to(device) for plane in split.planes)
+        else:
+            self._targets = (_tensor(split.mean_ab).to(device),)
+        self._categories = _tensor(split.categories).to(device)
+
+    def __len__(self) -> int:
+        return len(self._L)
+
+    def pictures(self, index: Tensor | slice) -> Tensor:
+        """Return L of some pictures as float32 (n, 1, H, W) in [0, 1]."""
+        return _unit(self._L[index]).unsqueeze(1)
+
+    def targets(self, index: Tensor | slice) -> Tensor:
+        """Return their chrominance in [0, 1]: float32 (n, 2), or (n, 2, H, W) of planes."""
+        if len(self._targets) == 1:
+            return self._targets[0][index]
+        return _unit(torch.stack([plane[index] for plane in self._targets], dim=1))
+
+    def categories(self, index: Tensor | slice) -> Tensor:
+        """Return the numbers of what they show: int64 (n,)."""
+        return self._categories[index]
+
+
+def _unit(pixels: Tensor) -> Tensor:
+    return pixels.to(torch.float32).div_(255)
+
+
+def _tensor(array: npt.NDArray[Any]) -> Tensor:
+    with warnings.catch_warnings():
+        # Shared arrays are read-only, which torch cannot express. Nothing here writes to them.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _means(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    # By blocks of rows, since numpy would hold a float64 copy of what it sums at once.
+    blocks = [
+        plane[start : start + _ROWS_AT_ONCE].mean(axis=(1, 2), dtype=np.float64)
+        for start in range(0, len(plane), _ROWS_AT_ONCE)
+    ]
+    return (np.concatenate(blocks) / 255).astype(np.float32)

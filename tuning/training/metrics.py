@@ -1,0 +1,218 @@
+"""MSE, PSNR and SSIM: of a model, of the constant predictor, and the way the report took them.
+
+Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `val_` or `test_`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skimage.metrics import structural_similarity
+from torch import nn
+from torch.func import functional_call
+
+from data_prep import lab_to_rgb
+from models import ChromaModel
+from tuning.errors import ChromatuneError
+from tuning.training.data import DeviceSplit, Split
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+# PSNR of a perfect prediction is infinite, which JSON and MLflow's plots cannot hold. No 8-bit
+# picture of this size that differs at all comes near 100 dB.
+MAX_PSNR = 100.0
+_SSIM_WINDOW = 7
+
+
+class NonFinitePredictionError(ChromatuneError):
+    """A model predicts NaN or infinity."""
+
+
+def evaluate(
+    model: ChromaModel,
+    split: Split,
+    task: str,
+    *,
+    prefix: str = "val_",
+    device: str | torch.device = "cpu",
+    batch_size: int = 100,
+) -> dict[str, float]:
+    """Measure `model` on `split` with BatchNorm in evaluation mode.
+
+    A regressor gets `mse`, `mse_a`, `mse_b` and the root of the latter in units of Lab as
+    `rmse_lab_a`, `rmse_lab_b`; a colorizer what `colorizer_metrics` and `reported_metrics` return.
+    Neither the model, its BatchNorm statistics nor any random generator is changed. Raises
+    NonFinitePredictionError if the model predicts NaN or infinity.
+    """
+    on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
+    predicted = predict(model, on_device, batch_size)
+    if task == "regression":
+        return regression_metrics(predicted, split, prefix)
+    # One picture has no statistics of its own to normalize by.
+    reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
+    return {
+        **colorizer_metrics(predicted, split, prefix),
+        **reported_metrics(reported, split, prefix),
+    }
+
+
+def constant_baseline(
+    split: Split, baseline_ab: tuple[float, float], task: str, prefix: str = "val_"
+) -> dict[str, float]:
+    """Measure always predicting the chrominance `baseline_ab`, under the names of `evaluate`."""
+    constant = np.asarray(baseline_ab, dtype=np.float32)
+    if task == "regression":
+        return regression_metrics(np.tile(constant, (len(split), 1)), split, prefix)
+    predicted = np.broadcast_to(constant[:, None, None], (len(split), 2, *split.L.shape[1:]))
+    return {
+        **colorizer_metrics(predicted, split, prefix),
+        **reported_metrics(predicted, split, prefix),
+    }
+
+
+def predict(model: ChromaModel, split: DeviceSplit, batch_size: int = 100) -> Floats:
+    """Predict chrominance in [0, 1] for every picture with BatchNorm in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            batches = [
+                model(split.pictures(slice(start, start + batch_size))).cpu()
+                for start in range(0, len(split), batch_size)
+            ]
+    finally:
+        model.train(was_training)
+    return _finite(torch.cat(batches))
+
+
+def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
+    """Predict with BatchNorm in training mode and the whole split as one batch.
+
+    That is how the report's colorizer numbers were taken: they depend on the split's own
+    statistics. The model's running statistics stay as they are.
+    """
+    was_training = model.training
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.train()  # and nothing else: dropout would draw from the global generator
+    # Training mode updates the running statistics in place: give it copies to update.
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        with torch.inference_mode():
+            predicted = functional_call(model, buffers, (split.pictures(slice(None)),)).cpu()
+    finally:
+        model.train(was_training)
+    return _finite(predicted)
+
+
+def regression_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+    """Return MSE of predicted means (N, 2), and its root per channel in units of Lab (0 to 255)."""
+    squared = np.square(predicted.astype(np.float64) - split.mean_ab)
+    mse_a, mse_b = (float(mse) for mse in squared.mean(axis=0))
+    return {
+        f"{prefix}mse": float(squared.mean()),
+        f"{prefix}mse_a": mse_a,
+        f"{prefix}mse_b": mse_b,
+        f"{prefix}rmse_lab_a": math.sqrt(mse_a) * 255,
+        f"{prefix}rmse_lab_b": math.sqrt(mse_b) * 255,
+    }
+
+
+def colorizer_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+    """Return MSE, PSNR and SSIM of predicted planes (N, 2, H, W), pooled and per channel.
+
+    PSNR comes from the MSE pooled over the set. SSIM is scikit-image's per picture and channel,
+    with data range 1, then the mean. `psnr_rgb` and `ssim_rgb` compare the 8-bit RGB pictures that
+    the predicted and the true chrominance make with the true L.
+    """
+    true = _true_planes(split)
+    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    ssim = [_mean_ssim(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    pooled_mse = float(np.mean(mse))
+    metrics = {
+        f"{prefix}mse": pooled_mse,
+        f"{prefix}psnr": psnr(pooled_mse),
+        f"{prefix}ssim": float(np.mean(ssim)),
+    }
+    for channel, name in enumerate("ab"):
+        metrics[f"{prefix}mse_{name}"] = mse[channel]
+        metrics[f"{prefix}psnr_{name}"] = psnr(mse[channel])
+        metrics[f"{prefix}ssim_{name}"] = ssim[channel]
+    return metrics | _rgb_metrics(predicted, split, prefix)
+
+
+def reported_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+    """Return PSNR and SSIM as the report took them, of planes (N, 2, H, W) from its BatchNorm.
+
+    Its SSIM takes the pictures of a channel for one volume (N, H, W) and the data range for 2,
+    scikit-image's default for floats. It is left out below 7 pictures, where the window of the
+    SSIM does not fit. These values cannot be compared with the usual ones.
+    """
+    true = _true_planes(split)
+    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
+    metrics = {
+        f"{prefix}psnr_as_reported": psnr(float(np.mean(mse))),
+        f"{prefix}psnr_a_as_reported": psnr(mse[0]),
+        f"{prefix}psnr_b_as_reported": psnr(mse[1]),
+    }
+    if len(split) < _SSIM_WINDOW:
+        return metrics
+    ssim = [
+        float(structural_similarity(true[:, channel], predicted[:, channel], data_range=2.0))
+        for channel in range(2)
+    ]
+    return metrics | {
+        f"{prefix}ssim_as_reported": float(np.mean(ssim)),
+        f"{prefix}ssim_a_as_reported": ssim[0],
+        f"{prefix}ssim_b_as_reported": ssim[1],
+    }
+
+
+def psnr(mse: float) -> float:
+    """Return the PSNR in dB of an MSE between values in [0, 1], at most 100 (`MAX_PSNR`)."""
+    return min(MAX_PSNR, -10 * math.log10(mse)) if mse > 0 else MAX_PSNR
+
+
+def to_bytes(unit: Floats) -> Bytes:
+    """Round values in [0, 1] to uint8."""
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+
+
+def _rgb_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+    true_a, true_b = split.planes
+    planes = to_bytes(predicted)
+    mses, ssims = [], []
+    for i, L in enumerate(split.L):
+        true = lab_to_rgb(L, true_a[i], true_b[i])
+        made = lab_to_rgb(L, planes[i, 0], planes[i, 1])
+        mses.append(float(np.mean(np.square(made.astype(np.float64) - true))) / 255**2)
+        ssims.append(structural_similarity(true, made, channel_axis=-1, data_range=255))
+    return {
+        f"{prefix}psnr_rgb": psnr(float(np.mean(mses))),
+        f"{prefix}ssim_rgb": float(np.mean(ssims)),
+    }
+
+
+def _true_planes(split: Split) -> Floats:
+    return np.stack(split.planes, axis=1).astype(np.float32) / np.float32(255)
+
+
+def _mse(predicted: Floats, true: Floats) -> float:
+    return float(np.mean(np.square(predicted.astype(np.float64) - true)))
+
+
+def _mean_ssim(predicted: Floats, true: Floats) -> float:
+    pairs = zip(true, predicted, strict=True)
+    return float(np.mean([structural_similarity(t, p, data_range=1.0) for t, p in pairs]))
+
+
+def _finite(predicted: torch.Tensor) -> Floats:
+    if not bool(torch.isfinite(predicted).all()):
+        raise NonFinitePredictionError("the model predicts NaN or infinity")
+    array: Floats = predicted.numpy()
+    return array

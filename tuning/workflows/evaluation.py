@@ -1,0 +1,95 @@
+"""Test-set results of finished models, beside the report and the constant predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from data_prep import PreparedDataset
+from tuning.config.schema import Task
+from tuning.display.published import best_published, published_result
+from tuning.display.result_tables import TestTable
+from tuning.display.tables import ResultRow
+from tuning.launch.folder import Launch
+from tuning.launch.outcomes import LaunchOutcome
+from tuning.tracking.cells import TrackedCell, finished_cells
+from tuning.tracking.evaluation import constant_on_test, log_test_metrics, metrics_on_test
+from tuning.tracking.registry.promotion import Promotion
+from tuning.tracking.samples import log_showcase
+from tuning.tracking.store import make_client
+
+# What the gate decides by, then the columns of the report's Tables II and V, and of IV and VI.
+_COLUMNS: Mapping[Task, tuple[str, ...]] = {
+    "regression": (
+        *("test_mse", "test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
+    ),
+    "colorizer": (
+        *("test_psnr", "test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b"),
+        *("test_ssim", "test_ssim_a", "test_ssim_b"),
+        # The report's own SSIM is not the usual one: only these can be held against it.
+        *("test_ssim_a_as_reported", "test_ssim_b_as_reported"),
+    ),
+}
+_CONSTANT = "constant predictor"
+
+
+def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
+    """The launch's finished cells as MLflow has them, by cell id, in the launch's own order."""
+    digest = str(launch.document["dataset_digest"])
+    found = {
+        cell.cell_id: cell
+        for cell in finished_cells(tracking_uri, digest, launch.task, launch.kind)
+        if cell.launch_id == launch.launch_id
+    }
+    # Trials that run side by side end in any order, and a killed launch's in another.
+    names = [cell.cell_id for training in launch.trainings for cell in training.cells]
+    return {name: found[name] for name in names if name in found}
+
+
+def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, TrackedCell]:
+    """`launch_cells` where MLflow has all of them; none while it lacks some, as it may be away."""
+    return {} if outcome.undelivered else launch_cells(tracking_uri, outcome.launch)
+
+
+def measured_table(
+    task: Task,
+    dataset: PreparedDataset,
+    cells: Mapping[str, TrackedCell],
+    tracking_uri: str,
+    *,
+    unpublished: Collection[str] = (),
+    device: str = "cpu",
+) -> TestTable:
+    """Measure cells, keyed by their rows' names, on the test set; each is measured only once.
+
+    Rows named in `unpublished` stand for nothing in the report and are compared with nothing.
+    """
+    client = make_client(tracking_uri)
+    rows = []
+    for name, cell in cells.items():
+        metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
+        log_test_metrics(client, cell, metrics)
+        if cell.has_weights:
+            log_showcase(client, cell, dataset, tracking_uri, device)
+        published = {} if name in unpublished else _published(cell, task)
+        rows.append(ResultRow(name, metrics, published))
+    rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))
+    return TestTable(f"{task} on {dataset.name}, test set", _COLUMNS[task], rows)
+
+
+def promotion_table(promotion: Promotion, task: Task) -> TestTable:
+    """The candidate beside the champion it was measured against."""
+    champion = promotion.champion
+    cell = promotion.cell
+    rows = [ResultRow(cell.run_name, promotion.test_metrics, _published(cell, task))]
+    is_rival = champion is not None and champion.run_id != promotion.cell.run_id
+    if champion is not None and is_rival and promotion.champion_metrics:
+        rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
+    rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
+    return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)
+
+
+def _published(cell: TrackedCell, task: Task) -> Mapping[str, float]:
+    """What the report gives on this dataset's test set for this model, or else for its best one."""
+    named = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
+    row = named or best_published(cell.dataset, task)
+    return row.metrics if row else {}

@@ -1,0 +1,64 @@
+"""The report's grids, whole or shrunk."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from tuning.config.schema import GridLaunchConfig, Task
+from tuning.display.result_tables import GridTable
+from tuning.display.tables import CellRow
+from tuning.launch.datasets import open_prepared
+from tuning.launch.outcomes import LaunchOutcome
+from tuning.launch.trainings import grid_trainings
+from tuning.workflows.conclusion import Conclusion
+from tuning.workflows.launching import start_launch
+
+
+def run_grid(
+    task: Task,
+    config: GridLaunchConfig,
+    *,
+    tracking_uri: str,
+    console: Console,
+    reuse: bool = False,
+) -> LaunchOutcome:
+    """Train every cell of the grid on Ray Tune and project it into MLflow."""
+    dataset = open_prepared(config.data)
+    trainings = grid_trainings(task, config.grid, config.training, dataset.size)
+    tags = {}
+    if config.grid.epoch_scale is not None:
+        tags["chromatune.epoch_scale"] = f"{config.grid.epoch_scale:g}"
+    if config.grid.independent_cells:
+        tags["chromatune.independent_cells"] = "true"
+    return start_launch(
+        "grid",
+        task,
+        config,
+        dataset,
+        trainings,
+        tracking_uri=tracking_uri,
+        console=console,
+        reuse=reuse,
+        tags=tags,
+    )
+
+
+def conclude_grid(outcome: LaunchOutcome) -> Conclusion:
+    """Lay the launch's cells out as the report's table."""
+    launch = outcome.launch
+    cells = [
+        CellRow(
+            cell_id=cell.cell_id,
+            model=cell.training.fit.model,
+            head=cell.training.fit.head,
+            lr=cell.training.fit.lr,
+            epochs=cell.epochs,
+            metrics=cell.metrics,
+            outcome=cell.outcome,
+            launch_id=launch.launch_id,
+            published_epochs=cell.published_epochs,
+            dataset=launch.document["dataset"],
+        )
+        for cell in outcome.cells
+    ]
+    return Conclusion(outcome, GridTable(launch.task, cells, launch.document["baseline"]))

@@ -1,0 +1,101 @@
+"""One training of one configuration: a search's best, a champion's, anyone's own."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from models import load_model, model_task
+from tuning.config.schema import TrainLaunchConfig
+from tuning.errors import ChromatuneError
+from tuning.launch.datasets import open_prepared
+from tuning.launch.outcomes import LaunchOutcome
+from tuning.launch.trainings import make_training
+from tuning.tracking.registry.promotion import promote
+from tuning.tracking.registry.versions import pinned
+from tuning.tracking.store import open_store
+from tuning.tracking.weights import load_logged_weights
+from tuning.training.config import FitConfig
+from tuning.training.data import checked_task
+from tuning.workflows.conclusion import Conclusion
+from tuning.workflows.evaluation import delivered_cells, measured_table
+from tuning.workflows.launching import start_launch
+
+_INITIAL_WEIGHTS = "initial.safetensors"
+
+
+def run_train(
+    config: TrainLaunchConfig, *, tracking_uri: str, console: Console, reuse: bool = False
+) -> LaunchOutcome:
+    """Train what `config.train` says on `config.data`, from its `initial_model` if it names one.
+
+    Raises ChromatuneError before any training if the options do not go together, the data are not
+    prepared, or the initial model is another network.
+    """
+    dataset = open_prepared(config.data)
+    fit = train_fit(config, dataset.size)
+    with contextlib.ExitStack() as stack:
+        parent, files = None, {}
+        if config.train.initial_model is not None:
+            open_store(tracking_uri)
+            parent = pinned(config.train.initial_model, tracking_uri)
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            files[_INITIAL_WEIGHTS] = load_logged_weights(parent, tracking_uri, scratch)
+            _check_fits(files[_INITIAL_WEIGHTS], parent, fit)
+        training = make_training(fit, initial_weights=_INITIAL_WEIGHTS if parent else None)
+        return start_launch(
+            "train",
+            checked_task(model_task(fit.model)),
+            config,
+            dataset,
+            [training],
+            tracking_uri=tracking_uri,
+            console=console,
+            reuse=reuse,
+            parent_model=parent,
+            files=files,
+        )
+
+
+def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
+    """The training that a configuration describes; ChromatuneError if it cannot be."""
+    options = config.train.model_dump(exclude={"epochs", "initial_model", "promote"})
+    return FitConfig(
+        **options,
+        **config.training.model_dump(),
+        milestones=(config.train.epochs,),
+        image_size=image_size,
+    )
+
+
+def conclude_train(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
+    """Measure what was trained on the test set; send it through the gate if it was asked for."""
+    launch = outcome.launch
+    dataset = open_prepared(launch.config.data)
+    cells = delivered_cells(tracking_uri, outcome)
+    named = {f"{cell.params['model']} {cell.params['head']}": cell for cell in cells.values()}
+    table = measured_table(launch.task, dataset, named, tracking_uri)
+    wants_gate = launch.document["config"]["train"]["promote"]
+    if not (wants_gate and cells):
+        return Conclusion(outcome, table)
+    (cell,) = cells.values()
+    gate = promote(dataset, launch.task, tracking_uri, run_id=cell.run_id)
+    return Conclusion(outcome, table, gate)
+
+
+def _check_fits(weights: Path, uri: str, fit: FitConfig) -> None:
+    """Refuse weights of another network; a `unet_mean` may begin as a `unet`, which it contains."""
+    spec = load_model(weights).spec
+    family = {"unet_mean": "unet"}
+    names = [family.get(name, name) for name in (spec["name"], fit.model)]
+    wanted = {"head": fit.head, "image_size": fit.image_size, "kwargs": dict(fit.model_kwargs)}
+    differing = [f"its {key} is {spec[key]!r}" for key in wanted if spec[key] != wanted[key]]
+    if names[0] != names[1]:
+        differing.insert(0, f"it is {spec['name']}")
+    if differing:
+        raise ChromatuneError(
+            f"the training of {fit.model} cannot begin with {uri}: {', '.join(differing)}"
+        )

@@ -1,0 +1,73 @@
+"""What a launch folder says of other machines, which is not taken on trust.
+
+The folder may have been handed on. A Ray cluster runs what it likes in those who join it, and a
+tracking server is sent the password that the environment holds for another one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from urllib.parse import urlsplit
+
+from tuning.errors import ChromatuneError
+from tuning.launch.folder import Launch
+from tuning.tracking.store import tracking_uri
+from tuning.utils.redaction import HIDDEN
+
+_ON_THIS_MACHINE = ("auto", "local", "localhost")
+_CREDENTIALS = (
+    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    *("PGPASSWORD", "MYSQL_PWD"),
+)
+
+
+def store_of(launch: Launch, option: str | None) -> str:
+    """The tracking URI to resume with: `option` or MLFLOW_TRACKING_URI, else the launch's own.
+
+    Raises ChromatuneError if the launch's own had a password, which is not kept, or lies on another
+    machine that would be sent one of the environment's.
+    """
+    if option is None and "MLFLOW_TRACKING_URI" not in os.environ:
+        option = launch.tracking_uri
+        if HIDDEN in option:
+            raise ChromatuneError(
+                f"launch {launch.launch_id} writes to {option}, whose password was not kept: give "
+                f"the whole address with --tracking-uri or MLFLOW_TRACKING_URI"
+            )
+        known = [name for name in _CREDENTIALS if name in os.environ]
+        if known and not _is_here(urlsplit(option).hostname):
+            raise ChromatuneError(
+                f"launch {launch.launch_id} writes to {option}, and {known[0]} would be sent "
+                f"there: name it with --tracking-uri if that is right"
+            )
+    return tracking_uri(option)
+
+
+def cluster_of(launch: Launch, option: str | None) -> str | None:
+    """The Ray cluster to resume on: `option` or RAY_ADDRESS, else the launch's own.
+
+    Raises ChromatuneError if the launch's own is on another machine.
+    """
+    named = option or os.environ.get("RAY_ADDRESS")
+    address = named or launch.config.address
+    if named is None and address is not None and not _is_here(_host(address)):
+        raise ChromatuneError(
+            f"launch {launch.launch_id} ran on the Ray cluster at {address}: name it with "
+            f"--address if you trust it, or another one, or `--address local`"
+        )
+    return address
+
+
+def _host(address: str) -> str:
+    return address.rpartition("://")[2].rpartition(":")[0] or address
+
+
+def _is_here(host: str | None) -> bool:
+    """Whether `host` is this machine; a file has none."""
+    if not host or host in _ON_THIS_MACHINE:
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
