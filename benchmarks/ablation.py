@@ -25,9 +25,9 @@ from models import model_task
 from tuning.config.schema import TrainLaunchConfig, resolve
 from tuning.launch.datasets import open_prepared
 from tuning.training.config import FitConfig
-from tuning.training.criteria import CRITERIA
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.loop import fit
+from tuning.training.tasks import CRITERIA
 from tuning.utils import provenance
 from tuning.workflows.train import train_fit
 

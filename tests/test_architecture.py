@@ -17,7 +17,8 @@ LONGEST_FILE = 350
 LAYERS = (
     {"errors"},
     {"utils"},
-    {"training", "config"},
+    {"training"},
+    {"config"},
     {"display"},
     {"launch", "inference"},
     {"tracking", "search"},

@@ -20,7 +20,7 @@ from benchmarks.gpu.jobs import Job
 from tuning.errors import ChromatuneError
 from tuning.launch.exchange import MODELS, CellResult, ModelFile, TrainingResult, write_json
 from tuning.training.checkpoint_files import read_state
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 RESULTS = "results.json"
 

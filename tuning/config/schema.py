@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.training.tasks import TASKS as TASKS
+from tuning.training.tasks import Task as Task
 from tuning.utils.redaction import redact
 from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
 
-Task = Literal["regression", "colorizer"]
 Head = Literal["relu", "sigmoid", "tanh"]
-TASKS: tuple[Task, ...] = get_args(Task)
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 _LONGEST = 120  # as much of a wrong value as is shown

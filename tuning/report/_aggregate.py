@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from tuning.display.formatting import format_lr, higher_is_better
 from tuning.tracking.records import StoredCell
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 # What may differ between the seeds of one place.
 _NO_RECIPE = {"seed", "parameters", "eval_every"}

@@ -17,7 +17,7 @@ from tuning.report._document import Block, Cell, Figure, Row, Table, Text, Verdi
 from tuning.report._prose import beats, beside_constant, beside_published, percent, who_wins
 from tuning.report._selection import Data, grid_launches
 from tuning.tracking.records import Store
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 _NUMBERS = {"regression": "I", "colorizer": "III"}
 _PUBLISHED = {"regression": TABLE_I, "colorizer": TABLE_III}

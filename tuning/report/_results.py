@@ -27,7 +27,7 @@ from tuning.report._prose import beats, beside_constant, tuned_and_scratch, who_
 from tuning.report._sample_sheets import Showcase
 from tuning.report._selection import Data
 from tuning.tracking.records import Store, StoredCell
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 _TITLES = {
     ("faces", "regression"): "Table II: regression on the test set",

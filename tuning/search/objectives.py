@@ -10,7 +10,7 @@ from typing import Any
 from tuning.config.schema import Task
 from tuning.display.formatting import higher_is_better
 from tuning.errors import ChromatuneError, nearest
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 _SCORES: Mapping[Task, tuple[str, ...]] = {
     "regression": ("val_mse", "val_mse_a", "val_mse_b", "val_rmse_lab_a", "val_rmse_lab_b"),

@@ -19,7 +19,7 @@ from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCel
 from tuning.tracking.runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun
 from tuning.tracking.ui.experiment import NOTE
 from tuning.tracking.ui.launch_note import HEATMAP, TABLE, LaunchStory
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 _PARENT = ""
 _PLURALS = {"model": "models", "head": "heads", "lr": "lrs"}

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models import TASKS
-from tuning.errors import ChromatuneError, nearest
+from tuning.errors import ChromatuneError
+from tuning.training.tasks import CRITERIA, Task, checked_task
 
 if TYPE_CHECKING:
     from data_prep import PreparedDataset
-    from tuning.config.schema import Task
 
 SplitName = Literal["train", "val", "test"]
 
@@ -96,7 +95,7 @@ def load_split(
     dataset: PreparedDataset, split: SplitName, task: str, *, planes: bool = False
 ) -> Split:
     """Open one split of `dataset` for `task`, without copying its planes into memory."""
-    wants_planes = checked_task(task) == "colorizer" or planes
+    wants_planes = CRITERIA[checked_task(task)].predicts_planes or planes
     arrays = dataset.planes(split)
     # np.asarray turns a memory map into a plain array over the same pages. Pickle protocol 5 then
     # moves it as one buffer, and Ray's object store hands one copy to all trials of a node.
@@ -116,14 +115,6 @@ def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.
     numbers = {name: number for number, name in enumerate(names)}
     own = [numbers[one.category or one.subject or ""] for one in dataset.files(split)]
     return np.repeat(np.array(own, np.int64), copies)
-
-
-def checked_task(task: str) -> Task:
-    """Return `task` if it is one; else raise ChromatuneError naming the nearest."""
-    if task not in TASKS:
-        hint = nearest(task, TASKS)
-        raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {', '.join(TASKS)})")
-    return cast("Task", task)
 
 
 class DeviceSplit:

@@ -11,9 +11,9 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.launch.datasets import open_prepared
 from tuning.tracking.cells import TrackedCell, finished_cells
 from tuning.tracking.store import open_store
-from tuning.training.criteria import CRITERIA
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline
+from tuning.training.tasks import CRITERIA
 
 
 def trials_table(

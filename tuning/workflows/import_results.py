@@ -35,7 +35,7 @@ from tuning.tracking.projection import project_launch
 from tuning.tracking.registry.versions import registered_name
 from tuning.tracking.store import make_client, prepare_store
 from tuning.tracking.weights import WEIGHTS
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 from tuning.utils.redaction import redact
 from tuning.workflows.evaluation import launch_cells
 from tuning.workflows.imported_config import imported_config

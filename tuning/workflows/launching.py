@@ -26,9 +26,9 @@ from tuning.launch.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_f
 from tuning.launch.trainings import Training, need_planes
 from tuning.tracking.projection import Projection, project_launch
 from tuning.tracking.store import prepare_store
-from tuning.training.criteria import CRITERIA
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.metrics import constant_baseline
+from tuning.training.tasks import CRITERIA
 
 
 def start_launch(

@@ -19,7 +19,7 @@ from tuning.tracking.registry.versions import pinned
 from tuning.tracking.store import open_store
 from tuning.tracking.weights import load_logged_weights
 from tuning.training.config import FitConfig
-from tuning.training.data import checked_task
+from tuning.training.tasks import checked_task
 from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.evaluation import delivered_cells, measured_table
 from tuning.workflows.launching import start_launch

@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 def seen(environment: dict[str, str], *, before: str = "") -> dict[str, str | None]:
     """Ray's settings in a new process after the command's modules were imported."""
-    code = f"{before}\nfrom tuning import environment\nenvironment.set_defaults()\n"
+    code = f"{before}\nfrom tuning.utils import environment\nenvironment.set_defaults()\n"
     done = subprocess.run(
         [sys.executable, "-c", code + SHOW % (TOKEN_VARIABLES,)],
         env=environment,

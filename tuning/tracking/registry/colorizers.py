@@ -18,7 +18,7 @@ from tuning.tracking.registry.catalog import (
     list_models,
 )
 from tuning.tracking.weights import load_registered
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 _LABELS = {"ncd": "NCD"}
 

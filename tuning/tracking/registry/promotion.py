@@ -35,7 +35,7 @@ from tuning.tracking.registry.versions import (
 from tuning.tracking.samples import log_showcase
 from tuning.tracking.store import first_line, make_client, open_store
 from tuning.tracking.weights import load_registered
-from tuning.training.criteria import CRITERIA, Criterion
+from tuning.training.tasks import CRITERIA, Criterion
 
 __all__ = ["Promotion", "best_cell", "champion_uri", "find_champion", "promote"]
 

@@ -6,7 +6,7 @@ from tuning.display.formatting import format_count, format_value
 from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCell
 from tuning.tracking.ui.links import artifact
 from tuning.tracking.ui.markdown import measured
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 
 def cell_note(run_id: str, folder: LaunchFolder, plan: PlannedCell, cell: FinishedCell) -> str:

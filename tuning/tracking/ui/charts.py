@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuning.tracking.ui.images import SHEET
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 # Where the UI puts a chart of every metric that has none yet.
 _REST = "Model metrics"

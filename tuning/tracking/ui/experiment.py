@@ -11,7 +11,7 @@ from tuning.tracking.runs import TAG
 from tuning.tracking.ui.links import experiment_page
 from tuning.tracking.ui.markdown import markdown_links
 from tuning.tracking.ui.views import CELLS, LAUNCHES, best_view_tag, view_tags
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 NOTE = "mlflow.note.content"
 _COMPARED = 5

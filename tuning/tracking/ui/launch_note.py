@@ -12,7 +12,7 @@ from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCel
 from tuning.tracking.ui.links import artifact, comparison_page, experiment_page, run_page
 from tuning.tracking.ui.markdown import markdown_links, markdown_rows, measured, spaced
 from tuning.tracking.ui.views import CELLS
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 HEATMAP, TABLE = "heatmap.png", "cells.md"
 _COMPARED = 5

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuning.tracking.runs import TAG
 from tuning.tracking.ui.charts import charts
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 CELLS, BEST, LAUNCHES = "cells", "best", "launches"
 _TAG = "mlflow.sharedViewState."

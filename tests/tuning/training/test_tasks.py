@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tuning.training.criteria import CRITERIA
+from tuning.training.tasks import CRITERIA
 
 INF, NAN = math.inf, math.nan
 

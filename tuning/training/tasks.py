@@ -1,0 +1,59 @@
+"""What a task is: what its models predict, and which metric decides between two of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
+
+from tuning.errors import ChromatuneError, nearest
+
+Task = Literal["regression", "colorizer"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
+
+
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """The metric that a task is decided by, without its `val_` or `test_` prefix.
+
+    `predicts_planes` says whether models of the task predict the a and b planes of an image, or
+    only their means.
+    """
+
+    name: str
+    higher_is_better: bool
+    predicts_planes: bool = False
+
+    def value(self, metrics: Mapping[str, float], prefix: str) -> float:
+        """Return the metric of `metrics`, NaN if it is missing."""
+        return float(metrics.get(f"{prefix}{self.name}", math.nan))
+
+    def better(self, value: float, other: float) -> bool:
+        """Return whether `value` beats `other`: an equal or non-finite value never does."""
+        if not math.isfinite(value):
+            return False
+        if not math.isfinite(other):
+            return True
+        return value > other if self.higher_is_better else value < other
+
+    def sort_key(self, value: float) -> float:
+        """Return a key that sorts the best first and non-finite values last."""
+        if not math.isfinite(value):
+            return math.inf
+        return -value if self.higher_is_better else value
+
+
+CRITERIA: Mapping[str, Criterion] = {
+    "regression": Criterion("mse", higher_is_better=False),
+    "colorizer": Criterion("psnr", higher_is_better=True, predicts_planes=True),
+}
+
+
+def checked_task(task: str) -> Task:
+    """Return `task`; ChromatuneError with the nearest valid name if there is no such task."""
+    if task not in TASKS:
+        hint = nearest(task, TASKS)
+        raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {', '.join(TASKS)})")
+    return cast("Task", task)
