@@ -67,15 +67,6 @@ def report(
             help="Show pictures of real datasets, or leave them out: drawn ones always stay.",
         ),
     ] = True,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            metavar="LAUNCH LAUNCH",
-            help="Instead, set two launches side by side, `last` for the newest other one: "
-            "compare.html and compare.pdf.",
-            show_default=False,
-        ),
-    ] = None,
     mlflow_url: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +82,6 @@ def report(
         Options,
         build_report,
         check_report_folder,
-        compare_launches,
         read_published_curves,
         write_report,
     )
@@ -107,14 +97,11 @@ def report(
     if mlflow_url is None and out == _STDOUT and not is_server(uri):
         mlflow_url = "none"  # printed for others, who have no such page on their machine
     store, archive = read_store(uri, "" if mlflow_url == "none" else mlflow_url)
-    if compare is not None:
-        made = compare_launches(store, archive, *compare)
-    else:
-        made = build_report(store, archive, Options(dataset, target, photographs, curves))
+    made = build_report(store, archive, Options(dataset, target, photographs, curves))
     if out == _STDOUT:
         _print(made)
         return
-    for path in write_report(made, out, formats, "compare" if compare else ""):
+    for path in write_report(made, out, formats):
         results.print(str(path), soft_wrap=True, markup=False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tuning.report._build import Options, build_report
-from tuning.report._compare import compare_launches
 from tuning.report._document import Report
 from tuning.report._loss_curves import read_published_curves
 from tuning.report._markdown import render_markdown
@@ -30,7 +29,6 @@ __all__ = [
     "StoredSpeedup",
     "build_report",
     "check_report_folder",
-    "compare_launches",
     "read_published_curves",
     "render_markdown",
     "write_report",

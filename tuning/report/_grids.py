@@ -243,12 +243,8 @@ def draw_heatmap(
     values: Mapping[str, list[list[float]]],
     *,
     stacked: bool,
-    beside: Sequence[float] = (),
 ) -> bytes:
-    """Draw a grid's figures as PNG, for print, its panels beside or below each other.
-
-    `beside` are the figures of another heatmap that is to have the same colours.
-    """
+    """Draw a grid's figures as PNG, for print, its panels beside or below each other."""
     metric = GRID_METRICS[task]
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "heatmap.png"
@@ -262,6 +258,5 @@ def draw_heatmap(
             path,
             for_print=True,
             stacked=stacked,
-            beside=beside,
         )
         return path.read_bytes()

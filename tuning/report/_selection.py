@@ -112,16 +112,6 @@ def grid_launches(data: Data, task: str) -> list[StoredLaunch]:
     return max(by_recipe.values(), key=rank, default=[])
 
 
-def find_launch(store: Store, launch_id: str) -> StoredLaunch:
-    """The launch of that id; ChromatuneError that names the nearest if there is none."""
-    known = {launch.launch_id: launch for launch in store.launches}
-    if launch_id not in known:
-        raise ChromatuneError(
-            f"no launch '{launch_id}' in the tracking store{nearest(launch_id, known)}"
-        )
-    return known[launch_id]
-
-
 def _datas(launches: Iterable[StoredLaunch]) -> list[Data]:
     grouped: dict[tuple[str, str], list[StoredLaunch]] = {}
     for launch in launches:

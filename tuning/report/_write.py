@@ -19,21 +19,21 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def write_report(
-    report: Report, folder: Path, formats: Sequence[Format] = ("html", "pdf"), name: str = ""
+    report: Report, folder: Path, formats: Sequence[Format] = ("html", "pdf")
 ) -> list[Path]:
     """Write a report into `folder` and return the files that were written.
 
-    They are `index.html`, `report.pdf` and `report.md` with its pictures in `figures/`; with a
-    `name`, that is what all of them are called. Raises ChromatuneError if one cannot be written.
+    They are `index.html`, `report.pdf` and `report.md` with its pictures in `figures/`. Raises
+    ChromatuneError if one cannot be written.
     """
     contents: dict[Path, bytes] = {}
     if "html" in formats:
-        contents[folder / f"{name or 'index'}.html"] = render_html(report).encode()
+        contents[folder / "index.html"] = render_html(report).encode()
     if "pdf" in formats:
-        contents[folder / f"{name or 'report'}.pdf"] = render_pdf(report)
+        contents[folder / "report.pdf"] = render_pdf(report)
     if "md" in formats:
         contents |= {folder / FIGURES / key: png for key, png in figure_files(report).items()}
-        contents[folder / f"{name or 'report'}.md"] = render_markdown(report).encode()
+        contents[folder / "report.md"] = render_markdown(report).encode()
     for path, content in contents.items():
         _write(path, content)
     return [path for path in contents if path.parent == folder]

@@ -182,18 +182,6 @@ def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_bet
     assert luminances[0] > luminances[1] > luminances[2]
 
 
-def test_heatmaps_beside_each_other_have_the_same_colours(tmp_path: Path, drawn: list[Any]) -> None:
-    rows = ([34.0, 35.0, 36.0], [36.0, 37.0, math.nan])
-    for own, other in (rows, rows[::-1]):
-        values = {"m": [own]}
-        grid_heatmap(
-            "g", ["1"], COLUMNS, values, "val_psnr", True, tmp_path / "g.png", beside=other
-        )
-    first, second = ([p for p in one.axes[0].patches if p.get_fill()] for one in drawn)
-    assert first[2].get_facecolor() == second[0].get_facecolor()
-    assert first[2].get_facecolor() != second[1].get_facecolor()
-
-
 @pytest.mark.parametrize(
     "values",
     [

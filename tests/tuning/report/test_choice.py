@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tuning.errors import ChromatuneError
-from tuning.report._selection import choose, find_launch, grid_launches
+from tuning.report._selection import choose, grid_launches
 
 Make = Callable[..., Any]
 
@@ -94,8 +94,6 @@ def test_an_unknown_name_is_told_with_the_nearest(
     store = make_store(make_launch(done))
     with pytest.raises(ChromatuneError, match=r"--dataset face: .*did you mean 'faces'"):
         choose(store, dataset="face")
-    with pytest.raises(ChromatuneError, match=r"no launch 'grid-regresion-faces-0'.*did you mean"):
-        find_launch(store, "grid-regresion-faces-0")
     with pytest.raises(ChromatuneError, match="--target ncd: no such launches"):
         choose(store, target="ncd")
 

@@ -43,26 +43,16 @@ def test_one_command_writes_page_and_pdf(run: Run) -> None:
     assert sorted(path.name for path in Path("report").iterdir()) == ["index.html", "report.pdf"]
 
 
-def test_two_launches_are_compared_in_files_of_their_own(
+def test_markdown_on_stdout_links_to_a_named_server_only(
     run: Run, make_launch: Callable[..., Any], store: str
 ) -> None:
-    for name in ("grid-regression-faces-1", "grid-regression-faces-2"):
-        made = make_launch("regression", launch_id=name)
-        made.finish_all()
-        project_launch(made.storage, store)
-    words = ("--compare", "grid-regression-faces-1", "grid-regression-faces-2")
-    status, out, _ = run("report", *words, "--format", "html,pdf,md", "--mlflow-url", "none")
-    assert status == 0
-    assert out.split() == [f"report/compare.{kind}" for kind in ("html", "pdf", "md")]
-    text = Path("report/compare.md").read_text()
-    assert "The best cells of both have a validation MSE of 2.50e-4" in text
-    assert "](http" not in text
+    made = make_launch("regression", launch_id="grid-regression-faces-1")
+    made.finish_all()
+    project_launch(made.storage, store)
     status, out, _ = run("report", "--out", "-", "--mlflow-url", "https://mlflow.example")
+    assert status == 0
     assert "](https://mlflow.example/#/experiments/" in out
-    # Pasted into a pull request, it leads nobody to his own machine.
-    _, out, _ = run("report", "--out", "-", "--compare", "grid-regression-faces-1", "last")
-    assert "Two launches: grid-regression-faces-1 and grid-regression-faces-2" in out
-    assert "](http" not in out
+    assert "](http" not in run("report", "--out", "-")[1]
 
 
 def test_speedup_says_that_there_is_no_gpu_and_keeps_its_half(
@@ -90,7 +80,6 @@ def test_speedup_says_that_there_is_no_gpu_and_keeps_its_half(
     [
         (("--format", "html,pfd"), "unknown format 'pfd'; did you mean 'pdf'?"),
         (("--dataset", "faces"), "--dataset faces: no such launches"),
-        (("--compare", "a", "b"), "no launch 'a' in the tracking store"),
         (("--published-curves", "nowhere"), "there is no such folder"),
         (("--out", "/proc/report"), "cannot write the report to /proc/report"),
     ],

@@ -35,7 +35,6 @@ def grid_heatmap(
     *,
     for_print: bool = False,
     stacked: bool = False,
-    beside: Sequence[float] = (),
 ) -> None:
     """Draw a grid as the report's tables: one panel per model or head, each cell with its number.
 
@@ -44,9 +43,7 @@ def grid_heatmap(
     colour scale serves all panels, dark is better; values worse than the best by a factor of 4 (an
     error) or by 6 dB (PSNR) share the lightest colour, so that one hopeless cell does not flatten
     the others. `for_print` draws for the width of a page, `stacked` puts the panels below each
-    other, for a narrow screen. `beside` are the values of a heatmap to stand beside this one: given
-    to each other, both have the same scale. ValueError if there is no panel, or one does not fit
-    the labels.
+    other, for a narrow screen. ValueError if there is no panel, or one does not fit the labels.
     """
     panels = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
     if not panels:
@@ -58,9 +55,7 @@ def grid_heatmap(
                 f"but has {panel.shape}"
             )
     finite = np.concatenate([panel[np.isfinite(panel)] for panel in panels.values()])
-    scaled = np.concatenate([finite, np.asarray(beside, dtype=np.float64)])
-    scaled = scaled[np.isfinite(scaled)]
-    norm = _norm(scaled, metric, higher_is_better)
+    norm = _norm(finite, metric, higher_is_better)
     colours = ListedColormap(_COLOURS if higher_is_better else _COLOURS[::-1])
     best = _best(finite, higher_is_better)
     across, down = (1, len(panels)) if stacked else (len(panels), 1)
@@ -85,8 +80,8 @@ def grid_heatmap(
         left = {"x": 0.012, "ha": "left"}
         figure.suptitle(title, fontsize=11, color=INK, fontweight="bold", parse_math=False, **left)
         figure.supxlabel(_legend(panels), fontsize=7.5, color=MUTED, **left)
-        if len(np.unique(scaled)) > 1:
-            _colour_bar(figure, all_axes, ScalarMappable(norm, colours), metric, scaled)
+        if len(np.unique(finite)) > 1:
+            _colour_bar(figure, all_axes, ScalarMappable(norm, colours), metric, finite)
         write_png(figure, path)
 
 
