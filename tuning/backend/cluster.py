@@ -114,7 +114,7 @@ def await_resources(wanted: ResourcesConfig, console: Console) -> None:
     """
     if not may_grow() or _fitting(wanted) is not None:
         return
-    bundle = {"CPU": wanted.cpus_per_trial or 1, "GPU": wanted.gpus_per_trial or 0}
+    bundle = {"CPU": wanted.cpus_per_trial or 1, "GPU": wanted.gpus_for("") or 0}
     bundle = {name: amount for name, amount in bundle.items() if amount > 0}
     shape = " and ".join(f"{amount:g} {name}" for name, amount in bundle.items())
     console.print(
@@ -177,7 +177,7 @@ def _fitting(wanted: ResourcesConfig) -> TrialResources | None:
 def _amounts(wanted: ResourcesConfig, nodes: list[dict[str, float]]) -> tuple[float, float]:
     """CPUs and GPUs of a trial, as wanted or by default."""
     has_gpus = any(node.get("GPU", 0) > 0 for node in nodes)
-    gpus = wanted.gpus_per_trial
+    gpus = wanted.gpus_for("")
     if gpus is None:
         gpus = 1 / _TRIALS_PER_GPU if has_gpus else 0.0
     cpus = wanted.cpus_per_trial

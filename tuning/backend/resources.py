@@ -70,7 +70,7 @@ class TrialShares:
     def _share(self, fit: FitConfig) -> float | None:
         """The share of a GPU that the training needs; None where that is not ours to say."""
         if self._memory is None:
-            return self._wanted.gpus_per_trial
+            return self._wanted.gpus_for(fit.model)
         key = repr(fit)
         if key not in self._shares:
             self._shares[key] = gpu_share(memory_needed(fit, self._data_bytes), self._memory)

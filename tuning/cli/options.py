@@ -108,6 +108,13 @@ class LaunchOptions(DataOptions):
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights and batch order \\[default: 0].", min=0)
     ] = None
+    backend: Annotated[
+        Literal["ray", "serial"] | None,
+        typer.Option(
+            help="Run trials with Ray, or one after the other in this process \\[default: ray].",
+            show_default=False,
+        ),
+    ] = None
     cpus_per_trial: Annotated[
         float | None, typer.Option(help="Cores of a trial \\[default: 1].", show_default=False)
     ] = None
@@ -143,6 +150,7 @@ class LaunchOptions(DataOptions):
         return {
             **super().flags(),
             "training.seed": self.seed,
+            "resources.backend": self.backend,
             "resources.cpus_per_trial": self.cpus_per_trial,
             "resources.gpus_per_trial": self.gpus_per_trial,
             "resources.max_concurrent_trials": self.max_concurrent_trials,

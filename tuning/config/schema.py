@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.tasks import TASKS as TASKS
@@ -19,7 +29,23 @@ Head = Literal["relu", "sigmoid", "tanh"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 _LONGEST = 120  # as much of a wrong value as is shown
+_RESOLVING = "resolving"  # the context of validation in `resolve`
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _shared_or_whole(gpus: float) -> float:
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError("must be at most 1, or a whole number")
+    return gpus
+
+
+_Gpus = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_shared_or_whole)]
+# Tells pydantic which of the two was meant, so that only its error is shown.
+_NUMBER, _MAPPING = "number", "mapping"
+_GpusPerTrial = Annotated[
+    Annotated[_Gpus, Tag(_NUMBER)] | Annotated[dict[str, _Gpus], Tag(_MAPPING)],
+    Discriminator(lambda value: _MAPPING if isinstance(value, Mapping) else _NUMBER),
+]
 
 
 class _Strict(BaseModel):
@@ -48,10 +74,14 @@ class TrainingConfig(_Strict):
 
 
 class ResourcesConfig(_Strict):
-    """What Ray gives a trial, and how many trainings share it; None lets the machine decide."""
+    """Where trials run and what each one gets; None lets the backend decide.
 
+    `gpus_per_trial` is a number for all models, or a mapping from model to number.
+    """
+
+    backend: Literal["ray", "serial"] = "ray"
     cpus_per_trial: Positive | None = None
-    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    gpus_per_trial: _GpusPerTrial | None = None
     max_concurrent_trials: Count | None = None
     pack: Count = 1
     max_failures: Annotated[int, Field(ge=0)] = 2
@@ -59,10 +89,22 @@ class ResourcesConfig(_Strict):
 
     @field_validator("gpus_per_trial")
     @classmethod
-    def _whole_above_one(cls, value: float | None) -> float | None:
-        if value is not None and value > 1 and not value.is_integer():
-            raise ValueError(f"Ray shares one GPU or gives whole ones, but got {value:g}")
+    def _known_models(cls, value: Any, info: ValidationInfo) -> Any:
+        # Not where a stored launch is read: its models may be registered elsewhere.
+        if isinstance(value, Mapping) and info.context == _RESOLVING:
+            from models import list_models  # imports torch, which takes seconds
+
+            valid = list_models()
+            for name in value:
+                if name not in valid:
+                    raise ValueError(f"unknown model '{name}'{nearest(name, valid)}")
         return value
+
+    def gpus_for(self, model: str) -> float | None:
+        """GPUs of a trial of `model`; None where neither the model nor all models have a number."""
+        if isinstance(self.gpus_per_trial, Mapping):
+            return self.gpus_per_trial.get(model)
+        return self.gpus_per_trial
 
 
 class GridConfig(_Strict):
@@ -202,7 +244,7 @@ def resolve(
         if value is not None:
             _assign(merged, key, value)
     try:
-        return schema.model_validate(merged)
+        return schema.model_validate(merged, context=_RESOLVING)
     except ValidationError as error:
         where = f" (in {file})" if file is not None else ""
         raise ChromatuneError(_describe(error, schema) + where) from None
@@ -248,8 +290,9 @@ def _assign(into: dict[str, Any], path: str, value: Any) -> None:
 
 def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
     first = error.errors()[0]
-    location = [part for part in first["loc"] if isinstance(part, str)]
-    path = ".".join(str(part) for part in first["loc"])
+    parts = [part for part in first["loc"] if part not in (_NUMBER, _MAPPING)]
+    location = [part for part in parts if isinstance(part, str)]
+    path = ".".join(map(str, parts))
     if first["type"] == "extra_forbidden":
         valid = _fields_at(schema, location[:-1])
         return (

@@ -79,6 +79,7 @@ def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> N
         *("regression", "--dataset", "ncd", "--data-root", "/pictures", "--size", "64"),
         *("--split", "subject", "--augment", "3", "--data-seed", "4", "--count", "50"),
         *("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--max-concurrent-trials", "2"),
+        *("--backend", "serial"),
         *(
             "--max-failures",
             "0",
@@ -105,7 +106,7 @@ def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> N
     }
     assert config.resources.model_dump() == {
         **{"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent_trials": 2},
-        **{"pack": 3, "max_failures": 0, "time_budget_s": 60.0},
+        **{"pack": 3, "max_failures": 0, "time_budget_s": 60.0, "backend": "serial"},
     }
     assert (config.address, config.storage_path) == ("10.0.0.1:6379", str(tmp_path))
     assert config.grid.models == ["cnn2", "cnn1"]

@@ -56,7 +56,10 @@ def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
         (["grid.lrs=[1e-3, 0.001]"], "values must be distinct"),
         (["grid.lrs=[.nan]"], "'grid.lrs.0' is wrong"),
         (["grid.heads=[relo]"], "'grid.heads.0' is wrong"),
-        (["resources.gpus_per_trial=1.5"], "Ray shares one GPU or gives whole ones, but got 1.5"),
+        (["resources.gpus_per_trial=1.5"], "must be at most 1, or a whole number, got 1.5"),
+        (["resources.gpus_per_trial.cnn4=1"], "unknown model 'cnn4'; did you mean 'cnn3'?"),
+        (["resources.gpus_per_trial.cnn3=1.5"], "'resources.gpus_per_trial.cnn3' is wrong"),
+        (["resources.backend=sereal"], "did you mean 'serial'?"),
         (["data.split=people"], "'data.split' is wrong"),
         (["seed"], "--set takes key=value, but got 'seed'"),
         (["training.seed=[1"], "is not valid YAML"),
@@ -70,6 +73,17 @@ def test_a_wrong_key_or_value_is_one_line_that_names_it(
         resolve(GridLaunchConfig, defaults=DEFAULTS, overrides=overrides)
     assert expected.lower() in str(caught.value).lower()
     assert "\n" not in str(caught.value)
+
+
+def test_gpus_are_given_for_all_models_or_by_model() -> None:
+    shares = ["resources.gpus_per_trial=0.25", "resources.gpus_per_trial.cnn3=0.5"]
+    for overrides, expected in (
+        (shares[:1], (0.25, 0.25)),
+        (shares, (None, 0.5)),
+        ([], (None,) * 2),
+    ):
+        resources = resolve(GridLaunchConfig, defaults=DEFAULTS, overrides=overrides).resources
+        assert (resources.gpus_for("cnn1"), resources.gpus_for("cnn3")) == expected
 
 
 def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
