@@ -59,12 +59,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/python tools/audit.py
 
-## Write the tables of docs/results and benchmarks/results into README.md and the pages of docs
+## Write the measured figures into the pages of docs and the headers of configs/champion_*.yaml
 docs: install
-	$(BIN)/python -m docs.update_readme
-	$(BIN)/python -m docs.update_models
-	$(BIN)/python -m docs.update_reliability
-	$(BIN)/python -m docs.update_performance
+	$(BIN)/python -m docs.update
 
 ## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
 champions: install

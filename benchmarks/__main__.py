@@ -22,15 +22,8 @@ TABLE = (
     "grid_time",
     "orchestration",
     "tracking_cost",
-    "tiny_trials",
-    "shared_data",
-    "preparation",
-    "gpu_epoch",
-    "floors",
-    "allocation",
-    "sharing",
 )
-_ON_PICTURES = ("grid_time", "orchestration", "gpu_epoch", "floors", "sharing")
+_ON_PICTURES = ("grid_time", "orchestration")
 
 
 def main() -> None:
@@ -46,12 +39,8 @@ def main() -> None:
         print(prepare(settings, asked.data_root, source=source).summary, flush=True)
     on_pictures = ["--data-root", str(asked.data_root), "--dataset", dataset]
     arguments = dict.fromkeys(_ON_PICTURES, on_pictures)
-    if asked.data:
-        arguments["preparation"] = ["--source", str(asked.data / "gt_faces")]
     failed = []
     for name in asked.only.split(",") if asked.only else TABLE:
-        if name == "preparation" and not asked.data:
-            continue  # the embedded pictures are drawn, not read
         command = [sys.executable, "-m", f"benchmarks.{name}", *arguments.get(name, [])]
         if subprocess.run(command, check=False).returncode != 0:
             failed.append(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
 import sys
 import time
@@ -50,10 +49,8 @@ class Job:
     before_the_kill: dict[str, Any]
     finished: Any
     first: dict[str, Any]
-    results: dict[str, Any]
     again: Any
     second: dict[str, Any]
-    results_again: dict[str, Any]
 
     def runs(self) -> list[Run]:
         return _runs(self.place)
@@ -61,17 +58,14 @@ class Job:
     def run(self, run_id: str) -> Run:
         return self.place.client().get_run(run_id)
 
-    def launch_runs(self, step: dict[str, Any]) -> dict[str, Run]:
-        """The runs of a step's launch by cell id, the parent's under ""."""
-        found: dict[str, Run] = {}
-        for run in self.runs():
-            tags = run.data.tags
-            if tags["chromatune.launch_id"] == step["launch"]["launch_id"]:
-                found[tags.get("chromatune.cell_id", "")] = run
-        return found
-
-    def steps(self, word: str) -> list[dict[str, Any]]:
-        return [step for step in self.results["steps"] if step["title"].startswith(word)]
+    def cells(self, kind: str, task: str) -> dict[str, Run]:
+        """The runs of the cells of one launch, by cell id."""
+        tags = {"chromatune.kind": kind, "chromatune.task": task}
+        return {
+            run.data.tags["chromatune.cell_id"]: run
+            for run in self.runs()
+            if "chromatune.cell_id" in run.data.tags and tags.items() <= run.data.tags.items()
+        }
 
     def pictures(self, name: str) -> PreparedDataset:
         settings = PrepareSettings(dataset=name, size=SIZE, count=COUNT, augment=1)
@@ -96,23 +90,20 @@ def small_job(**changes: Any) -> dict[str, Any]:
 def job(make_place: Callable[[], Any]) -> Job:
     place = make_place()
     (place.folder / "tiny.yaml").write_text(yaml.safe_dump(small_job(), sort_keys=False))
-    words = ("reproduce", "-c", "tiny.yaml", "--results", "r.json")
+    words = ("reproduce", "-c", "tiny.yaml")
 
     driver = place.start(*words)
     first_grid = _wait_for_first_grid(place, driver)
     driver.kill()
     before = _files(first_grid)
-    assert not (place.folder / "r.json").exists()
 
     finished = _do(place, *words)
     assert finished.status == 0, finished.err
-    results = json.loads((place.folder / "r.json").read_text())
     first = _everything(place)
 
     again = _do(place, *words)
-    second_results = json.loads((place.folder / "r.json").read_text())
     second = _everything(place)
-    return Job(place, first_grid, before, finished, first, results, again, second, second_results)
+    return Job(place, first_grid, before, finished, first, again, second)
 
 
 @pytest.mark.slow
@@ -168,13 +159,12 @@ def test_every_dataset_and_task_has_a_champion_that_says_where_it_came_from(
 
 @pytest.mark.slow
 def test_only_the_fine_tuned_run_descends_from_the_champion(job: Job) -> None:
-    steps = job.steps("finetune")
-    assert len(steps) == 2
-    for step in steps:
-        runs = job.launch_runs(step)
+    for task in TASKS:
+        runs = job.cells("finetune", task)
         tuned = next(run for cell, run in runs.items() if "-finetuned" in cell)
         scratch = next(run for cell, run in runs.items() if "-scratch" in cell)
-        assert tuned.data.tags["chromatune.parent_model"] == step["launch"]["parent_model"]
+        parent = f"models:/synthetic-faces-{task}/1"
+        assert tuned.data.tags["chromatune.parent_model"] == parent
         assert "chromatune.parent_model" not in scratch.data.tags
         assert tuned.data.params.keys() - scratch.data.params.keys() <= {"parent_model"}
 
@@ -184,8 +174,9 @@ def test_the_test_set_was_measured_once_on_champions_finals_and_fine_tuned(job: 
     measured = {
         job.place.client().get_model_version_by_alias(name, "champion").run_id for name in CHAMPIONS
     }
-    for step in job.steps("fin"):
-        measured |= {run.info.run_id for cell, run in job.launch_runs(step).items() if cell}
+    for kind in ("finals", "finetune"):
+        for task in TASKS:
+            measured |= {run.info.run_id for run in job.cells(kind, task).values()}
     for run in job.runs():
         logged = [name for name in run.data.metrics if name.startswith("test_")]
         assert bool(logged) == (run.info.run_id in measured), run.info.run_name
@@ -194,70 +185,34 @@ def test_the_test_set_was_measured_once_on_champions_finals_and_fine_tuned(job: 
 
 
 @pytest.mark.slow
-def test_every_number_of_the_grids_in_the_results_is_in_mlflow(job: Job) -> None:
-    steps = job.steps("grid")
-    assert [len(step["table"]["cells"]) for step in steps] == [4, 2]
-    for step in steps:
-        runs = job.launch_runs(step)
-        for cell in step["table"]["cells"]:
-            run = runs[cell["cell_id"]]
-            assert cell["metrics"] == {name: run.data.metrics[name] for name in cell["metrics"]}
-            assert cell["value"] == run.data.metrics[cell["metric"]]
-            for key in ("model", "head", "lr", "epochs"):
-                assert run.data.params[key] == str(cell[key])
-            assert cell["published"] is None  # the report has no grid on drawn pictures
-        baseline = step["table"]["baseline"]
-        parent = runs[""].data.metrics
-        logged = {name: value for name, value in parent.items() if name.startswith("baseline_")}
-        assert logged
-        assert logged == {name: baseline[name.removeprefix("baseline_")] for name in logged}
-
-
-@pytest.mark.slow
-def test_every_number_on_the_test_set_in_the_results_is_in_mlflow(job: Job) -> None:
-    compared = 0
-    for step in job.steps("fin") + job.steps("promote"):
-        *rows, constant = step["table"]["rows"]
-        runs = list(job.launch_runs(step).values()) if step["launch"] else []
-        promotion = step["promotion"]
-        if promotion:
-            champion = job.run(promotion["run_id"])
-            assert promotion["test_metrics"] == _test_metrics(champion)
-            runs.append(champion)
-            assert constant["measured"] == promotion["constant_metrics"]
-        for row in rows:
-            assert row["measured"] in [_test_metrics(run) for run in runs]
-            compared += len(row["measured"])
-        assert set(step["table"]["columns"]) <= constant["measured"].keys()
-    assert compared > 100
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
-def test_the_served_champion_scores_what_the_results_say(
+def test_the_served_champion_scores_what_the_gate_measured(
     job: Job, task: str, tmp_path: Path
 ) -> None:
     pictures = job.pictures("synthetic-fruits")
     planes = pictures.planes("test")
     np.save(tmp_path / "L.npy", planes.L)
     answer = tmp_path / "answer.npy"
-    model = f"models:/synthetic-fruits-{task}@champion"
+    name = f"synthetic-fruits-{task}"
+    model = f"models:/{name}@champion"
     words = [job.place.store, model, str(tmp_path / "L.npy"), str(answer)]
     # Isolated (-I): only what is stored with the model and installed can be imported.
     subprocess.run([sys.executable, "-I", "-c", PREDICT, *words], cwd=tmp_path, check=True)
     predicted = np.load(answer)
     true = np.stack([planes.a, planes.b], axis=-1).astype(np.float64)  # (N, H, W, 2), 0 to 255
 
-    (step,) = (one for one in job.steps("finetune") if task in one["title"])
-    tuned, _, constant = (row["measured"] for row in step["table"]["rows"])
+    version = job.place.client().get_model_version_by_alias(name, "champion")
+    measured = Measured.of(version.tags)
+    tuned, constant = measured.test_metrics, measured.constant_metrics
+    assert tuned == _test_metrics(job.run(version.run_id))
     train = pictures.planes("train")
     mean_ab = np.array([train.a.mean(), train.b.mean()])
     if task == "regression":
         true = true.mean(axis=(1, 2))
-        assert tuned == pytest.approx(_regression(predicted + 128.0, true), rel=1e-5)
-        assert constant == pytest.approx(
-            _regression(np.tile(mean_ab, (len(true), 1)), true), rel=1e-4
-        )
+        expected = _regression(predicted + 128.0, true)
+        assert {key: tuned[key] for key in expected} == pytest.approx(expected, rel=1e-5)
+        expected = _regression(np.tile(mean_ab, (len(true), 1)), true)
+        assert {key: constant[key] for key in expected} == pytest.approx(expected, rel=1e-4)
         return
     # Pictures are answered in 8 bit: rounding adds up to 1/4 (on average 1/12) squared steps.
     for channel, name in enumerate("ab"):
@@ -275,25 +230,6 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(job: Job) -> 
     assert "trials" not in job.again.err  # no launch was begun, so no Ray was started
     assert "is the champion already" in job.again.out
     assert job.second == job.first
-    for key, step in zip(job.results["steps"], job.results_again["steps"], strict=True):
-        assert (key["title"], key["table"], key["launch"]) == (
-            step["title"],
-            step["table"],
-            step["launch"],
-        )
-
-
-@pytest.mark.slow
-def test_the_results_name_what_they_were_measured_with(job: Job) -> None:
-    document = job.results
-    assert document["command"].endswith("reproduce -c tiny.yaml --results r.json")
-    assert document["config"]["finetune"]["epochs"] == 2
-    assert str(job.place.folder) not in json.dumps(document)
-    for step in document["steps"]:
-        assert step["seconds"] >= 0
-        if step["launch"]:
-            assert step["launch"]["training_seconds"] > 0
-            assert step["launch"]["wall_seconds"] > 0
 
 
 def test_real_pictures_that_are_not_there_are_refused_in_one_line(
@@ -309,20 +245,6 @@ def test_real_pictures_that_are_not_there_are_refused_in_one_line(
         (tmp_path / missing).mkdir()
 
 
-def test_a_results_file_that_cannot_be_written_is_refused_before_anything_is_trained(
-    tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    for target in ("file/r.json", "folder"):
-        refused = run("reproduce", "--results", target)
-        assert refused.status == 2
-        (line,) = refused.err.splitlines()
-        assert f"cannot write the results to {target}" in line
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
-
-
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_the_job_on_real_pictures_makes_champions_on_faces_and_ncd(
@@ -333,18 +255,16 @@ def test_the_job_on_real_pictures_makes_champions_on_faces_and_ncd(
     sections = {"data": {"augment": 1, "size": SIZE}, "target": {"augment": 1, "size": SIZE}}
     config = small_job(**sections, grids=grids, finals=None, finetune={"epochs": 1})
     (place.folder / "real.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    words = ("-c", "real.yaml", "--data", str(real_data), "--results", "r.json")
+    words = ("-c", "real.yaml", "--data", str(real_data))
     finished = _do(place, "reproduce", *words)
     assert finished.status == 0, finished.err
     client = place.client()
     for name in ("faces-regression", "faces-colorizer", "ncd-regression", "ncd-colorizer"):
         version = client.get_model_version_by_alias(name, "champion")
         assert Measured.of(version.tags).test_metrics["test_mse"] > 0
-    results = json.loads((place.folder / "r.json").read_text())
-    assert [step["launch"]["parent_model"] for step in results["steps"][-2:]] == [
-        "models:/faces-regression/1",
-        "models:/faces-colorizer/1",
-    ]
+    for task in TASKS:
+        version = client.get_model_version_by_alias(f"ncd-{task}", "champion")
+        assert version.tags["chromatune.parent_model"] == f"models:/faces-{task}/1"
 
 
 def _do(place: Any, *words: str) -> Any:

@@ -21,7 +21,6 @@ import typer  # noqa: E402
 from tuning.cli import (  # noqa: E402
     colorize,
     doctor,
-    import_results,
     launch,
     models,
     prepare,
@@ -65,7 +64,7 @@ def _options(
 
 for module in (
     *(prepare, launch, search, models, colorize, serve),
-    *(reproduce, import_results, report, ui, doctor),
+    *(reproduce, report, ui, doctor),
 ):
     module.register(app)
 

@@ -36,10 +36,6 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
-    results_file: Annotated[
-        Path | None,
-        typer.Option("--results", help="Also write everything measured to this JSON file."),
-    ] = None,
     report_folder: Annotated[
         Path, typer.Option("--report", help="Folder of the report that the job ends with.")
     ] = Path("report"),
@@ -50,7 +46,6 @@ def reproduce(
     from tuning.report import check_report_folder
     from tuning.tracking.store import prepare_store
     from tuning.tracking.store import tracking_uri as resolve_uri
-    from tuning.workflows import results_file as files
     from tuning.workflows.reproduce import ReproduceConfig, report_on
     from tuning.workflows.reproduce import reproduce as steps_of
 
@@ -64,8 +59,6 @@ def reproduce(
             sources[dataset] = str(data / folder)
     file = configs_folder() / f"reproduce_{preset}.yaml"
     config = options.resolve(ReproduceConfig, flags, file=file)
-    if results_file is not None:
-        files.check_results_path(results_file)
     check_report_folder(report_folder)
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
@@ -77,9 +70,6 @@ def reproduce(
     if steps[-1].interrupted:
         log.print("interrupted: the same command goes on from here")
         sys.exit(INTERRUPTED)
-    if results_file is not None:
-        files.write_results(results_file, config, steps)
-        log.print(f"all results: {results_file}", soft_wrap=True)
     for path in report_on(config, uri, report_folder):
         results.print(f"report: {path}", soft_wrap=True, markup=False)
     _say_what_next(uri, config.data.dataset)

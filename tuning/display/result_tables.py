@@ -1,9 +1,8 @@
-"""Results as data that can be shown, printed as Markdown, stored as JSON and read back."""
+"""Results as data that can be shown, printed as Markdown and written as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -19,7 +18,6 @@ from tuning.display.tables import (
     result_markdown,
     result_table,
 )
-from tuning.errors import ChromatuneError
 
 
 class ResultTable(Protocol):
@@ -85,24 +83,3 @@ class TestTable:
                 for row in self.rows
             ],
         }
-
-
-def table_from_json(value: Mapping[str, Any]) -> ResultTable:
-    """Read back what `to_json` gave; ChromatuneError if it is something else."""
-    try:
-        if value["type"] == "grid":
-            fields = [field.name for field in dataclasses.fields(CellRow)]
-            cells = [CellRow(**{name: cell[name] for name in fields}) for cell in value["cells"]]
-            cells = [dataclasses.replace(cell, metrics=_numbers(cell.metrics)) for cell in cells]
-            return GridTable(value["task"], cells, value["baseline"])
-        if value["type"] == "test":
-            rows = [ResultRow(**row) for row in value["rows"]]
-            return TestTable(value["title"], value["columns"], rows)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ChromatuneError(f"a table of results is damaged: {error}") from None
-    raise ChromatuneError(f"a table of results has the unknown type {value['type']!r}")
-
-
-def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
-    """Metrics out of JSON, which has no NaN and keeps it as null."""
-    return {name: math.nan if value is None else value for name, value in metrics.items()}

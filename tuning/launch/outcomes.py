@@ -48,21 +48,6 @@ class LaunchOutcome:
         return not self.undelivered and all(cell.outcome == "finished" for cell in self.cells)
 
     @property
-    def wall_seconds(self) -> float:
-        """From the launch's beginning to its last finished cell, pauses included."""
-        created = int(self.launch.document["created"])
-        return max(0, max((cell.ended for cell in self.cells), default=0) - created) / 1000
-
-    @property
-    def training_seconds(self) -> float:
-        """Time spent in training steps, over all trials."""
-        longest: dict[str, float] = {}
-        for cell in self.cells:
-            name = cell.training.training_id
-            longest[name] = max(longest.get(name, 0.0), cell.seconds)
-        return sum(longest.values())
-
-    @property
     def stopped(self) -> bool:
         """Whether something is left to train, so that resuming the launch goes on with it."""
         return any(cell.outcome == "stopped" for cell in self.cells)

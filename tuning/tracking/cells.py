@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
-from tuning.tracking.runs import FINISHED, TAG, WEIGHTS_TAG, WITHOUT_WEIGHTS
+from tuning.tracking.runs import FINISHED, TAG
 from tuning.tracking.store import (
     first_line,
     make_client,
@@ -39,11 +39,6 @@ class TrackedCell:
     parent_run_id: str | None = None
 
     @property
-    def has_weights(self) -> bool:
-        """Whether it has its model: one that was imported may have come without."""
-        return bool(self.model_id)
-
-    @property
     def model_uri(self) -> str:
         return f"models:/{self.model_id}"
 
@@ -53,8 +48,7 @@ def finished_cells(
 ) -> list[TrackedCell]:
     """List the finished cells of all launches on this very data, the oldest first.
 
-    A cell counts if its run is FINISHED, has its model or was imported without, and all its
-    validation metrics are finite.
+    A cell counts if its run is FINISHED, has its model, and all its validation metrics are finite.
     Raises ChromatuneError if the store cannot be read.
     """
     wanted = {"outcome": "finished", "dataset_digest": dataset_digest, "task": task}
@@ -74,15 +68,13 @@ def finished_cells(
 
 def _is_whole(run: Run) -> bool:
     figures = [value for key, value in run.data.metrics.items() if key.startswith("val_")]
-    has_all = bool(run.outputs.model_outputs) or run.data.tags.get(WEIGHTS_TAG) == WITHOUT_WEIGHTS
-    is_cell = f"{TAG}cell_id" in run.data.tags and has_all
+    is_cell = f"{TAG}cell_id" in run.data.tags and bool(run.outputs.model_outputs)
     return is_cell and bool(figures) and all(math.isfinite(value) for value in figures)
 
 
 def _cell(run: Run) -> TrackedCell:
     tags = run.data.tags
     published = tags.get(f"{TAG}published_epochs")
-    models = run.outputs.model_outputs
     return TrackedCell(
         run_id=run.info.run_id,
         run_name=run.info.run_name,
@@ -93,7 +85,7 @@ def _cell(run: Run) -> TrackedCell:
         dataset_digest=tags[f"{TAG}dataset_digest"],
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        model_id=models[0].model_id if models else "",
+        model_id=run.outputs.model_outputs[0].model_id,
         parent_model=tags.get(f"{TAG}parent_model"),
         published_epochs=int(published) if published else None,
         experiment_id=str(run.info.experiment_id),

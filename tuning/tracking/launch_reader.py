@@ -24,8 +24,7 @@ class FinishedCell(BaseModel):
     """What `cell.json` tells of a cell; times in milliseconds since 1970.
 
     A search's trial may have been cut short: its cell's `outcome` is then `pruned` or `stopped`.
-    `kept_epoch` is the epoch of the state that was kept, where that may not be the last;
-    `weights_kept` is False of an imported cell that came without its model.
+    `kept_epoch` is the epoch of the state that was kept, where that may not be the last.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -42,7 +41,6 @@ class FinishedCell(BaseModel):
     hostname: str = ""
     outcome: str = "finished"
     kept_epoch: int | None = None
-    weights_kept: bool = True
 
     @property
     def last_epoch(self) -> int:
@@ -113,11 +111,6 @@ class LaunchFolder:
     def is_search(self) -> bool:
         """Whether trainings are added while the launch runs, and cut short."""
         return self.kind == "search"
-
-    @property
-    def imported(self) -> Mapping[str, Any]:
-        """Where an imported launch was trained; empty of one that was trained from here."""
-        return self.document.get("imported") or {}
 
     @property
     def searched(self) -> list[str]:

@@ -22,8 +22,6 @@ from tuning.tracking.runs import (
     FINISHED,
     KILLED,
     TAG,
-    WEIGHTS_TAG,
-    WITHOUT_WEIGHTS,
     LaunchRuns,
     TrackedRun,
 )
@@ -235,9 +233,6 @@ class Projector:
                 sheet = storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
                 log_sheet(self._client, run.run_id, sheet, cell.ended)
             self._client.log_artifacts(run.run_id, str(pictures))
-            if not cell.weights_kept:
-                self._runs.write(run, tags={WEIGHTS_TAG: WITHOUT_WEIGHTS})
-                return
             log_cell_model(
                 self._client,
                 experiment_id=self._experiment_id,

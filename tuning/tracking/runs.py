@@ -12,8 +12,6 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from tuning.tracking.store import search_all_runs
 
 TAG = "chromatune."
-# Set on cells that were imported without their models.
-WEIGHTS_TAG, WITHOUT_WEIGHTS = f"{TAG}weights", "not kept"
 FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"
 _METRICS_PER_CALL = 1000
 # The learning rate is a parameter, times are MLflow's own columns.

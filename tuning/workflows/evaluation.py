@@ -68,8 +68,7 @@ def measured_table(
     for name, cell in cells.items():
         metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
         log_test_metrics(client, cell, metrics)
-        if cell.has_weights:
-            log_showcase(client, cell, dataset, tracking_uri, device)
+        log_showcase(client, cell, dataset, tracking_uri, device)
         published = {} if name in unpublished else _published(cell, task)
         rows.append(ResultRow(name, metrics, published))
     rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))

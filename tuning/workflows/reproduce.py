@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -61,7 +60,6 @@ class Step:
     """One finished step of the job, with what it has to show."""
 
     title: str
-    seconds: float
     line: str = ""
     table: ResultTable | None = None
     promotion: Promotion | None = None
@@ -91,8 +89,7 @@ def reproduce(
     with lasting():
         for number, (title, act) in enumerate(steps, start=1):
             console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
-            started = time.monotonic()
-            step = Step(title, **act(), seconds=time.monotonic() - started)
+            step = Step(title, **act())
             yield step
             if step.interrupted:
                 return

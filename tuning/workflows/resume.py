@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
-from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
@@ -37,14 +36,8 @@ def resume_launch(
     """Go on with a launch, with the configuration it began with.
 
     Finished cells stay; trials that had begun go on from their last checkpoint. Raises
-    ChromatuneError or DataError if its data are no longer what they were, to the byte, and
-    ChromatuneError if it was trained elsewhere.
+    ChromatuneError or DataError if its data are no longer what they were, to the byte.
     """
-    if launch.document.get("imported"):
-        raise ChromatuneError(
-            f"{launch.launch_id} was trained elsewhere and imported, so there is nothing to go on "
-            f"with; `chromatune trials {launch.task}` shows the cells of a grid"
-        )
     address = cluster_of(launch, address)
     dataset = open_prepared(launch.config.data)
     dataset.verify()

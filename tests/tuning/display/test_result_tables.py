@@ -1,18 +1,13 @@
-"""Tables of results: laid out for people, written as JSON and read back."""
+"""Tables of results: laid out for people and written as JSON."""
 
 from __future__ import annotations
 
 import io
-import json
-import math
-from typing import Any
 
-import pytest
 from rich.console import Console
 
-from tuning.display.result_tables import GridTable, ResultTable, TestTable, table_from_json
+from tuning.display.result_tables import GridTable, TestTable
 from tuning.display.tables import CellRow, ResultRow
-from tuning.errors import ChromatuneError
 
 CELLS = [
     CellRow("cnn1-relu-lr1e-3-e3", "cnn1", "relu", 1e-3, 3, {"val_mse": 2e-4}, launch_id="grid-1"),
@@ -30,25 +25,6 @@ TEST = TestTable(
         ResultRow("constant predictor", {"test_mse_a": 3e-4, "test_rmse_lab_a": 4.5}),
     ],
 )
-
-
-@pytest.mark.parametrize("table", [GRID, TEST], ids=["grid", "test"])
-def test_a_table_comes_back_from_json_as_it_was(table: ResultTable) -> None:
-    back = table_from_json(json.loads(json.dumps(table.to_json(), allow_nan=False)))
-    assert back == table
-    assert back.markdown() == table.markdown()
-    assert _printed(back) == _printed(table)
-
-
-def test_a_cell_without_a_number_comes_back_without_one() -> None:
-    cell = CellRow("c", "cnn1", "relu", 1e-3, 3, {"val_mse": math.nan, "val_mse_a": 1e-4})
-    table = GridTable("regression", [cell], {})
-    text = json.dumps(table.to_json(), allow_nan=False)
-    back = table_from_json(json.loads(text))
-    assert isinstance(back, GridTable)
-    assert math.isnan(back.cells[0].metrics["val_mse"])
-    assert back.cells[0].metrics["val_mse_a"] == 1e-4
-    assert "no value" in back.markdown()
 
 
 def test_the_grid_says_of_every_cell_whether_it_beats_the_constant() -> None:
@@ -88,26 +64,7 @@ def test_on_a_terminal_every_row_and_its_figures_are_there() -> None:
         assert f"{row.measured['test_mse_a']:.2e}".replace("e-0", "e-") in line
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({}, "damaged: 'type'"),
-        ({"type": "heatmap"}, "unknown type 'heatmap'"),
-        ({"type": "grid", "task": "regression"}, "damaged: 'cells'"),
-        ({"type": "grid", "task": "regression", "cells": [{"lr": 1}], "baseline": {}}, "'cell_id'"),
-        ({"type": "grid", "task": "regression", "cells": 3, "baseline": {}}, "damaged"),
-        ({"type": "test", "title": "t", "columns": [], "rows": [{"nme": "x"}]}, "damaged"),
-        ([1, 2], "damaged"),
-    ],
-)
-def test_what_is_no_table_is_an_error_in_one_line(value: Any, expected: str) -> None:
-    with pytest.raises(ChromatuneError) as caught:
-        table_from_json(value)
-    assert expected in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def _printed(table: ResultTable) -> str:
+def _printed(table: TestTable) -> str:
     console = Console(file=io.StringIO(), width=100)
     console.print(table.rich())
     file = console.file

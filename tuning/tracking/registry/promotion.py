@@ -113,7 +113,7 @@ def promote(
     """
     open_store(tracking_uri)
     client = make_client(tracking_uri)
-    cell, passed_over = _candidate(dataset, task, tracking_uri, run_id)
+    cell = _candidate(dataset, task, tracking_uri, run_id)
     champion = find_champion(tracking_uri, dataset.name, task)
     test_metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
     champion_metrics, obstacle = _champion_metrics(champion, dataset, task, tracking_uri, device)
@@ -121,7 +121,7 @@ def promote(
         cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
     )
     constant_metrics = constant_on_test(dataset, task)
-    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task]) + passed_over
+    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task])
     promotion = Promotion(
         name=registered_name(dataset.name, task),
         cell=cell,
@@ -168,33 +168,24 @@ def _champion_metrics(
 
 def _candidate(
     dataset: PreparedDataset, task: str, tracking_uri: str, run_id: str | None
-) -> tuple[TrackedCell, str]:
-    """The cell to promote, and what is to be said of a better one that cannot be."""
+) -> TrackedCell:
+    """The cell to promote: that of `run_id`, or the best by validation score."""
     cells = finished_cells(tracking_uri, dataset.digest, task)
     if run_id is not None:
         named = next((cell for cell in cells if cell.run_id == run_id), None)
         if named is None:
             raise ChromatuneError(
-                f"run '{run_id}' cannot be promoted: it is none of the {len(cells)} finished "
+                f"run '{run_id}' cannot be promoted: it is not one of the {len(cells)} finished "
                 f"{task} cells on this {dataset.name} data (see `chromatune trials`)"
             )
-        if not named.has_weights:
-            raise ChromatuneError(
-                f"run '{run_id}' ({named.run_name}) cannot be promoted: it was imported without "
-                f"its weights, which were not kept where it was trained"
-            )
-        return named, ""
-    best_of_all = _best(cells, CRITERIA[task])
-    best = _best([cell for cell in cells if cell.has_weights], CRITERIA[task])
-    if best is None or best_of_all is None:
-        imported = f" ({len(cells)} were imported without their weights)" if cells else ""
+        return named
+    best = _best(cells, CRITERIA[task])
+    if best is None:
         raise ChromatuneError(
-            f"nothing to promote: no finished {task} cell on this {dataset.name} data{imported}; "
+            f"nothing to promote: no finished {task} cell on this {dataset.name} data; "
             f"make one with `chromatune grid {task} --dataset {dataset.name}`"
         )
-    if best_of_all.has_weights:
-        return best, ""
-    return best, f"; {best_of_all.run_name} is better on val, but its weights were not kept"
+    return best
 
 
 def _best(cells: list[TrackedCell], criterion: Criterion) -> TrackedCell | None:

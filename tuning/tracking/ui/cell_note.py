@@ -19,8 +19,7 @@ def cell_note(run_id: str, folder: LaunchFolder, plan: PlannedCell, cell: Finish
     baseline = (folder.document.get("baseline") or {}).get(metric)
     if baseline is not None:
         sentence += f"; the constant predictor has {format_value(metric, float(baseline))}"
-    has_sheet = folder.task == "colorizer" and not folder.imported
-    picture = "sheet.png" if has_sheet else "loss_curve.png"
+    picture = "sheet.png" if folder.task == "colorizer" else "loss_curve.png"
     return f"{sentence}.\n\n![{picture}]({artifact(run_id, picture)})"
 
 

@@ -53,7 +53,7 @@ class LaunchStory:
 
         `run_id` is the launch's run, if it has its heatmap.
         """
-        parts = [self._headline(), *self._origin(), self._links(experiment_id)]
+        parts = [self._headline(), self._links(experiment_id)]
         if run_id is not None:
             parts.append(f"![heatmap]({artifact(run_id, HEATMAP)})")
         note = "\n\n".join([*parts, spaced(self.table(_RANKED))])
@@ -77,15 +77,6 @@ class LaunchStory:
             beside = f" (constant predictor {constant})"
         # MLflow's table shows some thirty characters of it, as they are written.
         return f"Best: {self.best.cell_id}, {value}{beside}. {head}"
-
-    def _origin(self) -> list[str]:
-        """Where an imported launch was trained."""
-        imported = self._folder.imported
-        if not imported:
-            return []
-        where = f"{imported.get('device')} ({imported.get('hostname')})"
-        command = self._folder.document.get("command")
-        return [f"Imported from {imported.get('file')}: trained on {where} with `{command}`."]
 
     def _links(self, experiment_id: str) -> str:
         links = {

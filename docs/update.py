@@ -1,0 +1,207 @@
+"""Write what was measured into the marked blocks of the pages: `make docs`.
+
+A block lies between `<!-- NAME: begin -->` and `<!-- NAME: end -->`. Its content comes from the
+files in benchmarks/results and docs/results alone, so that no figure is typed in by hand. The
+headers of configs/champion_*.yaml are written the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ablation, grid_time, scaling
+from benchmarks.measuring import table
+from tuning.display.formatting import format_value
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT / "benchmarks" / "results"
+RESULTS = ROOT / "docs" / "results"
+_SPEED = ("grid_time", "orchestration", "tracking_cost")
+_CONFIG_BEGIN, _CONFIG_END = "# Measured on the test set:", "#\n"
+
+# The metrics shown of a champion, by task, with the titles of their columns.
+_SHOWN: Mapping[str, Mapping[str, str]] = {
+    "regression": {"test_mse_a": "MSE a", "test_mse_b": "MSE b"},
+    "colorizer": {
+        "test_psnr_a": "PSNR a",
+        "test_psnr_b": "PSNR b",
+        "test_ssim_a": "SSIM a",
+        "test_ssim_b": "SSIM b",
+        "test_psnr_rgb": "PSNR RGB",
+    },
+}
+
+
+def updated() -> dict[Path, str]:
+    """Every file with generated parts, and the text that it must have."""
+    pages = {ROOT / "docs" / name: blocks for name, blocks in _BLOCKS.items()}
+    return {path: _filled(path.read_text(), blocks) for path, blocks in pages.items()} | _configs()
+
+
+def champions() -> list[dict[str, Any]]:
+    """What `make champions` measured."""
+    found: list[dict[str, Any]] = _read(RESULTS / "champions.json")["champions"]
+    return found
+
+
+def _filled(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
+    for name, content in blocks.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not found or not ended:
+            raise ValueError(f"the page has no block {begin} … {end}")
+        text = f"{before}{begin}\n{content()}{end}{after}"
+    return text
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _benchmark(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = _read(BENCHMARKS / f"{name}.json")
+    return document
+
+
+def _origin(names: Sequence[str]) -> str:
+    """Where and when benchmarks were run, a line each."""
+    lines = []
+    for document in map(_benchmark, names):
+        hardware, versions = document["hardware"], document["versions"]
+        lines.append(
+            f"- `{document['command']}`, {document['created'][:10]}: {hardware['processor']}, "
+            f"{hardware['cores']} cores, {hardware['memory']}, GPUs: {hardware['gpus']}; Python "
+            f"{versions['python']}, torch {versions['torch']}, Ray {versions['ray']}, MLflow "
+            f"{versions['mlflow']}\n"
+        )
+    return "".join(lines)
+
+
+def _scaling() -> str:
+    return f"{scaling.table(_benchmark('scaling'))}\n{_origin(['scaling'])}"
+
+
+def _ablation() -> str:
+    document = _benchmark("ablation")
+    hardware = document["hardware"]
+    return (
+        f"`{document['command']}` on {hardware['processor']}, {hardware['cores']} cores, torch "
+        f"{document['versions']['torch']}:\n\n{ablation.table(document)}"
+    )
+
+
+def _champion_tables() -> str:
+    parts = [_champion_table(champion) for champion in champions()]
+    hardware = next(run["hardware"] for champion in champions() for run in champion["runs"])
+    parts.append(
+        f"Each model was trained on one thread of {hardware['processor']} ({hardware['cores']} "
+        "cores, shared with other work, so the times are upper bounds). Another process loaded it "
+        "from MLflow and measured the same figures to the last digit.\n"
+    )
+    return "\n".join(parts)
+
+
+def _champion_table(champion: Mapping[str, Any]) -> str:
+    """The published best, the constant predictor and each seed's training."""
+    shown = _SHOWN[champion["task"]]
+    is_by_subject = champion["split"] == "subject"
+    title = f"### {champion['task'].capitalize()} on {champion['dataset']}"
+    parts = [
+        f"{title}{', split by person' if is_by_subject else ''}\n\n`{champion['command']}`\n\n",
+        "| | " + " | ".join(shown.values()) + " | training |\n",
+        "|---" * (len(shown) + 2) + "|\n",
+    ]
+    if champion["published"] and not is_by_subject:
+        parts.append(_row("published best", champion["published"], shown))
+    parts.append(_row("constant predictor", champion["constant"], shown))
+    for run in champion["runs"]:
+        name = f"**seed {run['seed']}{', champion' if run['champion'] else ''}**"
+        parts.append(_row(name, run["test_metrics"], shown, f"{run['seconds'] / 60:.0f} min"))
+    spread = []
+    for key, name in shown.items():
+        values = [run["test_metrics"][key] for run in champion["runs"]]
+        spread.append(f"{name} {format_value(key, max(values) - min(values))}")
+    parts.append(f"\nDifference between the seeds: {', '.join(spread)}.\n")
+    return "".join([*parts, *map(_categories, champion["runs"])])
+
+
+def _row(
+    name: str, metrics: Mapping[str, float], shown: Mapping[str, str], training: str = ""
+) -> str:
+    values = [format_value(key, metrics[key]) if key in metrics else "" for key in shown]
+    return f"| {name} | {' | '.join(values)} | {training} |\n"
+
+
+def _categories(run: Mapping[str, Any]) -> str:
+    """The categories from the easiest to the hardest, in one line."""
+    ordered = sorted(run["categories"].items(), key=lambda pair: -float(pair[1]["psnr"]))
+    if not ordered:
+        return ""
+    listed = ", ".join(
+        f"{name} {found['psnr']:.1f} ({found['pictures']})" for name, found in ordered
+    )
+    return f"\nPSNR in dB by category, seed {run['seed']} (test pictures): {listed}.\n"
+
+
+def _configs() -> dict[Path, str]:
+    """Every champion's YAML file with the figures in its header."""
+    found = {}
+    for champion in champions():
+        path = ROOT / champion["config"]
+        before, begin, rest = path.read_text().partition(_CONFIG_BEGIN)
+        _, end, after = rest.partition(_CONFIG_END)
+        lines = [f"#   {_seed_line(champion['task'], run)}\n" for run in champion["runs"]]
+        found[path] = f"{before}{begin}\n{''.join(lines)}{end}{after}"
+    return found
+
+
+def _seed_line(task: str, run: Mapping[str, Any]) -> str:
+    figures = ", ".join(
+        f"{name} {format_value(key, run['test_metrics'][key])}"
+        for key, name in _SHOWN[task].items()
+    )
+    return f"seed {run['seed']}: {figures} after {run['seconds'] / 60:.0f} minutes of training"
+
+
+def _long_tests(name: str) -> str:
+    """A row for each promise of a results file that a long test wrote."""
+    document = _read(RESULTS / f"{name}.json")
+    hardware, versions = document["hardware"], document["versions"]
+    lines = [
+        f"Measured on {document['measured']} with `{document['command']}` in "
+        f"{document['minutes']} minutes on {hardware['cores']} cores ({hardware['processor']}), "
+        f"Ray {versions['ray']}, MLflow {versions['mlflow']}.\n",
+        "| promise | figures |",
+        "|---|---|",
+    ]
+    for promise in document["promises"]:
+        figures = ", ".join(f"{name}: {number:,}" for name, number in promise["figures"].items())
+        lines.append(f"| {promise['promise']} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+_BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "performance.md": {
+        "claims": lambda: table([_benchmark(name) for name in _SPEED]),
+        "grid_time": lambda: grid_time.table(_benchmark("grid_time")),
+        "origin": lambda: _origin(_SPEED),
+    },
+    "scaling.md": {
+        "scaling": _scaling,
+        "limits": lambda: scaling.limits(_benchmark("scaling"), _benchmark("tracking_cost")),
+    },
+    "models.md": {"champions": _champion_tables, "ablation": _ablation},
+    "reliability.md": {
+        "soak": lambda: _long_tests("soak"),
+        "cluster": lambda: _long_tests("cluster"),
+    },
+}
+
+
+if __name__ == "__main__":
+    for page, text in updated().items():
+        page.write_text(text)
