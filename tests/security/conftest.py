@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import os
 import pickle
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,36 +15,10 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tests.security.promises import PROMISES
 from tuning.cli import main
 from tuning.config.schema import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.launch.folder import Launch, create_launch
 from tuning.launch.trainings import grid_trainings
-
-# With CHROMATUNE_SECURITY_RESULTS what was tried is written there, to docs/results/security.json.
-_TRIED: dict[str, Counter[str]] = {}
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count the inputs that each promise was tried with, and those that broke it."""
-    name = report.nodeid.partition("[")[0].removeprefix("tests/security/")
-    if name not in PROMISES or (report.when != "call" and report.passed):
-        return
-    counted = _TRIED.setdefault(name, Counter())
-    counted["inputs"] += int(dict(report.user_properties).get("inputs", 1))
-    counted["broken"] += report.failed
-
-
-def pytest_sessionfinish() -> None:
-    target = os.environ.get("CHROMATUNE_SECURITY_RESULTS")
-    if target and _TRIED:
-        results = [
-            {"promise": promise, "test": f"tests/security/{name}", "figures": dict(_TRIED[name])}
-            for name, promise in PROMISES.items()
-            if name in _TRIED
-        ]
-        Path(target).write_text(json.dumps(results, indent=1) + "\n")
-
 
 PICTURES = PrepareSettings(dataset="synthetic-faces", size=64, count=20, augment=1)
 GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3], epochs=[2])
