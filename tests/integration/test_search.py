@@ -152,7 +152,7 @@ def test_a_search_is_told_the_same_everywhere_and_its_best_trains_alone(
     assert paths >= {
         f"search/{name}"
         for name in (
-            *("optimization_history.png", "param_importances.png", "parallel_coordinate.png"),
+            *("optimization_history.png", "parallel_coordinate.png"),
             *("slice.png", "learning_curves.png", "top10.json", "top10.md"),
             *("best.yaml", "best.safetensors", "study.journal"),
         )

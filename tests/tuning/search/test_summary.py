@@ -24,7 +24,7 @@ from tuning.search.plan import plan_search
 from tuning.search.summary import TrialSummary, pareto_set, ranked, summaries
 from tuning.search.table import SearchTable
 from tuning.search.trial_settings import train_file
-from tuning.workflows.search_report import best_trial, importances, write_report
+from tuning.workflows.search_report import best_trial, write_report
 from tuning.workflows.train import train_fit
 
 MakeScript = Callable[..., Any]
@@ -133,7 +133,6 @@ def test_a_search_leaves_its_report(found: Any) -> None:
         "learning_curves.png",
         "optimization_history.png",
         "parallel_coordinate.png",
-        "param_importances.png",
         "slice.png",
         "study.journal",
         "top10.json",
@@ -193,26 +192,3 @@ def test_what_pbt_changed_on_the_way_is_in_the_best_configuration(
     taken = "were trained with lr 1e-3 until epoch 2, 2e-3 until epoch 4."
     assert (taken in said) == (schedule == "constant")
     assert yaml.safe_load(text)["train"]["lr"] == best.training.fit.lr
-
-
-def test_importances_of_few_trials_in_a_branch_bring_no_warning(
-    script: MakeScript, space_of: Any
-) -> None:
-    search = script(space=space_of(), sampler="random", total=4)
-    for model, value in zip(["unet", *["autoencoder"] * 3], (30.0, 31.0, 32.0, 33.0), strict=True):
-        search.study.enqueue_trial({"model": model})
-        search.run(search.next(), [value])
-    assert importances(search.study, search.objectives[0])
-
-
-def test_importances_need_a_few_trials(script: MakeScript, space_of: Any) -> None:
-    space = space_of(model="autoencoder", model_kwargs__width=None)
-    search = script(space=space, sampler="random", total=24)
-    for count in range(24):
-        if count == 3:
-            assert importances(search.study, search.objectives[0]) == {}
-        hand_out = search.next()
-        search.run(hand_out, [30.0 + (hand_out.training.fit.head == "tanh")])
-    shares = importances(search.study, search.objectives[0])
-    assert sum(shares.values()) == pytest.approx(1)
-    assert max(shares, key=lambda name: shares[name]) == "head"

@@ -1,4 +1,4 @@
-"""Pictures of a training and of a grid, written as PNG files.
+"""Plots of a training and of a grid, written as PNG files.
 
 Everything is drawn through matplotlib's object interface, never pyplot, so any thread may call.
 Lines and cells stay apart in grayscale.
@@ -11,19 +11,11 @@ from tuning.display.plots._categories import category_chart
 from tuning.display.plots._error_map import error_map, error_tile
 from tuning.display.plots._heatmap import grid_heatmap
 from tuning.display.plots._loss_curve import loss_curve
-from tuning.display.plots._search_curves import search_curves
-from tuning.display.plots._search_history import search_history
-from tuning.display.plots._search_importances import search_importances
-from tuning.display.plots._search_parameters import PlottedParameter, search_parallel, search_slices
-from tuning.display.plots._search_pareto import search_pareto
 from tuning.display.plots._sheet import picture_sheet
 from tuning.display.plots._tiles import cut_tiles, tile_sheet
-from tuning.display.plots._trials import PlottedTrial
 
 __all__ = [
     "PRINT_DPI",
-    "PlottedParameter",
-    "PlottedTrial",
     "category_chart",
     "cut_tiles",
     "error_map",
@@ -31,11 +23,5 @@ __all__ = [
     "grid_heatmap",
     "loss_curve",
     "picture_sheet",
-    "search_curves",
-    "search_history",
-    "search_importances",
-    "search_parallel",
-    "search_pareto",
-    "search_slices",
     "tile_sheet",
 ]

@@ -1,0 +1,127 @@
+"""Optuna's own plots of a search, written as PNG files."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import optuna
+from matplotlib.ticker import NullFormatter
+from optuna.trial import TrialState
+from optuna.visualization import matplotlib as optuna_plots
+
+from tuning.display.formatting import metric_title
+from tuning.search.objectives import Objective
+from tuning.search.study import quiet
+
+# The importances of fewer finished trials are noise.
+_LEAST_TO_COMPARE = 4
+# What a legend of trials has room for.
+_MOST_NAMED = 20
+_WIDTH, _HEIGHT, _WIDTH_PER_PARAMETER = 8.0, 4.8, 2.6
+_WIDEST_TICKS = 18  # characters of all labels at a narrow axis
+_DPI = 110
+
+
+def draw_study(
+    study: optuna.Study, objectives: Sequence[Objective], folder: Path, name: str
+) -> None:
+    """Draw a study's trials into `folder`; `name` heads every picture.
+
+    All but the Pareto front show the first objective. What the study has too few trials for is left
+    out, and so are the learning curves of several objectives, of which Optuna keeps none.
+    """
+    first = objectives[0]
+    title = metric_title(first.name)
+    shown: dict[str, Any] = {"target_name": title}
+    if len(objectives) > 1:
+        shown["target"] = lambda trial: trial.values[0]
+    trials = study.get_trials(deepcopy=False)
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    parameters = {parameter for trial in finished for parameter in trial.params}
+    wide = max(_WIDTH, _WIDTH_PER_PARAMETER * len(parameters))
+    with _pyplot():
+        if finished:
+            axes = optuna_plots.plot_optimization_history(study, **shown)
+            _save(axes, f"{name}: optimization history", folder / "optimization_history.png")
+        if parameters:
+            axes = optuna_plots.plot_slice(study, **shown)
+            _save(axes, f"{name}: trials by parameter", folder / "slice.png", wide)
+            axes = optuna_plots.plot_parallel_coordinate(study, **shown)
+            _save(axes, f"{name}: parallel coordinates", folder / "parallel_coordinate.png", wide)
+        if importances(study, first):
+            axes = optuna_plots.plot_param_importances(
+                study, target=_lower_is_better(first), target_name=title
+            )
+            _save(axes, f"{name}: parameter importances", folder / "param_importances.png")
+        if any(trial.intermediate_values for trial in trials):
+            axes = optuna_plots.plot_intermediate_values(study)
+            axes.set(xlabel="epoch", ylabel=f"best {title} so far")
+            _save(axes, f"{name}: learning curves", folder / "learning_curves.png")
+        if finished and len(objectives) in (2, 3):
+            names = [metric_title(objective.name) for objective in objectives]
+            axes = optuna_plots.plot_pareto_front(study, target_names=names)
+            _save(axes, f"{name}: Pareto front", folder / "pareto.png")
+
+
+def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
+    """Each parameter's share of what makes a trial good by its first objective.
+
+    {} if the study has fewer than four finished trials.
+    """
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(finished) < _LEAST_TO_COMPARE:
+        return {}
+    with quiet(), warnings.catch_warnings(action="ignore"):
+        found = optuna.importance.get_param_importances(study, target=_lower_is_better(objective))
+    return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+
+
+def _lower_is_better(objective: Objective) -> Any:
+    """The first objective as Optuna's importances want it, whatever the study's direction."""
+    sign = -1 if objective.maximize else 1
+    return lambda trial: sign * float(trial.values[0])
+
+
+@contextmanager
+def _pyplot() -> Iterator[None]:
+    """Let Optuna use pyplot without a screen, and leave a caller's style and figures alone."""
+    backend = plt.get_backend()
+    plt.switch_backend("agg")
+    verbosity = optuna.logging.get_verbosity()
+    try:
+        # What Optuna warns of is that its plots are experimental, and of too few trials.
+        with plt.rc_context(), warnings.catch_warnings(action="ignore"):
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+        plt.switch_backend(backend)
+
+
+def _save(axes: Any, title: str, path: Path, width: float = _WIDTH) -> None:
+    """Give a plot its title and its size, make its labels legible, and write it."""
+    all_axes = np.ravel(axes)
+    figure = all_axes[0].figure
+    figure.set_size_inches(width, _HEIGHT)
+    legend = all_axes[0].get_legend()
+    if legend is not None and len(legend.get_texts()) > _MOST_NAMED:
+        legend.remove()
+    figure.canvas.draw()
+    for each in figure.axes:
+        each.set_title("", loc="left")
+        each.set_title("")
+        each.xaxis.set_minor_formatter(NullFormatter())
+        if each not in all_axes:
+            each.grid(visible=False)  # the further axes of parallel coordinates
+        if sum(len(label.get_text()) for label in each.get_xticklabels()) > _WIDEST_TICKS:
+            plt.setp(each.get_xticklabels(), rotation=25, ha="right", rotation_mode="anchor")
+    figure.suptitle(title, fontsize=12, fontweight="bold", y=1.0)
+    figure.savefig(path, dpi=_DPI, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
