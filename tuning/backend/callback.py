@@ -12,8 +12,7 @@ from typing import Any
 
 from ray import tune
 
-from tuning.display.progress import LaunchProgress
-from tuning.display.progress_estimate import Status
+from tuning.display.progress import LaunchProgress, Status
 from tuning.launch.tracker import Tracker
 from tuning.training.loop import EpochRecord
 

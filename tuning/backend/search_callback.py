@@ -10,8 +10,7 @@ from ray import tune
 from tuning.backend.callback import last_line
 from tuning.backend.resources import larger_share
 from tuning.backend.search_trainable import OUT_OF_MEMORY
-from tuning.display.progress import LaunchProgress
-from tuning.display.progress_estimate import Status
+from tuning.display.progress import LaunchProgress, Status
 from tuning.errors import ChromatuneError
 from tuning.launch.search_cells import cut_cell
 from tuning.launch.storage import LaunchStorage

@@ -1,10 +1,9 @@
-"""Pictures in rows and columns with captions, drawn by NumPy and OpenCV alone."""
+"""Pictures in rows and columns with captions, drawn with NumPy and OpenCV only."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,7 @@ def picture_sheet(
         for row in range(len(L))
     ]
     page = picture_grid(rows, ("grayscale", "predicted", "true"), captions)
-    write_png((page & 0xFE) | (page >> 7), path)
+    write_png(((page & 0xFE) | (page >> 7)).astype(np.uint8), path)
 
 
 def error_map(errors: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -172,23 +171,17 @@ def _line_height(line: int) -> int:
 
 
 def _text_width(text: str, line: int) -> int:
-    return int(cv2.getTextSize(_plain(text), _FONT, line / 32, 1)[0][0])
-
-
-def _plain(text: str) -> str:
-    """Write with the letters that OpenCV can draw."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return int(cv2.getTextSize(text, _FONT, line / 32, 1)[0][0])
 
 
 def _write(
     page: Bytes, text: str, left: int, top: int, line: int, ink: tuple[int, int, int]
 ) -> None:
     """Write a line of text, cut where the page is too narrow."""
-    text = _plain(text)
     room = page.shape[1] - left
     if _text_width(text, line) > room:
-        while text and _text_width(f"{text}...", line) > room:
+        while text and _text_width(f"{text}…", line) > room:
             text = text[:-1]
-        text += "..."
+        text += "…"
     baseline = (left, top + round(0.78 * line))
     cv2.putText(page, text, baseline, _FONT, line / 32, ink, 1, cv2.LINE_AA)

@@ -20,11 +20,11 @@ import numpy.typing as npt
 from data_prep import rgb_to_lab
 from data_prep.decode import UnusableError, decode_rgb, is_grayscale
 from data_prep.sources import FolderSource
+from tuning.display.pictures import picture_grid
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer, Prediction, gray_picture, paint
 from tuning.inference.inputs import Job
 from tuning.inference.scores import compare
-from tuning.inference.side_by_side import side_by_side
 
 Bytes = npt.NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -140,7 +140,9 @@ def _finish(decoded: _Decoded, prediction: Prediction, caption: str) -> Colorize
     if original is not None:
         columns["original"] = original
     write_picture(job.picture, rgb)
-    write_picture(job.sheet, side_by_side(columns, f"{Path(job.name).name} · {caption}"))
+    footer = f"{Path(job.name).name} · {caption}"
+    sheet = picture_grid([list(columns.values())], list(columns), footer=footer, smallest=160)
+    write_picture(job.sheet, sheet)
     return Colorized(
         job=job,
         width=width,

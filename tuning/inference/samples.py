@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data_prep import FileEntry, PreparedDataset, lab_to_rgb
 from data_prep.augment import augmented_copies
 from models import ChromaModel
-from tuning.display.plots import error_map, error_tile, tile_sheet
+from tuning.display.pictures import error_map, error_picture, picture_grid, write_png
 from tuning.training.data import DeviceSplit, Split, load_split, load_task_data
 from tuning.training.metrics import constant_baseline, predict, to_bytes
 
@@ -140,8 +140,8 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
         planes.append([rgb, _painted(L), _painted(gray, a=a), _painted(gray, b=b)])
         key = f"{settings.seed}:{files[number].sha256}:{_twin(files, number)}"
         copies.append(list(augmented_copies(rgb, len(COPIES), key)))
-    tile_sheet(planes, folder / "planes.png")
-    tile_sheet(copies, folder / "copies.png")
+    write_png(picture_grid(planes), folder / "planes.png")
+    write_png(picture_grid(copies), folder / "copies.png")
     return {
         "planes": {"split": "train", "columns": PLANES, "rows": numbers},
         "copies": {
@@ -161,7 +161,7 @@ def _twin(files: Sequence[FileEntry], number: int) -> int:
 def _write_sheet(folder: Path, name: str, split: Split, predicted: Floats, task: str) -> None:
     tiles = _COLORIZER_TILES if task == "colorizer" else _REGRESSION_TILES
     rows = [[tile(split, predicted, row) for tile in tiles] for row in range(len(split))]
-    tile_sheet(rows, folder / f"{name}.png")
+    write_png(picture_grid(rows), folder / f"{name}.png")
 
 
 def _gray(split: Split, predicted: Floats, row: int) -> Bytes:  # noqa: ARG001
@@ -181,7 +181,7 @@ def _truth(split: Split, predicted: Floats, row: int) -> Bytes:  # noqa: ARG001
 def _missed(split: Split, predicted: Floats, row: int) -> Bytes:
     a, b = split.planes
     true = np.stack([a[row], b[row]]).astype(np.float64)
-    return error_tile(np.hypot(*(predicted[row] * 255 - true)), ERROR_SCALE)
+    return error_picture(np.hypot(*(predicted[row] * 255 - true)), ERROR_SCALE)
 
 
 def _predicted_mean(split: Split, predicted: Floats, row: int) -> Bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models import ChromaModel, save_model
-from tuning.display.plots import picture_sheet
+from tuning.display.pictures import picture_sheet
 from tuning.training.checkpoint import EpochRecord
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split, TaskData

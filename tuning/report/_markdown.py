@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 from PIL import Image
 
+from tuning.display.pictures import jpeg, picture_grid
 from tuning.report._document import (
     Block,
     Cell,
@@ -22,7 +24,6 @@ from tuning.report._document import (
 from tuning.report._marks import mark, star
 
 FIGURES = "figures"
-_GUTTER = 4
 
 
 def render_markdown(report: Report, *, pictures: bool = True) -> str:
@@ -119,26 +120,11 @@ def _figures(block: Block) -> Iterator[Figure]:
 
 def _sheet(block: Tiles) -> bytes:
     """Put a block's tiles on one page: a row of the block is a row of the page."""
-    rows = [[Image.open(io.BytesIO(tile)) for tile in row.tiles] for row in block.rows]
-    width, height = rows[0][0].size
-    page = Image.new(
-        "RGB",
-        (
-            len(block.columns) * (width + _GUTTER) - _GUTTER,
-            len(rows) * (height + _GUTTER) - _GUTTER,
-        ),
-        "white",
-    )
-    for down, row in enumerate(rows):
-        for across, tile in enumerate(row):
-            page.paste(tile, (across * (width + _GUTTER), down * (height + _GUTTER)))
-    return _encoded(page)
-
-
-def _encoded(page: Image.Image) -> bytes:
-    content = io.BytesIO()
-    page.save(content, "JPEG", quality=90, subsampling=0)
-    return content.getvalue()
+    rows = [
+        [np.asarray(Image.open(io.BytesIO(tile)).convert("RGB")) for tile in row.tiles]
+        for row in block.rows
+    ]
+    return jpeg(picture_grid(rows))
 
 
 def _plain(text: str, *, code: bool = False) -> str:

@@ -9,17 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from tuning.display.plots import cut_tiles
+from tuning.display.pictures import cut_grid, jpeg
 from tuning.inference.samples import ERROR_SCALE, FORMAT, SCORES
 from tuning.report._images import whole_picture
 from tuning.tracking.records import Archive, StoredCell
 
 FOLDER = "test"
-# Of a tile: no difference to the original can be seen, at a third of its size.
-_JPEG_QUALITY = 92
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +70,16 @@ class Showcase:
         if not found or content is None:
             return {}
         try:
-            cut = cut_tiles(content, len(found["rows"]), len(found["columns"]))
+            with Image.open(io.BytesIO(content)) as image:
+                page = np.asarray(image.convert("RGB"))
+            cut = cut_grid(page, len(found["rows"]), len(found["columns"]))
         except (ValueError, OSError):
             return {}
         titles: list[str] = []
         for title in found["columns"]:
             again = sum(known.partition(" #")[0] == title for known in titles)
             titles.append(f"{title} #{again + 1}" if again else str(title))
-        return {title: [_jpeg(row[column]) for row in cut] for column, title in enumerate(titles)}
+        return {title: [jpeg(row[column]) for row in cut] for column, title in enumerate(titles)}
 
 
 def read_showcases(cells: Iterable[StoredCell], archive: Archive) -> list[Showcase]:
@@ -104,9 +103,3 @@ def _checked(content: bytes) -> Mapping[str, Any] | None:
     needed = ("photographs", "constant", "pictures", "sheets")
     is_ours = isinstance(document, dict) and document.get("format") == FORMAT
     return document if is_ours and all(key in document for key in needed) else None
-
-
-def _jpeg(tile: NDArray[np.uint8]) -> bytes:
-    encoded = io.BytesIO()
-    Image.fromarray(tile).save(encoded, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return encoded.getvalue()

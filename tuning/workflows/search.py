@@ -21,8 +21,7 @@ from tuning.backend.search_tuner import search_tuner
 from tuning.backend.tuner import run_to_its_end
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
-from tuning.display.progress import LaunchProgress
-from tuning.display.progress_estimate import Status
+from tuning.display.progress import LaunchProgress, Status
 from tuning.launch.attempts import delete_finished, discard_ray_state
 from tuning.launch.datasets import open_prepared, recorded
 from tuning.launch.folder import Launch, create_launch

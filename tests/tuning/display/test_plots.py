@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import lab2rgb
 
-from data_prep import rgb_to_lab
-from tuning.display.plots import _heatmap, grid_heatmap, loss_curve, picture_sheet
+from tuning.display.plots import _heatmap, grid_heatmap, loss_curve
 from tuning.display.plots import _loss_curve as _curve
 from tuning.display.plots._canvas import write_png
 
@@ -38,70 +36,6 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         assert picture.format == "PNG"
         assert picture.mode == "RGB"
         return np.asarray(picture)
-
-
-def _planes(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
-    """L, predicted a, predicted b, a, b: noise around the colours of skin, all inside sRGB."""
-    random = np.random.default_rng(0)
-    ranges = [(90, 170), (120, 145), (120, 150), (120, 145), (120, 150)]
-    return [random.integers(*r, (count, height, width)).astype(np.uint8) for r in ranges]
-
-
-def _expected(L: Any, a: Any, b: Any) -> NDArray[np.float64]:
-    lab = np.stack([L * (100 / 255), a.astype(float) - 128, b.astype(float) - 128], axis=-1)
-    rgb: NDArray[np.float64] = lab2rgb(lab) * 255
-    return rgb
-
-
-@pytest.mark.parametrize(("height", "width", "scale"), [(128, 128, 1), (120, 100, 1), (40, 40, 3)])
-def test_sheet_holds_every_pixel(tmp_path: Path, height: int, width: int, scale: int) -> None:
-    L, pa, pb, a, b = _planes(2, height, width)
-    picture_sheet(L, pa, pb, a, b, tmp_path / "sheet.png", titles=["first", "$second_"])
-    page = _pixels(tmp_path / "sheet.png")
-    gray = np.full_like(L, 128)
-    for row in range(2):
-        for column, (one, other) in enumerate([(gray, gray), (pa, pb), (a, b)]):
-            top = 12 + 24 + 18 + row * (18 + height * scale + 6)
-            left = 12 + column * (width * scale + 6)
-            block = page[top : top + height * scale, left : left + width * scale].astype(float)
-            assert (block == block[::scale, ::scale].repeat(scale, 0).repeat(scale, 1)).all()
-            # Two levels: OpenCV's 8-bit conversion and scikit-image's differ, one bit is dropped.
-            difference = np.abs(block[::scale, ::scale] - _expected(L[row], one[row], other[row]))
-            assert difference.max() <= 4
-            assert difference.mean() < 1
-    assert page.shape[1] == 2 * 12 + 3 * width * scale + 2 * 6
-
-
-def test_sheet_of_real_faces_is_compact(tmp_path: Path, real_data: Path) -> None:
-    paths = sorted((real_data / "gt_faces").glob("*.jpg"))[::120][:6]
-    lab = []
-    for path in paths:
-        with Image.open(path) as picture:
-            lab.append(rgb_to_lab(np.asarray(picture.convert("RGB").resize((128, 128)))))
-    L, a, b = np.moveaxis(np.stack(lab), -1, 0)
-    mean_a, mean_b = np.full_like(a, a.mean()), np.full_like(b, b.mean())
-    picture_sheet(L, mean_a, mean_b, a, b, tmp_path / "sheet.png")
-    assert (tmp_path / "sheet.png").stat().st_size < 400_000
-
-
-def test_black_and_white_stay_exact(tmp_path: Path) -> None:
-    L = np.stack([np.zeros((100, 100)), np.full((100, 100), 255)]).astype(np.uint8)
-    neutral = np.full_like(L, 128)
-    picture_sheet(L, neutral, neutral, neutral, neutral, tmp_path / "sheet.png")
-    page = _pixels(tmp_path / "sheet.png")
-    assert (page[60, 60] == 0).all()
-    assert (page[60 + 106, 60] == 255).all()
-
-
-def test_sheet_refuses_what_does_not_fit(tmp_path: Path) -> None:
-    L, pa, pb, a, b = _planes(2, 8, 8)
-    with pytest.raises(ValueError, match=r"predicted_b is uint8 \(1, 8, 8\)"):
-        picture_sheet(L, pa, pb[:1], a, b, tmp_path / "sheet.png")
-    with pytest.raises(ValueError, match="a is float32"):
-        picture_sheet(L, pa, pb, (a / 255).astype(np.float32), b, tmp_path / "sheet.png")
-    with pytest.raises(ValueError, match="1 titles for 2 pictures"):
-        picture_sheet(L, pa, pb, a, b, tmp_path / "sheet.png", titles=["one"])
-    assert not list(tmp_path.iterdir())
 
 
 def test_curve_sorts_epochs_and_takes_the_later_record(tmp_path: Path, drawn: list[Any]) -> None:
@@ -217,19 +151,3 @@ def test_drawing_in_threads_gives_the_same_files(tmp_path: Path) -> None:
         thread.join()
     expected = (tmp_path / "alone.png").read_bytes()
     assert all((tmp_path / f"{i}.png").read_bytes() == expected for i in range(4))
-
-
-def test_a_failed_write_leaves_the_old_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "loss.png"
-    path.write_bytes(b"old")
-
-    def refuse(*_: object) -> Path:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
-        loss_curve([], "title", path)
-    assert path.read_bytes() == b"old"
-    assert [item.name for item in tmp_path.iterdir()] == ["loss.png"]

@@ -24,7 +24,6 @@ from tuning.inference import pipeline as colorize_batches
 from tuning.inference.colorizer import Colorizer
 from tuning.inference.inputs import Job, list_jobs
 from tuning.inference.pipeline import Colorized, Failed, colorize_files
-from tuning.inference.side_by_side import side_by_side
 from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.colorizers import Choice
 from tuning.workflows.colorize_table import colorized_document, colorized_table
@@ -243,19 +242,6 @@ def test_any_name_of_a_file_will_do(
     done.job.name.encode()
     assert done.job.picture.is_file()
     assert done.job.sheet.is_file()
-
-
-def test_sheets_shrink_and_enlarge() -> None:
-    large = np.zeros((3000, 1000, 3), np.uint8)
-    assert side_by_side({"one": large, "two": large}, "caption").shape[0] < 900
-    small = np.zeros((10, 20, 3), np.uint8)
-    small[0, 0] = 255
-    page = side_by_side({"one": small}, "caption " * 50)
-    assert page.shape[1] == 12 + 160 + 12
-    sheet = side_by_side({"one": small}, "caption")
-    white = (sheet[34:42, 12:20] == 255).all()
-    assert white  # one pixel, eight times as large
-    assert (sheet[34:42, 20:28] == 0).all()
 
 
 CHOICE = Choice(

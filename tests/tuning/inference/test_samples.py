@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from data_prep import PreparedDataset, PrepareSettings, lab_to_rgb, prepare
 from models import ChromaModel, create_model
-from tuning.display.plots import cut_tiles
+from tuning.display.pictures import cut_grid
 from tuning.inference.samples import COPIES, write_showcase
 from tuning.training.data import load_split
 from tuning.training.metrics import evaluate
@@ -44,8 +45,9 @@ def shown(
 
 def tiles(folder: Path, document: dict[str, Any], name: str) -> list[list[NDArray[np.uint8]]]:
     sheet = document["sheets"][name]
-    page = (folder / f"{name}.png").read_bytes()
-    return cut_tiles(page, len(sheet["rows"]), len(sheet["columns"]))
+    with Image.open(folder / f"{name}.png") as image:
+        page = np.asarray(image)
+    return cut_grid(page, len(sheet["rows"]), len(sheet["columns"]))
 
 
 def test_scores_add_up_to_the_figures_of_the_gate(shown: Any, fruits: PreparedDataset) -> None:

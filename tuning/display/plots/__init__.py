@@ -8,20 +8,12 @@ from __future__ import annotations
 
 from tuning.display.plots._canvas import PRINT_DPI
 from tuning.display.plots._categories import category_chart
-from tuning.display.plots._error_map import error_map, error_tile
 from tuning.display.plots._heatmap import grid_heatmap
 from tuning.display.plots._loss_curve import loss_curve
-from tuning.display.plots._sheet import picture_sheet
-from tuning.display.plots._tiles import cut_tiles, tile_sheet
 
 __all__ = [
     "PRINT_DPI",
     "category_chart",
-    "cut_tiles",
-    "error_map",
-    "error_tile",
     "grid_heatmap",
     "loss_curve",
-    "picture_sheet",
-    "tile_sheet",
 ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+
+from tuning.display import pictures
 
 INK, MUTED, FAINT = "#1c2733", "#5f6c7b", "#d5dbe1"
 DPI = 110
@@ -32,20 +30,4 @@ def new_figure(width: float, height: float, layout: Any = "constrained", dpi: in
 def write_png(figure: Any, path: str | Path) -> None:
     """Write the drawing as an RGB PNG, whole or not at all."""
     figure.canvas.draw()
-    write_image(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]), path)
-
-
-def write_image(picture: Image.Image, path: str | Path) -> None:
-    """Write a picture as PNG, whole or not at all."""
-    path = Path(path)
-    encoded = io.BytesIO()
-    picture.save(encoded, format="PNG")
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(encoded.getvalue())
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    pictures.write_png(np.asarray(figure.canvas.buffer_rgba())[..., :3], Path(path))
