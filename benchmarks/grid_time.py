@@ -1,56 +1,51 @@
-"""The report's grids, shrunk, in three ways: ours, the naive one and the tutorial's.
+"""The published grids, shrunk, in three implementations: ours, a naive one and the tutorial's.
 
     python -m benchmarks.grid_time --data-root data --repetitions 3
 
-Wall time of whole commands, imports and Ray's start included; an empty MLflow store lies there
-already for the two ways that use one. The floor is Σ of pure `fit()` time over the slots.
+Measures the wall time of whole commands, with imports and the start of Ray. The two that use MLflow
+find an empty store. The floor is the time spent in `fit()` alone, divided by the number of slots.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Claim, timed, write
+from benchmarks.harness import Measurement, parser, repeat, timed, write
 from tuning.tracking.store import prepare_store
 
-TASKS = ("regression", "colorizer")
+WAYS = ("floor", "ours", "naive", "tutorial")
 
 
 def main() -> None:
-    asked = _arguments()
-    runs = []
-    for number in range(asked.repetitions):
-        with tempfile.TemporaryDirectory() as scratch:
-            runs.append(_once(asked, Path(scratch)))
-        print(f"{number + 1}/{asked.repetitions}: {json.dumps(runs[-1])}", flush=True)
-    naive, tutorial = (
-        [run[way] / run["ours"] for run in runs if way in run] for way in ("naive", "tutorial")
-    )
-    what = f"{asked.dataset} without copies, epochs {asked.epochs}"
-    write(
-        "grid_time",
-        [
-            Claim(f"both grids ({what}): naive / ours", "", 3.0, "least", naive),
-            Claim(f"both grids ({what}): tutorial / ours", "", 5.0, "least", tutorial),
-        ],
-        runs=runs,
-    )
+    options = parser(__doc__ or "", repetitions=3)
+    options.add_argument("--epochs", default="1,3,5")
+    asked = options.parse_args()
+    grid = ["--data-root", str(asked.data_root), "--epochs", asked.epochs]
+    grid += ["--dataset", asked.dataset, "--augment", "1"]
+    runs = repeat(asked.repetitions, partial(_both_grids, grid))
+    what = f"both grids ({asked.dataset} without copies, epochs {asked.epochs})"
+    measurements = [
+        Measurement(
+            f"{what}: {way} / ours", "", target, "least", [run[way] / run["ours"] for run in runs]
+        )
+        for way, target in (("naive", 3.0), ("tutorial", 5.0))
+    ]
+    print(table(write("grid_time", measurements, runs=runs)))
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The results as a Markdown table, a row for each way."""
+    """The results as a Markdown table, one row per implementation."""
     runs = results["runs"]
     lines = [
-        "| way | seconds: median | min | max | times the floor | n |",
+        "| implementation | seconds: median | min | max | times the floor | n |",
         "|---|---|---|---|---|---|",
     ]
-    for way in ("floor", "ours", "naive", "tutorial"):
+    for way in WAYS:
         seconds = [run[way] for run in runs]
         factor = statistics.median(run[way] / run["floor"] for run in runs)
         figures = " | ".join(
@@ -60,37 +55,39 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _once(asked: argparse.Namespace, scratch: Path) -> dict[str, float]:
-    """Seconds of each way, and of the floor, for both tasks together."""
-    seconds = dict.fromkeys(("ours", "naive", "tutorial", "floor"), 0.0)
-    shared = ["--data-root", str(asked.data_root), "--epochs", asked.epochs]
-    shared += ["--dataset", asked.dataset, "--augment", "1"]
-    for task in TASKS:
-        for way in ("ours", "tutorial", "naive", "floor"):
-            store = f"sqlite:///{scratch}/{task}-{way}/mlruns/mlflow.db"
-            log, out = scratch / f"{task}-{way}.log", scratch / f"{task}-{way}.json"
-            if way in ("ours", "tutorial"):
-                prepare_store(store)
-            if way == "ours":
-                place = ["--storage-path", str(scratch / "ray_results"), "--tracking-uri", store]
-                seconds[way] += timed(["tuning", "grid", task, *shared, *place], log)
-                continue
-            command = [f"benchmarks.ways.{way}", task, *shared, "--out", str(out)]
-            wall = timed([*command, "--tracking-uri", store], log)
-            if way == "floor":
-                floor = json.loads(out.read_text())
-                wall = sum(floor["seconds"].values()) / floor["slots"]
-            seconds[way] += wall
-    return {way: round(value, 3) for way, value in seconds.items()}
+def _both_grids(grid: Sequence[str], scratch: Path) -> dict[str, float]:
+    seconds = dict.fromkeys(WAYS, 0.0)
+    for task in ("regression", "colorizer"):
+        seconds["ours"] += seconds_of_ours([task, *grid], scratch / task)
+        for way in ("tutorial", "naive"):
+            seconds[way] += _seconds_of(way, [task, *grid], scratch / task)
+        _, floor = seconds_of_floor([task, *grid], scratch / task)
+        seconds["floor"] += floor
+    return seconds
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--dataset", default="faces")
-    parser.add_argument("--epochs", default="1,3,5")
-    parser.add_argument("--repetitions", type=int, default=3)
-    return parser.parse_args()
+def seconds_of_ours(grid: Sequence[str], scratch: Path) -> float:
+    """Wall time of `chromatune grid` with the options `grid`."""
+    store = f"sqlite:///{scratch}/ours/mlruns/mlflow.db"
+    prepare_store(store)
+    where = ["--storage-path", str(scratch / "ray_results"), "--tracking-uri", store]
+    return timed(["tuning", "grid", *grid, *where], scratch / "ours.log")
+
+
+def seconds_of_floor(grid: Sequence[str], scratch: Path) -> tuple[list[float], float]:
+    """Time inside `fit()`: of each training, and of all together divided by the slots."""
+    _seconds_of("floor", grid, scratch)
+    floor = json.loads((scratch / "floor.json").read_text())
+    seconds = list(floor["seconds"].values())
+    return seconds, sum(seconds) / floor["slots"]
+
+
+def _seconds_of(way: str, grid: Sequence[str], scratch: Path) -> float:
+    store = f"sqlite:///{scratch}/{way}/mlruns/mlflow.db"
+    if way == "tutorial":
+        prepare_store(store)
+    out = ["--out", str(scratch / f"{way}.json"), "--tracking-uri", store]
+    return timed([f"benchmarks.ways.{way}", *grid, *out], scratch / f"{way}.log")
 
 
 if __name__ == "__main__":

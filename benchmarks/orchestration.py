@@ -2,64 +2,38 @@
 
     python -m benchmarks.orchestration --data-root data
 
-The floor trains the same trainings through `fit()` alone, one process for each slot, and counts
-only the seconds inside of it. Ours is the wall time of the whole command.
+Ours is the wall time of the whole command, the floor the time spent in `fit()` alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks.measuring import Claim, timed, write
-from tuning.tracking.store import prepare_store
+from benchmarks.grid_time import seconds_of_floor, seconds_of_ours
+from benchmarks.harness import Measurement, parser, repeat, write
 
 
 def main() -> None:
-    asked = _arguments()
-    runs = []
-    for number in range(asked.repetitions):
-        with tempfile.TemporaryDirectory() as scratch:
-            runs.append(_once(asked, Path(scratch)))
-        print(f"{number + 1}/{asked.repetitions}: {json.dumps(runs[-1])}", flush=True)
+    options = parser(__doc__ or "", repetitions=1)
+    options.add_argument("--epochs", default="3,5,7")
+    asked = options.parse_args()
+    grid = ["colorizer", "--data-root", str(asked.data_root), "--dataset", asked.dataset]
+    grid += ["--augment", "10", "--epochs", asked.epochs]
+    grid += ["--heads", "tanh,sigmoid", "--lrs", "1e-3,1e-4"]
+    runs = repeat(asked.repetitions, partial(_once, grid))
     shares = [100 * (run["ours"] - run["floor"]) / run["floor"] for run in runs]
     shortest = min(run["shortest_training"] for run in runs)
     note = f"trainings of {shortest:.0f} s and more"
-    write(
-        "orchestration",
-        [Claim("orchestration: (ours - floor) / floor", " %", 5.0, "most", shares, note)],
-        runs=runs,
-    )
+    name = "orchestration: (ours - floor) / floor"
+    write("orchestration", [Measurement(name, " %", 5.0, "most", shares, note)], runs=runs)
 
 
-def _once(asked: argparse.Namespace, scratch: Path) -> dict[str, float]:
-    shared = ["colorizer", "--data-root", str(asked.data_root), "--dataset", asked.dataset]
-    shared += ["--augment", "10", "--epochs", asked.epochs]
-    shared += ["--heads", "tanh,sigmoid", "--lrs", "1e-3,1e-4"]
-    store = f"sqlite:///{scratch}/mlruns/mlflow.db"
-    prepare_store(store)
-    place = ["--storage-path", str(scratch / "ray_results"), "--tracking-uri", store]
-    ours = timed(["tuning", "grid", *shared, *place], scratch / "ours.log")
-    out = scratch / "floor.json"
-    timed(["benchmarks.ways.floor", *shared, "--out", str(out)], scratch / "floor.log")
-    floor = json.loads(out.read_text())
-    seconds = floor["seconds"].values()
-    return {
-        "ours": ours,
-        "floor": sum(seconds) / floor["slots"],
-        "shortest_training": min(seconds),
-    }
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--dataset", default="faces")
-    parser.add_argument("--epochs", default="3,5,7")
-    parser.add_argument("--repetitions", type=int, default=1)
-    return parser.parse_args()
+def _once(grid: Sequence[str], scratch: Path) -> dict[str, float]:
+    ours = seconds_of_ours(grid, scratch)
+    trainings, floor = seconds_of_floor(grid, scratch)
+    return {"ours": ours, "floor": floor, "shortest_training": min(trainings)}
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""What a report costs the driver: Ray's stock MLflow callback against ours.
+"""What a report costs the driver: Ray's stock MLflow callback compared with ours.
 
     python -m benchmarks.tracking_cost
 
-Both callbacks are handed the same reports of 12 metrics, one after another, as Ray Tune's own loop
-does it, which waits for each of them: what is measured is that wait. Behind ours a thread writes to
-MLflow; its processor time, until everything is delivered, stands in the results file as well.
+Both get the same reports of 12 metrics, one after another, as Ray Tune's own loop would call them.
+Measured is the time that the loop waits. Ours also counts the processor time of the thread that
+writes to MLflow, until everything is delivered.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from mlflow import MlflowClient  # noqa: E402
 from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from benchmarks.measuring import Claim, write  # noqa: E402
+from benchmarks.harness import Measurement, repeat, write  # noqa: E402
 from data_prep import PrepareSettings, prepare  # noqa: E402
 from tuning.backend.callback import Watcher  # noqa: E402
 from tuning.config.schema import REPORT_GRIDS, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
@@ -38,34 +38,31 @@ from tuning.tracking.store import prepare_store  # noqa: E402
 
 @dataclasses.dataclass
 class _Trial:
-    """As much of a trial of Ray Tune's as callbacks look at."""
+    """As much of Ray Tune's trial as callbacks use."""
 
     trial_id: str
     config: dict[str, Any]
     local_path: str = ""
-
-    def __str__(self) -> str:
-        return self.trial_id
 
     def __hash__(self) -> int:
         return hash(self.trial_id)
 
 
 def main() -> None:
-    asked = _arguments()
-    ratios, details = [], []
-    for _ in range(asked.repetitions):
-        with tempfile.TemporaryDirectory() as scratch:
-            stock = _stock(Path(scratch), asked.reports)
-            waited, worked = _ours(Path(scratch), asked.reports)
-        ratios.append(stock / waited)
-        details.append(
-            {"stock_ms": 1e3 * stock, "ours_ms": 1e3 * waited, "ours_with_thread_ms": 1e3 * worked}
-        )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--reports", type=int, default=200)
+    parser.add_argument("--repetitions", type=int, default=3)
+    asked = parser.parse_args()
+    runs = repeat(asked.repetitions, partial(_once, asked.reports))
     name = "tracking: driver's time per report of 12 metrics, stock callback / ours"
-    share = min(one["stock_ms"] / one["ours_with_thread_ms"] for one in details)
-    note = f"at least {share:.0f} with all that our thread works, against the stock one's wait"
-    write("tracking_cost", [Claim(name, "", 20, "least", ratios, note)], runs=details)
+    ratios = [run["stock_ms"] / run["ours_ms"] for run in runs]
+    whole = min(run["stock_ms"] / run["ours_with_thread_ms"] for run in runs)
+    note = f"at least {whole:.0f} if the work of our thread is counted too"
+    write("tracking_cost", [Measurement(name, "", 20, "least", ratios, note)], runs=runs)
+
+
+def _once(reports: int, scratch: Path) -> dict[str, float]:
+    return {"stock_ms": 1e3 * _stock(scratch, reports), **_ours(scratch, reports)}
 
 
 def _stock(scratch: Path, reports: int) -> float:
@@ -84,8 +81,8 @@ def _stock(scratch: Path, reports: int) -> float:
     return seconds / reports
 
 
-def _ours(scratch: Path, reports: int) -> tuple[float, float]:
-    """Seconds that a report holds the loop up, and seconds of processor time until delivered."""
+def _ours(scratch: Path, reports: int) -> dict[str, float]:
+    """Milliseconds per report: that the loop waits, and of processor time until delivered."""
     settings = PrepareSettings(dataset="synthetic-faces", count=20, size=16, augment=1)
     dataset = prepare(settings, scratch / "data").dataset
     config = GridLaunchConfig(
@@ -97,17 +94,14 @@ def _ours(scratch: Path, reports: int) -> tuple[float, float]:
         *("grid", "regression", config, dataset, trainings), tracking_uri=uri, baseline={}
     )
     projection = Projection(launch.storage, uri)
-    console = Console(quiet=True)
     projection.start()
-    time.sleep(2)  # for what the thread does at its start, which is no report's cost
+    time.sleep(2)  # what the thread does at its start is not the cost of a report
     training = trainings[0]
     trial = _Trial(training.training_id, {"trainings": [training.to_dict()]})
-    with LaunchProgress(
-        console, "launch", [(training.training_id, reports)], "val_mse", False
-    ) as p:
-        watcher = Watcher(projection, p, None)
-        worked = time.process_time()
-        started = time.perf_counter()
+    rows = [(training.training_id, reports)]
+    with LaunchProgress(Console(quiet=True), "launch", rows, "val_mse", False) as progress:
+        watcher = Watcher(projection, progress, None)
+        worked, started = time.process_time(), time.perf_counter()
         for number, record in enumerate(_records(reports), start=1):
             report = {"outcome": "running", "message": "", "records": [record]}
             result = {**record, "trainings": {training.training_id: report}}
@@ -116,39 +110,29 @@ def _ours(scratch: Path, reports: int) -> tuple[float, float]:
         projection.close("FINISHED")
         worked = time.process_time() - worked
     _check_delivered(uri, reports)
-    return waited / reports, worked / reports
+    return {"ours_ms": 1e3 * waited / reports, "ours_with_thread_ms": 1e3 * worked / reports}
 
 
 def _check_delivered(uri: str, reports: int) -> None:
-    """A report that nobody took in would be cheap."""
+    """Dropped reports would be cheap."""
     client = MlflowClient(uri, uri)
-    experiments = [one.experiment_id for one in client.search_experiments()]
-    steps = max(
-        len(client.get_metric_history(run.info.run_id, "train_loss"))
-        for run in client.search_runs(experiments)
-    )
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    runs = client.search_runs(experiments)
+    steps = max(len(client.get_metric_history(run.info.run_id, "train_loss")) for run in runs)
     if steps != reports:
-        raise SystemExit(f"of {reports} reports, MLflow holds {steps}")
+        raise SystemExit(f"MLflow holds {steps} of {reports} reports")
 
 
 def _records(count: int) -> Iterator[dict[str, Any]]:
     for epoch in range(1, count + 1):
-        metrics = {f"val_metric_{number}": number / epoch for number in range(11)}
         yield {
             "epoch": epoch,
             "train_loss": 1 / epoch,
             "seconds": 1.0,
             "lr": 1e-3,
             "timestamp": time.time_ns() // 1_000_000,
-            **metrics,
+            **{f"val_metric_{number}": number / epoch for number in range(11)},
         }
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--reports", type=int, default=200)
-    parser.add_argument("--repetitions", type=int, default=3)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Measure the models that configs/champion_*.yaml have made: `make champions`.
+"""Measure the models that configs/champion_*.yaml produced: `make champions`.
 
-Looks for each file's trainings among the launches of a storage path, one per seed, loads every
-model anew from MLflow, measures it on the test set and holds that against the figures on its run,
-which must be the very same. Writes docs/results/champions.json; nothing in it is typed in by hand.
+Finds each file's launches, one per seed, loads every model from MLflow and measures it on the test
+set. The figures must equal those on its run. Writes docs/results/champions.json.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,73 +26,84 @@ environment.set_defaults()
 from tuning.display.published import best_published  # noqa: E402
 from tuning.errors import ChromatuneError  # noqa: E402
 from tuning.launch.datasets import open_prepared  # noqa: E402
-from tuning.launch.folder import list_launches  # noqa: E402
+from tuning.launch.folder import Launch, list_launches  # noqa: E402
 from tuning.tracking.evaluation import constant_on_test, measure_model  # noqa: E402
 from tuning.tracking.registry.versions import find_champion  # noqa: E402
 from tuning.tracking.store import tracking_uri  # noqa: E402
 from tuning.tracking.weights import load_registered  # noqa: E402
 from tuning.training.config import FitConfig  # noqa: E402
-from tuning.training.data import DeviceSplit, checked_task, load_split  # noqa: E402
+from tuning.training.data import DeviceSplit, load_split  # noqa: E402
 from tuning.training.metrics import predict, psnr  # noqa: E402
+from tuning.training.tasks import checked_task  # noqa: E402
 from tuning.workflows.evaluation import launch_cells  # noqa: E402
 from tuning.workflows.train import train_fit  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "champions.json"
 
 
-def measured_champions(data_root: Path, storage_path: str, uri: str) -> dict[str, Any]:
-    """Measure what every champion's configuration has made, in the order of the files' names."""
-    found = []
-    for file in sorted(configs_folder().glob("champion_*.yaml")):
-        config = resolve(TrainLaunchConfig, file=file, flags={"data.root": data_root})
-        dataset = open_prepared(config.data)
-        fit = train_fit(config, dataset.size)
-        task = checked_task(model_task(fit.model))
-        published = best_published(dataset.name, task)
-        champion = find_champion(uri, dataset.name, task)
-        runs = []
-        for launch in list_launches(storage_path):
-            if launch.kind != "train" or launch.document["dataset_digest"] != dataset.digest:
-                continue
-            (training,) = launch.trainings
-            if not _same_but_for_the_seed(training.fit, fit):
-                continue
-            for cell in launch_cells(uri, launch).values():
-                model = load_registered(cell.model_uri, uri)
-                metrics = measure_model(model, dataset, task)
-                logged = {key: cell.metrics[key] for key in metrics}
-                if metrics != logged:
-                    raise ChromatuneError(f"{cell.run_id} measures {metrics}, not {logged}")
-                runs.append(
-                    {
-                        "seed": training.fit.seed,
-                        "test_metrics": metrics,
-                        "categories": psnr_by_category(model, dataset),
-                        "seconds": cell.metrics["train_seconds"],
-                        "champion": champion is not None and champion.run_id == cell.run_id,
-                        "git_commit": launch.document["git_commit"],
-                        "hardware": launch.document["hardware"],
-                        "versions": launch.document["versions"],
-                    }
-                )
-        found.append(
-            {
-                "config": f"configs/{file.name}",
-                "command": f"chromatune train -c configs/{file.name}",
-                "task": task,
-                "dataset": dataset.name,
-                "split": config.data.split,
-                "dataset_digest": dataset.digest,
-                "published": dict(published.metrics) if published else {},
-                "constant": constant_on_test(dataset, task),
-                "runs": sorted(runs, key=lambda run: int(run["seed"])),
-            }
-        )
-    return {"champions": found, "measured_with": provenance.versions()}
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the champions and write their results.")
+    parser.add_argument("--data-root", type=Path, default=Path("data"))
+    parser.add_argument("--storage-path", default="ray_results")
+    parser.add_argument("--tracking-uri")
+    asked = parser.parse_args()
+    uri = tracking_uri(asked.tracking_uri)
+    launches = [found for found in list_launches(asked.storage_path) if found.kind == "train"]
+    files = sorted(configs_folder().glob("champion_*.yaml"))
+    found = [_measured(file, asked.data_root, launches, uri) for file in files]
+    results = {"champions": found, "measured_with": provenance.versions()}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str, dict[str, float]]:
-    """A colorizer's PSNR over each category's test pictures, and how many there are."""
+def _measured(file: Path, data_root: Path, launches: list[Launch], uri: str) -> dict[str, Any]:
+    """What a champion's configuration has produced, with every seed."""
+    config = resolve(TrainLaunchConfig, file=file, flags={"data.root": data_root})
+    dataset = open_prepared(config.data)
+    fit = train_fit(config, dataset.size)
+    task = checked_task(model_task(fit.model))
+    published = best_published(dataset.name, task)
+    runs = [
+        run
+        for launch in launches
+        if launch.document["dataset_digest"] == dataset.digest
+        and _equals_but_for_the_seed(launch.trainings[0].fit, fit)
+        for run in _runs(launch, dataset, task, uri)
+    ]
+    return {
+        "config": f"configs/{file.name}",
+        "command": f"chromatune train -c configs/{file.name}",
+        "task": task,
+        "dataset": dataset.name,
+        "split": config.data.split,
+        "dataset_digest": dataset.digest,
+        "published": dict(published.metrics) if published else {},
+        "constant": constant_on_test(dataset, task),
+        "runs": sorted(runs, key=lambda run: int(run["seed"])),
+    }
+
+
+def _runs(
+    launch: Launch, dataset: PreparedDataset, task: str, uri: str
+) -> Iterator[dict[str, Any]]:
+    champion = find_champion(uri, dataset.name, task)
+    for cell in launch_cells(uri, launch).values():
+        model = load_registered(cell.model_uri, uri)
+        metrics = measure_model(model, dataset, task)
+        logged = {key: cell.metrics[key] for key in metrics}
+        if metrics != logged:
+            raise ChromatuneError(f"{cell.run_id} measures {metrics}, but MLflow has {logged}")
+        yield {
+            "seed": launch.trainings[0].fit.seed,
+            "test_metrics": metrics,
+            "categories": _psnr_by_category(model, dataset),
+            "seconds": cell.metrics["train_seconds"],
+            "champion": champion is not None and champion.run_id == cell.run_id,
+            **{key: launch.document[key] for key in ("git_commit", "hardware", "versions")},
+        }
+
+
+def _psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str, dict[str, float]]:
+    """A colorizer's PSNR over the test pictures of each category, and their number."""
     names = [entry.category for entry in dataset.files("test")]
     if model.task != "colorizer" or None in names:
         return {}
@@ -107,20 +118,10 @@ def psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str, 
     return found
 
 
-def _same_but_for_the_seed(one: FitConfig, other: FitConfig) -> bool:
-    return (
-        dataclasses.replace(one, seed=other.seed).identity() == other.identity()
-        and one.milestones == other.milestones
-    )
+def _equals_but_for_the_seed(fit: FitConfig, other: FitConfig) -> bool:
+    same_seed = dataclasses.replace(fit, seed=other.seed)
+    return same_seed.identity() == other.identity() and fit.milestones == other.milestones
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Measure the champions and write their results.")
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--storage-path", default="ray_results")
-    parser.add_argument("--tracking-uri")
-    options = parser.parse_args()
-    results = measured_champions(
-        options.data_root, options.storage_path, tracking_uri(options.tracking_uri)
-    )
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    main()
