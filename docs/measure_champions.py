@@ -112,9 +112,9 @@ def _psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str,
     true = np.stack(split.planes, axis=1) / 255
     errors = np.square(predicted - true).mean(axis=(1, 2, 3))
     found = {}
-    for name in sorted(set(names)):
+    for name in sorted({str(name) for name in names}):
         own = errors[[other == name for other in names]]
-        found[str(name)] = {"psnr": psnr(float(own.mean())), "pictures": len(own)}
+        found[name] = {"psnr": psnr(float(own.mean())), "pictures": len(own)}
     return found
 
 

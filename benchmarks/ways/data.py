@@ -30,17 +30,19 @@ def arguments() -> argparse.Namespace:
 
 def asked_grid(asked: argparse.Namespace) -> GridConfig:
     """The report's grid of the task at the epochs, learning rates and heads that were asked for."""
-    grid = {**REPORT_GRIDS[asked.task], "epochs": [int(one) for one in asked.epochs.split(",")]}
+    grid = {
+        **REPORT_GRIDS[asked.task],
+        "epochs": [int(epochs) for epochs in asked.epochs.split(",")],
+    }
     if asked.lrs:
-        grid["lrs"] = [float(one) for one in asked.lrs.split(",")]
+        grid["lrs"] = [float(lr) for lr in asked.lrs.split(",")]
     if asked.heads:
         grid["heads"] = asked.heads.split(",")
     return GridConfig(**grid)
 
 
 def asked_data(asked: argparse.Namespace) -> DataConfig:
-    root = str(asked.data_root.absolute())
-    return DataConfig(dataset=asked.dataset, root=root, augment=asked.augment)
+    return DataConfig(dataset=asked.dataset, root=asked.data_root.absolute(), augment=asked.augment)
 
 
 def load(data: DataConfig, side: str, task: str) -> tuple[Floats, Floats]:

@@ -58,7 +58,7 @@ def train_cell(
             targets = torch.tensor(target[rows], dtype=torch.float32).to(device)
             optimizer.zero_grad()
             loss = model.loss(inputs, targets)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             loss.item()
     model.eval()

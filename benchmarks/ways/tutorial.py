@@ -80,7 +80,7 @@ def train_cell(config: dict[str, Any]) -> None:
         for L, target in train:
             optimizer.zero_grad()
             loss = model.loss(L.to(device), target.to(device))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         metrics = {"train_loss": loss.item(), "val_mse": _mse(model, val, device)}
         if epoch < config["epochs"]:
