@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib.metadata
 import sys
 from typing import Annotated
 
 from tuning.utils import environment
 
 environment.set_defaults()  # before any command imports Ray or MLflow
-# Imports make half a million objects that stay. Python would look for garbage among them time and
-# again, a fifth of what imports take, and at the exit once more for a third of that time.
+# Imports make half a million objects that stay: searching them for garbage takes a fifth of the
+# imports' time, and at the exit a third of it once more.
 gc.set_threshold(50_000)
 atexit.register(gc.freeze)
 
@@ -35,6 +34,7 @@ from tuning.cli.console import (  # noqa: E402
     errors_as_lines,
     hide_secrets_in_tracebacks,
 )
+from tuning.cli.options import option  # noqa: E402
 
 __all__ = ["app", "main"]
 
@@ -49,6 +49,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         print(f"chromatune {importlib.metadata.version('chromatune')}")
         raise typer.Exit
 
@@ -56,24 +58,25 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version)
+        bool, option("Print the version.", "--version", callback=_print_version)
     ] = False,
 ) -> None:
     pass
 
 
-for module in (
-    *(prepare, launch, search, models, colorize, serve),
-    *(reproduce, report, ui, doctor),
+for command in (
+    *(prepare.prepare, launch.grid, launch.finals, search.search, launch.train, launch.resume),
+    *(models.trials, models.promote, launch.finetune, colorize.colorize, serve.serve),
+    *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
-    module.register(app)
+    app.command()(command)
 
 
 def main() -> None:
-    """Run the command line: exit status 0 all well, 1 a trial or gate failed, 2 wrong input."""
+    """Run the command line: exit status 0 success, 1 a trial or gate failed, 2 wrong input."""
     hide_secrets_in_tracebacks()
     with errors_as_lines():
-        # typer gives the status of a Ctrl-C back rather than raise it.
+        # typer returns the status of a Ctrl-C instead of raising it.
         if app(args=sys.argv[1:] or ["--help"], standalone_mode=False) == INTERRUPTED:
             raise KeyboardInterrupt
     sys.exit(0)

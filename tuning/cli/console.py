@@ -8,13 +8,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from data_prep import DataError
-from models import ModelError
 from tuning.errors import ChromatuneError
 from tuning.utils.redaction import redact
 
@@ -32,22 +31,27 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 @contextlib.contextmanager
 def errors_as_lines() -> Iterator[None]:
-    """Turn what the user can mend into one line on stderr and exit status 2."""
+    """Turn errors that a user can cause into one line on stderr and exit status 2."""
     try:
         yield
-    except (ChromatuneError, DataError, ModelError) as error:
-        _print_error(str(error))
-        sys.exit(WRONG_INPUT)
+    except ChromatuneError as error:
+        _exit_with(str(error))
     except typer.TyperException as error:
-        _print_error(_usage(error))
-        sys.exit(WRONG_INPUT)
+        _exit_with(_usage(error))
     except (KeyboardInterrupt, typer.Abort):
         log.print("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of a pipe such as `| head` has gone: there is nobody left to tell.
-        sys.stderr.close()
+        sys.stderr.close()  # the reader of a pipe, such as `| head`, has gone
         sys.exit(WRONG_INPUT)
+    except Exception as error:
+        # Imported here because their packages import NumPy and PyTorch, which takes seconds.
+        from data_prep import DataError
+        from models import ModelError
+
+        if not isinstance(error, DataError | ModelError):
+            raise
+        _exit_with(str(error))
 
 
 def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promotion] = ()) -> None:
@@ -63,19 +67,16 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
         results.print()
         results.print(table.rich())
     for promotion in promotions:
-        results.print(promotion.sentence, soft_wrap=True, markup=False)
+        print_line(promotion.sentence)
 
 
-def _usage(error: typer.TyperException) -> str:
-    """What typer has to say of a wrong option or argument, in one line, and where to read more."""
-    message = " ".join(getattr(error, "format_message", error.__str__)().split())
-    context = getattr(error, "ctx", None)
-    more = f" (see `{context.command_path} --help`)" if context is not None else ""
-    return f"{message.replace('Value error, ', '').rstrip('.')}{more}"
+def print_line(line: str, console: Console = results) -> None:
+    """Print text that may hold brackets, without breaking it."""
+    console.print(line, soft_wrap=True, markup=False)
 
 
 def hide_secrets_in_tracebacks() -> None:
-    """Let no traceback show a password, such as one in the URL of a store that broke down."""
+    """Let no traceback show a password, such as that of a tracking URI."""
 
     def show_exception(*args: Any) -> None:
         print(redact("".join(traceback.format_exception(*args))), end="", file=sys.stderr)
@@ -86,11 +87,16 @@ def hide_secrets_in_tracebacks() -> None:
     )
 
 
-def _print_error(message: str) -> None:
-    """One line, whatever names of files and keys of documents are quoted in it."""
+def _usage(error: typer.TyperException) -> str:
+    """One line for a wrong option or argument, with where to read more."""
+    message = " ".join(getattr(error, "format_message", error.__str__)().split())
+    context = getattr(error, "ctx", None)
+    more = f" (see `{context.command_path} --help`)" if context is not None else ""
+    return f"{message.rstrip('.')}{more}"
+
+
+def _exit_with(message: str) -> NoReturn:
+    """Print one line, whatever file names and keys are quoted in it, and exit."""
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
-    log.print(f"[bold red]error:[/] {_escape(redact(line))}", soft_wrap=True)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+    log.print(Text.assemble(("error:", "bold red"), f" {redact(line)}"), soft_wrap=True)
+    sys.exit(WRONG_INPUT)

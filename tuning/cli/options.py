@@ -1,4 +1,4 @@
-"""Options that several commands share, with the words that Ray and MLflow use for them."""
+"""Options that several commands share, each declared once, in the words of Ray and MLflow."""
 
 from __future__ import annotations
 
@@ -8,158 +8,161 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from tuning.config.schema import Config, Task, resolve
-from tuning.errors import ChromatuneError
+from tuning.training.tasks import Task
 
-TaskArgument = Annotated[Task, typer.Argument(help="What is predicted.", show_default=False)]
+if typing.TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from tuning.config.schema import DataConfig
+
+Config = TypeVar("Config", bound="BaseModel")
+
+
+def option(text: str, *names: str, **details: Any) -> Any:
+    """Declare an option by its help text; brackets in it are no markup."""
+    return typer.Option(*names, help=text.replace("[", r"\["), **details)
+
+
+TaskArgument = Annotated[
+    Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
+]
 TrackingUri = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "MLflow tracking server or database "
+        "[default: MLFLOW_TRACKING_URI, else ./mlruns/mlflow.db].",
         "--tracking-uri",
-        help="MLflow tracking server or database \\[default: MLFLOW_TRACKING_URI, "
-        "else mlruns/mlflow.db here].",
-        show_default=False,
     ),
 ]
 StoragePath = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "Folder or URI for launches: checkpoints and results [default: ./ray_results].",
         "--storage-path",
-        help="Where Ray keeps launches, a folder or a URI \\[default: ray_results here].",
-        show_default=False,
     ),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(
-        "--address",
-        help="Ray cluster to join \\[default: RAY_ADDRESS, else a local Ray].",
-        show_default=False,
+    option("Ray cluster to join [default: RAY_ADDRESS, else a local Ray].", "--address"),
+]
+Format = Annotated[Literal["table", "json"], option("Output format.", "--format")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.", "--device")]
+LearningRate = Annotated[float | None, option("Learning rate, the highest of a schedule.", "--lr")]
+Epochs = Annotated[int | None, option("Number of epochs.", "--epochs", min=1)]
+Host = Annotated[str, option("Address to listen on.", "--host")]
+AllowedHosts = Annotated[
+    str | None,
+    option(
+        "Hostnames accepted in requests, comma-separated [default: localhost].",
+        "--allowed-hosts",
     ),
 ]
-Format = Annotated[
-    Literal["table", "json"], typer.Option("--format", help="How results are printed.")
-]
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to measure.")
-]
+
+
+_data = functools.partial(option, rich_help_panel="Dataset")
+_launch = functools.partial(option, rich_help_panel="Launch")
+
+
+# Where the configuration has what an option sets.
+_KEYS = {
+    **{name: f"data.{name}" for name in ("dataset", "size", "split", "augment", "count")},
+    **{"data_root": "data.root", "data_seed": "data.seed", "seed": "training.seed"},
+    **{name: f"resources.{name}" for name in ("backend", "cpus_per_trial", "gpus_per_trial")},
+    **{name: f"resources.{name}" for name in ("max_concurrent_trials", "pack", "max_failures")},
+    **{"time_budget_s": "resources.time_budget_s"},
+    **{"storage_path": "storage_path", "address": "address"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class DataOptions:
-    """Which prepared dataset; the same words as for `chromatune prepare`."""
+class PreparationOptions:
+    """How a dataset is, or was, prepared."""
 
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Prepared dataset \\[default: faces].", show_default=False),
-    ] = None
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the prepared datasets \\[default: data].", show_default=False),
-    ] = None
-    size: Annotated[
-        int | None, typer.Option(help="Side of a picture in pixels \\[default: 128].", min=1)
-    ] = None
+    data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
+        None
+    )
+    size: Annotated[int | None, _data("Side of an image in pixels [default: 128].", min=1)] = None
     split: Annotated[
-        str | None, typer.Option(help="random | subject \\[default: random].", show_default=False)
+        str | None,
+        _data("random | subject: nobody is in two splits [default: random]."),
     ] = None
     augment: Annotated[
         int | None,
-        typer.Option(help="Copies of each training picture, 1 = none \\[default: 10].", min=1),
+        _data("Versions of each training image, 1 = no augmentation [default: 10].", min=1),
     ] = None
     data_seed: Annotated[
-        int | None, typer.Option(help="Seed of split and augmentation \\[default: 0].", min=0)
+        int | None, _data("Seed of the split and the augmentation [default: 0].", min=0)
     ] = None
-    count: Annotated[
-        int | None, typer.Option(help="Number of pictures of a synthetic dataset.", min=1)
-    ] = None
+    count: Annotated[int | None, _data("Number of images of a synthetic dataset.", min=1)] = None
 
     def flags(self) -> dict[str, Any]:
-        """Key paths of the configuration, None where the option was not given."""
-        return {
-            "data.dataset": self.dataset,
-            "data.root": self.data_root,
-            "data.size": self.size,
-            "data.split": self.split,
-            "data.augment": self.augment,
-            "data.seed": self.data_seed,
-            "data.count": self.count,
-        }
+        """Values by key path of the configuration, None where an option was not given."""
+        return {key: getattr(self, name) for name, key in _KEYS.items() if hasattr(self, name)}
+
+    def data(self, **more: Any) -> DataConfig:
+        """The configuration of the dataset alone."""
+        from tuning.config.schema import DataConfig, resolve
+
+        flags = {key.removeprefix("data."): value for key, value in self.flags().items()}
+        return resolve(DataConfig, flags={**flags, **more})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions(PreparationOptions):
+    """Which prepared dataset to use."""
+
+    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class LaunchOptions(DataOptions):
-    """What every launch on Ray takes."""
+    """What every launch takes."""
 
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", help="YAML configuration.", show_default=False),
-    ] = None
+    config: Annotated[Path | None, _launch("YAML configuration file.", "--config", "-c")] = None
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="Override a key: --set training.batch_size=50.", show_default=False
-        ),
+        _launch("Override a configuration key: --set training.batch_size=50.", "--set"),
     ] = None
     seed: Annotated[
-        int | None, typer.Option(help="Seed of weights and batch order \\[default: 0].", min=0)
+        int | None, _launch("Seed of the weights and the batch order [default: 0].", min=0)
     ] = None
     backend: Annotated[
         Literal["ray", "serial"] | None,
-        typer.Option(
-            help="Run trials with Ray, or one after the other in this process \\[default: ray].",
-            show_default=False,
-        ),
+        _launch("Run trials with Ray, or one by one in this process [default: ray]."),
     ] = None
-    cpus_per_trial: Annotated[
-        float | None, typer.Option(help="Cores of a trial \\[default: 1].", show_default=False)
-    ] = None
+    cpus_per_trial: Annotated[float | None, _launch("CPU cores per trial [default: 1].")] = None
     gpus_per_trial: Annotated[
         float | None,
-        typer.Option(
-            help="GPUs of a trial, e.g. 0.25 \\[default: 0.25 where there are GPUs].",
-            show_default=False,
+        _launch(
+            "GPUs per trial [default: 0.25 where there are GPUs]. By model: "
+            "--set resources.gpus_per_trial.cnn3=0.5."
         ),
     ] = None
     max_concurrent_trials: Annotated[
-        int | None, typer.Option(help="Trials at once \\[default: as many as fit].", min=1)
+        int | None, _launch("Trials at the same time [default: as many as fit].", min=1)
     ] = None
     pack: Annotated[
         int | None,
-        typer.Option(
-            help="Trainings of one model that share a trial, its process and its share of a GPU "
-            "\\[default: 1].",
-            min=1,
-        ),
+        _launch("Trainings of one model that share a trial and its GPU [default: 1].", min=1),
     ] = None
     max_failures: Annotated[
-        int | None, typer.Option(help="Retries of a crashed trial \\[default: 2].", min=0)
+        int | None, _launch("Retries of a failed trial [default: 2].", min=0)
     ] = None
-    time_budget_s: Annotated[
-        float | None, typer.Option(help="Stop all trials after so many seconds.")
-    ] = None
+    time_budget_s: Annotated[float | None, _launch("Stop the launch after this many seconds.")] = (
+        None
+    )
     storage_path: StoragePath = None
     address: Address = None
     tracking_uri: TrackingUri = None
 
-    def flags(self) -> dict[str, Any]:
-        return {
-            **super().flags(),
-            "training.seed": self.seed,
-            "resources.backend": self.backend,
-            "resources.cpus_per_trial": self.cpus_per_trial,
-            "resources.gpus_per_trial": self.gpus_per_trial,
-            "resources.max_concurrent_trials": self.max_concurrent_trials,
-            "resources.pack": self.pack,
-            "resources.max_failures": self.max_failures,
-            "resources.time_budget_s": self.time_budget_s,
-            "storage_path": self.storage_path,
-            "address": self.address,
-        }
+    @property
+    def uri(self) -> str:
+        """The resolved tracking URI."""
+        return resolve_uri(self.tracking_uri)
 
     def resolve(
         self,
@@ -172,6 +175,8 @@ class LaunchOptions(DataOptions):
 
         `file` is read where the user names none.
         """
+        from tuning.config.schema import resolve
+
         return resolve(
             schema,
             defaults=defaults,
@@ -189,14 +194,14 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         fields = dataclasses.fields(options)
-        hints = typing.get_type_hints(options, include_extras=True)
-        own_hints = typing.get_type_hints(command, include_extras=True)
-        own = [
-            parameter.replace(annotation=own_hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        hints = typing.get_type_hints(command, include_extras=True)
+        hints |= typing.get_type_hints(options, include_extras=True)
+        parameters = [
+            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in inspect.signature(command).parameters.items()
             if name != "options"
         ]
-        shared = [
+        parameters += [
             inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -211,30 +216,33 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
             bundle = options(**{field.name: values.pop(field.name) for field in fields})
             command(**values, options=bundle)
 
-        signature = inspect.Signature(own + shared)
-        wrapper.__signature__ = signature  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {
-            name: parameter.annotation for name, parameter in signature.parameters.items()
-        }
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {each.name: each.annotation for each in parameters}
         return wrapper
 
     return decorate
 
 
-def numbers(option: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
-    """Parse `1,3,5`; ChromatuneError names the option and the word that is no number."""
-    if text is None:
-        return None
-    values = []
-    for word in text.split(","):
-        try:
-            values.append(kind(word.strip()))
-        except ValueError:
-            raise ChromatuneError(
-                f"{option} takes numbers separated by commas, but got '{word}' in '{text}'"
-            ) from None
-    return values
+def section(name: str, **values: Any) -> dict[str, Any]:
+    """Key paths of the configuration's section `name`."""
+    return {f"{name}.{key}": value for key, value in values.items()}
 
 
 def words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",")]
+    """Split `a, b` at its commas."""
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def resolve_uri(tracking_uri: str | None) -> str:
+    """The tracking URI that an option gives, else the environment, else the default."""
+    from tuning.tracking.store import tracking_uri as resolve
+
+    return resolve(tracking_uri)
+
+
+def resolve_storage(storage_path: str | None) -> str:
+    """The absolute folder or the URI that an option gives, else the default."""
+    from tuning.config.schema import LaunchConfig
+
+    where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
+    return where.storage_path

@@ -11,7 +11,6 @@ from rich.progress import Progress
 
 from tuning.cli.console import log, results
 from tuning.cli.options import DataOptions, Format, TrackingUri, takes, words
-from tuning.config.schema import DataConfig, resolve
 from tuning.display.formatting import format_duration
 from tuning.errors import ChromatuneError, nearest
 
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from tuning.training.speedup import Device, Half
 
 _STDOUT = Path("-")
-
-
-def register(app: typer.Typer) -> None:
-    for command in (report, speedup):
-        app.command()(command)
 
 
 def report(
@@ -121,8 +115,7 @@ def speedup(
     from tuning.training.data import load_task_data
     from tuning.training.speedup import TASK, devices, speedup_training
 
-    flags = {key.removeprefix("data."): value for key, value in options.flags().items()}
-    dataset = open_prepared(resolve(DataConfig, flags=flags))
+    dataset = open_prepared(options.data())
     data = load_task_data(dataset, TASK)
     config = speedup_training(dataset.size, epochs, seed)
     run = SpeedupRun(resolve_uri(tracking_uri), dataset, config)

@@ -6,46 +6,36 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from tuning.cli.console import FAILED, INTERRUPTED, log, results
-from tuning.cli.options import LaunchOptions, takes
-from tuning.config.schema import configs_folder
+from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
+from tuning.cli.options import LaunchOptions, option, takes
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
     from tuning.workflows.reproduce import Step
 
-# The folders that real pictures are looked for in under --data, and the datasets they make.
+# The datasets that are made of the folders in --data.
 _REAL = {"data": ("faces", "gt_faces"), "target": ("ncd", "ncd")}
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(reproduce)
 
 
 @takes(LaunchOptions)
 def reproduce(
     preset: Annotated[
-        Literal["quick", "report"], typer.Option(help="configs/reproduce_<preset>.yaml.")
+        Literal["quick", "report"], option("Configuration: configs/reproduce_<preset>.yaml.")
     ] = "quick",
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Real pictures: a folder with gt_faces/ and ncd/ \\[default: drawn ones].",
-            show_default=False,
-        ),
+        option("Folder with gt_faces/ and ncd/, the real datasets [default: synthetic ones]."),
     ] = None,
     report_folder: Annotated[
-        Path, typer.Option("--report", help="Folder of the report that the job ends with.")
+        Path, option("Folder of the report, which is written last.", "--report")
     ] = Path("report"),
     *,
     options: LaunchOptions,
 ) -> None:
-    """Do the whole job: prepare, both grids, finals, promotion, fine-tuning, the report."""
+    """Run everything: prepare, both grids, finals, promotion, fine-tuning, the report."""
+    from tuning.config.schema import configs_folder
     from tuning.report import check_report_folder
     from tuning.tracking.store import prepare_store
-    from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.workflows.reproduce import ReproduceConfig, report_on
     from tuning.workflows.reproduce import reproduce as steps_of
 
@@ -60,7 +50,7 @@ def reproduce(
     file = configs_folder() / f"reproduce_{preset}.yaml"
     config = options.resolve(ReproduceConfig, flags, file=file)
     check_report_folder(report_folder)
-    uri = resolve_uri(options.tracking_uri)
+    uri = options.uri
     prepare_store(uri)
 
     steps = []
@@ -68,37 +58,36 @@ def reproduce(
         steps.append(step)
         _show(step)
     if steps[-1].interrupted:
-        log.print("interrupted: the same command goes on from here")
+        log.print("interrupted: the same command resumes from here")
         sys.exit(INTERRUPTED)
     for path in report_on(config, uri, report_folder):
-        results.print(f"report: {path}", soft_wrap=True, markup=False)
-    _say_what_next(uri, config.data.dataset)
+        print_line(f"report: {path}")
+    _print_next_steps(uri, config.data.dataset)
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
 
 
 def _show(step: Step) -> None:
     if step.line:
-        results.print(step.line, soft_wrap=True, markup=False)
+        print_line(step.line)
     if step.table is not None:
         results.print()
         results.print(step.table.rich())
     if step.promotion is not None:
-        results.print(step.promotion.sentence, soft_wrap=True, markup=False)
+        print_line(step.promotion.sentence)
     for line in step.conclusion.advice if step.conclusion else ():
-        log.print(line, soft_wrap=True, markup=False)
+        print_line(line, log)
 
 
-def _say_what_next(uri: str, dataset: str) -> None:
+def _print_next_steps(uri: str, dataset: str) -> None:
     from tuning.utils.redaction import redact
 
-    results.print(f"\nMLflow store: {redact(uri)}", soft_wrap=True, markup=False)
-    results.print("Next:", markup=False)
-    for command, what in (
-        ("chromatune ui", "compare the runs and look at their pictures in MLflow"),
-        (f"chromatune trials colorizer --dataset {dataset}", "the grid as the report's table"),
+    print_line(f"\nMLflow store: {redact(uri)}\nNext:")
+    for command, purpose in (
+        ("chromatune ui", "compare the runs and their images in MLflow"),
+        (f"chromatune trials colorizer --dataset {dataset}", "show the grid as in the paper"),
         (
             f"chromatune grid colorizer --dataset {dataset} --heads tanh --epochs 10,20",
             "train longer, then `chromatune promote` again",
         ),
     ):
-        results.print(f"  {command}\n      {what}", soft_wrap=True, markup=False)
+        print_line(f"  {command}\n      {purpose}")

@@ -5,117 +5,105 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
-
 from tuning.cli.console import log, show
 from tuning.cli.launch import finish
-from tuning.cli.options import Format, LaunchOptions, TaskArgument, takes
-from tuning.config.schema import LaunchConfig, Task, configs_folder
-from tuning.config.search import SearchConfig, SearchLaunchConfig
+from tuning.cli.options import (
+    Format,
+    LaunchOptions,
+    TaskArgument,
+    option,
+    resolve_storage,
+    section,
+    takes,
+)
 from tuning.errors import ChromatuneError
-from tuning.search.points import read_points
+from tuning.training.tasks import Task
 
-# What can be said of a search that goes on; all else it keeps.
-_OF_EXTENSIONS = (
+# What can be given with --extend; the rest of a search stays as it was started.
+_EXTENSIONS = (
     *("search.num_samples", "search.points"),
     *("search.budget_gpu_hours", "search.budget_cpu_hours"),
     *("storage_path", "address"),
 )
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(search)
-
-
 @takes(LaunchOptions)
 def search(
     task: TaskArgument,
     num_samples: Annotated[
-        int | None,
-        typer.Option(help="Number of trials \\[default: 20]; with --extend, so many more.", min=1),
+        int | None, option("Number of trials, with --extend of further ones [default: 20].", min=1)
     ] = None,
     sampler: Annotated[
         Literal["tpe", "gp", "cmaes", "random", "grid"] | None,
-        typer.Option(help="Optuna's sampler \\[default: tpe].", show_default=False),
+        option("Optuna's sampler [default: tpe]."),
     ] = None,
     scheduler: Annotated[
         Literal["asha", "median", "none", "pbt"] | None,
-        typer.Option(
-            help="Ray's scheduler \\[default: asha; none with several objectives].",
-            show_default=False,
-        ),
+        option("Ray's scheduler [default: asha; none with several objectives]."),
     ] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(
-            help="val_psnr:max, parameters:min, …; repeat it for a Pareto set "
-            "\\[default: the task's score].",
-            show_default=False,
+        option(
+            "val_psnr:max, parameters:min, …; repeat for a Pareto front [default: the task's "
+            "validation score]."
         ),
     ] = None,
-    points: Annotated[
-        Path | None,
-        typer.Option(help="YAML list of configurations to try first.", show_default=False),
-    ] = None,
+    points: Annotated[Path | None, option("YAML list of configurations to try first.")] = None,
     warm_start: Annotated[
         bool | None,
-        typer.Option(
+        option(
+            "Start from the results of earlier launches on the same dataset [default: yes].",
             "--warm-start/--no-warm-start",
-            help="Begin with what earlier launches found on these data \\[default: do].",
-            show_default=False,
         ),
     ] = None,
     budget_gpu_hours: Annotated[
-        float | None, typer.Option(help="Stop after so many hours of whole GPUs.")
+        float | None, option("Stop after this many GPU hours, summed over trials.")
     ] = None,
     budget_cpu_hours: Annotated[
-        float | None, typer.Option(help="Stop after so many hours of cores.")
+        float | None, option("Stop after this many core hours, summed over trials.")
     ] = None,
     study_storage: Annotated[
         str | None,
-        typer.Option(
-            help="Journal file or database of the Optuna study \\[default: study.journal in the "
-            "launch's folder].",
-            show_default=False,
+        option(
+            "Optuna storage of the study, a journal file or a database URL [default: "
+            "study.journal in the launch folder]."
         ),
     ] = None,
     study_name: Annotated[
-        str | None, typer.Option(help="\\[default: the launch's id]", show_default=False)
+        str | None, option("Name of the Optuna study [default: the launch id].")
     ] = None,
     extend: Annotated[
         str | None,
-        typer.Option(
-            metavar="LAUNCH",
-            help="Add trials to this search: its id, its folder, or `last`.",
-            show_default=False,
-        ),
+        option("Add trials to this search: launch id, its folder, or `last`.", metavar="LAUNCH"),
     ] = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show the space, the first suggestions and the cost."),
+        bool, option("Show the space, the first suggestions and the cost.", "--dry-run")
     ] = False,
     format_: Format = "table",
     *,
     options: LaunchOptions,
 ) -> None:
-    """Search beyond the grid with Optuna: `configs/search_TASK.yaml` unless told otherwise."""
-    flags = {
-        "search.num_samples": num_samples,
-        "search.sampler": sampler,
-        "search.scheduler": scheduler,
-        "search.objectives": objective or None,
-        "search.points": None if points is None else read_points(points),
-        "search.warm_start": warm_start,
-        "search.budget_gpu_hours": budget_gpu_hours,
-        "search.budget_cpu_hours": budget_cpu_hours,
-        "search.study_storage": study_storage,
-        "search.study_name": study_name,
-    }
+    """Search with Optuna, by default over the space of `configs/search_TASK.yaml`."""
+    from tuning.config.schema import configs_folder
+    from tuning.config.search import SearchLaunchConfig
+    from tuning.search.points import read_points
+
+    flags = section(
+        "search",
+        num_samples=num_samples,
+        sampler=sampler,
+        scheduler=scheduler,
+        objectives=objective or None,
+        points=None if points is None else read_points(points),
+        warm_start=warm_start,
+        budget_gpu_hours=budget_gpu_hours,
+        budget_cpu_hours=budget_cpu_hours,
+        study_storage=study_storage,
+        study_name=study_name,
+    )
     if extend is not None:
         if dry_run:
-            raise ChromatuneError(
-                "--dry-run shows how a search would begin: give it without --extend"
-            )
+            raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")
         _extend(task, extend, flags, options, format_)
         return
     file = configs_folder() / f"search_{task}.yaml"
@@ -125,11 +113,10 @@ def search(
 
         show([dry_run_table(task, config)], format_)
         return
-    from tuning.tracking.store import tracking_uri
     from tuning.workflows.search import run_search
     from tuning.workflows.search_conclusion import conclude_search
 
-    uri = tracking_uri(options.tracking_uri)
+    uri = options.uri
     outcome = run_search(task, config, tracking_uri=uri, console=log)
     finish([conclude_search(outcome, uri)], format_)
 
@@ -137,26 +124,25 @@ def search(
 def _extend(
     task: Task, name: str, flags: dict[str, Any], options: LaunchOptions, format_: str
 ) -> None:
-    """Go on with a search beyond what it was begun for."""
+    """Add trials or hours to a search."""
     given = {key: value for key, value in {**options.flags(), **flags}.items() if value is not None}
-    refused = [key for key in given if key not in _OF_EXTENSIONS]
+    refused = [key for key in given if key not in _EXTENSIONS]
     if refused or options.config or options.set_:
         word = refused[0].rpartition(".")[2].replace("_", "-") if refused else "config"
         raise ChromatuneError(
-            f"--{word} does not go with --extend: a search goes on as it was begun (new are its "
-            f"number of trials, its points and its hours of devices)"
+            f"--{word} does not go with --extend, which takes only --num-samples, --points, "
+            f"--budget-gpu-hours and --budget-cpu-hours"
         )
+    from tuning.config.search import SearchConfig
     from tuning.launch.folder import open_launch
     from tuning.search.budget import Allowance
     from tuning.workflows.search import resume_search
     from tuning.workflows.search_conclusion import conclude_search
     from tuning.workflows.trust import cluster_of, store_of
 
-    path = options.storage_path
-    where = LaunchConfig(storage_path=path) if path else LaunchConfig()
-    launch = open_launch(name, where.storage_path)
+    launch = open_launch(name, resolve_storage(options.storage_path))
     if launch.kind != "search" or launch.task != task:
-        raise ChromatuneError(f"{launch.launch_id} is no {task} search")
+        raise ChromatuneError(f"{launch.launch_id} is not a {task} search")
     gpu_hours, cpu_hours = flags["search.budget_gpu_hours"], flags["search.budget_cpu_hours"]
     # More hours for the trials there are need no more trials.
     default = 0 if gpu_hours or cpu_hours else SearchConfig.model_fields["num_samples"].default

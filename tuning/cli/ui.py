@@ -1,4 +1,4 @@
-"""`chromatune ui`: the MLflow UI, and where in it to look."""
+"""`chromatune ui`: the MLflow UI, and links to its most useful pages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import webbrowser
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from tuning.cli.console import results
-from tuning.cli.options import TrackingUri
+from tuning.cli.console import print_line
+from tuning.cli.options import AllowedHosts, Host, TrackingUri, option, resolve_uri, words
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
@@ -18,50 +16,39 @@ if TYPE_CHECKING:
 
 _Opened = Literal["experiment", "comparison", "champion", "nothing"]
 _MISSING = {
-    "experiment": "nothing is trained yet: start with `chromatune grid`",
-    "comparison": "there are no two finished cells to compare yet",
-    "champion": "there is no champion yet: `chromatune promote` makes one",
+    "experiment": "no run yet: start with `chromatune grid`",
+    "comparison": "no two finished cells to compare yet",
+    "champion": "no champion yet: run `chromatune promote`",
 }
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(ui)
 
 
 def ui(
     tracking_uri: TrackingUri = None,
-    host: Annotated[
-        str, typer.Option(help="Where to listen; beyond loopback, MLflow asks for a login.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5000,
-    allowed_hosts: Annotated[
-        str | None,
-        typer.Option(help="name,name: what browsers may call this machine \\[default: localhost]."),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, option("Port to listen on.", min=1, max=65535)] = 5000,
+    allowed_hosts: AllowedHosts = None,
     experiment: Annotated[
-        str | None, typer.Option(help="Experiment to show \\[default: the last trained in].")
+        str | None, option("Experiment to link to [default: the last one with a run].")
     ] = None,
     open_: Annotated[
         _Opened | None,
-        typer.Option(
-            "--open",
-            help="Page to open in the browser \\[default: experiment, where there is a display].",
+        option(
+            "Page to open in the browser [default: experiment, where there is a display].", "--open"
         ),
     ] = None,
 ) -> None:
-    """Serve the MLflow UI on the tracking store, and say where in it to look.
+    """Start the MLflow UI on the tracking store and print links to its pages.
 
-    --host 0.0.0.0 lets other machines in: it demands --allowed-hosts, and a password for the user
-    admin in MLFLOW_AUTH_ADMIN_PASSWORD. Of a tracking server, which has a UI, only the pages are
-    named.
+    To listen beyond this machine, as with --host 0.0.0.0, it requires --allowed-hosts and a
+    password for the user "admin" in MLFLOW_AUTH_ADMIN_PASSWORD. With a tracking server, which has
+    its own UI, only the links are printed.
     """
     from tuning.tracking.store import is_server, prepare_store
-    from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.tracking.ui.pages import find_places
     from tuning.tracking.ui.serve import check_address, serve_ui
 
     uri = resolve_uri(tracking_uri)
-    names = [name.strip() for name in (allowed_hosts or "").split(",") if name.strip()]
+    names = words(allowed_hosts) or []
     address = None if is_server(uri) else check_address(host, port, names)
     prepare_store(uri)
     places = find_places(uri, experiment)
@@ -69,7 +56,7 @@ def ui(
     if address is None:
         _show(_without_password(uri), places, opened)
     else:
-        base, note = address.url, "Ctrl-C ends it"
+        base, note = address.url, " (Ctrl-C stops it)"
         serve_ui(uri, address, lambda: _show(base, places, opened, note))
 
 
@@ -84,10 +71,9 @@ def _opened(wanted: _Opened | None, places: Mapping[str, Place]) -> str | None:
 
 
 def _show(base: str, places: Mapping[str, Place], opened: str | None, note: str = "") -> None:
-    lines = [("MLflow UI", f"{base}{f' ({note})' if note else ''}")]
-    lines += [(place.title, f"{base}/{place.path}") for place in places.values()]
-    for title, url in lines:
-        results.print(f"{title}: {url}", soft_wrap=True, markup=False)
+    print_line(f"MLflow UI: {base}{note}")
+    for place in places.values():
+        print_line(f"{place.title}: {base}/{place.path}")
     if opened is not None:
         webbrowser.open(f"{base}/{places[opened].path}")
 

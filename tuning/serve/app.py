@@ -16,7 +16,7 @@ from data_prep import DATASETS
 from tuning.serve.colorize import HEADERS, colorize_upload
 from tuning.serve.limits import FullError, Queue
 from tuning.serve.middleware import Guard, bearer_of
-from tuning.serve.model_cache import Shelf
+from tuning.serve.model_cache import ModelCache
 from tuning.serve.schemas import Health, Models, Problem, models_on
 from tuning.serve.settings import ServeSettings
 from tuning.serve.upload import discard, read_upload
@@ -35,7 +35,7 @@ _REFUSALS = {
 }
 
 
-def create_app(shelf: Shelf, settings: ServeSettings) -> FastAPI:
+def create_app(cache: ModelCache, settings: ServeSettings) -> FastAPI:
     """Make the application: `/` the page, `/models`, `/colorize`, `/health`, `/openapi.json`."""
     app = FastAPI(
         title="Chromatune",
@@ -57,13 +57,13 @@ def create_app(shelf: Shelf, settings: ServeSettings) -> FastAPI:
     @app.get("/health")
     async def health() -> Health:
         """Tell that the server answers."""
-        return Health(device=shelf.device, held=queue.held)
+        return Health(device=cache.device, held=queue.held)
 
     @app.get("/models", **_with(locked, {503: _refusal(503)}))
     def models() -> Models:
         """List modes with their champions, and every registered version."""
         try:
-            return models_on(shelf, [name for name, info in DATASETS.items() if not info.synthetic])
+            return models_on(cache, [name for name, info in DATASETS.items() if not info.synthetic])
         except RegistryError as error:
             raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
 
@@ -97,7 +97,7 @@ def create_app(shelf: Shelf, settings: ServeSettings) -> FastAPI:
                     raise HTTPException(422, "mode and model both choose a model: give one of them")
                 async with queue.worker():
                     png, headers = await run_in_threadpool(
-                        colorize_upload, upload.data, *wanted, shelf, settings.max_pixels
+                        colorize_upload, upload.data, *wanted, cache, settings.max_pixels
                     )
         except FullError:
             await discard(request)

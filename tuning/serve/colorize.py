@@ -11,7 +11,7 @@ from models import ModelError
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Prediction, paint
 from tuning.inference.pipeline import encode_png
-from tuning.serve.model_cache import Shelf
+from tuning.serve.model_cache import ModelCache
 from tuning.tracking.registry.catalog import RegistryError
 from tuning.tracking.registry.colorizers import Choice
 from tuning.workflows.colorize_table import mean_document
@@ -31,7 +31,7 @@ HEADERS = {
 
 
 def colorize_upload(
-    data: bytes, mode: str | None, model: str | None, shelf: Shelf, max_pixels: int
+    data: bytes, mode: str | None, model: str | None, cache: ModelCache, max_pixels: int
 ) -> tuple[bytes, dict[str, str]]:
     """Colorize a picture file; return a PNG of its size and what `HEADERS` lists.
 
@@ -39,7 +39,7 @@ def colorize_upload(
     that is not there, 503 while the registry or a model cannot be read.
     """
     try:
-        choice = shelf.choose(mode, model)
+        choice = cache.choose(mode, model)
     except RegistryError as error:
         raise _unavailable(error) from None
     except ChromatuneError as error:
@@ -53,7 +53,7 @@ def colorize_upload(
     L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
     kind = "grayscale" if is_grayscale(rgb) else "colour"
     try:
-        colorizer = shelf.load(choice)
+        colorizer = cache.load(choice)
         (prediction,) = colorizer.predict([L])
     except (ChromatuneError, ModelError) as error:
         raise _unavailable(error) from None

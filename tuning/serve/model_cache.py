@@ -24,7 +24,7 @@ _FRESH_S = 2.0
 _KEPT = 4
 
 
-class Shelf:
+class ModelCache:
     """Looks champions up and keeps the networks that were used last; safe from any thread.
 
     What the registry said is believed for two seconds, so a new champion is served almost at once

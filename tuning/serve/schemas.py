@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from tuning.serve.model_cache import Shelf
+from tuning.serve.model_cache import ModelCache
 from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.colorizers import how_to_make_champions, mode_label
 
@@ -51,10 +51,10 @@ class Models(BaseModel):
     advice: str = Field(description="How the missing champions are made.")
 
 
-def models_on(shelf: Shelf, known: list[str]) -> Models:
-    """List what `shelf` offers; `known` are the modes that a user may look for."""
-    cards = shelf.versions()
-    modes = shelf.modes()
+def models_on(cache: ModelCache, known: list[str]) -> Models:
+    """List what `cache` offers; `known` are the modes that a user may look for."""
+    cards = cache.versions()
+    modes = cache.modes()
     return Models(
         modes=[
             Mode(mode=name, label=mode_label(name), champion=_version(card))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 from tuning.serve.app import create_app
-from tuning.serve.model_cache import Shelf
+from tuning.serve.model_cache import ModelCache
 from tuning.serve.settings import ServeSettings
 
 # Beyond the pictures that are held, connections for the page and for refusals.
@@ -47,14 +47,14 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run_server(listener: socket.socket, shelf: Shelf, settings: ServeSettings) -> NoReturn:
+def run_server(listener: socket.socket, cache: ModelCache, settings: ServeSettings) -> NoReturn:
     """Serve until Ctrl-C, which raises KeyboardInterrupt once the last answers are out."""
     import uvicorn
 
     # Refused pictures are told to those who sent them; what Pillow says on the way is noise.
     warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
-        create_app(shelf, settings),
+        create_app(cache, settings),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -33,7 +33,7 @@ class ServeSettings:
     upload_seconds: float = 60.0
 
 
-def allowed_hosts(host: str, names: list[str], token: str | None) -> frozenset[str]:
+def check_hosts(host: str, names: list[str], token: str | None) -> frozenset[str]:
     """The names that requests may call a server on `host` by.
 
     Anyone who can reach an address other than loopback can use the server: ChromatuneError demands
@@ -43,7 +43,7 @@ def allowed_hosts(host: str, names: list[str], token: str | None) -> frozenset[s
         return frozenset((*_LOOPBACK_NAMES, *map(str.lower, names)))
     if not names or token is None:
         raise ChromatuneError(
-            f"--host {host} opens the server to others: it needs --allowed-host NAME, the name or "
+            f"--host {host} opens the server to others: it needs --allowed-hosts NAME, the name or "
             f"address they reach it by, and a token in {TOKEN_VARIABLE} or --token-file"
         )
     return frozenset((*_LOOPBACK_NAMES, *map(str.lower, names)))

@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 from data_prep import DataError
 from models import ModelError
-from tuning.cli import app, main, options
+from tuning.cli import app, main
 from tuning.cli.console import errors_as_lines, show
-from tuning.cli.options import numbers, words
+from tuning.cli.options import words
+from tuning.config import schema
 from tuning.config.schema import TASKS, FinalsLaunchConfig, GridLaunchConfig, resolve
 from tuning.errors import ChromatuneError
 from tuning.workflows.finals import run_finals
@@ -34,13 +35,13 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
         pass
 
     seen: list[GridLaunchConfig] = []
-    resolve = options.resolve
+    resolve = schema.resolve
 
     def stop(*arguments: Any, **details: Any) -> Any:
         seen.append(resolve(*arguments, **details))
         raise Stop
 
-    monkeypatch.setattr(options, "resolve", stop)
+    monkeypatch.setattr(schema, "resolve", stop)
 
     def parse(*line: str) -> GridLaunchConfig:
         answer = CliRunner().invoke(app, ["grid", *line])
@@ -115,11 +116,12 @@ def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> N
 
 
 def test_lists_are_parsed_and_wrong_ones_named() -> None:
-    assert numbers("--lrs", "1e-3, 2", float) == [1e-3, 2.0]
-    assert numbers("--lrs", None, float) is None
-    assert words(" a,b ") == ["a", "b"]
-    with pytest.raises(ChromatuneError, match=r"--epochs .* but got '2\.5' in '1,2\.5'"):
-        numbers("--epochs", "1,2.5", int)
+    assert words(" a,b, ") == ["a", "b"]
+    assert words(None) is None
+    flags = {"grid.lrs": words("1e-3, 2"), "grid.epochs": words("1,2.5")}
+    defaults = {"grid": schema.REPORT_GRIDS["regression"]}
+    with pytest.raises(ChromatuneError, match=r"'grid\.epochs\.1' is wrong: .* got '2\.5'"):
+        resolve(GridLaunchConfig, defaults=defaults, flags=flags)
 
 
 @pytest.mark.parametrize("kind", [ChromatuneError, DataError, ModelError])
@@ -235,7 +237,7 @@ def test_ctrl_c_inside_a_command_is_told(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuning.cli.prepare.resolve", interrupted)
+    monkeypatch.setattr("tuning.config.schema.resolve", interrupted)
     monkeypatch.setattr(sys, "argv", ["chromatune", "prepare", "faces"])
     with pytest.raises(SystemExit) as exit_:
         main()

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tuning.cli import app, main, options
+from tuning.cli import app, main
+from tuning.config import schema
 from tuning.config.search import SearchLaunchConfig
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
@@ -25,13 +26,13 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
         pass
 
     seen: list[SearchLaunchConfig] = []
-    resolve = options.resolve
+    resolve = schema.resolve
 
     def stop(*arguments: Any, **details: Any) -> Any:
         seen.append(resolve(*arguments, **details))
         raise Stop
 
-    monkeypatch.setattr(options, "resolve", stop)
+    monkeypatch.setattr(schema, "resolve", stop)
 
     def parse(*line: str) -> SearchLaunchConfig:
         answer = CliRunner().invoke(app, ["search", *line])
@@ -128,4 +129,4 @@ def test_a_grid_cannot_be_extended_as_a_search(tmp_path: Path, refusal: Any) -> 
     rest = {"config": {}, "baseline": {}, "parent_model": None, "trainings": []}
     document = {"format": 1, "created": 1, **names, **texts, **rest}
     (folder / "launch.json").write_text(json.dumps(document))
-    assert "grid-1 is no colorizer search" in refusal("--extend", str(folder))
+    assert "grid-1 is not a colorizer search" in refusal("--extend", str(folder))

@@ -21,7 +21,7 @@ from models import ChromaModel, create_model
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer
 from tuning.serve.app import create_app
-from tuning.serve.model_cache import Shelf
+from tuning.serve.model_cache import ModelCache
 from tuning.serve.server import address_of, open_socket
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import ModelCard
@@ -49,7 +49,7 @@ def card(dataset: str, version: int, task: str = "colorizer", champion: bool = T
     return ModelCard(f"models:/{name}/{version}", name, version, dataset, task, aliases, scores)
 
 
-class FakeShelf(Shelf):
+class FakeCache(ModelCache):
     """A registry in memory: `faces` and `ncd` have champions, faces a regressor too."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Served:
     """A running server."""
 
     url: str
-    shelf: FakeShelf
+    cache: FakeCache
 
     @property
     def port(self) -> int:
@@ -111,10 +111,10 @@ def serve() -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
         def start(**settings: Any) -> Served:
-            shelf = FakeShelf()
-            stack.callback(shelf.gate.set)
+            cache = FakeCache()
+            stack.callback(cache.gate.set)
             return Served(
-                stack.enter_context(serving(create_app(shelf, ServeSettings(**settings)))), shelf
+                stack.enter_context(serving(create_app(cache, ServeSettings(**settings)))), cache
             )
 
         yield start
@@ -128,9 +128,9 @@ def served(serve: Serve) -> Served:
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Served]:
     """One server for many requests, which asks for the token `TOKEN`."""
-    shelf = FakeShelf()
-    with serving(create_app(shelf, ServeSettings(token=TOKEN))) as url:
-        yield Served(url, shelf)
+    cache = FakeCache()
+    with serving(create_app(cache, ServeSettings(token=TOKEN))) as url:
+        yield Served(url, cache)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_what_there_is_to_choose_from(served: Any) -> None:
 
 
 def test_what_is_missing_is_said(served: Any) -> None:
-    served.shelf.cards = []
+    served.cache.cards = []
     found = requests.get(f"{served.url}/models", timeout=TIMEOUT_S).json()
     assert found["modes"] == found["versions"] == []
     assert found["missing"] == ["Faces", "NCD"]
@@ -202,7 +202,7 @@ def test_a_picture_of_too_many_pixels_is_refused(serve: Any, photo: Photo) -> No
 
 def test_beyond_its_places_it_asks_to_come_again(serve: Any, photo: Photo, wait_until: Any) -> None:
     served = serve(max_waiting=3, workers=1)
-    served.shelf.gate.clear()
+    served.cache.gate.clear()
 
     def held() -> int:
         return int(requests.get(f"{served.url}/health", timeout=TIMEOUT_S).json()["held"])
@@ -215,7 +215,7 @@ def test_beyond_its_places_it_asks_to_come_again(serve: Any, photo: Photo, wait_
             assert refused.status_code == 503
             assert refused.headers["Retry-After"] == "1"
             assert detail(refused) == "all 3 places are taken"
-        served.shelf.gate.set()
+        served.cache.gate.set()
         assert [one.result().status_code for one in waiting] == [200] * 3
     assert held() == 0
     assert post(served, photo()).status_code == 200
@@ -347,7 +347,7 @@ def test_work_on_a_picture_does_not_hold_up_other_requests(
     serve: Any, photo: Photo, wait_until: Any
 ) -> None:
     served = serve(workers=1)
-    served.shelf.gate.clear()
+    served.cache.gate.clear()
     thread = threading.Thread(target=post, args=(served, photo()))
     thread.start()
     health = f"{served.url}/health"
@@ -355,5 +355,5 @@ def test_work_on_a_picture_does_not_hold_up_other_requests(
     started = time.monotonic()
     assert requests.get(f"{served.url}/models", timeout=TIMEOUT_S).status_code == 200
     assert time.monotonic() - started < 30
-    served.shelf.gate.set()
+    served.cache.gate.set()
     thread.join()

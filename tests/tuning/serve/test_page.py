@@ -203,13 +203,13 @@ def test_another_mode_or_version_colorizes_the_picture_anew(
 
 
 def test_a_new_champion_appears_without_a_reload(page: Page, served: Any) -> None:
-    served.shelf.cards = served.shelf.cards[1:]
+    served.cache.cards = served.cache.cards[1:]
     page.run("window.dispatchEvent(new Event('focus'))")
     page.wait(lambda: "NCD" in page.get("modes").text and "Faces" not in page.get("modes").text)
 
 
 def test_with_no_champion_it_says_what_makes_one(page: Page, served: Any) -> None:
-    served.shelf.cards = []
+    served.cache.cards = []
     page.open()
     assert "No champion yet: chromatune reproduce makes" in page.get("advice").text
     assert not page.get("modes").is_displayed()

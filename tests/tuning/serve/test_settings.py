@@ -9,7 +9,7 @@ import pytest
 
 from tuning.errors import ChromatuneError
 from tuning.serve.server import address_of, open_socket
-from tuning.serve.settings import allowed_hosts, is_loopback, read_token
+from tuning.serve.settings import check_hosts, is_loopback, read_token
 
 TOKEN = "correct-horse-battery"
 
@@ -17,7 +17,7 @@ TOKEN = "correct-horse-battery"
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_on_loopback_nothing_is_demanded(host: str) -> None:
     assert is_loopback(host)
-    assert allowed_hosts(host, [], None) >= {"localhost", "127.0.0.1", "[::1]"}
+    assert check_hosts(host, [], None) >= {"localhost", "127.0.0.1", "[::1]"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example", ""])
@@ -25,12 +25,14 @@ def test_on_loopback_nothing_is_demanded(host: str) -> None:
 def test_open_to_others_it_demands_names_and_a_token(
     host: str, names: list[str], token: str | None
 ) -> None:
-    with pytest.raises(ChromatuneError, match=r"--allowed-host NAME, .* CHROMATUNE_SERVE_TOKEN or"):
-        allowed_hosts(host, names, token)
+    with pytest.raises(
+        ChromatuneError, match=r"--allowed-hosts NAME, .* CHROMATUNE_SERVE_TOKEN or"
+    ):
+        check_hosts(host, names, token)
 
 
 def test_with_both_it_answers_to_those_names() -> None:
-    assert "box.example" in allowed_hosts("0.0.0.0", ["Box.Example"], TOKEN)
+    assert "box.example" in check_hosts("0.0.0.0", ["Box.Example"], TOKEN)
 
 
 def test_the_token_comes_from_a_file_or_the_environment(

@@ -52,8 +52,8 @@ def test_a_folder_is_colorized_by_the_champion(
         assert picture["mean"]["b"] == pytest.approx(0.58 * 255 - 128, abs=0.01)
         assert picture["mean_of_colorizer"]["a"] == pytest.approx(0.52 * 255 - 128, abs=0.01)
     assert "faces-colorizer version 2 (test PSNR 31.50 dB) on cpu" in err
-    assert "means by faces-regression version 1" in err
-    assert "3 of 3 pictures colorized" in err
+    assert "mean colors by faces-regression version 1" in err
+    assert "3 of 3 images colorized" in err
 
 
 def test_the_table_tells_every_mean_and_what_evaluation_found(
@@ -78,7 +78,7 @@ def test_a_bad_file_is_told_and_the_rest_is_done(
     )
     assert status == 1
     assert f"not colorized: {pictures}/bad [1].png: not a readable picture" in err
-    assert "3 of 4 pictures colorized" in err
+    assert "3 of 4 images colorized" in err
     assert "bad" not in out
     assert len(list((tmp_path / "made").glob("*.png"))) == 2
 
@@ -94,15 +94,13 @@ def test_any_version_colorizes(run: Any, champions: str, pictures: Path, tmp_pat
 def test_without_a_mode_there_is_nobody_to_ask(run: Any, champions: str, pictures: Path) -> None:
     status, out, err = run("colorize", str(pictures), "--tracking-uri", champions)
     assert (status, out) == (2, "")
-    assert err == (
-        "error: --mode is missing: it names the champion to take, here faces or synthetic-fruits\n"
-    )
+    assert err == "error: --mode is missing; champions exist for faces, synthetic-fruits\n"
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "name a picture or a folder"),
+        ((), "name an image or a folder"),
         (("nothing.png",), "there is no picture or folder nothing.png"),
         (("pictures", "--mode", "faces", "--model", "models:/x/1"), "give one of them"),
         (("pictures", "--mode", "faces", "--export", "x.pt"), "must end in .safetensors or .onnx"),
@@ -137,7 +135,7 @@ def test_ctrl_c_keeps_and_tells_what_is_written(
     assert status == 130
     assert "colour.jpg" in out
     assert "gray.png" not in out
-    assert "1 of 3 pictures colorized" in err
+    assert "1 of 3 images colorized" in err
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_a_new_champion_is_served_without_a_restart(
     words = ("tuning", "serve", "--port", "0", "--device", "cpu", "--tracking-uri", store)
     process = start(*words, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     line = process.stderr.readline()
-    found = re.fullmatch(r"Chromatune: (http://127\.0\.0\.1:\d+) \(Ctrl-C ends it\)\n", line)
+    found = re.fullmatch(r"Chromatune: (http://127\.0\.0\.1:\d+) \(Ctrl-C stops it\)\n", line)
     assert found is not None, line
     address = found[1]
 

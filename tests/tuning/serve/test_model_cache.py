@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tuning.errors import ChromatuneError
-from tuning.serve import model_cache as shelf_module
-from tuning.serve.model_cache import Shelf
+from tuning.serve import model_cache as cache_module
+from tuning.serve.model_cache import ModelCache
 from tuning.tracking.registry.catalog import ModelCard, RegistryError
 from tuning.tracking.registry.colorizers import Choice
 
@@ -57,62 +57,62 @@ class Registry:
 def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     registry = Registry()
     for name in ("list_models", "choose_mode", "load_colorizer"):
-        monkeypatch.setattr(shelf_module, name, getattr(registry, name))
+        monkeypatch.setattr(cache_module, name, getattr(registry, name))
     world = SimpleNamespace(registry=registry, now=0.0)
-    world.shelf = Shelf("sqlite:///here", "cpu", clock=lambda: world.now)
+    world.cache = ModelCache("sqlite:///here", "cpu", clock=lambda: world.now)
     return world
 
 
 def test_a_new_champion_is_served_two_seconds_later(world: Any) -> None:
-    assert world.shelf.choose("faces", None).colorizer.version == 1
+    assert world.cache.choose("faces", None).colorizer.version == 1
     world.registry.versions["faces"] = 2
     world.now = 1.9
-    assert world.shelf.choose("faces", None).colorizer.version == 1
+    assert world.cache.choose("faces", None).colorizer.version == 1
     world.now = 2.1
-    assert world.shelf.choose("faces", None).colorizer.version == 2
+    assert world.cache.choose("faces", None).colorizer.version == 2
     assert world.registry.questions == ["faces", "faces"]
 
 
 def test_without_a_mode_it_is_the_first_one(world: Any) -> None:
-    assert world.shelf.choose(None, None).colorizer.dataset == "faces"
+    assert world.cache.choose(None, None).colorizer.dataset == "faces"
     world.now = 5
     del world.registry.versions["faces"]
-    assert world.shelf.choose(None, None).colorizer.dataset == "synthetic-faces"
+    assert world.cache.choose(None, None).colorizer.dataset == "synthetic-faces"
     world.now = 10
     world.registry.versions.clear()
     with pytest.raises(ChromatuneError, match="no champion for the mode 'faces' yet"):
-        world.shelf.choose(None, None)
+        world.cache.choose(None, None)
 
 
 def test_what_was_known_goes_on_while_the_registry_is_out_of_reach(world: Any) -> None:
-    world.shelf.choose("faces", None)
+    world.cache.choose("faces", None)
     world.registry.is_down = True
     world.now = 100
-    assert world.shelf.choose("faces", None).colorizer.version == 1
+    assert world.cache.choose("faces", None).colorizer.version == 1
     with pytest.raises(RegistryError):
-        world.shelf.choose("synthetic-faces", None)
+        world.cache.choose("synthetic-faces", None)
     # Nor is it asked for every picture.
     world.now = 101
-    world.shelf.choose("faces", None)
+    world.cache.choose("faces", None)
     assert world.registry.questions.count("faces") == 2
 
 
 def test_a_champion_that_was_taken_away_is_no_longer_served(world: Any) -> None:
-    world.shelf.choose("faces", None)
+    world.cache.choose("faces", None)
     del world.registry.versions["faces"]
     world.now = 3
     with pytest.raises(ChromatuneError, match="no champion"):
-        world.shelf.choose("faces", None)
+        world.cache.choose("faces", None)
 
 
 def test_networks_are_loaded_once_and_the_last_used_are_kept(world: Any) -> None:
     choices = [Choice(champion("faces", version), None) for version in range(1, 6)]
-    first = world.shelf.load(choices[0])
+    first = world.cache.load(choices[0])
     for choice in choices[1:4]:
-        world.shelf.load(choice)
-    assert world.shelf.load(choices[0]) is first
-    world.shelf.load(choices[4])  # a fifth: the one that was used longest ago goes
-    assert world.shelf.load(choices[0]) is first
-    world.shelf.load(choices[1])
+        world.cache.load(choice)
+    assert world.cache.load(choices[0]) is first
+    world.cache.load(choices[4])  # a fifth: the one that was used longest ago goes
+    assert world.cache.load(choices[0]) is first
+    world.cache.load(choices[1])
     versions = [int(uri.rpartition("/")[2]) for uri in world.registry.loaded]
     assert versions == [1, 2, 3, 4, 5, 2]
