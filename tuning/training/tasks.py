@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from tuning.errors import ChromatuneError, nearest
 
@@ -56,4 +56,4 @@ def checked_task(task: str) -> Task:
     if task not in TASKS:
         hint = nearest(task, TASKS)
         raise ChromatuneError(f"unknown task '{task}'{hint} (valid: {', '.join(TASKS)})")
-    return cast("Task", task)
+    return task
