@@ -24,10 +24,10 @@ environment.set_defaults()
 from mlflow import MlflowClient  # noqa: E402
 from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: E402
 from rich.console import Console  # noqa: E402
+from tuning.backend.callback import Watcher  # noqa: E402
 
 from benchmarks.harness import Measurement, repeat, write  # noqa: E402
 from data_prep import PrepareSettings, prepare  # noqa: E402
-from tuning.backend.callback import Watcher  # noqa: E402
 from tuning.config.schema import REPORT_GRIDS, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
 from tuning.display.progress import LaunchProgress  # noqa: E402
 from tuning.launch.folder import create_launch  # noqa: E402

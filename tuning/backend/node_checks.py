@@ -15,8 +15,8 @@ from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.console import Console
 
+from tuning.backend.base import Log
 from tuning.errors import ChromatuneError
 from tuning.launch.document import DOCUMENT
 from tuning.launch.storage import LaunchStorage
@@ -39,8 +39,8 @@ class Obstacle:
         return f"node {self.node}: {self.what}: {self.remedy}"
 
 
-def check_nodes(storage: LaunchStorage, console: Console) -> None:
-    """Raise ChromatuneError if a node is not ready; of several obstacles, print a line each first.
+def check_nodes(storage: LaunchStorage, log: Log) -> None:
+    """Raise ChromatuneError if a node is not ready; of several obstacles, log a line each first.
 
     The tracking store is not asked for: only the driver writes to it, which asks it itself.
     """
@@ -49,7 +49,7 @@ def check_nodes(storage: LaunchStorage, console: Console) -> None:
         return
     *others, last = map(str, found)
     for line in others:
-        console.print(line, soft_wrap=True, markup=False)
+        log(line)
     raise ChromatuneError(last)
 
 

@@ -38,8 +38,8 @@ def search(
         option("Optuna's sampler [default: tpe]."),
     ] = None,
     scheduler: Annotated[
-        Literal["asha", "median", "none", "pbt"] | None,
-        option("Ray's scheduler [default: asha; none with several objectives]."),
+        Literal["asha", "median", "none"] | None,
+        option("Rule that stops trials early [default: asha; none with several objectives]."),
     ] = None,
     objective: Annotated[
         list[str] | None,

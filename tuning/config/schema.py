@@ -83,7 +83,6 @@ class ResourcesConfig(_Strict):
     cpus_per_trial: Positive | None = None
     gpus_per_trial: _GpusPerTrial | None = None
     max_concurrent_trials: Count | None = None
-    pack: Count = 1
     max_failures: Annotated[int, Field(ge=0)] = 2
     time_budget_s: Positive | None = None
 

@@ -10,11 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tuning.config.schema import Count, LaunchConfig, Positive
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
-Scheduler = Literal["asha", "median", "none", "pbt"]
-
-
-# What PBT changes in the middle of a training.
-MUTABLE = ("lr", "weight_decay")
+Scheduler = Literal["asha", "median", "none"]
 
 
 class SearchConfig(BaseModel):
@@ -35,7 +31,6 @@ class SearchConfig(BaseModel):
     scheduler: Scheduler | None = None
     grace_period: Count | None = None
     reduction_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3
-    perturbation_interval: Count | None = None
     points: list[dict[str, Any]] = []
     warm_start: bool = True
     study_storage: str | None = None

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,12 @@ _RAYS = re.compile(
 class FoundCheckpoint:
     """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1.
 
-    `training` is the identity of the training that it is of: see FitConfig. One of a training that
-    has ended `has_weights` no more.
+    That of a training that has ended has no weights any more.
     """
 
     path: str
     epoch: int
     attempt: int
-    training: Mapping[str, Any]
     has_weights: bool
 
 
@@ -55,8 +53,7 @@ class Attempt:
 def attempt_folder(training_id: str, attempt: int) -> str:
     """Name of the folder of an attempt's checkpoints.
 
-    Two must not share one: trials of a killed driver may go on writing for a while, and of a search
-    Ray numbers the checkpoints anew in each attempt.
+    Two attempts must not share one: trials of a killed driver may keep writing for a while.
     """
     return training_id if attempt == 1 else f"{training_id}.{attempt}"
 
@@ -86,12 +83,9 @@ def newest_first(
         folder = attempt_folder(training_id, attempt)
         for path in checkpoints_in(storage, folder):
             if state := _state_of(storage, path):
-                found.append(
-                    FoundCheckpoint(
-                        path, state["epoch"], attempt, state["training"], bool(state["files"])
-                    )
-                )
-    return sorted(found, key=lambda one: (one.epoch, one.attempt), reverse=True)
+                has_weights = bool(state["files"])
+                found.append(FoundCheckpoint(path, state["epoch"], attempt, has_weights))
+    return sorted(found, key=lambda found: (found.epoch, found.attempt), reverse=True)
 
 
 def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:

@@ -1,12 +1,10 @@
-"""What a finished cell of a grid leaves behind: its numbers, its model, a sheet of pictures."""
+"""Writing a cell: its record, its model, and a sheet of images."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import socket
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,81 +13,106 @@ import torch
 
 from models import ChromaModel, save_model
 from tuning.display.pictures import picture_sheet
-from tuning.training.checkpoint import EpochRecord
+from tuning.errors import ChromatuneError
+from tuning.launch.attempts import fetched, newest_first
+from tuning.launch.records import CELL_FORMAT, FINAL, CellRecord, cell_folder, read_cell
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Training
+from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split, TaskData
 from tuning.training.metrics import predict, to_bytes
+from tuning.training.tasks import CRITERIA
 
 _SHEET_ROWS = 6
 
 
 def write_cell(
-    folder: Path,
-    *,
-    cell_id: str,
-    training_id: str,
-    config: FitConfig,
-    history: Sequence[EpochRecord],
-    metrics: Mapping[str, Any],
-    model: ChromaModel,
+    storage: LaunchStorage,
+    training: Training,
+    state: TrainState,
     data: TaskData,
-    device: str | torch.device,
-    outcome: str | None = None,
-) -> None:
-    """Write `cell.json`, `model.safetensors` and, for a colorizer, `sheet.png` into `folder`.
+    *,
+    outcome: str = "finished",
+    history: Sequence[EpochRecord] | None = None,
+    device: str | torch.device = "cpu",
+) -> str:
+    """Write the weights that `state` keeps as the cell of its epoch; return the cell's id.
 
-    The folder appears whole or not at all; one that is there already is replaced. `history` ends
-    with the cell's own epoch, and `metrics` is that epoch's record or, of a training that keeps its
-    best state, an earlier one's; those of val and the training loss are kept of it.
-    `outcome` says how a search's trial ended.
+    The folder gets `model.safetensors`, for a colorizer `sheet.png`, and last `cell.json`, so that
+    a reader of the record finds the rest. `history` may go beyond the state's own. A cell that has
+    ended already is left as it is: MLflow may hold it.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
-        save_model(model, scratch / "model.safetensors")
-        if data.task == "colorizer":
-            _draw_sheet(model, data.val, torch.device(device), scratch / "sheet.png")
-        cell = {
-            "cell_id": cell_id,
-            "training_id": training_id,
-            "task": data.task,
-            "dataset": data.dataset,
-            "dataset_digest": data.digest,
-            "params": _params(config, epochs=history[-1]["epoch"]),
-            "metrics": _kept(metrics),
-            **({"outcome": outcome} if outcome else {}),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "history": list(history),
-            "kept_epoch": metrics["epoch"],
-            "seconds": sum(record["seconds"] for record in history),
-            "started": history[0]["timestamp"] - round(history[0]["seconds"] * 1000),
-            "ended": history[-1]["timestamp"],
-            "device": _device_name(torch.device(device)),
-            "hostname": socket.gethostname(),
-        }
-        (scratch / "cell.json").write_text(json.dumps(cell, indent=1, allow_nan=False))
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    history = state.history if history is None else history
+    cell = training.cell_at(state.epoch)
+    known = read_cell(storage, training.training_id, cell.cell_id)
+    if known is not None and known.outcome in FINAL:
+        return cell.cell_id
+    model, kept = state.kept()
+    record = CellRecord(
+        format=CELL_FORMAT,
+        cell_id=cell.cell_id,
+        training_id=training.training_id,
+        task=data.task,
+        dataset=data.dataset,
+        dataset_digest=data.digest,
+        params=_params(training.fit, epochs=history[-1]["epoch"]),
+        metrics={
+            name: float(value)
+            for name, value in kept.items()
+            if name.startswith("val_") or name == "train_loss"
+        },
+        outcome=outcome,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        history=list(history),
+        kept_epoch=kept["epoch"],
+        seconds=sum(record["seconds"] for record in history),
+        started=history[0]["timestamp"] - round(history[0]["seconds"] * 1000),
+        ended=history[-1]["timestamp"],
+        device=_device_name(torch.device(device)),
+        hostname=socket.gethostname(),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        save_model(model, folder / "model.safetensors")
+        if CRITERIA[data.task].predicts_planes:
+            _draw_sheet(model, data.val, torch.device(device), folder / "sheet.png")
+        (folder / "cell.json").write_text(record.model_dump_json(indent=1))
+        storage.upload_dir(folder, cell_folder(training.training_id, cell.cell_id), "cell.json")
+    return cell.cell_id
+
+
+def cut_cell(
+    storage: LaunchStorage,
+    training: Training,
+    data: TaskData,
+    outcome: str,
+    *,
+    history: Sequence[EpochRecord] = (),
+) -> bool:
+    """Write the cell of a training that was cut short, from its newest whole checkpoint.
+
+    `history` holds epochs that are known to have been trained since. Returns False if there is no
+    checkpoint yet: the training was cut before its first validation.
+    """
+    for found in newest_first(storage, training.training_id):
+        try:
+            with fetched(storage, found.path) as folder:
+                state = TrainState.load(folder, training.fit, "cpu")
+        except ChromatuneError:
+            continue  # damaged: an older one is better than none
+        later = [record for record in history if record["epoch"] > state.epoch]
+        write_cell(
+            storage, training, state, data, outcome=outcome, history=[*state.history, *later]
+        )
+        return True
+    return False
 
 
 def _params(config: FitConfig, epochs: int) -> dict[str, Any]:
     params = {**config.identity(), "epochs": epochs}
     kwargs = params.pop("model_kwargs")
     return params | ({"model_kwargs": kwargs} if kwargs else {})
-
-
-def _kept(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for name, value in metrics.items()
-        if name.startswith("val_") or name == "train_loss"
-    }
 
 
 def _draw_sheet(model: ChromaModel, val: Split, device: torch.device, path: Path) -> None:

@@ -54,9 +54,27 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
     return document
 
 
+def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration without options that older versions had.
+
+    Raises ChromatuneError if it relies on one of them.
+    """
+    current = {name: dict(v) if isinstance(v, Mapping) else v for name, v in config.items()}
+    if isinstance(resources := current.get("resources"), dict):
+        resources.pop("pack", None)  # the trainings of a pack are the same one by one
+    if isinstance(search := current.get("search"), dict):
+        search.pop("perturbation_interval", None)
+        if search.get("scheduler") == "pbt":
+            raise ChromatuneError(
+                "the launch is a search with population-based training, which this version does "
+                "not have: resume it with version 0.1"
+            )
+    return current
+
+
 def launch_config(document: Mapping[str, Any]) -> LaunchConfig:
     """What all kinds of launches share of the configuration."""
-    config = document["config"]
+    config = current_config(document["config"])
     return LaunchConfig.model_validate(
         {key: config[key] for key in LaunchConfig.model_fields if key in config}
     )

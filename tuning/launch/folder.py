@@ -21,6 +21,8 @@ from tuning.utils.redaction import redact
 
 TRAINING = "training.json"
 LOCK = ".lock"
+# Folder of a search's report: pictures, best configuration, study.
+SEARCH = "search"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +59,12 @@ class Launch:
     def trainings(self) -> list[Training]:
         """What is trained, as far as it is known: a search writes each down as it comes to it."""
         documents = self.document["trainings"]
-        if self.kind == "search":
+        if not documents:
             paths = [f"{name}/{TRAINING}" for name in self.storage.list_dir()]
             documents = [
                 self.storage.read_json(path) for path in paths if self.storage.exists(path)
             ]
-        return [Training.from_dict(one, self.storage.uri) for one in documents]
+        return [Training.from_dict(document, self.storage.uri) for document in documents]
 
     @property
     def found_by(self) -> str:

@@ -1,4 +1,4 @@
-"""Trainings and grid cells: what a launch is made of."""
+"""Trainings and their cells: what a launch is made of."""
 
 from __future__ import annotations
 
@@ -177,23 +177,6 @@ def need_planes(trainings: Iterable[Training]) -> bool:
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     """Sort by estimated arithmetic, largest first (stable)."""
     return sorted(trainings, key=lambda one: -one.epochs * forward_operations(one.fit))
-
-
-def packs(trainings: Iterable[Training], size: int) -> list[list[Training]]:
-    """Gather up to `size` trainings of one architecture for each trial, in the order given.
-
-    A pack stands where its first training stood.
-    """
-    found: list[list[Training]] = []
-    filling: dict[str, list[Training]] = {}
-    for training in trainings:
-        fit = training.fit
-        key = str((fit.model, fit.model_kwargs, fit.image_size, fit.batch_size))
-        if len(filling.get(key, ())) in (0, size):
-            filling[key] = []
-            found.append(filling[key])
-        filling[key].append(training)
-    return found
 
 
 def forward_operations(fit: FitConfig) -> int:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuning.errors import ChromatuneError
+from tuning.launch.limits import TimeLimit
 from tuning.launch.storage import LaunchStorage
 
-TIME_IS_UP = "the time budget is used up"
 _FILE = "search.json"
 _SAVE_EVERY_S = 30.0
 _HOUR_S = 3600
@@ -35,7 +34,7 @@ class Allowance:
     cpu_hours: float | None = None
 
 
-class Budget:
+class Budget(TimeLimit):
     """Keeps count in `search.json` of the launch folder, so that an interruption forgets nothing.
 
     `is_over` says whether every trial that was allowed has ended. Wall time is counted from the
@@ -48,10 +47,9 @@ class Budget:
         wall_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(wall_s, clock)
         self._storage = storage
-        self._clock = clock
         self._saved = clock()
-        self._deadline = clock() + (wall_s or math.inf)
         kept: Mapping[str, Any] = storage.read_json(_FILE) if storage.exists(_FILE) else {}
         self.allowance = Allowance(**kept.get("allowance", {"num_samples": 0}))
         self._spent = Spent(**kept.get("spent", {}))
@@ -84,29 +82,25 @@ class Budget:
         self.save()
 
     def ended(self, *, is_over: bool) -> None:
-        """Write down whether nothing is left to try; to allow more opens the search again."""
         self.is_over = is_over
         self.save()
 
     def trial_began(self, name: str, cpus: float, gpus: float) -> None:
-        """Count a trial's devices from now on."""
         self.trial_ended(name)
         self._held[name] = (self._clock(), cpus, gpus)
 
     def trial_ended(self, name: str) -> None:
-        """Stop counting; does nothing for a trial that holds nothing."""
         if name in self._held:
             since, cpus, gpus = self._held.pop(name)
             _add(self._spent, self._clock() - since, cpus, gpus)
             self._note()
 
     def used_up(self) -> str | None:
-        """Say which budget is used up; None while all last."""
         if self._clock() - self._saved >= _SAVE_EVERY_S:
             self._note()
         spent, allowance = self.spent, self.allowance
-        if self._clock() >= self._deadline:
-            return TIME_IS_UP
+        if reason := super().used_up():
+            return reason
         if allowance.gpu_hours is not None and spent.gpu_hours >= allowance.gpu_hours:
             return f"the budget of {allowance.gpu_hours:g} GPU hours is used up"
         if allowance.cpu_hours is not None and spent.cpu_hours >= allowance.cpu_hours:
@@ -114,7 +108,6 @@ class Budget:
         return None
 
     def save(self) -> None:
-        """Write down what is allowed and what is spent."""
         self._saved = self._clock()
         self._storage.write_json(
             _FILE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from tuning.config.schema import Task
 from tuning.display.formatting import higher_is_better
@@ -38,11 +37,11 @@ class Objective:
     def direction(self) -> str:
         return "maximize" if self.maximize else "minimize"
 
-    def better(self, one: float, other: float) -> bool:
-        """Whether `one` beats `other`; what is not finite never does."""
-        if not math.isfinite(one) or not math.isfinite(other):
-            return math.isfinite(one) and not math.isfinite(other)
-        return one > other if self.maximize else one < other
+    def better(self, value: float, other: float) -> bool:
+        """Whether `value` beats `other`; a non-finite value never does."""
+        if not math.isfinite(value) or not math.isfinite(other):
+            return math.isfinite(value) and not math.isfinite(other)
+        return value > other if self.maximize else value < other
 
 
 def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
@@ -64,15 +63,6 @@ def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
     if len(set(names)) != len(names) or len(set(names) & set(_CRITERIA[task])) > 1:
         raise ChromatuneError(f"objectives must differ, but got {', '.join(words)}")
     return objectives
-
-
-def figures(cell: Mapping[str, Any]) -> dict[str, float]:
-    """Everything of a `cell.json` that can be an objective."""
-    return {
-        **cell["metrics"],
-        "parameters": float(cell["parameters"]),
-        "train_seconds": float(cell["seconds"]),
-    }
 
 
 def _read(task: Task, word: str) -> Objective:

@@ -6,11 +6,11 @@ import dataclasses
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchConfig, SearchLaunchConfig
-from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
+from tuning.search.stopping import Rule, make_rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,10 @@ class SearchPlan:
     def search(self) -> SearchConfig:
         return self.config.search
 
+    def make_rule(self) -> Rule | None:
+        """The rule that stops trials early, which has seen no trial yet."""
+        return make_rule(self.search, self.objectives[0], self.space.most_epochs)
+
     @property
     def seed(self) -> int:
         return self.config.training.seed
@@ -36,15 +40,11 @@ def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> Sear
 
     Raises ChromatuneError for whatever is wrong, with the nearest valid word.
     """
-    if config.resources.pack > 1:
-        raise ChromatuneError(
-            "a search decides about each training by itself, so none of them can share a trial: "
-            "leave out --pack"
-        )
     search = config.search
     space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)
     advice = check_sampler(search, space, objectives)
+    make_rule(search, objectives[0], space.most_epochs)
     for point in search.points:
         space.checked_point(point)
     return SearchPlan(config, space, objectives, tuple(advice))

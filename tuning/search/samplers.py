@@ -144,14 +144,6 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[Objec
     """Refuse what a sampler or a scheduler cannot do; return what one should know of it."""
     if search.sampler == "cmaes" and len(objectives) > 1:
         raise ChromatuneError("the sampler cmaes takes one objective: use tpe or gp for several")
-    if search.chosen_scheduler == "pbt":
-        if search.sampler != "random":
-            raise ChromatuneError(
-                f"the scheduler pbt changes a population as it trains, so the sampler must be "
-                f"random, but is {search.sampler}: add --sampler random"
-            )
-        if len(objectives) > 1:
-            raise ChromatuneError("the scheduler pbt takes one objective")
     make_sampler(search, 0)
     if search.sampler == "grid":
         next(space.grid())

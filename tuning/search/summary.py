@@ -11,9 +11,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuning.launch.folder import TRAINING, Launch
+from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
 from tuning.search.distributions import decoded
-from tuning.search.objectives import Objective, figures
+from tuning.search.objectives import Objective
 from tuning.search.warm_start import KNOWN
 
 
@@ -22,8 +23,7 @@ class TrialSummary:
     """One trial: `outcome` is finished, pruned, stopped, running, diverged, failed or known.
 
     `values` are those of the state it left, one an objective, none if it left none. `curve` maps
-    epochs to the first objective as it was then, `lrs` to the learning rate at their ends; `epochs`
-    is how far it was trained.
+    epochs to the first objective as it was then; `epochs` is how far it was trained.
     """
 
     number: int
@@ -36,9 +36,18 @@ class TrialSummary:
     planned_epochs: int = 0
     seconds: float = 0.0
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    lrs: Mapping[int, float] = dataclasses.field(default_factory=dict)
     message: str = ""
     training: Training | None = None
+
+    def best_so_far(self, objective: Objective) -> dict[int, float]:
+        """After each validation, the best value of the first objective until then."""
+        scores: dict[int, float] = {}
+        best = math.nan
+        for epoch in sorted(self.curve):
+            if objective.better(self.curve[epoch], best):
+                best = self.curve[epoch]
+            scores[epoch] = best
+        return scores
 
     @property
     def is_known(self) -> bool:
@@ -105,23 +114,22 @@ def _with_folder(
 ) -> TrialSummary:
     """Add what the launch folder knows: it is ahead of the study, and has the whole history."""
     details: dict[str, Any] = {"training": training, "planned_epochs": training.epochs}
-    cell_file = f"{summary.name}/cells/{training.cells[0].cell_id}/cell.json"
     history: list[dict[str, Any]] = []
-    if launch.storage.exists(cell_file):
-        cell = launch.storage.read_json(cell_file)
-        history = cell["history"]
+    cell = read_cell(launch.storage, summary.name, training.cells[0].cell_id)
+    failure = read_failure(launch.storage, summary.name)
+    if cell is not None:
+        history = cell.history
         details |= {
-            "outcome": cell["outcome"],
-            "values": _values(figures(cell), objectives),
-            "kept_epoch": cell["kept_epoch"],
-            "seconds": cell["seconds"],
+            "outcome": cell.outcome,
+            "values": _values(cell.values, objectives),
+            "kept_epoch": cell.kept_epoch,
+            "seconds": cell.seconds,
         }
-    elif launch.storage.exists(f"{summary.name}/failed.json"):
-        history = launch.storage.read_json(f"{summary.name}/failed.json")["history"]
+    elif failure is not None:
+        history = failure.history
         details["seconds"] = math.fsum(record["seconds"] for record in history)
     first = objectives[0].name
-    details["curve"] = {one["epoch"]: one[first] for one in history if first in one}
-    details["lrs"] = {one["epoch"]: one["lr"] for one in history}
+    details["curve"] = {record["epoch"]: record[first] for record in history if first in record}
     details["epochs"] = history[-1]["epoch"] if history else 0
     return dataclasses.replace(summary, **details)
 

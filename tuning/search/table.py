@@ -23,16 +23,12 @@ _WORDS = {"pruned": "cut short", "known": "known before"}
 
 @dataclasses.dataclass(frozen=True)
 class SearchTable:
-    """The best trials of a search; `baseline` is the constant predictor's figures on val.
-
-    `note` is what one should know of the settings, if anything.
-    """
+    """The best trials of a search; `baseline` has the constant predictor's metrics on val."""
 
     heading: str
     objectives: Sequence[Objective]
     trials: Sequence[TrialSummary]
     baseline: Mapping[str, float]
-    note: str | None = None
 
     @property
     def front(self) -> list[TrialSummary]:
@@ -115,8 +111,6 @@ class SearchTable:
         if first in self.baseline:
             value = format_value(first, self.baseline[first])
             lines.append(f"constant predictor: {metric_heading(first)} {value}")
-        if self.note is not None:
-            lines.append(self.note)
         return "\n".join(f"- {line}" for line in lines)
 
 

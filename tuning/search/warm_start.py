@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import optuna
 
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.outcomes import cell_outcomes
-from tuning.search.objectives import Objective, figures
+from tuning.launch.records import CellRecord, read_cell
+from tuning.search.objectives import Objective
 from tuning.search.space import Space
 from tuning.search.study import quiet
+from tuning.training.config import FitConfig
 
 # User attribute that marks a result which no trial of a search has found.
 KNOWN = "known"
@@ -40,18 +41,18 @@ def feed_known(
     if it has one there. Trainings that began from other weights than random ones do not count.
     """
     there = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
-    distributions = {one.name: one.distribution for one in space.parameters}
+    distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     taken = outside = 0
-    for launch, name, document, fit in _finished(storage_path, space.task, dataset_digest):
-        key = f"{launch.launch_id}/{name}"
+    for launch, record, fit in _finished(storage_path, space.task, dataset_digest):
+        key = f"{launch.launch_id}/{record.cell_id}"
         if key in there:
             continue
         params = space.locate(fit)
         if params is None:
             outside += 1
             continue
-        has = figures(document)
-        run_id = runs.get((launch.launch_id, name))
+        has = record.values
+        run_id = runs.get((launch.launch_id, record.cell_id))
         with quiet():
             study.add_trial(
                 optuna.trial.create_trial(
@@ -72,7 +73,7 @@ def feed_known(
 
 def _finished(
     storage_path: str, task: str, dataset_digest: str
-) -> Iterator[tuple[Launch, str, Mapping[str, Any], Any]]:
+) -> Iterator[tuple[Launch, CellRecord, FitConfig]]:
     for launch in list_launches(storage_path):
         if launch.task != task or launch.document["dataset_digest"] != dataset_digest:
             continue
@@ -80,7 +81,7 @@ def _finished(
             training = cell.training
             if cell.outcome != "finished" or training.initial_weights is not None:
                 continue
-            folder = f"{training.training_id}/cells/{cell.cell_id}"
-            document = launch.storage.read_json(f"{folder}/cell.json")
+            record = read_cell(launch.storage, training.training_id, cell.cell_id)
+            assert record is not None, "its outcome was read from it"
             fit = dataclasses.replace(training.fit, milestones=(cell.epochs,))
-            yield launch, cell.cell_id, document, fit
+            yield launch, record, fit

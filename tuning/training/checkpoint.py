@@ -173,18 +173,16 @@ class TrainState:
         folder: str | Path,
         config: FitConfig,
         device: str | torch.device = "cpu",
-        may_differ: tuple[str, ...] = (),
     ) -> Self:
-        """Read the checkpoint in `folder`, to go on with the training `config` on `device`.
+        """Read the checkpoint in `folder`, to continue the training `config` on `device`.
 
-        The milestones may be others than it began with, and so may the options in `may_differ`,
-        such as the learning rate. Raises ChromatuneError if the checkpoint
+        The milestones may be others than it began with. Raises ChromatuneError if the checkpoint
         is missing, incomplete, changed since it was written, or of another training; whether it is
         of another dataset, `fit` checks.
         """
         folder = Path(folder)
         content = read_state(folder)
-        _check_identity(folder, content["training"], config.identity(), may_differ)
+        _check_identity(folder, content["training"], config.identity())
         files: dict[str, str] = content["files"]
         # The meta device draws no initial weights and takes no memory.
         with torch.device("meta"):
@@ -291,10 +289,9 @@ def _check_identity(
     folder: Path,
     found: Mapping[str, Any],
     wanted: Mapping[str, Any],
-    may_differ: tuple[str, ...],
 ) -> None:
     for key in {**wanted, **found}:
-        if key not in may_differ and found.get(key) != wanted.get(key):
+        if found.get(key) != wanted.get(key):
             raise ChromatuneError(
                 f"the checkpoint in {folder} is of another training: its {key} is "
                 f"{found.get(key)!r}, not {wanted.get(key)!r}"

@@ -28,7 +28,6 @@ __all__ = [
     "FitConfig",
     "TrainState",
     "fit",
-    "fit_in_turns",
 ]
 
 
@@ -78,27 +77,11 @@ def fit(
     By default as the report trained: Adam with weight decay, mean squared error, a constant
     learning rate, batches fixed once. FitConfig has the options, Batches the order.
 
-    With a `state`, go on after its epoch; `initial_weights` then no longer matter. On a CPU the
+    With a `state`, continue after its epoch; `initial_weights` then no longer matter. On a CPU the
     same configuration, data and number of threads give the same bits, in one go or resumed.
 
     Raises ChromatuneError at once if configuration, data and state do not belong together, and
     Diverged while iterating.
-    """
-    turns = fit_in_turns(config, data, device=device, state=state, initial_weights=initial_weights)
-    return (result for result in turns if result is not None)
-
-
-def fit_in_turns(
-    config: FitConfig,
-    data: TaskData,
-    *,
-    device: str | torch.device = "cpu",
-    state: TrainState | None = None,
-    initial_weights: Mapping[str, Tensor] | None = None,
-) -> Iterator[EpochResult | None]:
-    """Train as `fit` does, but yield None in every epoch once the device has all of its steps.
-
-    While a GPU is at work on them, the same process can give it those of other trainings.
     """
     device = torch.device(device)
     _check_data(config, data)
@@ -110,7 +93,7 @@ def fit_in_turns(
 
 def _epochs(
     config: FitConfig, data: TaskData, device: torch.device, state: TrainState
-) -> Iterator[EpochResult | None]:
+) -> Iterator[EpochResult]:
     if state.epoch == config.epochs or state.ran_out_of_patience:
         return
     keep_freed_memory()
@@ -118,12 +101,8 @@ def _epochs(
     for epoch in range(state.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
         with state.own_rng(), tf32_if(config.precision == "tf32"):
-            total = _train_epoch(state, batches)
+            train_loss = _train_epoch(state, batches).item() / len(batches)
         seconds = time.perf_counter() - started
-        yield None
-        started = time.perf_counter()
-        train_loss = total.item() / len(batches)
-        seconds += time.perf_counter() - started
         if not math.isfinite(train_loss):
             raise Diverged(epoch, "train_loss", train_loss)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, ClassVar
 
 from tuning.display.result_tables import ResultTable
 from tuning.launch.outcomes import LaunchOutcome
-from tuning.tracking.registry.promotion import Promotion
+
+if TYPE_CHECKING:
+    from tuning.tracking.registry.promotion import Promotion
 
 
 @dataclasses.dataclass(frozen=True)
 class Conclusion:
     """A launch's outcome and its table; `promotion` is what the gate said, where one was passed."""
+
+    # Whether resuming tries trainings again that have failed.
+    retries_failed: ClassVar[bool] = True
 
     outcome: LaunchOutcome
     table: ResultTable
@@ -31,12 +37,12 @@ class Conclusion:
             if cell.outcome in ("failed", "diverged")
         ]
         failed = any(cell.outcome == "failed" for cell in self.outcome.cells)
-        if failed and self.outcome.launch.kind != "search":
-            lines.append(f"once the cause is mended, `{again}` tries again what has failed")
+        if failed and self.retries_failed:
+            lines.append(f"once the cause is fixed, `{again}` retries failed trials")
         if self.outcome.undelivered:
             lines.append(f"{self._undelivered} not in MLflow yet: `{again}` writes what is missing")
-        if self.outcome.stopped:
-            lines.append(f"stopped; go on with `{again}`")
+        if not self.outcome.is_over:
+            lines.append(f"stopped; resume with `{again}`")
         return lines
 
     @property

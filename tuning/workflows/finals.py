@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from data_prep import PreparedDataset
 from tuning.config.schema import FinalsLaunchConfig, Task
@@ -13,13 +12,15 @@ from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
-from tuning.tracking.cells import TrackedCell
-from tuning.tracking.registry.promotion import best_cell
-from tuning.tracking.store import prepare_store
 from tuning.training.config import FitConfig
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.evaluation import delivered_cells, measured_table
-from tuning.workflows.launching import start_launch
+from tuning.workflows.grid import conclude_grid
+from tuning.workflows.launching import check_store, start_launch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tuning.tracking.cells import TrackedCell
 
 # Model and head of every single training, as in Tables II and IV.
 _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
@@ -32,7 +33,7 @@ def run_finals(
     tasks: Sequence[Task],
     config: FinalsLaunchConfig,
     *,
-    tracking_uri: str,
+    tracking_uri: str | None,
     console: Console,
     reuse: bool = False,
 ) -> Iterator[LaunchOutcome]:
@@ -42,7 +43,7 @@ def run_finals(
     Raises ChromatuneError before any training if there is no such cell. An interrupted launch is
     the last.
     """
-    prepare_store(tracking_uri)
+    check_store(tracking_uri)
     dataset = open_prepared(config.data)
     planned = {task: final_trainings(task, config, dataset, tracking_uri) for task in tasks}
     for task, trainings in planned.items():
@@ -53,12 +54,19 @@ def run_finals(
             reuse=reuse,
         )
         yield outcome
-        if outcome.interrupted:
+        if not outcome.is_over:
             return
 
 
-def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
-    """Measure what was trained on the test set, beside the report and the constant predictor."""
+def conclude_finals(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+    """Measure what was trained on the test set, beside the published and the constant predictor.
+
+    Without a tracking store, its validation metrics are shown.
+    """
+    if tracking_uri is None:
+        return conclude_grid(outcome)
+    from tuning.workflows.evaluation import delivered_cells, measured_table
+
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
     trained = delivered_cells(tracking_uri, outcome)
@@ -67,13 +75,17 @@ def conclude_finals(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
 
 
 def final_trainings(
-    task: Task, config: FinalsLaunchConfig, dataset: PreparedDataset, tracking_uri: str
+    task: Task, config: FinalsLaunchConfig, dataset: PreparedDataset, tracking_uri: str | None
 ) -> list[Training]:
     """Set up the trainings of Table II or IV."""
     finals = config.finals
     lr, epochs = finals.lr, finals.epochs
     if lr is None or epochs is None:
-        winner = best_cell(tracking_uri, dataset.digest, task, kind="grid")
+        winner = None
+        if tracking_uri is not None:
+            from tuning.tracking.registry.promotion import best_cell
+
+            winner = best_cell(tracking_uri, dataset.digest, task, kind="grid")
         if winner is None:
             raise ChromatuneError(
                 f"no finished {task} grid on {dataset.name}, whose winner would say the learning "

@@ -1,4 +1,4 @@
-"""Fine-tuning: a champion goes on training on another dataset."""
+"""Fine-tuning: a champion is trained further on another dataset."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tuning.tracking.weights import load_logged_weights
 from tuning.training.config import FitConfig
 from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.evaluation import delivered_cells, measured_table
+from tuning.workflows.grid import conclude_grid
 from tuning.workflows.launching import start_launch
 
 _INITIAL_WEIGHTS = "initial.safetensors"
@@ -31,7 +32,7 @@ def run_finetune(
     task: Task,
     config: FinetuneLaunchConfig,
     *,
-    tracking_uri: str,
+    tracking_uri: str | None,
     console: Console,
     reuse: bool = False,
 ) -> LaunchOutcome:
@@ -40,6 +41,10 @@ def run_finetune(
     With `compare_scratch`, the same model is also trained from scratch for as many epochs. Raises
     ChromatuneError if there is no champion or it takes pictures of another size.
     """
+    if tracking_uri is None:
+        raise ChromatuneError(
+            "fine-tuning starts from a registered model: give --tracking-uri, its store"
+        )
     open_store(tracking_uri)
     dataset = open_prepared(config.data)
     wanted = config.finetune.model or champion_uri(config.finetune.source, task)
@@ -58,8 +63,10 @@ def run_finetune(
         )
 
 
-def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
+def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
     """Measure on the test set what was trained, and send the fine-tuned model through the gate."""
+    if tracking_uri is None:
+        return conclude_grid(outcome)
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
     cells = delivered_cells(tracking_uri, outcome)

@@ -1,8 +1,8 @@
-"""The report's grids, whole or shrunk."""
+"""Grids: every combination of models, heads, learning rates and epochs."""
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from tuning.config.schema import GridLaunchConfig, Task
 from tuning.display.result_tables import GridTable
@@ -13,16 +13,19 @@ from tuning.launch.trainings import grid_trainings
 from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.launching import start_launch
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 def run_grid(
     task: Task,
     config: GridLaunchConfig,
     *,
-    tracking_uri: str,
+    tracking_uri: str | None,
     console: Console,
     reuse: bool = False,
 ) -> LaunchOutcome:
-    """Train every cell of the grid on Ray Tune and project it into MLflow."""
+    """Train every cell of the grid and track it."""
     dataset = open_prepared(config.data)
     trainings = grid_trainings(task, config.grid, config.training, dataset.size)
     tags = {}
@@ -43,8 +46,8 @@ def run_grid(
     )
 
 
-def conclude_grid(outcome: LaunchOutcome) -> Conclusion:
-    """Lay the launch's cells out as the report's table."""
+def conclude_grid(outcome: LaunchOutcome, tracking_uri: str | None = None) -> Conclusion:  # noqa: ARG001
+    """Lay the launch's cells out as a table of the grid."""
     launch = outcome.launch
     cells = [
         CellRow(

@@ -1,34 +1,61 @@
-"""Runs a launch on Ray Tune: assembles the Tuner, watches it, resumes it."""
+"""Runs a launch: the one way from trials to their outcome, whatever the trials and the backend."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-from rich.console import Console
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep import PreparedDataset
-from tuning.backend.callback import Watcher
-from tuning.backend.cluster import await_resources, connected, trial_resources
-from tuning.backend.node_checks import check_nodes
-from tuning.backend.tuner import TuneError, launch_tuner, run_to_its_end
-from tuning.config.schema import LaunchConfig, ResourcesConfig, Task
+from tuning.backend import make_backend
+from tuning.backend.base import BackendError
+from tuning.config.schema import LaunchConfig, Task
 from tuning.display.progress import LaunchProgress
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import delete_finished
-from tuning.launch.datasets import recorded
+from tuning.launch.datasets import open_prepared, recorded
 from tuning.launch.document import DOCUMENT
 from tuning.launch.folder import Launch, create_launch, find_launch
-from tuning.launch.outcomes import LaunchOutcome, cell_outcomes, has_ended, is_finished, run_status
+from tuning.launch.limits import TimeLimit
+from tuning.launch.monitor import STATUS, LaunchMonitor, StoppingRule
+from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
+from tuning.launch.source import FixedTrials, TrialSource
+from tuning.launch.tracker import NoTracker, Tracker
 from tuning.launch.trainings import Training, need_planes
-from tuning.tracking.projection import Projection, project_launch
-from tuning.tracking.store import prepare_store
+from tuning.launch.trial import TrialInputs
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+Config = TypeVar("Config", bound=LaunchConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trials:
+    """What `run_launch` runs: where trials come from, what limits and stops them.
+
+    `models` are those that may be trained. `metric` is shown by the progress view; with
+    `is_judged`, trials report it for the stopping rule and the source. `placeholders` stand for
+    trials that are not known yet, of up to `longest` epochs. `undo` is called if no trial begins.
+    """
+
+    source: TrialSource
+    limit: TimeLimit
+    models: Sequence[str]
+    metric: str
+    maximize: bool
+    is_judged: bool = False
+    rule: StoppingRule | None = None
+    placeholders: Sequence[str] = ()
+    longest: int = 0
+    undo: Callable[[], None] | None = None
 
 
 def start_launch(
@@ -38,131 +65,222 @@ def start_launch(
     dataset: PreparedDataset,
     trainings: Sequence[Training],
     *,
-    tracking_uri: str,
+    tracking_uri: str | None,
     console: Console,
     reuse: bool = False,
+    make_trials: Callable[[Launch], Trials] | None = None,
+    planes: bool | None = None,
+    written_config: LaunchConfig | None = None,
+    errors: tuple[type[Exception], ...] = (),
     **details: Any,
 ) -> LaunchOutcome:
-    """Write a launch down and run it; `details` go to `create_launch`.
+    """Create a launch and run it; `details` are passed to `create_launch`.
 
-    With `reuse`, a launch of the very same trainings on the same data is gone on with instead, or
-    read off if it is finished.
+    `written_config` is the configuration as it may be stored, by default the one given. Without
+    `make_trials`, the trials are `trainings`. With `reuse`, a launch of the very same trainings on
+    the same data is resumed instead, or read if it is finished. Without a `tracking_uri`, nothing
+    is tracked.
     """
-    data = load_task_data(dataset, task, planes=need_planes(trainings))
-    config = config.model_copy(update={"data": recorded(config.data, dataset)})
+    wants_planes = need_planes(trainings) if planes is None else planes
+    data = load_task_data(dataset, task, planes=wants_planes)
+    stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
     launch = None
     if reuse:
         parent = details.get("parent_model")
         launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent)
-    resume = launch is not None
+    is_new = launch is None
     if launch is None:
-        baseline = constant_baseline(data.val, data.baseline_ab, task, "val_")
+        check_store(tracking_uri)
         launch = create_launch(
-            *(kind, task, config, dataset, trainings),
-            tracking_uri=tracking_uri,
-            baseline=baseline,
+            *(kind, task, stored, dataset, trainings),
+            tracking_uri=tracking_uri or "",
+            baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
             **details,
         )
     return run_launch(
         launch,
-        data,
-        config.resources,
-        address=config.address,
+        make_trials or fixed_trials,
+        config,
+        data=lambda: data,
         tracking_uri=tracking_uri,
         console=console,
-        resume=resume,
+        is_new=is_new,
+        errors=errors,
+    )
+
+
+def fixed_trials(launch: Launch) -> Trials:
+    """The trials of a launch whose trainings are listed in its document."""
+    criterion = CRITERIA[launch.task]
+    return Trials(
+        FixedTrials(launch),
+        TimeLimit(launch.config.resources.time_budget_s),
+        list(dict.fromkeys(training.fit.model for training in launch.trainings)),
+        f"val_{criterion.name}",
+        criterion.higher_is_better,
     )
 
 
 def run_launch(
     launch: Launch,
-    data: TaskData,
-    resources: ResourcesConfig,
+    make_trials: Callable[[Launch], Trials],
+    config: LaunchConfig,
     *,
-    address: str | None,
-    tracking_uri: str,
+    data: Callable[[], TaskData],
+    tracking_uri: str | None,
     console: Console,
-    resume: bool = False,
+    is_new: bool = False,
+    take_over: bool = False,
+    errors: tuple[type[Exception], ...] = (),
 ) -> LaunchOutcome:
-    """Train all that is not trained yet and project it into MLflow.
+    """Train all that is not trained yet and track it.
 
-    Returns when every trial has ended or the user has stopped it. Raises ChromatuneError before
-    any training if the tracking store or the resources are not there, or if another process is at
-    work on the launch; of a new launch nothing is left behind then.
+    Returns when every trial has ended, a budget is used up, or the user has stopped it. `data` is
+    called only if something is left to train. `errors` are handled as storage that fails: see
+    `errors_with_resume_hint`. Raises ChromatuneError before any training if the tracking store or
+    the resources are not available, or if another process runs the launch; of a new launch nothing
+    is left behind then.
     """
-    check_data(launch, data)
-    with told_how_to_go_on(launch, console), launch.held(), contextlib.ExitStack() as withdrawal:
-        if not resume:
-            withdrawal.callback(launch.storage.delete)
-        elif all(has_ended(launch, training) for training in launch.trainings):
-            project_launch(launch.storage, tracking_uri)
+
+    def log(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False)
+
+    with (
+        errors_with_resume_hint(launch, log, *errors),
+        launch.held(),
+        contextlib.ExitStack() as undo,
+    ):
+        if is_new:
+            undo.callback(launch.storage.delete)
+        trials = make_trials(launch)
+        if trials.undo is not None:
+            undo.callback(trials.undo)
+        source = trials.source
+        if source.is_over:
+            undo.pop_all()
+            trials.limit.ended(is_over=True)
+            deliver(launch, tracking_uri)
             delete_finished(launch)
-            return LaunchOutcome(launch, cell_outcomes(launch, {}), [])
-        prepare_store(tracking_uri)  # before Ray, which takes longer to start
-        projection = Projection(launch.storage, tracking_uri)
-        with connected(address):
-            await_resources(resources, console)
-            share = trial_resources(resources)
-            check_nodes(launch.storage, console)
-            projection.start()
-            withdrawal.pop_all()
-            with sigterm_as_ctrl_c(), tracked(projection):
-                with _progress(launch, console) as progress:
-                    watcher = Watcher(projection, progress, resources.time_budget_s)
-                    tuner = launch_tuner(launch, data, resources, share.cpus, share.gpus, watcher)
-                    run_to_its_end(tuner)
-                cells = cell_outcomes(launch, watcher.messages)
-                undelivered = projection.close(run_status(cells))
+            return LaunchOutcome(launch, cell_outcomes(launch))
+        task_data = data()
+        check_data(launch, task_data)
+        tracker = make_tracker(launch, tracking_uri)
+        backend = make_backend(config.resources.backend)
+        with backend.session(launch, config.resources, config.address, trials.models, log):
+            tracker.start()
+            undo.pop_all()
+            with sigterm_as_ctrl_c(), closing_on_error(tracker):
+                with _progress(launch, trials, console) as progress:
+                    monitor = LaunchMonitor(
+                        launch.storage,
+                        task_data,
+                        source,
+                        tracker,
+                        progress,
+                        trials.limit,
+                        trials.rule,
+                        config.resources.max_failures,
+                        trials.placeholders,
+                    )
+                    objective = trials.metric if trials.is_judged else None
+                    inputs = TrialInputs(launch.storage.uri, task_data, objective)
+                    backend.run(launch, config.resources, monitor, inputs)
+                    monitor.stopped()
+                outcome = LaunchOutcome(
+                    launch,
+                    cell_outcomes(launch, monitor.messages),
+                    is_over=source.is_over,
+                    ended_by=monitor.ended_by,
+                )
+                trials.limit.ended(is_over=source.is_over)
+                undelivered = tracker.close(_run_status(outcome, is_fixed=source.is_fixed))
         delete_finished(launch)
-        return LaunchOutcome(launch, cells, undelivered, watcher.out_of_time)
+        return dataclasses.replace(outcome, undelivered=undelivered)
+
+
+def resumed_config(
+    config: Config, address: str | None = None, backend: str | None = None
+) -> Config:
+    """The configuration of a launch as it is resumed: elsewhere, or on another backend."""
+    resources = config.resources
+    if backend is not None:
+        resources = resources.model_copy(update={"backend": backend})
+    return config.model_copy(update={"address": address or config.address, "resources": resources})
+
+
+def load_recorded(launch: Launch, *, planes: bool) -> TaskData:
+    """Load the data of a launch that is resumed; DataError if a byte of them has changed."""
+    dataset = open_prepared(launch.config.data)
+    dataset.verify()
+    return load_task_data(dataset, launch.task, planes=planes)
+
+
+def check_store(tracking_uri: str | None) -> None:
+    """Open the tracking store, if any; ChromatuneError if it is not available."""
+    if tracking_uri is not None:
+        from tuning.tracking.store import prepare_store
+
+        prepare_store(tracking_uri)
+
+
+def make_tracker(launch: Launch, tracking_uri: str | None) -> Tracker:
+    """Build what tracks the launch; MLflow is imported only for a tracking URI."""
+    if tracking_uri is None:
+        return NoTracker()
+    from tuning.tracking.projection import Projection
+
+    check_store(tracking_uri)  # before Ray, which takes longer to start
+    return Projection(launch.storage, tracking_uri)
+
+
+def deliver(launch: Launch, tracking_uri: str | None) -> None:
+    """Bring the tracking store, if any, to what the launch folder holds."""
+    if tracking_uri is not None:
+        from tuning.tracking.projection import project_launch
+
+        project_launch(launch.storage, tracking_uri)
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(launch: Launch, console: Console, *also: type[Exception]) -> Iterator[None]:
-    """Say what is left where something ends a launch at once.
+def errors_with_resume_hint(
+    launch: Launch, log: Callable[[str], None], *errors: type[Exception]
+) -> Iterator[None]:
+    """Say how to resume where something ends a launch at once.
 
-    That is Ctrl-C before training, or a second one; or storage that is full or away, which is told
-    as a ChromatuneError. So is an error of the kinds `also`.
+    That is Ctrl-C before training, or a second one; or storage that is full or away, which becomes
+    a ChromatuneError, as do `errors`.
     """
-    again = f"go on with `chromatune resume {launch.found_by}`"
+    resume = f"resume with `chromatune resume {launch.found_by}`"
     try:
         yield
     except KeyboardInterrupt:
-        told = "stopped before anything was trained; the launch is withdrawn"
         if _is_there(launch):
-            told = f"stopped at once; {again}"
-        console.print(told, soft_wrap=True, markup=False)
+            log(f"stopped at once; {resume}")
+        else:
+            log("stopped before anything was trained; the launch was removed")
         raise
     except BrokenPipeError:
         raise
-    except (OSError, TuneError, *also) as error:
-        # Ray hands on what a callback raises as the text of its traceback.
+    except (OSError, BackendError, *errors) as error:  # type: ignore[misc]
         reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
-        then = f"; once the cause is mended, {again}" if _is_there(launch) else ""
+        then = f"; once that is solved, {resume}" if _is_there(launch) else ""
         raise ChromatuneError(f"{launch.launch_id} stopped: {reason}{then}") from error
 
 
-def _is_there(launch: Launch) -> bool:
-    try:
-        return launch.storage.exists(DOCUMENT)
-    except OSError:
-        return True
-
-
 @contextlib.contextmanager
-def tracked(projection: Projection) -> Iterator[None]:
-    """Write to MLflow what is known of a launch that breaks down, and end its runs.
+def closing_on_error(tracker: Tracker) -> Iterator[None]:
+    """Deliver what is known of a launch that breaks down, and end its runs.
 
-    After a second Ctrl-C that takes a few seconds at most, whatever MLflow does.
+    After a second Ctrl-C that takes a few seconds at most, whatever the store does.
     """
     try:
         yield
     except KeyboardInterrupt:
-        projection.delivery_timeout_s = 0.0
-        projection.close("KILLED")
+        tracker.delivery_timeout_s = 0.0
+        tracker.close("KILLED")
         raise
     except Exception:
-        projection.close("KILLED")
+        tracker.close("KILLED")
         raise
 
 
@@ -183,7 +301,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
     Ray's own handler exits at once and aborts with a stack trace.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is told of signals
+        yield  # only the main thread receives signals
         return
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
@@ -193,13 +311,39 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(launch: Launch, console: Console) -> Iterator[LaunchProgress]:
-    criterion = CRITERIA[launch.task]
-    trainings = [(training.training_id, training.epochs) for training in launch.trainings]
+def _progress(launch: Launch, trials: Trials, console: Console) -> Iterator[LaunchProgress]:
+    """The view of the launch, which shows what earlier sessions trained as done."""
+    rows = [(training.training_id, training.epochs) for training in launch.trainings]
+    rows += [(name, trials.longest) for name in trials.placeholders]
     with LaunchProgress(
-        console, launch.launch_id, trainings, f"val_{criterion.name}", criterion.higher_is_better
+        console, launch.launch_id, rows, trials.metric, trials.maximize
     ) as progress:
-        for training in launch.trainings:
-            if is_finished(launch, training):
-                progress.update(training.training_id, training.epochs, {}, status="done")
+        cells = cell_outcomes(launch)
+        unfinished = {cell.training.training_id for cell in cells if cell.outcome not in STATUS}
+        for cell in cells:
+            name = cell.training.training_id
+            if name not in unfinished:
+                status = STATUS[cell.outcome]
+                progress.update(name, cell.kept_epoch, cell.metrics, status)
         yield progress
+
+
+def _run_status(outcome: LaunchOutcome, *, is_fixed: bool) -> str:
+    """Status of the launch's run in MLflow.
+
+    Of fixed trials that is the status of the worst one. A search is finished when it has a result,
+    also when a budget ended it.
+    """
+    if not outcome.is_over and (is_fixed or outcome.ended_by is None):
+        return "KILLED"
+    outcomes = {cell.outcome for cell in outcome.cells}
+    if is_fixed:
+        return "FINISHED" if outcomes == {"finished"} else "FAILED"
+    return "FINISHED" if any(cell.metrics for cell in outcome.cells) else "FAILED"
+
+
+def _is_there(launch: Launch) -> bool:
+    try:
+        return launch.storage.exists(DOCUMENT)
+    except OSError:
+        return True

@@ -1,60 +1,97 @@
-"""Going on with a launch of any kind."""
+"""The kinds of launches: how each is resumed, and what it comes to."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from tuning.launch.datasets import open_prepared
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import need_planes
-from tuning.training.data import load_task_data
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.finals import conclude_finals
-from tuning.workflows.finetune import conclude_finetune
-from tuning.workflows.grid import conclude_grid
-from tuning.workflows.launching import run_launch
-from tuning.workflows.search import resume_search
-from tuning.workflows.search_conclusion import conclude_search
-from tuning.workflows.train import conclude_train
+from tuning.workflows.launching import fixed_trials, load_recorded, resumed_config, run_launch
 from tuning.workflows.trust import cluster_of
 
-_CONCLUSIONS: Mapping[str, Callable[[LaunchOutcome, str], Conclusion]] = {
-    "grid": lambda outcome, _: conclude_grid(outcome),
-    "finals": conclude_finals,
-    "finetune": conclude_finetune,
-    "train": conclude_train,
-    "search": conclude_search,
-}
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def resume_launch(
-    launch: Launch, *, address: str | None, tracking_uri: str, console: Console
+    launch: Launch,
+    *,
+    address: str | None = None,
+    backend: str | None = None,
+    tracking_uri: str | None,
+    console: Console,
+    take_over: bool = False,
 ) -> LaunchOutcome:
-    """Go on with a launch, with the configuration it began with.
+    """Resume a launch with the configuration it began with.
 
-    Finished cells stay; trials that had begun go on from their last checkpoint. Raises
+    Finished cells stay; trials that had begun continue from their last checkpoint. Raises
     ChromatuneError or DataError if its data are no longer what they were, to the byte.
     """
-    address = cluster_of(launch, address)
-    dataset = open_prepared(launch.config.data)
-    dataset.verify()
-    if launch.kind == "search":
-        return resume_search(launch, address=address, tracking_uri=tracking_uri, console=console)
-    config = launch.config
-    return run_launch(
+    outcome: LaunchOutcome = _function(KINDS[launch.kind].resume)(
         launch,
-        load_task_data(dataset, launch.task, planes=need_planes(launch.trainings)),
-        config.resources,
-        address=address,
+        address=cluster_of(launch, address),
+        backend=backend,
         tracking_uri=tracking_uri,
         console=console,
-        resume=True,
+        take_over=take_over,
+    )
+    return outcome
+
+
+def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+    """Say what the launch has come to, as the command that began it would."""
+    conclusion: Conclusion = _function(KINDS[outcome.launch.kind].conclude)(outcome, tracking_uri)
+    return conclusion
+
+
+def resume_fixed(
+    launch: Launch,
+    *,
+    address: str | None,
+    backend: str | None,
+    tracking_uri: str | None,
+    console: Console,
+    take_over: bool,
+) -> LaunchOutcome:
+    return run_launch(
+        launch,
+        fixed_trials,
+        resumed_config(launch.config, address, backend),
+        data=functools.partial(load_recorded, launch, planes=need_planes(launch.trainings)),
+        tracking_uri=tracking_uri,
+        console=console,
+        take_over=take_over,
     )
 
 
-def conclude(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
-    """Say what the launch has come to, as the command that began it would."""
-    return _CONCLUSIONS[outcome.launch.kind](outcome, tracking_uri)
+def _function(name: str) -> Callable[..., Any]:
+    """Import a function when it is needed: those of some kinds import MLflow and Optuna."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a kind of launch does its own way, as `module:function`."""
+
+    conclude: str
+    resume: str = "tuning.workflows.resume:resume_fixed"
+
+
+KINDS: Mapping[str, Kind] = {
+    "grid": Kind("tuning.workflows.grid:conclude_grid"),
+    "finals": Kind("tuning.workflows.finals:conclude_finals"),
+    "finetune": Kind("tuning.workflows.finetune:conclude_finetune"),
+    "train": Kind("tuning.workflows.train:conclude_train"),
+    "search": Kind(
+        "tuning.workflows.search_conclusion:conclude_search",
+        "tuning.workflows.search:resume_search",
+    ),
+}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from tuning.errors import ChromatuneError
+from tuning.launch.folder import SEARCH, Launch
+from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
-from tuning.search.budget import TIME_IS_UP
 from tuning.search.plan import plan_search
 from tuning.search.summary import summaries
 from tuning.search.table import SearchTable
-from tuning.tracking.search import FOLDER, log_search
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.search import SearchOutcome
 from tuning.workflows.search_report import best_trial, write_report
 from tuning.workflows.search_study import config_of, study_of
-
-_CHANGED = "PBT changes settings on the way: these are what the trials began with"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +24,8 @@ class SearchConclusion(Conclusion):
     That a trial was cut short or diverged is a result; that one failed is not. `problem` says why
     the report is not in MLflow.
     """
+
+    retries_failed: ClassVar[bool] = False
 
     best_file: str | None = None
     problem: str | None = None
@@ -40,7 +40,7 @@ class SearchConclusion(Conclusion):
     @property
     def advice(self) -> list[str]:
         lines = super().advice
-        ended_by = self.outcome.ended_by if isinstance(self.outcome, SearchOutcome) else None
+        ended_by = self.outcome.ended_by
         if ended_by is not None:
             launch = self.outcome.launch
             more = f"chromatune search {launch.task} --extend {launch.found_by} --budget-…-hours N"
@@ -48,7 +48,7 @@ class SearchConclusion(Conclusion):
                 more = f"chromatune resume {launch.found_by}"
             kept = "the best until then is kept" if self.best_file else "no trial has a result yet"
             lines = [line for line in lines if not line.startswith("stopped; ")]
-            lines.append(f"{ended_by}: {kept}; `{more}` goes on")
+            lines.append(f"{ended_by}: {kept}; `{more}` continues")
         if self.problem is not None:
             lines.append(self.problem)
         if self.best_file is not None:
@@ -56,7 +56,7 @@ class SearchConclusion(Conclusion):
         return lines
 
 
-def conclude_search(outcome: LaunchOutcome, tracking_uri: str) -> SearchConclusion:
+def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchConclusion:
     """Lay out the best trials, and write the report into the launch folder and into MLflow.
 
     Done again, it replaces what is there.
@@ -70,14 +70,20 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str) -> SearchConclusi
         plan.objectives,
         summaries(launch, study, plan.objectives),
         launch.document["baseline"],
-        _CHANGED if plan.search.chosen_scheduler == "pbt" else None,
     )
     write_report(launch, plan, study, table)
-    problem = None
+    problem = None if tracking_uri is None else _log(launch, tracking_uri)
+    has_best = best_trial(table) is not None
+    best_file = f"{launch.storage.uri}/{SEARCH}/best.yaml" if has_best else None
+    return SearchConclusion(outcome, table, best_file=best_file, problem=problem)
+
+
+def _log(launch: Launch, tracking_uri: str) -> str | None:
+    """Track the report of a search; return why that failed: hours of searching are worth more."""
+    from tuning.tracking.search import log_search
+
     try:
         log_search(launch, tracking_uri)
     except ChromatuneError as error:
-        problem = str(error)  # hours of searching are worth their table
-    has_best = best_trial(table) is not None
-    best_file = f"{launch.storage.uri}/{FOLDER}/best.yaml" if has_best else None
-    return SearchConclusion(outcome, table, best_file=best_file, problem=problem)
+        return str(error)
+    return None

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
-from tuning.backend.schedulers import rungs
 from tuning.search.plan import SearchPlan
+from tuning.search.stopping import rungs
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
 from tuning.training.devices import pick_device

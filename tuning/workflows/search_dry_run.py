@@ -12,7 +12,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tuning.backend.schedulers import make_scheduler, rungs
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
 from tuning.display.formatting import format_count, format_duration
@@ -22,6 +21,7 @@ from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import make_sampler, seed_of
 from tuning.search.space_file import needs_planes
+from tuning.search.stopping import rungs
 from tuning.search.study import quiet
 from tuning.search.trial_settings import settings_text, written
 from tuning.search.warm_start import feed_known
@@ -144,7 +144,6 @@ def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
     """
     dataset = open_prepared(config.data)
     plan = plan_search(task, config, dataset.size)
-    make_scheduler(plan.search, plan.space, plan.objectives[0])
     data = load_task_data(dataset, task, planes=needs_planes(plan.space))
     with quiet():
         study = optuna.create_study(directions=[one.direction for one in plan.objectives])

@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tuning.launch.folder import Launch
+from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.trainings import Training
 from tuning.search.plan import SearchPlan
 from tuning.search.plots import draw_study
@@ -18,7 +18,6 @@ from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked
 from tuning.search.table import SearchTable
 from tuning.search.trial_settings import train_file
-from tuning.tracking.search import FOLDER
 
 
 def write_report(launch: Launch, plan: SearchPlan, study: optuna.Study, table: SearchTable) -> None:
@@ -35,7 +34,7 @@ def write_report(launch: Launch, plan: SearchPlan, study: optuna.Study, table: S
             _fetch_model(launch, best.training, folder / "best.safetensors")
         _copy_study(study, folder / JOURNAL)
         for file in sorted(folder.iterdir()):
-            launch.storage.upload_file(file, f"{FOLDER}/{file.name}")
+            launch.storage.upload_file(file, f"{SEARCH}/{file.name}")
 
 
 def best_trial(table: SearchTable) -> TrialSummary | None:

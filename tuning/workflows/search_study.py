@@ -13,12 +13,12 @@ from rich.console import Console
 from tuning.config.search import SearchLaunchConfig
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
+from tuning.launch.document import current_config
 from tuning.launch.folder import Launch
 from tuning.search.plan import SearchPlan
 from tuning.search.space import Space
 from tuning.search.study import open_study, quiet, study_location
 from tuning.search.warm_start import feed_known
-from tuning.tracking.cells import finished_cells
 from tuning.utils.redaction import HIDDEN, redact
 
 _ADDRESS = "OPTUNA_STORAGE"
@@ -38,7 +38,7 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
     Raises ChromatuneError if its study lies behind a password, which is not kept, and
     OPTUNA_STORAGE does not tell it.
     """
-    config = SearchLaunchConfig.model_validate(launch.document["config"])
+    config = SearchLaunchConfig.model_validate(current_config(launch.document["config"]))
     storage = config.search.study_storage
     if storage is None or HIDDEN not in storage:
         return config
@@ -73,7 +73,11 @@ def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
 
 
 def begin_study(
-    study: optuna.Study, plan: SearchPlan, launch: Launch, tracking_uri: str, console: Console
+    study: optuna.Study,
+    plan: SearchPlan,
+    launch: Launch,
+    tracking_uri: str | None,
+    console: Console,
 ) -> None:
     """Feed what earlier launches found, unless told otherwise, and queue the configured points."""
     if plan.search.warm_start:
@@ -103,13 +107,19 @@ def enqueue(
 
 
 def _feed(
-    study: optuna.Study, plan: SearchPlan, launch: Launch, tracking_uri: str, console: Console
+    study: optuna.Study,
+    plan: SearchPlan,
+    launch: Launch,
+    tracking_uri: str | None,
+    console: Console,
 ) -> None:
     digest = str(launch.document["dataset_digest"])
-    runs = {
-        (cell.launch_id, cell.cell_id): cell.run_id
-        for cell in finished_cells(tracking_uri, digest, launch.task)
-    }
+    runs = {}
+    if tracking_uri is not None:
+        from tuning.tracking.cells import finished_cells
+
+        cells = finished_cells(tracking_uri, digest, launch.task)
+        runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}
     fed = feed_known(study, plan.space, plan.objectives, plan.config.storage_path, digest, runs)
     if fed.taken or fed.outside:
         found = format_count(fed.taken, "earlier result")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from models import load_model, model_task
 from tuning.config.schema import TrainLaunchConfig
@@ -14,21 +13,20 @@ from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
-from tuning.tracking.registry.promotion import promote
-from tuning.tracking.registry.versions import pinned
-from tuning.tracking.store import open_store
-from tuning.tracking.weights import load_logged_weights
 from tuning.training.config import FitConfig
 from tuning.training.tasks import checked_task
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.evaluation import delivered_cells, measured_table
+from tuning.workflows.grid import conclude_grid
 from tuning.workflows.launching import start_launch
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _INITIAL_WEIGHTS = "initial.safetensors"
 
 
 def run_train(
-    config: TrainLaunchConfig, *, tracking_uri: str, console: Console, reuse: bool = False
+    config: TrainLaunchConfig, *, tracking_uri: str | None, console: Console, reuse: bool = False
 ) -> LaunchOutcome:
     """Train what `config.train` says on `config.data`, from its `initial_model` if it names one.
 
@@ -40,6 +38,14 @@ def run_train(
     with contextlib.ExitStack() as stack:
         parent, files = None, {}
         if config.train.initial_model is not None:
+            from tuning.tracking.registry.versions import pinned
+            from tuning.tracking.store import open_store
+            from tuning.tracking.weights import load_logged_weights
+
+            if tracking_uri is None:
+                raise ChromatuneError(
+                    "--initial-model names a registered model: give --tracking-uri, its store"
+                )
             open_store(tracking_uri)
             parent = pinned(config.train.initial_model, tracking_uri)
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -71,8 +77,16 @@ def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
     )
 
 
-def conclude_train(outcome: LaunchOutcome, tracking_uri: str) -> Conclusion:
-    """Measure what was trained on the test set; send it through the gate if it was asked for."""
+def conclude_train(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+    """Measure what was trained on the test set; send it through the gate if it was asked for.
+
+    Without a tracking store, its validation metrics are shown.
+    """
+    if tracking_uri is None:
+        return conclude_grid(outcome)
+    from tuning.tracking.registry.promotion import promote
+    from tuning.workflows.evaluation import delivered_cells, measured_table
+
     launch = outcome.launch
     dataset = open_prepared(launch.config.data)
     cells = delivered_cells(tracking_uri, outcome)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from tuning.backend.trainable import TrialInputs, run_trial
 
 from tuning.backend import trainable
-from tuning.backend.trainable import TrialInputs, run_trial
 from tuning.launch.attempts import Attempt
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training, make_training

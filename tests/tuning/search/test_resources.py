@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tuning.backend.searcher import trial_config
 
 from tuning.backend import resources
 from tuning.backend.resources import TrialShares, gpu_share, larger_share, memory_needed
-from tuning.backend.searcher import trial_config
 from tuning.config.schema import ResourcesConfig
 from tuning.launch.trainings import Cell, Training
 from tuning.search.ledger import HandOut

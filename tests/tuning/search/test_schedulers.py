@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
-
 from tuning.backend.schedulers import NamedTrials, first_rung, make_scheduler, rungs
+
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from ray.tune import Checkpoint
-
-from tuning.backend import search_trainable as trial_module
-from tuning.backend import trainable
 from tuning.backend.search_trainable import SearchInputs, run_search_trial
 from tuning.backend.searcher import trial_config
 from tuning.launch.search_cells import cut_cell
+
+from tuning.backend import search_trainable as trial_module
+from tuning.backend import trainable
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Cell, Training
 from tuning.search.ledger import HandOut

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from tuning.backend.search_callback import SearchWatcher
 
 from tuning.backend import search_callback as watcher_module
-from tuning.backend.search_callback import SearchWatcher
 from tuning.search.budget import Allowance, Budget
 from tuning.training.data import TaskData
 

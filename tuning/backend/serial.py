@@ -1,0 +1,136 @@
+"""Trials one after another in this process: for a machine without Ray, a debugger, a notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from tuning.backend.base import Log
+from tuning.config.schema import ResourcesConfig
+from tuning.launch.attempts import attempt_folder
+from tuning.launch.folder import Launch
+from tuning.launch.monitor import LaunchMonitor
+from tuning.launch.source import Assignment
+from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
+
+
+class SerialBackend:
+    """Trains on a GPU where torch finds one, else with `cpus_per_trial` threads (default 1)."""
+
+    @contextlib.contextmanager
+    def session(
+        self,
+        launch: Launch,  # noqa: ARG002
+        resources: ResourcesConfig,  # noqa: ARG002
+        address: str | None,  # noqa: ARG002
+        models: Sequence[str],  # noqa: ARG002
+        log: Log,  # noqa: ARG002
+    ) -> Iterator[None]:
+        yield
+
+    def run(
+        self,
+        launch: Launch,
+        resources: ResourcesConfig,
+        monitor: LaunchMonitor,
+        inputs: TrialInputs,
+    ) -> None:
+        cpus = max(1, int(resources.cpus_per_trial or 1))
+        with _threads(cpus), _Interrupt() as interrupt:
+            while not interrupt.is_set and (assignment := monitor.next()) is not None:
+                gpus = resources.gpus_for(assignment.training.fit.model)
+                device = claim_device(1.0 if gpus is None else gpus)
+                monitor.trial_started(assignment.training_id, cpus, float(device != "cpu"))
+                self._run_one(launch, assignment, monitor, inputs, device, interrupt)
+
+    def _run_one(
+        self,
+        launch: Launch,
+        assignment: Assignment,
+        monitor: LaunchMonitor,
+        inputs: TrialInputs,
+        device: str,
+        interrupt: _Interrupt,
+    ) -> None:
+        def report(report: Report) -> None:
+            try:
+                stops = monitor.stops(report)
+                monitor.reported(report)
+                if monitor.is_time_to_stop():
+                    interrupt.is_set = True
+            except Exception as error:
+                raise _MonitorFailed(error) from error
+            if stops or (interrupt.is_set and report["outcome"] == "running"):
+                raise SystemExit
+
+        try:
+            run_trial(assignment, inputs, device, report)
+        except SystemExit:
+            if monitor.was_stopped_early(assignment.training_id):
+                monitor.trial_completed(assignment.training_id)
+        except _MonitorFailed as failed:
+            raise failed.error from None
+        except Exception as error:
+            _write_error(launch, assignment)
+            last = traceback.format_exception_only(error)[-1].strip()
+            monitor.trial_raised(assignment.training_id, last)
+        else:
+            monitor.trial_completed(assignment.training_id)
+
+
+class _MonitorFailed(BaseException):
+    """Takes an error of the monitor, which is none of the trial, through the training."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Interrupt:
+    """Takes note of the first Ctrl-C, so that the running trial can save; the next one raises."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        # Only the main thread receives signals.
+        self._handles = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> _Interrupt:
+        if self._handles:
+            self._before = signal.signal(signal.SIGINT, self._set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _set(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.is_set:
+            raise KeyboardInterrupt
+        self.is_set = True
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _write_error(launch: Launch, assignment: Assignment) -> None:
+    """Leave the traceback where Ray leaves it; a full disk must not hide the error itself."""
+    folder = attempt_folder(assignment.training_id, assignment.attempt)
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as scratch:
+        local = Path(scratch) / "error.txt"
+        local.write_text(traceback.format_exc())
+        launch.storage.upload_file(local, f"{folder}/error.txt")

@@ -1,0 +1,123 @@
+"""Where the trials of a launch come from: a fixed list, or a search that suggests them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from tuning.launch.attempts import next_attempt
+from tuning.launch.folder import Launch
+from tuning.launch.outcomes import first_missing, has_ended
+from tuning.launch.trainings import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """A training handed out to be trained.
+
+    `attempt` counts from 1 how often it was handed out; each attempt has a folder of its own.
+    `checkpoints` are paths in the launch folder of what earlier attempts left, newest first.
+    `is_new` says that the launch has not known the training before: a search has just suggested it.
+    """
+
+    training: Training
+    attempt: int = 1
+    checkpoints: tuple[str, ...] = ()
+    is_new: bool = False
+
+    @property
+    def training_id(self) -> str:
+        return self.training.training_id
+
+
+class TrialSource(Protocol):
+    """Hands out trainings, and is informed how each of them ends.
+
+    A backend asks for the `next` one whenever it has room for a trial. What is handed out stays
+    `live` until `ended`, `failed` or `requeue` is called for it. Not thread-safe.
+    """
+
+    @property
+    def live(self) -> Sequence[Assignment]:
+        """What is handed out and has not ended."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is live and nothing is left to hand out."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether what is handed out does not depend on results, so that it may be queued."""
+
+    def next(self) -> Assignment | None:
+        """Return the next training; None if there is none at present."""
+
+    def observe(self, training_id: str, epoch: int, score: float) -> None:
+        """Take note of the best score that a live training has reached until `epoch`."""
+
+    def ended(self, training_id: str) -> None:
+        """Take note that a live training has left its last cell in the launch folder."""
+
+    def failed(self, training_id: str, outcome: str, message: str) -> None:
+        """Take note that a live training `diverged` or `failed` for good."""
+
+    def requeue(self, training_id: str) -> None:
+        """Hand a live training out again, to resume from its checkpoints."""
+
+    def stopped(self) -> Sequence[Training]:
+        """Take note that the launch stops; return unfinished trainings whose best is to be kept."""
+
+
+class FixedTrials:
+    """The trainings of a launch that have not ended, in their order."""
+
+    is_fixed = True
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        names = launch.storage.list_dir()
+        self._waiting = deque(
+            self._assignment(training, names)
+            for training in launch.trainings
+            if not has_ended(launch, training)
+        )
+        self._live: dict[str, Assignment] = {}
+
+    @property
+    def live(self) -> Sequence[Assignment]:
+        return list(self._live.values())
+
+    @property
+    def is_over(self) -> bool:
+        return not self._live and not self._waiting
+
+    def next(self) -> Assignment | None:
+        if not self._waiting:
+            return None
+        assignment = self._waiting.popleft()
+        self._live[assignment.training_id] = assignment
+        return assignment
+
+    def observe(self, training_id: str, epoch: int, score: float) -> None:
+        """Fixed trials do not depend on scores."""
+
+    def ended(self, training_id: str) -> None:
+        del self._live[training_id]
+
+    def failed(self, training_id: str, outcome: str, message: str) -> None:  # noqa: ARG002
+        # A diverged training has recorded it; a failed one is tried again by the next resume.
+        del self._live[training_id]
+
+    def requeue(self, training_id: str) -> None:
+        training = self._live.pop(training_id).training
+        self._waiting.appendleft(self._assignment(training))
+
+    def stopped(self) -> Sequence[Training]:
+        return ()  # the cells of an unfinished training are those of its milestones
+
+    def _assignment(self, training: Training, names: Sequence[str] | None = None) -> Assignment:
+        missing = first_missing(self._launch, training)
+        attempt = next_attempt(self._launch.storage, training.training_id, missing, names)
+        return Assignment(training, attempt.number, attempt.checkpoints)
