@@ -24,16 +24,19 @@ environment.set_defaults()
 from mlflow import MlflowClient  # noqa: E402
 from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: E402
 from rich.console import Console  # noqa: E402
-from tuning.backend.callback import Watcher  # noqa: E402
 
 from benchmarks.harness import Measurement, repeat, write  # noqa: E402
 from data_prep import PrepareSettings, prepare  # noqa: E402
 from tuning.config.schema import REPORT_GRIDS, GridConfig, GridLaunchConfig, TrainingConfig  # noqa: E402
 from tuning.display.progress import LaunchProgress  # noqa: E402
 from tuning.launch.folder import create_launch  # noqa: E402
+from tuning.launch.limits import TimeLimit  # noqa: E402
+from tuning.launch.monitor import LaunchMonitor  # noqa: E402
+from tuning.launch.source import FixedTrials  # noqa: E402
 from tuning.launch.trainings import grid_trainings  # noqa: E402
 from tuning.tracking.projection import Projection  # noqa: E402
 from tuning.tracking.store import prepare_store  # noqa: E402
+from tuning.training.data import load_task_data  # noqa: E402
 
 
 @dataclasses.dataclass
@@ -97,15 +100,24 @@ def _ours(scratch: Path, reports: int) -> dict[str, float]:
     projection.start()
     time.sleep(2)  # what the thread does at its start is not the cost of a report
     training = trainings[0]
-    trial = _Trial(training.training_id, {"trainings": [training.to_dict()]})
     rows = [(training.training_id, reports)]
+    data = load_task_data(dataset, "regression")
     with LaunchProgress(Console(quiet=True), "launch", rows, "val_mse", False) as progress:
-        watcher = Watcher(projection, progress, None)
+        source = FixedTrials(launch)
+        monitor = LaunchMonitor(
+            launch.storage, data, source, projection, progress, TimeLimit(), None, max_failures=0
+        )
+        monitor.next()
         worked, started = time.process_time(), time.perf_counter()
-        for number, record in enumerate(_records(reports), start=1):
-            report = {"outcome": "running", "message": "", "records": [record]}
-            result = {**record, "trainings": {training.training_id: report}}
-            watcher.on_trial_result(number, [trial], trial, result)
+        for record in _records(reports):
+            report = {
+                "training_id": training.training_id,
+                "outcome": "running",
+                "message": "",
+                "records": [record],
+            }
+            monitor.stops(report)
+            monitor.reported(report)
         waited = time.perf_counter() - started
         projection.close("FINISHED")
         worked = time.process_time() - worked

@@ -11,6 +11,7 @@ import typer
 from tuning.cli.console import FAILED, INTERRUPTED, log, show
 from tuning.cli.options import (
     Address,
+    Backend,
     Epochs,
     Format,
     LaunchOptions,
@@ -74,7 +75,7 @@ def grid(
     )
     from tuning.workflows.grid import conclude_grid, run_grid
 
-    outcome = run_grid(task, config, tracking_uri=options.uri, console=log)
+    outcome = run_grid(task, config, tracking_uri=options.uri(config), console=log)
     finish([conclude_grid(outcome)], format_)
 
 
@@ -104,7 +105,7 @@ def finals(
     )
     from tuning.workflows.finals import conclude_finals, run_finals
 
-    uri = options.uri
+    uri = options.uri(config)
     tasks = TASKS if task is None else (task,)
     outcomes = run_finals(tasks, config, tracking_uri=uri, console=log)
     finish([conclude_finals(outcome, uri) for outcome in outcomes], format_)
@@ -154,7 +155,7 @@ def finetune(
     )
     from tuning.workflows.finetune import conclude_finetune, run_finetune
 
-    uri = options.uri
+    uri = options.uri(config)
     outcome = run_finetune(task, config, tracking_uri=uri, console=log)
     finish([conclude_finetune(outcome, uri)], format_)
 
@@ -190,7 +191,7 @@ def train(
     )
     from tuning.workflows.train import conclude_train, run_train
 
-    uri = options.uri
+    uri = options.uri(config)
     outcome = run_train(config, tracking_uri=uri, console=log)
     finish([conclude_train(outcome, uri)], format_)
 
@@ -199,7 +200,11 @@ def resume(
     launch: Annotated[str, typer.Argument(help="Launch id, its folder, or `last`.")] = "last",
     storage_path: StoragePath = None,
     address: Address = None,
+    backend: Backend = None,
     tracking_uri: TrackingUri = None,
+    take_over: Annotated[
+        bool, option("Resume although another process seems to run the launch.", "--take-over")
+    ] = False,
     format_: Format = "table",
 ) -> None:
     """Resume a launch: finished cells stay, the others continue from their checkpoints."""
@@ -208,8 +213,15 @@ def resume(
     from tuning.workflows.trust import store_of
 
     opened = open_launch(launch, resolve_storage(storage_path))
-    uri = store_of(opened, tracking_uri)
-    outcome = resume_launch(opened, address=address, tracking_uri=uri, console=log)
+    uri = store_of(opened, tracking_uri, backend)
+    outcome = resume_launch(
+        opened,
+        address=address,
+        backend=backend,
+        tracking_uri=uri,
+        console=log,
+        take_over=take_over,
+    )
     finish([conclude(outcome, uri)], format_)
 
 

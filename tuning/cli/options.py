@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from tuning.training.tasks import Task
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from tuning.config.schema import DataConfig
+    from tuning.config.schema import DataConfig, LaunchConfig
 
 Config = TypeVar("Config", bound="BaseModel")
 
@@ -49,6 +50,10 @@ Address = Annotated[
     str | None,
     option("Ray cluster to join [default: RAY_ADDRESS, else a local Ray].", "--address"),
 ]
+Backend = Annotated[
+    Literal["ray", "serial"] | None,
+    option("Run trials with Ray, or one by one in this process [default: ray].", "--backend"),
+]
 Format = Annotated[Literal["table", "json"], option("Output format.", "--format")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.", "--device")]
 LearningRate = Annotated[float | None, option("Learning rate, the highest of a schedule.", "--lr")]
@@ -72,7 +77,7 @@ _KEYS = {
     **{name: f"data.{name}" for name in ("dataset", "size", "split", "augment", "count")},
     **{"data_root": "data.root", "data_seed": "data.seed", "seed": "training.seed"},
     **{name: f"resources.{name}" for name in ("backend", "cpus_per_trial", "gpus_per_trial")},
-    **{name: f"resources.{name}" for name in ("max_concurrent_trials", "pack", "max_failures")},
+    **{name: f"resources.{name}" for name in ("max_concurrent_trials", "max_failures")},
     **{"time_budget_s": "resources.time_budget_s"},
     **{"storage_path": "storage_path", "address": "address"},
 }
@@ -130,10 +135,7 @@ class LaunchOptions(DataOptions):
     seed: Annotated[
         int | None, _launch("Seed of the weights and the batch order [default: 0].", min=0)
     ] = None
-    backend: Annotated[
-        Literal["ray", "serial"] | None,
-        _launch("Run trials with Ray, or one by one in this process [default: ray]."),
-    ] = None
+    backend: Backend = None
     cpus_per_trial: Annotated[float | None, _launch("CPU cores per trial [default: 1].")] = None
     gpus_per_trial: Annotated[
         float | None,
@@ -145,10 +147,6 @@ class LaunchOptions(DataOptions):
     max_concurrent_trials: Annotated[
         int | None, _launch("Trials at the same time [default: as many as fit].", min=1)
     ] = None
-    pack: Annotated[
-        int | None,
-        _launch("Trainings of one model that share a trial and its GPU [default: 1].", min=1),
-    ] = None
     max_failures: Annotated[
         int | None, _launch("Retries of a failed trial [default: 2].", min=0)
     ] = None
@@ -159,9 +157,11 @@ class LaunchOptions(DataOptions):
     address: Address = None
     tracking_uri: TrackingUri = None
 
-    @property
-    def uri(self) -> str:
-        """The resolved tracking URI."""
+    def uri(self, config: LaunchConfig) -> str | None:
+        """The tracking store of a launch; the serial backend tracks only where one is named."""
+        is_named = self.tracking_uri is not None or "MLFLOW_TRACKING_URI" in os.environ
+        if config.resources.backend == "serial" and not is_named:
+            return None
         return resolve_uri(self.tracking_uri)
 
     def resolve(

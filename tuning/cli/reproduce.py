@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
-from tuning.cli.options import LaunchOptions, option, takes
+from tuning.cli.options import LaunchOptions, option, resolve_uri, takes
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def reproduce(
     file = configs_folder() / f"reproduce_{preset}.yaml"
     config = options.resolve(ReproduceConfig, flags, file=file)
     check_report_folder(report_folder)
-    uri = options.uri
+    uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
     steps = []

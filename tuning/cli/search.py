@@ -23,7 +23,7 @@ from tuning.training.tasks import Task
 _EXTENSIONS = (
     *("search.num_samples", "search.points"),
     *("search.budget_gpu_hours", "search.budget_cpu_hours"),
-    *("storage_path", "address"),
+    *("storage_path", "address", "resources.backend"),
 )
 
 
@@ -116,7 +116,7 @@ def search(
     from tuning.workflows.search import run_search
     from tuning.workflows.search_conclusion import conclude_search
 
-    uri = options.uri
+    uri = options.uri(config)
     outcome = run_search(task, config, tracking_uri=uri, console=log)
     finish([conclude_search(outcome, uri)], format_)
 
@@ -141,15 +141,16 @@ def _extend(
     from tuning.workflows.trust import cluster_of, store_of
 
     launch = open_launch(name, resolve_storage(options.storage_path))
-    if launch.kind != "search" or launch.task != task:
+    if launch.task != task or not launch.document["config"].get("search"):
         raise ChromatuneError(f"{launch.launch_id} is not a {task} search")
     gpu_hours, cpu_hours = flags["search.budget_gpu_hours"], flags["search.budget_cpu_hours"]
     # More hours for the trials there are need no more trials.
     default = 0 if gpu_hours or cpu_hours else SearchConfig.model_fields["num_samples"].default
-    uri = store_of(launch, options.tracking_uri)
+    uri = store_of(launch, options.tracking_uri, options.backend)
     outcome = resume_search(
         launch,
         address=cluster_of(launch, options.address),
+        backend=options.backend,
         tracking_uri=uri,
         console=log,
         more=Allowance(flags["search.num_samples"] or default, gpu_hours, cpu_hours),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
+from tuning.launch.outcomes import has_ended
 from tuning.tracking.store import tracking_uri
 from tuning.utils.redaction import HIDDEN
 
@@ -22,14 +23,21 @@ _CREDENTIALS = (
 )
 
 
-def store_of(launch: Launch, option: str | None) -> str:
+def store_of(launch: Launch, option: str | None, backend: str | None = None) -> str | None:
     """The tracking URI to resume with: `option` or MLFLOW_TRACKING_URI, else the launch's own.
+
+    A launch that was not tracked gets the default store, unless it is trained further by the serial
+    `backend`.
 
     Raises ChromatuneError if the launch's own had a password, which is not kept, or lies on another
     machine that would be sent one of the environment's.
     """
     if option is None and "MLFLOW_TRACKING_URI" not in os.environ:
         option = launch.tracking_uri
+        if not option:
+            is_serial = (backend or launch.config.resources.backend) == "serial"
+            is_over = all(has_ended(launch, training) for training in launch.trainings)
+            return None if is_serial and not is_over else tracking_uri(None)
         if HIDDEN in option:
             raise ChromatuneError(
                 f"launch {launch.launch_id} writes to {option}, whose password was not kept: give "
