@@ -130,7 +130,7 @@ def run_launch(
     tracking_uri: str | None,
     console: Console,
     is_new: bool = False,
-    take_over: bool = False,
+    take_over: bool = False,  # noqa: ARG001
     errors: tuple[type[Exception], ...] = (),
 ) -> LaunchOutcome:
     """Train all that is not trained yet and track it.
