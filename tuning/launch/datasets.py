@@ -9,6 +9,7 @@ from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.folder import Launch
 
 
 def prepare_settings(data: DataConfig) -> PrepareSettings:
@@ -37,6 +38,24 @@ def open_prepared(data: DataConfig) -> PreparedDataset:
     if DATASETS[settings.dataset].synthetic:
         return prepare(settings, data.root).dataset
     return open_folder(folder)
+
+
+def open_recorded(launch: Launch) -> PreparedDataset:
+    """Open the data of a launch, in the default folder if the launch was copied from elsewhere.
+
+    Raises ChromatuneError if they are no longer those that the launch was made on.
+    """
+    data = launch.config.data
+    if not data.root.exists():
+        data = data.model_copy(update={"root": DataConfig().root})
+    dataset = open_prepared(data)
+    if dataset.digest != launch.document["dataset_digest"]:
+        raise ChromatuneError(
+            f"launch {launch.launch_id} was made on data with digest "
+            f"{launch.document['dataset_digest']}, but the prepared data now has {dataset.digest}: "
+            f"prepare the original images again"
+        )
+    return dataset
 
 
 def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:

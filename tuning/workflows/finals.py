@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from data_prep import PreparedDataset
 from tuning.config.schema import FinalsLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.datasets import open_prepared, open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
@@ -34,7 +34,7 @@ def run_finals(
     config: FinalsLaunchConfig,
     *,
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     reuse: bool = False,
 ) -> Iterator[LaunchOutcome]:
     """Train the report's single models, one launch a task, and yield each as it ends.
@@ -68,7 +68,7 @@ def conclude_finals(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclus
     from tuning.workflows.evaluation import delivered_cells, measured_table
 
     launch = outcome.launch
-    dataset = open_prepared(launch.config.data)
+    dataset = open_recorded(launch)
     trained = delivered_cells(tracking_uri, outcome)
     cells = {_row_name(cell): cell for cell in trained.values()}
     return Conclusion(outcome, measured_table(launch.task, dataset, cells, tracking_uri))

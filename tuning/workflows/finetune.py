@@ -10,7 +10,7 @@ from rich.console import Console
 from models import ChromaModel, load_model
 from tuning.config.schema import FinetuneLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.datasets import open_prepared, open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, make_training
 from tuning.tracking.cells import TrackedCell
@@ -68,7 +68,7 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str | None) -> Concl
     if tracking_uri is None:
         return conclude_grid(outcome)
     launch = outcome.launch
-    dataset = open_prepared(launch.config.data)
+    dataset = open_recorded(launch)
     cells = delivered_cells(tracking_uri, outcome)
     named = {
         _row_name(cell): cell

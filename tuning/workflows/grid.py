@@ -22,7 +22,7 @@ def run_grid(
     config: GridLaunchConfig,
     *,
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     reuse: bool = False,
 ) -> LaunchOutcome:
     """Train every cell of the grid and track it."""
@@ -46,7 +46,10 @@ def run_grid(
     )
 
 
-def conclude_grid(outcome: LaunchOutcome, tracking_uri: str | None = None) -> Conclusion:  # noqa: ARG001
+def conclude_grid(
+    outcome: LaunchOutcome,
+    tracking_uri: str | None = None,  # noqa: ARG001  (as other kinds of launches are concluded)
+) -> Conclusion:
     """Lay the launch's cells out as a table of the grid."""
     launch = outcome.launch
     cells = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,10 +14,10 @@ from data_prep import PreparedDataset
 from tuning.backend import make_backend
 from tuning.backend.base import BackendError
 from tuning.config.schema import LaunchConfig, Task
-from tuning.display.progress import LaunchProgress
+from tuning.display.plain import PlainProgress
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import delete_finished
-from tuning.launch.datasets import open_prepared, recorded
+from tuning.launch.datasets import open_recorded, recorded
 from tuning.launch.document import DOCUMENT
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
@@ -32,6 +33,8 @@ from tuning.training.tasks import CRITERIA
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from tuning.display.progress import LaunchProgress
 
 
 Config = TypeVar("Config", bound=LaunchConfig)
@@ -66,7 +69,7 @@ def start_launch(
     trainings: Sequence[Training],
     *,
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     reuse: bool = False,
     make_trials: Callable[[Launch], Trials] | None = None,
     planes: bool | None = None,
@@ -128,7 +131,7 @@ def run_launch(
     *,
     data: Callable[[], TaskData],
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     is_new: bool = False,
     take_over: bool = False,  # noqa: ARG001
     errors: tuple[type[Exception], ...] = (),
@@ -136,14 +139,18 @@ def run_launch(
     """Train all that is not trained yet and track it.
 
     Returns when every trial has ended, a budget is used up, or the user has stopped it. `data` is
-    called only if something is left to train. `errors` are handled as storage that fails: see
+    called only if something is left to train. Without a `console`, messages
+    go to stderr. `errors` are handled as storage that fails: see
     `errors_with_resume_hint`. Raises ChromatuneError before any training if the tracking store or
     the resources are not available, or if another process runs the launch; of a new launch nothing
     is left behind then.
     """
 
     def log(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False)
+        if console is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            console.print(text, soft_wrap=True, markup=False)
 
     with (
         errors_with_resume_hint(launch, log, *errors),
@@ -163,7 +170,6 @@ def run_launch(
             delete_finished(launch)
             return LaunchOutcome(launch, cell_outcomes(launch))
         task_data = data()
-        check_data(launch, task_data)
         tracker = make_tracker(launch, tracking_uri)
         backend = make_backend(config.resources.backend)
         with backend.session(launch, config.resources, config.address, trials.models, log):
@@ -210,7 +216,7 @@ def resumed_config(
 
 def load_recorded(launch: Launch, *, planes: bool) -> TaskData:
     """Load the data of a launch that is resumed; DataError if a byte of them has changed."""
-    dataset = open_prepared(launch.config.data)
+    dataset = open_recorded(launch)
     dataset.verify()
     return load_task_data(dataset, launch.task, planes=planes)
 
@@ -284,16 +290,6 @@ def closing_on_error(tracker: Tracker) -> Iterator[None]:
         raise
 
 
-def check_data(launch: Launch, data: TaskData) -> None:
-    """Raise ChromatuneError if the data are no longer those that the launch was made on."""
-    if data.digest != launch.document["dataset_digest"]:
-        raise ChromatuneError(
-            f"launch {launch.launch_id} was made on data with digest "
-            f"{launch.document['dataset_digest']}, but the prepared data now has {data.digest}: "
-            f"prepare the original pictures again"
-        )
-
-
 @contextlib.contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, as service managers and schedulers send it, stop the launch cleanly too.
@@ -311,13 +307,20 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(launch: Launch, trials: Trials, console: Console) -> Iterator[LaunchProgress]:
+def _progress(
+    launch: Launch, trials: Trials, console: Console | None
+) -> Iterator[LaunchProgress | PlainProgress]:
     """The view of the launch, which shows what earlier sessions trained as done."""
     rows = [(training.training_id, training.epochs) for training in launch.trainings]
     rows += [(name, trials.longest) for name in trials.placeholders]
-    with LaunchProgress(
-        console, launch.launch_id, rows, trials.metric, trials.maximize
-    ) as progress:
+    view: LaunchProgress | PlainProgress
+    if console is None:
+        view = PlainProgress(rows, trials.metric)
+    else:
+        from tuning.display.progress import LaunchProgress  # imports rich
+
+        view = LaunchProgress(console, launch.launch_id, rows, trials.metric, trials.maximize)
+    with view as progress:
         cells = cell_outcomes(launch)
         unfinished = {cell.training.training_id for cell in cells if cell.outcome not in STATUS}
         for cell in cells:

@@ -25,7 +25,7 @@ def resume_launch(
     address: str | None = None,
     backend: str | None = None,
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     take_over: bool = False,
 ) -> LaunchOutcome:
     """Resume a launch with the configuration it began with.
@@ -56,7 +56,7 @@ def resume_fixed(
     address: str | None,
     backend: str | None,
     tracking_uri: str | None,
-    console: Console,
+    console: Console | None,
     take_over: bool,
 ) -> LaunchOutcome:
     return run_launch(

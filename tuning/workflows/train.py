@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from models import load_model, model_task
 from tuning.config.schema import TrainLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.datasets import open_prepared, open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
@@ -26,7 +26,11 @@ _INITIAL_WEIGHTS = "initial.safetensors"
 
 
 def run_train(
-    config: TrainLaunchConfig, *, tracking_uri: str | None, console: Console, reuse: bool = False
+    config: TrainLaunchConfig,
+    *,
+    tracking_uri: str | None,
+    console: Console | None,
+    reuse: bool = False,
 ) -> LaunchOutcome:
     """Train what `config.train` says on `config.data`, from its `initial_model` if it names one.
 
@@ -88,7 +92,7 @@ def conclude_train(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusi
     from tuning.workflows.evaluation import delivered_cells, measured_table
 
     launch = outcome.launch
-    dataset = open_prepared(launch.config.data)
+    dataset = open_recorded(launch)
     cells = delivered_cells(tracking_uri, outcome)
     named = {f"{cell.params['model']} {cell.params['head']}": cell for cell in cells.values()}
     table = measured_table(launch.task, dataset, named, tracking_uri)

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
-from tuning.tracking.store import tracking_uri
 from tuning.utils.redaction import HIDDEN
 
 _ON_THIS_MACHINE = ("auto", "local", "localhost")
@@ -32,6 +31,8 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
     Raises ChromatuneError if the launch's own had a password, which is not kept, or lies on another
     machine that would be sent one of the environment's.
     """
+    from tuning.tracking.store import tracking_uri  # imports MLflow
+
     if option is None and "MLFLOW_TRACKING_URI" not in os.environ:
         option = launch.tracking_uri
         if not option:
