@@ -136,13 +136,14 @@ def _show(
     *,
     regressor: bool,
 ) -> None:
+    from tuning.display.table import terminal
     from tuning.workflows.colorize_table import colorized_document, colorized_table
 
     if format_ == "json":
         document = colorized_document(choice, colorized, failed)
         print(json.dumps(document, indent=2, allow_nan=False))
     elif colorized:
-        results.print(colorized_table(colorized, regressor=regressor))
+        results.print(terminal([colorized_table(colorized, regressor=regressor)]))
     for name, reason in failed[:_FAILURES_SHOWN]:
         print_line(f"not colorized: {name}: {reason}", log)
     if len(failed) > _FAILURES_SHOWN:

@@ -16,6 +16,7 @@ _KINDS = {
     "parameters": ("parameters", False, "{:,.0f}"),
     "seconds": ("seconds", False, "{:,.0f}"),
 }
+_HEADS = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _DETAILS = {"a": "channel a", "b": "channel b", "rgb": "in RGB"}
 
@@ -33,7 +34,7 @@ def metric_title(metric: str) -> str:
     channel = after.removesuffix("_as_reported").strip("_")
     details = [_DETAILS.get(channel, channel)] if channel else []
     if after.endswith("_as_reported"):
-        details.append("as the report measured")
+        details.append("as in the original paper")
     return f"{split} {_KINDS[kind][0]}".strip() + (f" ({', '.join(details)})" if details else "")
 
 
@@ -62,8 +63,18 @@ def format_value(metric: str, value: float) -> str:
     return f"{mantissa}e{int(exponent)}" if mark else mantissa
 
 
+def with_unit(metric: str, value: float) -> str:
+    """Write a value as in a sentence: `35.76 dB`."""
+    return format_value(metric, value) + (" dB" if "psnr" in metric else "")
+
+
+def head_title(head: str) -> str:
+    """Write an output activation as the original paper does: `ReLU`."""
+    return _HEADS.get(head, head)
+
+
 def format_lr(lr: float) -> str:
-    """Write a learning rate as the report and the cell ids do: `1e-3`, `2.5e-4`."""
+    """Write a learning rate as the original paper and the cell ids do: `1e-3`, `2.5e-4`."""
     mantissa, exponent = f"{lr:.9e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 

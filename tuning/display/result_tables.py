@@ -1,61 +1,51 @@
-"""Results as data that can be shown, printed as Markdown and written as JSON."""
+"""Results beside the published ones and the constant predictor, as tables and as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from rich.console import RenderableType
+from tuning.display.formatting import format_value, higher_is_better, metric_heading
+from tuning.display.table import Cell, Row, Table, Verdict, markdown, row, terminal
 
-from tuning.config.schema import Task
-from tuning.display.tables import (
-    CellRow,
-    ResultRow,
-    as_records,
-    grid_tables,
-    markdown_table,
-    result_markdown,
-    result_table,
-)
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
-class ResultTable(Protocol):
-    """What every table of results can do."""
+class ResultTable(ABC):
+    """What a command has to show: tables for people, a document for programs."""
 
-    def rich(self) -> RenderableType: ...
+    @abstractmethod
+    def tables(self) -> list[Table]: ...
 
-    def markdown(self) -> str: ...
-
+    @abstractmethod
     def to_json(self) -> dict[str, Any]: ...
 
-
-@dataclasses.dataclass(frozen=True)
-class GridTable:
-    """A grid's cells on val, laid out as the report's table; `baseline` is the constant's."""
-
-    task: Task
-    cells: Sequence[CellRow]
-    baseline: Mapping[str, float]
-
     def rich(self) -> RenderableType:
-        return grid_tables(self.cells, self.task, self.baseline)
+        return terminal(self.tables())
 
     def markdown(self) -> str:
-        return markdown_table(self.cells, self.task, self.baseline)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "type": "grid",
-            "task": self.task,
-            "baseline": dict(self.baseline),
-            "cells": as_records(self.cells, self.task, self.baseline),
-        }
+        return markdown(self.tables())
 
 
 @dataclasses.dataclass(frozen=True)
-class TestTable:
-    """Test-set results, one row a model; the last is the constant predictor's."""
+class ResultRow:
+    """A model's metrics, beside the published ones."""
+
+    name: str
+    measured: Mapping[str, float]
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class TestTable(ResultTable):
+    """Test-set results, one row a model; the last is the constant predictor's.
+
+    ▲ and ▼ mark what is better or worse than published; `*` heads a metric measured as published.
+    """
 
     __test__ = False  # no test of pytest's
 
@@ -63,11 +53,20 @@ class TestTable:
     columns: Sequence[str]
     rows: Sequence[ResultRow]
 
-    def rich(self) -> RenderableType:
-        return result_table(self.title, self.columns, self.rows)
-
-    def markdown(self) -> str:
-        return result_markdown(self.title, self.columns, self.rows)
+    def tables(self) -> list[Table]:
+        rows = []
+        for result in self.rows:
+            rows.append(Row(result.name, tuple(self._cell(result, name) for name in self.columns)))
+            if result.published:
+                texts = [_number(result.published, name) for name in self.columns]
+                rows.append(row("published", *texts, detail=True))
+        notes = []
+        if any(result.published for result in self.rows):
+            notes.append("▲ better ▼ worse = equal to the published value")
+        if any(metric.endswith("_as_reported") for metric in self.columns):
+            notes.append("* measured as in the original paper")
+        heads = tuple(map(metric_heading, self.columns))
+        return [Table(self.title, "", heads, tuple(rows), tuple(notes))]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -76,10 +75,41 @@ class TestTable:
             "columns": list(self.columns),
             "rows": [
                 {
-                    "name": row.name,
-                    "measured": dict(row.measured),
-                    "published": dict(row.published),
+                    "name": result.name,
+                    "measured": dict(result.measured),
+                    "published": dict(result.published),
                 }
-                for row in self.rows
+                for result in self.rows
             ],
         }
+
+    def _cell(self, result: ResultRow, metric: str) -> Cell:
+        text = _number(result.measured, metric)
+        own = result.measured.get(metric, math.nan)
+        return Cell(text, verdict=verdict(metric, own, result.published.get(metric)))
+
+
+def better(metric: str, own: float, other: float) -> bool | None:
+    """Say whether `own` beats `other` as printed; None if they tie or one is not finite."""
+    if not (math.isfinite(own) and math.isfinite(other)):
+        return None
+    if format_value(metric, own) == format_value(metric, other):
+        return None
+    return (own > other) == higher_is_better(metric)
+
+
+def verdict(metric: str, own: float, published: float | None) -> Verdict | None:
+    """Compare with a published value as printed; None if there is nothing to compare."""
+    if published is None or not math.isfinite(own):
+        return None
+    verdicts: Mapping[bool | None, Verdict] = {True: "better", False: "worse", None: "equal"}
+    return verdicts[better(metric, own, published)]
+
+
+def beats(metric: str, value: float, constant: float) -> bool:
+    """Whether a value is better than the constant predictor's, however little."""
+    return value > constant if higher_is_better(metric) else value < constant
+
+
+def _number(values: Mapping[str, float], metric: str) -> str:
+    return format_value(metric, values[metric]) if metric in values else "–"

@@ -7,14 +7,13 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from tuning.display.formatting import format_lr, higher_is_better
+from tuning.display.formatting import format_lr, head_title, higher_is_better
 from tuning.tracking.records import StoredCell
 from tuning.training.tasks import CRITERIA
 
 # What may differ between the seeds of one place.
 _NO_RECIPE = {"seed", "parameters", "eval_every"}
 _KINDS = ("finals", "finetune", "train", "grid", "search")
-_HEADS = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +132,6 @@ def own_training_first(places: Iterable[Place], task: str) -> Place | None:
 def _precedence(place: Place) -> int:
     kinds = {cell.kind for cell in place.cells}
     return min((n for n, kind in enumerate(_KINDS) if kind in kinds), default=len(_KINDS))
-
-
-def head_title(head: str) -> str:
-    return _HEADS.get(head, head)
 
 
 def origin_title(kind: str) -> str:

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tuning.display.formatting import format_count, format_value
+from tuning.display.formatting import format_count, format_value, head_title, with_unit
 from tuning.display.plots import category_chart
-from tuning.report._aggregate import Place, head_title
+from tuning.display.result_tables import beats
+from tuning.report._aggregate import Place
 from tuning.report._document import Block, Figure, Figures, Text, TileRow, Tiles
 from tuning.report._loss_curves import LOSS_FIGURES, draw_loss
-from tuning.report._prose import beats, with_unit
 from tuning.report._results import Results
 from tuning.report._sample_sheets import Showcase
 from tuning.report._samples import LEFT_OUT, NO_PICTURES

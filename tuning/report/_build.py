@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tuning.display.formatting import with_unit
 from tuning.report._best_models import closer_blocks
 from tuning.report._data_pipeline import pipeline_blocks
 from tuning.report._document import Block, Report, Section, Text
 from tuning.report._grids import Grid, grid_blocks
 from tuning.report._loss_curves import Curves, loss_blocks
-from tuning.report._prose import difference, title_of, with_unit
+from tuning.report._prose import difference, title_of
 from tuning.report._provenance import provenance_blocks
 from tuning.report._results import Results, constant_on_test, results_blocks
 from tuning.report._sample_sheets import Showcase, read_showcases

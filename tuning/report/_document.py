@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-Verdict = Literal["better", "worse", "equal"]
-Winner = Literal["all", "table"]
+from tuning.display.table import Table
+
 Width = Literal["half", "full", "wide"]
 
 
@@ -17,46 +17,6 @@ class Text:
 
     text: str
     kind: Literal["finding", "plain", "note", "warning", "missing"] = "plain"
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One cell of a table: a figure, and beneath it what it stands beside.
-
-    `verdict` compares it with the published figure, `winner` marks the best of the table or of all
-    its parts, `fails` says that the constant predictor does no worse. `missing` is a cell that was
-    not run or has no figure; `href` is its run's page.
-    """
-
-    text: str
-    below: tuple[str, ...] = ()
-    verdict: Verdict | None = None
-    winner: Winner | None = None
-    fails: bool = False
-    missing: bool = False
-    href: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    label: str
-    cells: tuple[Cell, ...]
-    below: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table with its caption above and notes beneath; `corner` heads the labels.
-
-    `stacks` says that on a narrow screen each row becomes a card of its own.
-    """
-
-    caption: str
-    corner: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-    stacks: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +86,10 @@ class Section:
     number: str
     title: str
     blocks: Sequence[Block]
+
+    @property
+    def heading(self) -> str:
+        return f"{self.number}. {self.title}" if self.number else self.title
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 
-from tuning.display.formatting import format_lr, format_value, metric_title
+from tuning.display.formatting import format_lr, format_value, head_title, metric_title
 from tuning.display.plots import grid_heatmap
 from tuning.display.published import EPOCHS, GRID_METRICS, LRS, TABLE_I, TABLE_III, published_cell
-from tuning.display.tables import better
-from tuning.report._aggregate import Place, gather, head_title, ranked
-from tuning.report._document import Block, Cell, Figure, Row, Table, Text, Verdict
-from tuning.report._prose import beats, beside_constant, beside_published, percent, who_wins
+from tuning.display.result_tables import beats, verdict
+from tuning.display.table import Cell, Row, Table
+from tuning.report._aggregate import Place, gather, ranked
+from tuning.report._document import Block, Figure, Text
+from tuning.report._prose import beside_constant, beside_published, percent, who_wins
 from tuning.report._selection import Data, grid_launches
 from tuning.tracking.records import Store
 from tuning.training.tasks import CRITERIA
@@ -212,14 +213,6 @@ def grid_blocks(grid: Grid) -> list[Block]:
     heatmap = grid.heatmap()
     drawn: list[Block] = [heatmap] if heatmap else []
     return [*grid.findings(), *grid.tables(), *grid.notes(), *drawn]
-
-
-def verdict(metric: str, value: float, published: float | None) -> Verdict | None:
-    """Compare as printed; None if there is nothing to compare with."""
-    if published is None or not math.isfinite(value):
-        return None
-    verdicts: Mapping[bool | None, Verdict] = {True: "better", False: "worse", None: "equal"}
-    return verdicts[better(metric, value, published)]
 
 
 def beside(metric: str, value: float, constant: float) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tuning.report._document import Block, Report, Table
+from tuning.display.table import Table, html
+from tuning.report._document import Block, Report
 from tuning.report._fonts import Style, web_font
 from tuning.report._images import drawn_share
-from tuning.report._marks import mark, star
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
 _WEIGHTS: dict[int, Style] = {400: "", 700: "-Bold"}
@@ -36,7 +36,8 @@ def render_html(report: Report) -> str:
         "kind": _kind,
         "prose": _prose,
     }
-    environment.globals |= {"mark": mark, "star": star, "grouped": _grouped}
+    environment.filters["table"] = _table
+    environment.globals["grouped"] = _grouped
     characters = "".join(
         sorted(set(_characters(report)) | set("▲▼=★☆") | {chr(code) for code in range(32, 127)})
     )
@@ -64,6 +65,10 @@ def _grouped(blocks: Sequence[Block]) -> list[list[Block]]:
         else:
             groups.append([block])
     return groups
+
+
+def _table(table: Table) -> Markup:
+    return Markup(html(table))
 
 
 def _png(content: bytes) -> str:

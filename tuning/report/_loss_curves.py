@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tuning.display.formatting import head_title
 from tuning.display.plots import loss_curve
 from tuning.errors import ChromatuneError
 from tuning.report._aggregate import (
     Place,
     gather,
-    head_title,
     origin_title,
     own_training_first,
 )

@@ -88,6 +88,5 @@ def _story(report: Report) -> list[Flowable]:
 
 
 def _section(section: Section) -> list[Flowable]:
-    number = f"{section.number}. " if section.number else ""
-    heading = Paragraph(escape(f"{number}{section.title}"), STYLES["heading"])
+    heading = Paragraph(escape(section.heading), STYLES["heading"])
     return [CondPageBreak(_ROOM), Spacer(0, 16), heading, *flowables(section.blocks)]

@@ -16,27 +16,16 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, Spacer
 from reportlab.platypus import Table as PdfTable
 
-from tuning.report._document import (
-    Block,
-    Cell,
-    Commands,
-    Facts,
-    Figure,
-    Figures,
-    Row,
-    Table,
-    Text,
-    TileRow,
-    Tiles,
-)
+from tuning.display.table import Cell, Row, Table
+from tuning.report._document import Block, Commands, Facts, Figure, Figures, Text, Tiles
 from tuning.report._images import drawn_share
-from tuning.report._marks import mark, star
 from tuning.report._pdf_style import ACCENT, BETTER, FAINT, INK, MUTED, STYLES, WASH, WORSE
+from tuning.report._tiles import tile_sheet
 
 MARGIN = 15 * mm
 CONTENT_WIDTH = A4[0] - 2 * MARGIN
 _GAP = 5 * mm
-_TILE, _SMALLEST_TILE = 19 * mm, 13 * mm
+_TILE, _MOST_COLUMNS_OF_HALVES = 24 * mm, 5
 _WIDEST_COLUMN, _LONG_LABEL = 45 * mm, 30
 _SMALL, _GRAY, _PADDING = 6.2, "#5f6c7b", 3
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=dB|%|epoch|seed)")
@@ -157,7 +146,7 @@ def _label_style(row: Row) -> ParagraphStyle:
 
 
 def _cell(cell: Cell) -> Paragraph:
-    text = escape(f"{star(cell)}{cell.text}")
+    text = escape(cell.starred)
     if cell.href:
         text = f"<a href={quoteattr(cell.href)}>{text}</a>"
     if cell.missing:
@@ -166,9 +155,9 @@ def _cell(cell: Cell) -> Paragraph:
         text = f"<b>{text}</b>"
     elif cell.fails:
         text = f'<font color="{_GRAY}">{text}</font>'
-    if mark(cell):
+    if cell.mark:
         colour = f' color="{WORSE}"' if cell.verdict == "worse" else ""
-        text += f" <font{colour}>{mark(cell)}</font>" if colour else f" {mark(cell)}"
+        text += f" <font{colour}>{cell.mark}</font>"
     return Paragraph(text + _small(cell.below), STYLES["cell"])
 
 
@@ -197,44 +186,31 @@ def _figures(block: Figures) -> list[Flowable]:
 
 
 def _figure(figure: Figure, width: float) -> list[Flowable]:
-    with Pillow.open(io.BytesIO(figure.png)) as picture:
-        ratio = picture.height / picture.width
-    drawn = Image(io.BytesIO(figure.png), width, width * ratio)
-    drawn.hAlign = "LEFT"
-    return [drawn, Paragraph(escape(figure.caption), STYLES["figure"])]
+    return [_picture(figure.png, width), Paragraph(escape(figure.caption), STYLES["figure"])]
 
 
 def _tiles(block: Tiles) -> list[Flowable]:
-    """Cards of tiles, as many in a line as the page is wide."""
-    count, gap = len(block.columns), 1.2 * mm
-    size = min(_TILE, max(_SMALLEST_TILE, (CONTENT_WIDTH - _GAP) / 2 / count - gap))
-    card = count * (size + gap) + _GAP
-    across = max(1, int((CONTENT_WIDTH + _GAP) / card))
-    caption = Paragraph(escape(block.caption), STYLES["caption"])
-    lines: list[Flowable] = []
-    for start in range(0, len(block.rows), across):
-        row = [_card(one, block.columns, size, gap) for one in block.rows[start : start + across]]
-        row += [[]] * (across - len(row))
-        lines.append(
-            PdfTable([row], colWidths=[card] * across, style=_FLUSH, hAlign="LEFT", spaceAfter=5)
-        )
-    return [KeepTogether([caption, *lines[:1]]), *lines[1:]]
+    """A sheet of tiles; where its rows are short, two halves of it beside each other."""
+    count, halves = len(block.columns), 1
+    if len(block.rows) > 1 and count <= _MOST_COLUMNS_OF_HALVES:
+        halves = 2
+    size = min(_TILE, (CONTENT_WIDTH - (halves - 1) * _GAP) / halves / count)
+    rows_each = -(-len(block.rows) // halves)
+    sheets = [
+        _picture(tile_sheet(block.columns, block.rows[start : start + rows_each]), size * count)
+        for start in range(0, len(block.rows), rows_each)
+    ]
+    widths = [size * count + _GAP] * len(sheets)
+    table = PdfTable([sheets], colWidths=widths, style=_FLUSH, hAlign="LEFT", spaceAfter=5)
+    return [KeepTogether([Paragraph(escape(block.caption), STYLES["caption"]), table])]
 
 
-def _card(row: TileRow, columns: Sequence[str], size: float, gap: float) -> list[Flowable]:
-    pictures = [Image(io.BytesIO(tile), size, size) for tile in row.tiles]
-    titles = [Paragraph(escape(column), STYLES["tile"]) for column in columns]
-    grid = PdfTable(
-        [pictures, titles],
-        colWidths=[size + gap] * len(columns),
-        style=[
-            *_FLUSH,
-            ("RIGHTPADDING", (0, 0), (-1, -1), gap),
-            ("TOPPADDING", (0, 1), (-1, 1), 1),
-        ],
-        hAlign="LEFT",
-    )
-    return [Paragraph(escape(row.caption), STYLES["card"]), Spacer(0, 1.5), grid]
+def _picture(content: bytes, width: float) -> Image:
+    with Pillow.open(io.BytesIO(content)) as picture:
+        height = width * picture.height / picture.width
+    drawn = Image(io.BytesIO(content), width, height)
+    drawn.hAlign = "LEFT"
+    return drawn
 
 
 def _facts(block: Facts) -> list[Flowable]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reportlab.lib.colors import Color, HexColor
-from reportlab.lib.enums import TA_CENTER, TA_RIGHT
+from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -63,8 +63,6 @@ STYLES = {
         _style("label", 8.5, fontName="Sans-Bold", leading=11),
         _style("long label", 7, fontName="Sans-Bold", leading=11),
         _style("cell", 8.5, alignment=TA_RIGHT, leading=11),
-        _style("tile", 5.8, textColor=MUTED, alignment=TA_CENTER, leading=7),
-        _style("card", 7, leading=9),
         _style("term", 8, textColor=MUTED),
         _style("fact", 8),
         _style("command", 7, fontName="Mono", leading=10, wordWrap="CJK"),

@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from tuning.display.formatting import format_count, format_value, higher_is_better, metric_title
-from tuning.display.tables import better
+from tuning.display.formatting import (
+    format_count,
+    higher_is_better,
+    metric_title,
+    with_unit,
+)
+from tuning.display.result_tables import beats, better
 from tuning.report._aggregate import Place, ranked
 
 
@@ -119,15 +124,6 @@ def title_of(metric: str) -> str:
     return metric_title(metric).replace(", dB", "")
 
 
-def with_unit(metric: str, value: float) -> str:
-    return format_value(metric, value) + (" dB" if "psnr" in metric else "")
-
-
 def percent(share: float) -> str:
     """Write `0.4 %`, `7.2 %`, `38 %`."""
     return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
-
-
-def beats(metric: str, value: float, constant: float) -> bool:
-    """Whether a figure is better than the constant predictor's, however little."""
-    return value > constant if higher_is_better(metric) else value < constant

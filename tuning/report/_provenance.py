@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tuning.display.formatting import format_count, format_duration
-from tuning.report._document import Block, Cell, Commands, Facts, Row, Table
+from tuning.display.table import Cell, Row, Table
+from tuning.report._document import Block, Commands, Facts
 from tuning.report._selection import SHORT_DIGEST, Choice
 from tuning.tracking.records import Store, StoredLaunch
 from tuning.utils.redaction import redact

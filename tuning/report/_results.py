@@ -9,21 +9,22 @@ from tuning.display.formatting import (
     format_count,
     format_lr,
     format_value,
+    head_title,
     higher_is_better,
     metric_heading,
 )
 from tuning.display.published import PublishedResult, published_results
+from tuning.display.result_tables import beats, verdict
+from tuning.display.table import Cell, Row, Table
 from tuning.report._aggregate import (
     Place,
     gather,
-    head_title,
     origin_title,
     own_training_first,
     ranked,
 )
-from tuning.report._document import Block, Cell, Row, Table, Text
-from tuning.report._grids import verdict
-from tuning.report._prose import beats, beside_constant, tuned_and_scratch, who_wins
+from tuning.report._document import Block, Text
+from tuning.report._prose import beside_constant, tuned_and_scratch, who_wins
 from tuning.report._sample_sheets import Showcase
 from tuning.report._selection import Data
 from tuning.tracking.records import Store, StoredCell

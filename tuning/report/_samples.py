@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuning.report._aggregate import Place, head_title
+from tuning.display.formatting import head_title
+from tuning.report._aggregate import Place
 from tuning.report._document import Block, Text, TileRow, Tiles
 from tuning.report._results import Results
 from tuning.report._sample_sheets import Showcase

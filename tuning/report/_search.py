@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tuning.display.formatting import format_count, format_value, metric_heading
-from tuning.report._document import Block, Cell, Figure, Row, Table, Text
+from tuning.display.table import Cell, Row, Table
+from tuning.report._document import Block, Figure, Text
 from tuning.report._images import whole_picture
 from tuning.report._selection import Choice
 from tuning.tracking.records import Archive, StoredLaunch

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from tuning.display.formatting import format_duration
-from tuning.report._document import Block, Cell, Row, Table, Text
+from tuning.display.table import Cell, Row, Table
+from tuning.report._document import Block, Text
 from tuning.tracking.records import Store, StoredSpeedup
 
 # Section VI of the original report: CNN2, 30 epochs.

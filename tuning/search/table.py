@@ -6,12 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from tuning.display.formatting import format_count, format_duration, format_value, metric_heading
+from tuning.display.result_tables import ResultTable
+from tuning.display.table import Cell, Row, Table
 from tuning.search.objectives import Objective
 from tuning.search.summary import TrialSummary, pareto_set, ranked
 from tuning.search.trial_settings import settings_text
@@ -22,7 +19,7 @@ _WORDS = {"pruned": "cut short", "known": "known before"}
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchTable:
+class SearchTable(ResultTable):
     """The best trials of a search; `baseline` has the constant predictor's metrics on val."""
 
     heading: str
@@ -42,29 +39,13 @@ class SearchTable:
         others = [trial for trial in ranked(self.trials, self.objectives[0]) if trial not in front]
         return [*front, *others[: max(0, _ROWS - len(front))]]
 
-    def rich(self) -> RenderableType:
+    def tables(self) -> list[Table]:
         front = self.front
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("")
-        for heading in ("trial", *map(_heading, self.objectives), "epochs"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("settings", overflow="fold")
-        for trial in self.shown:
-            cells = [str(trial.number), *self._figures(trial), _epochs(trial), _settings(trial)]
-            best = trial in front
-            table.add_row("★" if best else "", *cells, style="bold" if best else "")
-        return Group(Text(self.heading, style="bold"), table, Text(self._legend()))
-
-    def markdown(self) -> str:
-        front = self.front
-        headings = ["", "trial", *map(_heading, self.objectives), "epochs", "ended", "settings"]
-        lines = [f"**{self.heading}**", "", f"| {' | '.join(headings)} |"]
-        lines += ["|---" + "|---:" * (len(headings) - 3) + "|---|---|"]
-        for trial in self.shown:
-            cells = [str(trial.number), *self._figures(trial), _epochs(trial), trial.outcome]
-            star = "★" if trial in front else ""
-            lines.append(f"| {star} | {' | '.join(cells)} | {_settings(trial)} |")
-        return "\n".join([*lines, "", self._legend()]) + "\n"
+        heads = (*(metric_heading(objective.name) for objective in self.objectives), "epochs")
+        rows = [self._row(trial, is_best=trial in front) for trial in self.shown]
+        columns = (*heads, "ended", "settings")
+        left = ("ended", "settings")
+        return [Table(self.heading, "trial", columns, tuple(rows), tuple(self._notes()), left=left)]
 
     def to_json(self) -> dict[str, Any]:
         front = {trial.number for trial in self.front}
@@ -89,15 +70,22 @@ class SearchTable:
             ],
         }
 
-    def _figures(self, trial: TrialSummary) -> list[str]:
-        pairs = zip(self.objectives, trial.values, strict=True)
-        return [format_value(objective.name, value) for objective, value in pairs]
+    def _row(self, trial: TrialSummary, *, is_best: bool) -> Row:
+        values = [
+            Cell(format_value(objective.name, value), winner="all" if is_best else None)
+            for objective, value in zip(self.objectives, trial.values, strict=True)
+        ]
+        epochs = "–" if trial.kept_epoch is None else f"{trial.kept_epoch} of {trial.epochs}"
+        ended = _WORDS.get(trial.outcome, trial.outcome)
+        known = f"{trial.name}: " if trial.is_known else ""
+        settings = known + settings_text(trial.params)
+        return Row(str(trial.number), (*values, Cell(epochs), Cell(ended), Cell(settings)))
 
     def _counts(self) -> dict[str, int]:
         outcomes = [trial.outcome for trial in self.trials]
         return {name: outcomes.count(name) for name in _OUTCOMES if name in outcomes}
 
-    def _legend(self) -> str:
+    def _notes(self) -> list[str]:
         counts = ", ".join(f"{n} {_WORDS.get(name, name)}" for name, n in self._counts().items())
         seconds = sum(trial.seconds for trial in self.trials)
         epochs = sum(trial.epochs for trial in self.trials)
@@ -111,19 +99,4 @@ class SearchTable:
         if first in self.baseline:
             value = format_value(first, self.baseline[first])
             lines.append(f"constant predictor: {metric_heading(first)} {value}")
-        return "\n".join(f"- {line}" for line in lines)
-
-
-def _heading(objective: Objective) -> str:
-    return metric_heading(objective.name)
-
-
-def _epochs(trial: TrialSummary) -> str:
-    if trial.kept_epoch is None:
-        return "–"
-    return f"{trial.kept_epoch} of {trial.epochs}"
-
-
-def _settings(trial: TrialSummary) -> str:
-    known = f"{trial.name}: " if trial.is_known else ""
-    return known + settings_text(trial.params)
+        return lines

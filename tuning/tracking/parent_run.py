@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from tuning.display.formatting import metric_title
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.plots import grid_heatmap
-from tuning.display.tables import CellRow, grid_panels
 from tuning.tracking.dataset import log_dataset
 from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCell
 from tuning.tracking.runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun
@@ -132,7 +132,7 @@ class ParentRun:
     def _store_heatmap(self, run: TrackedRun, ended: Mapping[str, FinishedCell]) -> None:
         criterion = CRITERIA[self._folder.task]
         metric = f"val_{criterion.name}"
-        panels = grid_panels(self._rows(ended), self._folder.task)
+        panels = GridTable(self._folder.task, self._rows(ended), {}).panels()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / HEATMAP
             grid_heatmap(

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from tuning.display.formatting import format_value
+from tuning.display.table import Table, row
 from tuning.inference.pipeline import Colorized
 from tuning.inference.scores import SCORES
 from tuning.tracking.registry.catalog import ModelCard
@@ -21,7 +19,7 @@ Mean = tuple[float, float]
 # 8-bit Lab counts a and b from 0 to 255, with 128 for gray.
 _LEVELS, _NEUTRAL = 255, 128
 
-_HEADINGS = {"psnr": "PSNR\ndB", "ssim": "\nSSIM", "psnr_rgb": "RGB\ndB", "ssim_rgb": "RGB\nSSIM"}
+_HEADINGS = {"psnr": "PSNR, dB", "ssim": "SSIM", "psnr_rgb": "RGB, dB", "ssim_rgb": "RGB, SSIM"}
 
 
 def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
@@ -32,23 +30,18 @@ def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
     """
     compared = [result for result in results if result.scores]
     shown = SCORES if compared else ()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("picture", overflow="fold", min_width=12)
-    for heading in ("mean\na*", "mean\nb*", "0-255\na", "0-255\nb"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for score in shown:
-        table.add_column(_HEADINGS[score], justify="right", no_wrap=True)
+    rows = []
     for result in results:
-        table.add_row(Text(result.job.name), *_mean(result.mean_ab), *_scores(result, shown))
+        rows.append(row(result.job.name, *_mean(result.mean_ab), *_scores(result, shown)))
         if regressor:
             own = _mean(result.own_mean_ab)
-            table.add_row("  as painted", *own, *("" for _ in shown), style="dim")
+            rows.append(row("as painted", *own, *("" for _ in shown), detail=True))
     if len(compared) > 1:
-        table.add_section()
         means = [np.mean([r.scores[s] for r in compared if s in r.scores]) for s in shown]
         values = [format_value(s, float(mean)) for s, mean in zip(shown, means, strict=True)]
-        table.add_row(f"mean of {len(compared)}", "", "", "", "", *values, style="bold")
-    return table
+        rows.append(row(f"mean of {len(compared)}", "", "", "", "", *values))
+    heads = ("mean a*", "mean b*", "a, 0-255", "b, 0-255", *(_HEADINGS[score] for score in shown))
+    return Table("", "picture", heads, tuple(rows))
 
 
 def colorized_document(

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 from data_prep import PreparedDataset
 from tuning.config.schema import Task
 from tuning.display.published import best_published, published_result
-from tuning.display.result_tables import TestTable
-from tuning.display.tables import ResultRow
+from tuning.display.result_tables import ResultRow, TestTable
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.tracking.cells import TrackedCell, finished_cells

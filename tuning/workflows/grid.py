@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuning.config.schema import GridLaunchConfig, Task
-from tuning.display.result_tables import GridTable
-from tuning.display.tables import CellRow
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import grid_trainings

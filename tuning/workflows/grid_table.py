@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuning.config.schema import DataConfig, Task
-from tuning.display.result_tables import GridTable
-from tuning.display.tables import CellRow
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.datasets import open_prepared
 from tuning.tracking.cells import TrackedCell, finished_cells

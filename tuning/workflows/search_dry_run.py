@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
 from tuning.display.formatting import format_count, format_duration
+from tuning.display.result_tables import ResultTable
+from tuning.display.table import Table, row
 from tuning.launch.datasets import open_prepared
 from tuning.search.distributions import described
 from tuning.search.grid_points import enqueue_grid_point
@@ -33,7 +31,7 @@ _SUGGESTIONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class DryRunTable:
+class DryRunTable(ResultTable):
     """The space, the first suggestions, and the cost."""
 
     plan: SearchPlan
@@ -42,34 +40,20 @@ class DryRunTable:
     outside: int
     cost: Cost
 
-    def rich(self) -> RenderableType:
-        space = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("key", "values", "when"):
-            space.add_column(heading, overflow="fold")
-        for row in self._space():
-            space.add_row(*row)
-        first = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        first.add_column("trial", justify="right")
-        first.add_column("settings", overflow="fold")
-        for number, values in enumerate(self.suggestions):
-            first.add_row(str(self.known + number), settings_text(values))
-        return Group(
-            Text("the space", style="bold"),
-            space,
-            Text("the first suggestions", style="bold"),
-            first,
-            Text("\n".join(f"- {line}" for line in self._lines())),
-        )
-
-    def markdown(self) -> str:
-        rows = ["| key | values | when |", "|---|---|---|"]
-        rows += [f"| {' | '.join(row)} |" for row in self._space()]
-        rows += ["", "| trial | settings |", "|---:|---|"]
-        rows += [
-            f"| {self.known + number} | {settings_text(values)} |"
+    def tables(self) -> list[Table]:
+        space = [row(*texts) for texts in self._space()]
+        first = [
+            row(str(self.known + number), settings_text(values))
             for number, values in enumerate(self.suggestions)
         ]
-        return "\n".join([*rows, "", *(f"- {line}" for line in self._lines())]) + "\n"
+        words = ("values", "when")
+        return [
+            Table("search space", "parameter", words, tuple(space), left=words),
+            Table(
+                *("first suggestions", "trial", ("settings",), tuple(first), tuple(self._lines())),
+                left=("settings",),
+            ),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -75,7 +75,7 @@ def test_durations(seconds: float, text: str) -> None:
         ("val_rmse_lab_b", "validation RMSE, Lab units (channel b)", "RMSE b, Lab units"),
         (
             "test_ssim_b_as_reported",
-            "test SSIM (channel b, as the report measured)",
+            "test SSIM (channel b, as in the original paper)",
             "SSIM b*",
         ),
         ("train_loss", "training loss", "loss"),
@@ -97,7 +97,7 @@ def test_direction() -> None:
 
 def test_showing_results_needs_no_framework() -> None:
     code = (
-        "import sys, tuning.display.plots, tuning.display.progress, tuning.display.tables; "
+        "import sys, tuning.display.plots, tuning.display.grid_table, tuning.display.pictures; "
         "print([name for name in ('torch', 'ray', 'mlflow', 'matplotlib.pyplot') "
         "if name in sys.modules])"
     )

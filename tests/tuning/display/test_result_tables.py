@@ -1,72 +1,217 @@
-"""Tables of results: laid out for people and written as JSON."""
+"""Results beside what was published and the constant predictor: for people and as JSON."""
 
 from __future__ import annotations
 
 import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+import pytest
 from rich.console import Console
 
-from tuning.display.result_tables import GridTable, TestTable
-from tuning.display.tables import CellRow, ResultRow
-
-CELLS = [
-    CellRow("cnn1-relu-lr1e-3-e3", "cnn1", "relu", 1e-3, 3, {"val_mse": 2e-4}, launch_id="grid-1"),
-    CellRow("cnn1-relu-lr1e-3-e5", "cnn1", "relu", 1e-3, 5, {"val_mse": 1e-4}, run_id="r" * 32),
-    CellRow("cnn1-relu-lr1e-4-e3", "cnn1", "relu", 1e-4, 3, {}, "diverged", published_epochs=300),
-    CellRow("cnn2-relu-lr1e-4-e5", "cnn2", "relu", 1e-4, 5, {"val_mse": 3e-4}, dataset="drawn"),
-]
-GRID = GridTable("regression", CELLS, {"val_mse": 1.7e-4})
-TEST = TestTable(
-    "regression on faces, test set",
-    ["test_mse_a", "test_rmse_lab_a"],
-    [
-        ResultRow("cnn2 relu, 500 epochs", {"test_mse_a": 1e-4, "test_rmse_lab_a": 2.5}),
-        ResultRow("fc relu, 100 epochs", {"test_mse_a": 9e-5}, {"test_mse_a": 1.2e-4}),
-        ResultRow("constant predictor", {"test_mse_a": 3e-4, "test_rmse_lab_a": 4.5}),
-    ],
-)
+from tuning.display.grid_table import CellRow, GridTable
+from tuning.display.result_tables import ResultRow, ResultTable, TestTable
 
 
-def test_the_grid_says_of_every_cell_whether_it_beats_the_constant() -> None:
-    records = GRID.to_json()["cells"]
-    assert [record["beats_constant"] for record in records] == [False, True, None, False]
-    assert [record["value"] for record in records] == [2e-4, 1e-4, None, 3e-4]
+def cell(
+    value: float,
+    *,
+    model: str = "cnn2",
+    head: str = "relu",
+    lr: float = 1e-5,
+    epochs: int = 500,
+    metric: str = "val_mse",
+    outcome: str = "finished",
+    published_epochs: int | None = None,
+) -> CellRow:
+    name = f"{model}-{head}-{lr:g}-{epochs}"
+    metrics: Mapping[str, float] = {metric: value}
+    return CellRow(
+        name, model, head, lr, epochs, metrics, outcome, "run", "launch", published_epochs
+    )
 
 
-def test_the_markdown_of_a_grid_has_a_table_a_model_and_a_row_an_epoch_count() -> None:
-    rows = [line.split("|")[1:-1] for line in GRID.markdown().splitlines() if line[:1] == "|"]
-    assert [len(row) for row in rows] == [3] * 8
-    assert [row[0].strip() for row in rows] == ["epochs", "---:", "3 (300)", "5"] * 2
-    assert [cell.strip() for cell in rows[0]][1:] == ["lr 1e-3", "lr 1e-4"]
-    assert "diverged" in rows[2][2]
-    assert "★" in rows[3][1]
-    assert "☆" in rows[7][2]
-
-
-def test_the_markdown_of_test_results_ends_with_the_constant_predictor() -> None:
-    lines = TEST.markdown().splitlines()
-    assert lines[0] == f"**{TEST.title}**"
-    rows = [line.split("|")[1:-1] for line in lines if line[:1] == "|"]
-    assert {len(row) for row in rows} == {1 + len(TEST.columns)}
-    names = [row[0].strip(" *") for row in rows[2:]]
-    assert names == [
-        *("cnn2 relu, 500 epochs", "fc relu, 100 epochs", "report", "constant predictor")
+def grid() -> list[CellRow]:
+    """27 cells, from 1.01e-4 (cnn1, 1e-3, 100) up to 1.27e-4."""
+    places = [
+        (model, lr, epochs)
+        for model in ("cnn1", "cnn2", "cnn3")
+        for lr in (1e-3, 1e-4, 1e-5)
+        for epochs in (100, 300, 500)
     ]
-    assert ["▲" in row[1] for row in rows[2:]] == [False, True, False, False]
-    assert rows[3][2].strip() == "–"
+    return [
+        cell((1 + (i + 1) / 100) * 1e-4, model=model, lr=lr, epochs=epochs)
+        for i, (model, lr, epochs) in enumerate(places)
+    ]
 
 
-def test_on_a_terminal_every_row_and_its_figures_are_there() -> None:
-    text = _printed(TEST)
-    assert TEST.title in text
-    for row in TEST.rows:
-        (line,) = (line for line in text.splitlines() if line.strip().startswith(row.name))
-        assert f"{row.measured['test_mse_a']:.2e}".replace("e-0", "e-") in line
-
-
-def _printed(table: TestTable) -> str:
-    console = Console(file=io.StringIO(), width=100)
+def printed(table: ResultTable) -> list[str]:
+    console = Console(width=80, record=True, color_system=None, file=io.StringIO())
     console.print(table.rich())
-    file = console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def regression(cells: Sequence[CellRow], constant: float | None = None) -> str:
+    baseline = {} if constant is None else {"val_mse": constant}
+    return "\n".join(printed(GridTable("regression", cells, baseline)))
+
+
+def test_a_grid_reads_as_the_original_paper_in_80_columns() -> None:
+    lines = regression(grid(), 1.1e-4).splitlines()
+    assert max(map(len, lines)) <= 80
+    titles = [line for line in lines if line.endswith("validation MSE")]
+    assert titles == [f"{name}, ReLU: validation MSE" for name in ("cnn1", "cnn2", "cnn3")]
+    heading = next(line for line in lines if "epochs" in line)
+    assert heading.split() == ["epochs", "lr", "1e-3", "lr", "1e-4", "lr", "1e-5"]
+    first = next(line for line in lines if line.split()[:1] == ["100"])
+    expected = "100 ★1.01e-4 ▲ / 1.96e-4 1.04e-4 ▲ / 1.95e-4 1.07e-4 ▲ / 1.88e-1"
+    assert " ".join(first.split()) == expected
+    assert sum(line.count("★") for line in lines if "/ 1." in line) == 1
+    assert sum(line.count("☆") for line in lines if "/ 1." in line) == 2  # cnn2's and cnn3's best
+    # 1.10e-4 itself is no better than the constant: only the first nine cells beat it.
+    assert lines[-1] == "constant predictor: 1.10e-4; 9 of 27 finished cells beat it"
+
+
+def test_markdown_has_a_table_a_model_and_a_row_an_epoch_count() -> None:
+    text = GridTable("regression", grid(), {}).markdown()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 3 * (2 + 3)
+    assert len({line.count("|") for line in rows}) == 1
+    first = "| **100** | **★1.01e-4** ▲ / 1.96e-4 | **1.04e-4** ▲ / 1.95e-4 |"
+    assert any(line.startswith(first) for line in rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "mark"), [(1.07e-4, "▲"), (1.09e-4, "▼"), (1.0804e-4, "="), (1.0796e-4, "=")]
+)
+def test_marks_of_an_error_follow_what_is_printed(value: float, mark: str) -> None:
+    assert f" {mark} / 1.08e-4" in regression([cell(value)])
+
+
+@pytest.mark.parametrize(("value", "mark"), [(35.9, "▲"), (35.7, "▼"), (35.76, "=")])
+def test_marks_of_psnr(value: float, mark: str) -> None:
+    best = cell(value, model="autoencoder", head="tanh", lr=1e-3, metric="val_psnr")
+    failed = cell(1.0, model="autoencoder", metric="val_psnr", outcome="failed")
+    table = GridTable("colorizer", [best, failed], {"val_psnr": 27.25})
+    text = "\n".join(printed(table))
+    assert f"★{value:.2f} {mark} / 35.76" in text
+    assert "val_psnr_as_reported" in text  # how the published values were measured is said
+    assert "constant predictor: 27.25 dB; 1 of 1 finished cells beat it" in text
+
+
+def test_outcomes_other_than_finished_are_words_and_never_win() -> None:
+    cells = [
+        cell(1e-9, epochs=100, outcome="diverged"),
+        cell(math.nan, epochs=300),
+        cell(2e-4, epochs=500),
+        cell(math.nan, epochs=500, lr=1e-3, outcome="running"),
+    ]
+    text = regression(cells, 1.73e-4)
+    assert "diverged / 1.38e-4" in text
+    assert "no value / 1.22e-4" in text
+    assert "★2.00e-4 ▼ / 1.08e-4" in text
+    assert "running / 1.31e-4" in text
+    assert "not run / 1.59e-4" in text  # 100 epochs at 1e-3: in the grid's frame, but not given
+    assert "constant predictor: 1.73e-4; 0 of 2 finished cells beat it" in text
+    assert regression(cells[:1], 1.73e-4).endswith("constant predictor: 1.73e-4")
+
+
+def test_scaled_cells_stand_beside_the_cell_they_name() -> None:
+    scaled = [
+        cell(1e-4, epochs=50, published_epochs=500),
+        cell(2e-4, epochs=10, published_epochs=100),
+    ]
+    lines = [" ".join(line.split()) for line in regression(scaled).splitlines()]
+    assert "50 (500) ★1.00e-4 ▲ / 1.08e-4" in lines
+    assert "10 (100) 2.00e-4 ▼ / 1.38e-4" in lines
+    plain = regression([cell(1e-4, epochs=50)])
+    assert "★1.00e-4" in plain
+    assert "/" not in plain
+    assert "(500)" not in plain
+
+
+def test_of_a_cell_given_twice_the_last_is_shown() -> None:
+    text = regression([cell(1e-4), cell(3e-4)])
+    assert "★3.00e-4" in text
+    assert "cells given more than once, of which the last is shown: 1" in text
+
+
+def test_a_grid_without_cells_says_so() -> None:
+    table = GridTable("colorizer", [], {})
+    assert printed(table)[0] == "no cells"
+    assert table.markdown().startswith("**no cells**")
+    assert table.to_json()["cells"] == []
+
+
+def test_records_are_json_and_say_what_is_unknown() -> None:
+    cells = [
+        CellRow("x", "cnn2", "relu", 1e-5, 500, MappingProxyType({"val_mse": 1e-4})),
+        cell(math.inf, epochs=300),
+        cell(1e-5, epochs=7),
+        cell(5e-5, epochs=100, outcome="running"),
+    ]
+    document = GridTable("regression", cells, {"val_mse": 1.73e-4}).to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    records = document["cells"]
+    assert records[0] == {
+        "cell_id": "x",
+        "model": "cnn2",
+        "head": "relu",
+        "lr": 1e-5,
+        "epochs": 500,
+        "metrics": {"val_mse": 1e-4},
+        "outcome": "finished",
+        "run_id": None,
+        "launch_id": None,
+        "published_epochs": None,
+        "dataset": "faces",
+        "metric": "val_mse",
+        "value": 1e-4,
+        "published": 0.000108,
+        "better_than_published": True,
+        "constant": 1.73e-4,
+        "beats_constant": True,
+    }
+    keys = ("value", "published", "better_than_published", "beats_constant")
+    assert [records[1][key] for key in keys] == [None, 0.0001218, None, None]
+    assert [records[2][key] for key in keys] == [1e-5, None, None, True]
+    assert [records[3][key] for key in keys] == [None, 0.000138, None, None]
+    assert records[3]["metrics"] == {"val_mse": 5e-5}
+
+
+def test_panels_follow_the_tables() -> None:
+    cells = [c for c in grid() if (c.model, c.lr) != ("cnn3", 1e-3)]
+    panels = GridTable("regression", cells, {}).panels()
+    assert (panels.rows, panels.columns) == (["100", "300", "500"], ["1e-3", "1e-4", "1e-5"])
+    assert list(panels.values) == ["cnn1, ReLU", "cnn2, ReLU", "cnn3, ReLU"]
+    assert panels.values["cnn1, ReLU"][1] == pytest.approx([1.02e-4, 1.05e-4, 1.08e-4])
+    assert [math.isnan(v) for v in panels.values["cnn3, ReLU"][0]] == [True, False, False]
+
+
+def test_test_results_stand_beside_the_published_ones() -> None:
+    published = {"test_mse_a": 0.00332, "test_psnr_a": 24.7877, "test_ssim_a_as_reported": 0.80334}
+    rows = [
+        ResultRow("autoencoder, tanh", {**published, "test_mse_a": 3e-3, "test_psnr_a": 24.0}),
+        ResultRow("unet", {"test_mse_a": 0.002}),
+    ]
+    rows[0] = ResultRow(rows[0].name, rows[0].measured, published)
+    table = TestTable("NCD on test", list(published), rows)
+    lines = printed(table)
+    assert lines[0] == "NCD on test"
+    body = [line.split() for line in lines]
+    assert ["autoencoder,", "tanh", "3.00e-3", "▲", "24.00", "▼", "0.803", "="] in body
+    assert ["published", "3.32e-3", "24.79", "0.803"] in body
+    assert ["unet", "2.00e-3", "–", "–"] in body
+    assert sum(line[:1] == ["published"] for line in body) == 1
+    assert "* measured as in the original paper" in lines
+    assert max(map(len, lines)) <= 80
+    assert table.markdown().splitlines()[2] == r"|  | MSE a | PSNR a, dB | SSIM a\* |"
+    document = table.to_json()
+    assert json.loads(json.dumps(document)) == document
+    assert document["rows"][1] == {
+        "name": "unet",
+        "measured": {"test_mse_a": 2e-3},
+        "published": {},
+    }

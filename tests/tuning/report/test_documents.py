@@ -14,21 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tuning.display.table import Cell, Row, Table
 from tuning.errors import ChromatuneError
 from tuning.report import Options, Report, build_report, render_markdown, write_report
-from tuning.report._document import (
-    Cell,
-    Commands,
-    Facts,
-    Figure,
-    Figures,
-    Row,
-    Section,
-    Table,
-    Text,
-    TileRow,
-    Tiles,
-)
+from tuning.report._document import Commands, Facts, Figure, Figures, Section, Text, TileRow, Tiles
 from tuning.report._html import render_html
 from tuning.report._markdown import figure_files
 from tuning.report._pdf import render_pdf
@@ -195,7 +184,7 @@ def test_a_sheet_of_tiles_keeps_its_order() -> None:
     tiles = Tiles("sheet", "", ("a", "b"), rows)
     files = figure_files(Report("", "", [tiles], []))
     with Image.open(io.BytesIO(files["sheet.jpg"])) as page:
-        seen = [page.getpixel(place) for place in ((8, 8), (28, 8), (8, 28), (28, 28))]
+        seen = [page.getpixel(place) for place in ((68, 106), (184, 106), (68, 241), (184, 241))]
     for pixel, expected in zip(
         seen, ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)), strict=True
     ):

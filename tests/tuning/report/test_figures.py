@@ -16,11 +16,12 @@ from PIL import Image
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from models import create_model
+from tuning.display.table import Table
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import write_showcase
 from tuning.report import Options, Report, StoredSpeedup, build_report, read_published_curves
 from tuning.report._best_models import by_category
-from tuning.report._document import Block, Figure, Figures, Table, Text, Tiles
+from tuning.report._document import Block, Figure, Figures, Text, Tiles
 from tuning.report._sample_sheets import read_showcases
 
 Make = Callable[..., Any]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tuning.display.published import TABLE_I, published_cell
+from tuning.display.table import Cell, Table
 from tuning.report import Options, build_report
-from tuning.report._document import Cell, Figure, Table
+from tuning.report._document import Figure
 from tuning.report._grids import Grid
 from tuning.report._selection import choose
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tuning.display.table import Table
 from tuning.report import Options, build_report
-from tuning.report._document import Commands, Facts, Table
+from tuning.report._document import Commands, Facts
 from tuning.report._provenance import device_hours, without_paths
 from tuning.report._write import write_report
 

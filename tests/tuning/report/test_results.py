@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tuning.display.table import Row
 from tuning.report import StoredChampion
-from tuning.report._document import Row
 from tuning.report._results import Results
 from tuning.report._selection import choose
 

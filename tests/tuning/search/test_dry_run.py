@@ -71,7 +71,7 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
         36 * document["cost"]["seconds_per_epoch"] / 3600
     )
     assert document["cost"]["seconds_per_epoch"] > 0
-    assert "| model_kwargs.width | int 16 to 48, step 8 | model unet |" in table.markdown()
+    assert r"| **model\_kwargs.width** | int 16 to 48, step 8 | model unet |" in table.markdown()
 
 
 @pytest.mark.parametrize(("num_samples", "epochs"), [(9, 30), (3, 14)])
@@ -128,7 +128,7 @@ def test_a_grid_that_is_known_already_costs_nothing(tmp_path: Path, monkeypatch:
     table = dry_run_table("colorizer", config_of(tmp_path, sampler="grid", space=space))
     assert not table.suggestions
     assert (table.cost.trials, table.cost.epochs, table.cost.hours) == (0, 0, 0.0)
-    assert "- 0 trials by grid for val_psnr:max" in table.markdown()
+    assert r"- 0 trials by grid for val\_psnr:max" in table.markdown()
     assert "an epoch" not in table.markdown()
 
 

@@ -83,7 +83,7 @@ def test_the_table_says_what_a_reader_asks(found: Any) -> None:
     assert "2 of 3" in shown
     assert "constant predictor: PSNR, dB 25.50" in shown
     lines = table.markdown().splitlines()
-    assert lines[4].startswith("| ★ | 2 | 36.00 | 2 of 3 | finished | ")
+    assert lines[4].startswith("| **2** | **★36.00** | 2 of 3 | finished | ")
     document = json.loads(json.dumps(table.to_json(), allow_nan=False))
     assert document["trials"][0]["values"] == [36.0]
     assert document["trials"][0]["in_pareto_set"] is True

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tuning.display.formatting import format_count, format_value, metric_title
-from tuning.display.tables import CellRow, markdown_table
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCell
 from tuning.tracking.ui.links import artifact, comparison_page, experiment_page, run_page
 from tuning.tracking.ui.markdown import markdown_links, markdown_rows, measured, spaced
@@ -46,7 +46,7 @@ class LaunchStory:
         """The cells: a grid as the report's table, a search's trials by rank, at most `limit`."""
         if self._folder.is_search:
             return self._ranking(limit)
-        return markdown_table(self._rows, self._folder.task, self._baseline)
+        return GridTable(self._folder.task, self._rows, self._baseline).markdown()
 
     def note(self, experiment_id: str, run_id: str | None = None) -> str:
         """Everything in one description: the winner first, since MLflow folds up the rest.

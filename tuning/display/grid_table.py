@@ -1,0 +1,237 @@
+"""A grid's cells, laid out as the original paper's tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuning.display.formatting import (
+    format_lr,
+    format_value,
+    head_title,
+    higher_is_better,
+    metric_title,
+    with_unit,
+)
+from tuning.display.published import GRID_METRICS, TABLE_I, TABLE_III, published_cell
+from tuning.display.result_tables import ResultTable, beats, better, verdict
+from tuning.display.table import Cell, Row, Table
+
+_ORDER = [*TABLE_I, *TABLE_III]
+_LEGEND = "★ best of all ☆ of its table"
+_COMPARED = "measured / published · ▲ better ▼ worse = equal"
+
+
+@dataclasses.dataclass(frozen=True)
+class CellRow:
+    """One cell of a grid: a model trained for `epochs` epochs.
+
+    `outcome` is `finished`, `diverged`, `failed`, `stopped`, `running` or `not run`; only finished
+    cells are compared. `published_epochs` names the published cell that a cell with scaled
+    epochs stands for; None means `epochs` itself. The published grids are on `faces`: cells on
+    another `dataset` are compared with nothing.
+    """
+
+    cell_id: str
+    model: str
+    head: str
+    lr: float
+    epochs: int
+    metrics: Mapping[str, float]
+    outcome: str = "finished"
+    run_id: str | None = None
+    launch_id: str | None = None
+    published_epochs: int | None = None
+    dataset: str = "faces"
+
+    def value(self, metric: str) -> float:
+        """The finished cell's `metric`; NaN for one not finished or without that metric."""
+        return self.metrics.get(metric, math.nan) if self.outcome == "finished" else math.nan
+
+    def published(self, task: str) -> float | None:
+        """The published value of this cell; None if there is none."""
+        if self.dataset != "faces":
+            return None
+        epochs = self.published_epochs or self.epochs
+        return published_cell(task, self.model, self.head, self.lr, epochs)
+
+
+@dataclasses.dataclass(frozen=True)
+class GridPanels:
+    """A grid's values for a heatmap: `values` maps a title to rows of numbers, NaN where none."""
+
+    rows: list[str]
+    columns: list[str]
+    values: dict[str, list[list[float]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class GridTable(ResultTable):
+    """A grid's cells on val, laid out as the original paper's table; `baseline` is the constant's.
+
+    Of several cells for one place (two launches of a grid) the last given is shown. The label
+    `10 (100)` is 10 epochs that stand for the published 100.
+    """
+
+    task: str
+    cells: Sequence[CellRow]
+    baseline: Mapping[str, float]
+
+    def tables(self) -> list[Table]:
+        """One table per model and head: epochs down, learning rates across."""
+        if not self.cells:
+            return [Table("no cells", "epochs", (), ())]
+        best = self._best(list(self._places.values()))
+        is_compared = any(cell.published(self.task) is not None for cell in self._frame())
+        heads = tuple(f"lr {format_lr(lr)}" for lr in self._lrs)
+        tables = []
+        for key in self._groups:
+            here = self._cells_of(key)
+            best_here = self._best([cell for cells in here for cell in cells])
+            rows = tuple(
+                Row(label, tuple(self._cell(cell, best_here, best, is_compared) for cell in cells))
+                for label, cells in zip(self._labels, here, strict=True)
+            )
+            caption = f"{_name(key)}: {metric_title(self._metric)}"
+            tables.append(Table(caption, "epochs", heads, rows))
+        notes = tuple(self._notes(is_compared))
+        return [*tables[:-1], dataclasses.replace(tables[-1], notes=notes)]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": "grid",
+            "task": self.task,
+            "baseline": dict(self.baseline),
+            "cells": [self._record(cell) for cell in self.cells],
+        }
+
+    def panels(self) -> GridPanels:
+        """Arrange the values for `tuning.display.plots.grid_heatmap`."""
+        values = {
+            _name(key): [
+                [cell.value(self._metric) for cell in cells] for cells in self._cells_of(key)
+            ]
+            for key in self._groups
+        }
+        return GridPanels(self._labels, [format_lr(lr) for lr in self._lrs], values)
+
+    @property
+    def _metric(self) -> str:
+        return GRID_METRICS[self.task]
+
+    @property
+    def _lrs(self) -> list[float]:
+        return sorted({cell.lr for cell in self.cells}, reverse=True)
+
+    @property
+    def _epochs(self) -> dict[int, int | None]:
+        """The numbers of epochs, and the published ones that they stand for."""
+        return dict(sorted({cell.epochs: cell.published_epochs for cell in self.cells}.items()))
+
+    @property
+    def _labels(self) -> list[str]:
+        return [
+            f"{epochs} ({stands_for})" if stands_for not in (None, epochs) else str(epochs)
+            for epochs, stands_for in self._epochs.items()
+        ]
+
+    @property
+    def _groups(self) -> list[tuple[str, str]]:
+        """The pairs of model and head, in the published order."""
+        keys = {(cell.model, cell.head) for cell in self.cells}
+        known = [key for key in _ORDER if key in keys]
+        return [*known, *sorted(keys - set(known))]
+
+    @property
+    def _places(self) -> dict[tuple[str, str, int, float], CellRow]:
+        return {(cell.model, cell.head, cell.epochs, cell.lr): cell for cell in self.cells}
+
+    def _frame(self) -> list[CellRow]:
+        return [cell for key in self._groups for cells in self._cells_of(key) for cell in cells]
+
+    def _cells_of(self, key: tuple[str, str]) -> list[list[CellRow]]:
+        """A model's cells: a row per number of epochs, a column per learning rate."""
+        places, dataset = self._places, self.cells[0].dataset
+
+        def cell_at(epochs: int, stands_for: int | None, lr: float) -> CellRow:
+            missing = CellRow("", *key, lr, epochs, {}, "not run", None, None, stands_for, dataset)
+            return places.get((*key, epochs, lr), missing)
+
+        return [
+            [cell_at(epochs, stands_for, lr) for lr in self._lrs]
+            for epochs, stands_for in self._epochs.items()
+        ]
+
+    def _best(self, cells: Sequence[CellRow]) -> float:
+        values = [value for cell in cells if math.isfinite(value := cell.value(self._metric))]
+        pick = max if higher_is_better(self._metric) else min
+        return pick(values, default=math.nan)
+
+    def _cell(self, cell: CellRow, best_here: float, best: float, is_compared: bool) -> Cell:
+        value, published = cell.value(self._metric), cell.published(self.task)
+        beside = "–" if published is None else format_value(self._metric, published)
+        beside = beside if is_compared else ""
+        if math.isnan(value):
+            text = "no value" if cell.outcome == "finished" else cell.outcome
+            return Cell(text, beside=beside)
+        return Cell(
+            format_value(self._metric, value),
+            verdict=verdict(self._metric, value, published),
+            winner="all" if value == best else "table" if value == best_here else None,
+            beside=beside,
+        )
+
+    def _notes(self, is_compared: bool) -> list[str]:
+        notes = [f"{_COMPARED} · {_LEGEND}" if is_compared else _LEGEND]
+        if any(stands_for not in (None, epochs) for epochs, stands_for in self._epochs.items()):
+            notes.append("epochs in brackets: the published ones that they stand for")
+        if self.task == "colorizer" and is_compared:
+            notes.append(
+                "published values were measured with BatchNorm in training mode: "
+                "val_psnr_as_reported is measured alike"
+            )
+        repeated = len(self.cells) - len(self._places)
+        if repeated:
+            notes.append(f"cells given more than once, of which the last is shown: {repeated}")
+        if self._metric in self.baseline:
+            notes.append(self._constant_line())
+        return notes
+
+    def _constant_line(self) -> str:
+        """The constant predictor's value, and how many finished cells beat it.
+
+        It predicts the mean a and b of the training set for every picture and pixel.
+        """
+        constant = self.baseline[self._metric]
+        finished = [cell for cell in self._places.values() if cell.outcome == "finished"]
+        beating = sum(beats(self._metric, cell.value(self._metric), constant) for cell in finished)
+        counts = f"; {beating} of {len(finished)} finished cells beat it" if finished else ""
+        return f"constant predictor: {with_unit(self._metric, constant)}{counts}"
+
+    def _record(self, cell: CellRow) -> dict[str, Any]:
+        """The cell's own fields, and the comparisons; None for what is not finite or unknown."""
+        metric, published = self._metric, cell.published(self.task)
+        value, constant = cell.value(metric), self.baseline.get(metric, math.nan)
+        is_better = None if published is None else better(metric, value, published)
+        known = math.isfinite(value) and math.isfinite(constant)
+        return {
+            **{field.name: getattr(cell, field.name) for field in dataclasses.fields(cell)},
+            "metrics": {name: _finite(number) for name, number in cell.metrics.items()},
+            "metric": metric,
+            "value": _finite(value),
+            "published": published,
+            "better_than_published": is_better,
+            "constant": _finite(constant),
+            "beats_constant": beats(metric, value, constant) if known else None,
+        }
+
+
+def _name(key: tuple[str, str]) -> str:
+    model, head = key
+    return f"{model}, {head_title(head)}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
