@@ -349,7 +349,7 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
         wait_until(driver, lambda: any(key.endswith("/cell.json") for key in keys()), "a cell")
         second = user.start(*user.resume("last")).wait()
         assert second.status == 2, second.err
-        assert re.search(r"process \d+ on \S+, seen \d+ s ago, is at work on grid-", second.err)
+        assert re.search(r"grid-\S+ is in use by process \d+ on \S+ \(last", second.err)
         driver.kill()
         resumed = user.start(*user.resume("last", "--format", "json")).wait()
         assert resumed.status == 0, resumed.err

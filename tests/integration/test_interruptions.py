@@ -97,7 +97,7 @@ def test_ctrl_c_stops_cleanly_and_only_one_process_works_on_a_launch(
     place.wait_for_first_cell(driver)
     refused = run(*place.resume())
     assert refused.status == 2
-    assert "another process is at work on" in refused.err
+    assert "is in use by process" in refused.err
     assert len(refused.err.splitlines()) == 1
 
     # As a terminal does: to every process of the foreground.

@@ -14,13 +14,13 @@ from data_prep import PreparedDataset
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.document import DOCUMENT, FORMAT, launch_config, read_document
+from tuning.launch.lease import leased
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.utils import provenance
 from tuning.utils.redaction import redact
 
 TRAINING = "training.json"
-LOCK = ".lock"
 # Folder of a search's report: pictures, best configuration, study.
 SEARCH = "search"
 
@@ -73,22 +73,23 @@ class Launch:
         return self.launch_id if self.storage.uri == usual else self.storage.uri
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes off this launch.
+    def held(self, *, take_over: bool = False) -> Iterator[None]:
+        """Keep other processes from working on this launch.
 
-        Raises ChromatuneError if one is at work on it, or if its folder cannot be written.
+        Raises ChromatuneError if its folder cannot be written, or if another process is working on
+        it, unless `take_over` stops that one.
         """
         with contextlib.ExitStack() as stack:
             try:
-                holder = stack.enter_context(self.storage.lock(LOCK))
+                owner = stack.enter_context(leased(self.storage, take_over=take_over))
             except OSError as error:
                 raise ChromatuneError(
                     f"cannot write to the launch folder {self.storage.uri}: {error}"
                 ) from None
-            if holder:
+            if owner:
                 raise ChromatuneError(
-                    f"{holder} is at work on {self.launch_id}: wait until it has ended, or stop it "
-                    f"with Ctrl-C"
+                    f"{self.launch_id} is in use by {owner}: wait until it ends, stop it with "
+                    f"Ctrl-C, or use `chromatune resume --take-over`"
                 )
             yield
 
@@ -156,8 +157,8 @@ def _new_folder(storage_path: str, name: str) -> Iterator[LaunchStorage]:
         numbered = name if number == 1 else f"{name}-{number}"
         storage = LaunchStorage(f"{storage_path.rstrip('/')}/{numbered}")
         storage.create()
-        with storage.lock(LOCK) as holder:
-            if not holder and not storage.exists(DOCUMENT):
+        with leased(storage) as owner:
+            if not owner and not storage.exists(DOCUMENT):
                 yield storage
                 return
 

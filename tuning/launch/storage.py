@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pyarrow
-import pyarrow.fs
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from tuning.errors import ChromatuneError
-from tuning.launch.lease import leased
 from tuning.utils.redaction import redact
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 
 class LaunchStorage:
     """Files of one launch, addressed by paths relative to its folder.
 
-    `uri` is a local path or a URI such as `s3://bucket/prefix/launch`. Writes are atomic: a local
-    file appears by rename, an object store shows an object only once it is whole.
+    `uri` is a local path or a URI such as `s3://bucket/prefix/launch`, which needs pyarrow. Writes
+    are atomic: a local file appears by rename, an object store shows an object once it is whole.
     """
+
+    is_local = True
+
+    def __new__(cls, uri: str | Path, filesystem: Any = None) -> LaunchStorage:
+        is_remote = filesystem or ("://" in str(uri) and not str(uri).startswith("file://"))
+        return super().__new__(_RemoteStorage if is_remote else LaunchStorage)
 
     def __init__(self, uri: str | Path, filesystem: pyarrow.fs.FileSystem | None = None) -> None:
         self.uri = str(uri)
         if redact(self.uri) != self.uri:
             raise ChromatuneError(
-                f"{redact(self.uri)} holds a secret, which would be kept with the launch: leave it "
-                f"out and give it in the environment, such as AWS_SECRET_ACCESS_KEY"
+                f"{redact(self.uri)} contains a secret, which would be stored with the launch: "
+                f"pass it in the environment instead, for example as AWS_SECRET_ACCESS_KEY"
             )
-        if filesystem is not None:
-            self._fs, self._root = filesystem, self.uri
-        elif "://" in self.uri:
-            try:
-                self._fs, self._root = pyarrow.fs.FileSystem.from_uri(self.uri)
-            except (pyarrow.ArrowException, OSError) as error:
-                reason = redact(str(error)).partition("\n")[0]
-                raise ChromatuneError(f"cannot use the folder {self.uri}: {reason}") from None
-        else:
-            self._fs, self._root = pyarrow.fs.LocalFileSystem(), str(Path(self.uri).absolute())
+        self._root = self._open(filesystem)
 
     @property
     def name(self) -> str:
@@ -51,103 +45,154 @@ class LaunchStorage:
         return self._root.rstrip("/").rsplit("/", 1)[-1]
 
     def create(self) -> None:
-        """Make the folder where there are folders; nothing happens if it is there."""
-        if isinstance(self._fs, pyarrow.fs.LocalFileSystem):
-            Path(self._root).mkdir(parents=True, exist_ok=True)
+        """Create the folder where storage has folders; does nothing if it exists."""
+        Path(self._root).mkdir(parents=True, exist_ok=True)
 
     def exists(self, path: str = "") -> bool:
-        info = self._fs.get_file_info(self._full(path))
-        return bool(info.type != pyarrow.fs.FileType.NotFound)
+        return Path(self._root, path).exists()
 
     def is_dir(self, path: str) -> bool:
-        info = self._fs.get_file_info(self._full(path))
-        return bool(info.type == pyarrow.fs.FileType.Directory)
+        return Path(self._root, path).is_dir()
 
     def list_dir(self, path: str = "") -> list[str]:
         """Names directly inside `path`, sorted; none if it does not exist."""
-        selector = pyarrow.fs.FileSelector(self._full(path), allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        try:
+            return sorted(item.name for item in Path(self._root, path).iterdir())
+        except FileNotFoundError:
+            return []
 
     def read_json(self, path: str) -> Any:
         """Parse the JSON file at `path`; ChromatuneError if it is missing or not JSON."""
         try:
-            with self._fs.open_input_stream(self._full(path)) as stream:
-                return json.loads(stream.read())
+            return json.loads(self._read(path))
         except FileNotFoundError:
             raise ChromatuneError(f"{self.uri}/{path} is missing") from None
         except (ValueError, RecursionError) as error:
             raise ChromatuneError(f"{self.uri}/{path} is not valid JSON: {error}") from None
 
-    def write_json(self, path: str, value: Any) -> None:
+    def write_json(self, path: str, value: Any, *, if_absent: bool = False) -> bool:
+        """Write `value`, its keys in order; with `if_absent`, return False if `path` exists.
+
+        Of two processes that write with `if_absent` one fails on a local disk, on a bucket often.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "value.json"
-            # In the order given: a search draws the keys of its space in theirs.
+            # The order of keys matters: a search samples the keys of its space in theirs.
             local.write_text(json.dumps(value, indent=1))
-            self.upload_file(local, path)
+            return self._put(local, path, if_absent)
 
     def upload_dir(self, local: Path, path: str, last: str) -> None:
-        """Copy the files directly in `local` to the folder `path`, the one named `last` at the end.
+        """Copy the files directly in `local` to the folder `path`, the file named `last` last.
 
-        A reader that waits for `last` never sees a folder half written.
+        A reader that waits for `last` never sees an incomplete folder.
         """
         names = sorted(item.name for item in local.iterdir() if item.name != last)
         for name in [*names, last]:
             self.upload_file(local / name, f"{path}/{name}")
 
+    def upload_file(self, local: Path, path: str) -> None:
+        """Copy one local file to `path`."""
+        self._put(local, path)
+
     def download(self, path: str, local: Path) -> Path:
         """Copy one file to the local path `local`; ChromatuneError if it is missing."""
         try:
-            pyarrow.fs.copy_files(
-                self._full(path),
-                str(local),
-                source_filesystem=self._fs,
-                destination_filesystem=pyarrow.fs.LocalFileSystem(),
-            )
+            self._get(path, local)
         except FileNotFoundError:
             raise ChromatuneError(f"{self.uri}/{path} is missing") from None
         return local
 
-    def upload_file(self, local: Path, path: str) -> None:
-        """Copy one local file to `path`."""
-        target = self._full(path)
-        if isinstance(self._fs, pyarrow.fs.LocalFileSystem):
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            scratch = f"{target}.{os.getpid()}.tmp"
-            shutil.copyfile(local, scratch)
-            Path(scratch).replace(target)
+    def delete(self, path: str = "") -> None:
+        """Remove `path`, by default the whole folder; does nothing if it does not exist."""
+        target = Path(self._root, path)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
         else:
-            pyarrow.fs.copy_files(
-                str(local),
-                target,
-                source_filesystem=pyarrow.fs.LocalFileSystem(),
-                destination_filesystem=self._fs,
-            )
+            target.unlink(missing_ok=True)
+
+    def _open(self, _: pyarrow.fs.FileSystem | None) -> str:
+        path = unquote(urlsplit(self.uri).path) if "://" in self.uri else self.uri
+        return str(Path(path).absolute())
+
+    def _read(self, path: str) -> bytes:
+        return Path(self._root, path).read_bytes()
+
+    def _get(self, path: str, local: Path) -> None:
+        shutil.copyfile(Path(self._root, path), local)
+
+    def _put(self, local: Path, path: str, if_absent: bool = False) -> bool:
+        target = Path(self._root, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(f"{target}.{secrets.randbelow(10**9)}.tmp")
+        shutil.copyfile(local, scratch)
+        if not if_absent:
+            scratch.replace(target)
+            return True
+        try:
+            target.hardlink_to(scratch)
+        except FileExistsError:
+            return False
+        finally:
+            scratch.unlink()
+        return True
+
+
+class _RemoteStorage(LaunchStorage):
+    """What differs on storage that pyarrow reaches, which must not be imported for local paths."""
+
+    is_local = False
+
+    def create(self) -> None:
+        pass
+
+    def exists(self, path: str = "") -> bool:
+        return bool(self._type(path) != self._api.FileType.NotFound)
+
+    def is_dir(self, path: str) -> bool:
+        return bool(self._type(path) == self._api.FileType.Directory)
+
+    def list_dir(self, path: str = "") -> list[str]:
+        selector = self._api.FileSelector(self._full(path), allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
     def delete(self, path: str = "") -> None:
-        """Remove what is at `path`, by default the whole folder; nothing happens if it is gone."""
         if self.is_dir(path):
             self._fs.delete_dir(self._full(path))
         elif self.exists(path):
             self._fs.delete_file(self._full(path))
 
-    @contextlib.contextmanager
-    def lock(self, path: str) -> Iterator[str]:
-        """Hold the folder for this process alone; yields who holds it, "" if that worked.
+    def _open(self, filesystem: pyarrow.fs.FileSystem | None) -> str:
+        import pyarrow
+        import pyarrow.fs
 
-        On a local disk a lock on the file at `path` ends with its process, however that dies. A
-        bucket has a lease instead: see `leased`. Raises OSError if neither can be written.
-        """
-        if not isinstance(self._fs, pyarrow.fs.LocalFileSystem):
-            with leased(self._fs, self._root) as holder:
-                yield holder
-            return
-        with Path(self._full(path)).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield "another process"
-            else:
-                yield ""
+        self._api = pyarrow.fs
+        if filesystem is not None:
+            self._fs = filesystem
+            return self.uri
+        try:
+            self._fs, root = pyarrow.fs.FileSystem.from_uri(self.uri)
+        except (pyarrow.ArrowException, OSError) as error:
+            reason = redact(str(error)).partition("\n")[0]
+            raise ChromatuneError(f"cannot use the folder {self.uri}: {reason}") from None
+        return str(root)
+
+    def _type(self, path: str) -> Any:
+        return self._fs.get_file_info(self._full(path)).type
+
+    def _read(self, path: str) -> bytes:
+        with self._fs.open_input_stream(self._full(path)) as stream:
+            return bytes(stream.read())
+
+    def _get(self, path: str, local: Path) -> None:
+        disk = self._api.LocalFileSystem()
+        self._api.copy_files(self._full(path), str(local), self._fs, disk)
+
+    def _put(self, local: Path, path: str, if_absent: bool = False) -> bool:
+        if if_absent and self.exists(path):
+            return False
+        disk = self._api.LocalFileSystem()
+        self._api.copy_files(str(local), self._full(path), disk, self._fs)
+        return True
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

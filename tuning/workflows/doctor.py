@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from tuning.errors import ChromatuneError
 from tuning.launch.attempts import newest_first
 from tuning.launch.datasets import prepare_settings
 from tuning.launch.document import DOCUMENT, read_document
-from tuning.launch.folder import LOCK, Launch
-from tuning.launch.lease import PREFIX as LEASE
+from tuning.launch.folder import Launch
+from tuning.launch.lease import read_owner
 from tuning.launch.leftovers import damaged_checkpoints, leftovers
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended, is_finished
 from tuning.launch.storage import LaunchStorage
@@ -143,7 +142,7 @@ def _launches(storage_path: str) -> tuple[list[Launch], list[Finding]]:
 
 def _launch(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
     try:
-        with _seen_at_rest(launch) if dry_run else launch.held():
+        with _unused(launch) if dry_run else launch.held():
             yield from _files(launch, dry_run)
             yield from _data(launch)
             yield from _runs(launch, uri, dry_run)
@@ -163,21 +162,11 @@ def _unusable(where: str, error: OSError) -> Finding:
 
 
 @contextlib.contextmanager
-def _seen_at_rest(launch: Launch) -> Iterator[None]:
-    """What `Launch.held` is where nothing may be written: it looks once, and keeps nobody off."""
-    names = launch.storage.list_dir()
-    if any(name.startswith(LEASE) for name in names):
-        raise ChromatuneError(
-            "a process is at work on it, or was killed and has left its lease: only a run without "
-            "--dry-run can tell"
-        )
-    if LOCK in names:
-        with Path(launch.storage.uri.removeprefix("file://"), LOCK).open() as file:
-            try:
-                # A shared lock, for a moment: an exclusive one may want a file open for writing.
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ChromatuneError(f"another process is at work on {launch.launch_id}") from None
+def _unused(launch: Launch) -> Iterator[None]:
+    """As `Launch.held` without writing anything, so that it does not keep others away."""
+    owner = read_owner(launch.storage)
+    if owner is not None and owner.lives:
+        raise ChromatuneError(f"{launch.launch_id} is in use by {owner}")
     yield
 
 

@@ -133,7 +133,7 @@ def run_launch(
     tracking_uri: str | None,
     console: Console | None,
     is_new: bool = False,
-    take_over: bool = False,  # noqa: ARG001
+    take_over: bool = False,
     errors: tuple[type[Exception], ...] = (),
 ) -> LaunchOutcome:
     """Train all that is not trained yet and track it.
@@ -154,7 +154,7 @@ def run_launch(
 
     with (
         errors_with_resume_hint(launch, log, *errors),
-        launch.held(),
+        launch.held(take_over=take_over),
         contextlib.ExitStack() as undo,
     ):
         if is_new:

@@ -174,7 +174,7 @@ def test_only_one_holds_a_launch(launched: Callable[..., Launch]) -> None:
     again = open_launch(launch.storage.uri, "")
     with (
         launch.held(),
-        pytest.raises(ChromatuneError, match=f"at work on {launch.launch_id}"),
+        pytest.raises(ChromatuneError, match=f"{launch.launch_id} is in use by process"),
         again.held(),
     ):
         pytest.fail("held twice")

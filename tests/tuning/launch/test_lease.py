@@ -1,9 +1,9 @@
-"""Two processes on one folder of a bucket, which a folder on disk with no locks stands for here."""
+"""Processes that want the same launch, on a local disk and in a bucket."""
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,209 +11,155 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-import pyarrow.fs
 import pytest
 
 from tuning.errors import ChromatuneError
 from tuning.launch import lease
 from tuning.launch.folder import Launch
-from tuning.launch.lease import leased
+from tuning.launch.lease import OWNER, leased, read_owner
 from tuning.launch.storage import LaunchStorage
 
-FOLDER = "launch-1"
-ELSEWHERE = json.dumps(
-    {"hostname": "elsewhere", "pid": 1, "machine": "another boot", "started": "1"}
-)
+THIS_PROCESS = f"process {os.getpid()} on {socket.gethostname()} (last heartbeat 0 s ago)"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / FOLDER).mkdir()
-    return tmp_path / FOLDER
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(lease, "_SETTLE_S", 0.1)
 
 
-@pytest.fixture
-def bucket(folder: Path) -> pyarrow.fs.FileSystem:
-    return pyarrow.fs.SubTreeFileSystem(str(folder.parent), pyarrow.fs.LocalFileSystem())
+def write_owner(storage: LaunchStorage, **differences: Any) -> None:
+    """An owner on another machine, if `differences` do not say otherwise."""
+    owner = {"host": "elsewhere", "pid": 1, "machine": "another boot", "started": "1"}
+    owner |= {"token": "0123", "heartbeat": time.time(), **differences}
+    storage.write_json(OWNER, owner)
 
 
-def test_another_is_told_who_holds_it_and_gets_it_afterwards(
-    bucket: pyarrow.fs.FileSystem, folder: Path
-) -> None:
-    with leased(bucket, FOLDER) as first:
-        assert first == ""
-        with leased(bucket, FOLDER) as second:
-            assert f"process {os.getpid()} on {socket.gethostname()}, seen 0 s ago" in second
-        with leased(bucket, FOLDER) as third:
-            assert third
-    with leased(bucket, FOLDER) as afterwards:
-        assert afterwards == ""
-    assert not list(folder.iterdir())
-
-
-def test_a_launch_in_a_bucket_is_refused_to_a_second_process(
-    bucket: pyarrow.fs.FileSystem, folder: Path
-) -> None:
-    launch = Launch(LaunchStorage(FOLDER, bucket), {"launch_id": FOLDER})
-    with (
-        launch.held(),
-        pytest.raises(ChromatuneError, match=r"process \d+ on .*, is at work on launch-1: wait"),
-        launch.held(),
-    ):
+def test_a_second_process_is_refused_until_the_owner_ends(any_storage: LaunchStorage) -> None:
+    with leased(any_storage) as first, leased(any_storage) as second, leased(any_storage) as third:
+        assert (first, second, third) == ("", THIS_PROCESS, THIS_PROCESS)
+    assert any_storage.list_dir() == []
+    launch = Launch(any_storage, {"launch_id": "launch-1"})
+    refusal = re.escape(f"launch-1 is in use by {THIS_PROCESS}: wait until")
+    with launch.held(), pytest.raises(ChromatuneError, match=refusal), launch.held():
         pytest.fail("held twice")
-    assert not list(folder.iterdir())
 
 
-def test_of_many_at_once_one_gets_it(bucket: pyarrow.fs.FileSystem) -> None:
-    told: list[str] = []
+def test_only_one_of_many_at_once_gets_a_local_launch(tmp_path: Path) -> None:
+    answers: list[str] = []
     start = threading.Barrier(10)
 
     def contend() -> None:
         start.wait()
-        with leased(bucket, FOLDER) as holder:
-            told.append(holder)
-            while len(told) < 10:
+        with leased(LaunchStorage(tmp_path)) as other:
+            answers.append(other)
+            while len(answers) < 10:
                 time.sleep(0.01)
 
-    threads = [threading.Thread(target=contend) for _ in range(10)]
+    threads = [threading.Thread(target=contend, daemon=True) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    assert sum(holder == "" for holder in told) == 1
+        thread.join(60)
+    assert (len(answers), answers.count("")) == (10, 1)
 
 
-def test_a_holder_that_was_killed_here_is_followed_at_once(
-    bucket: pyarrow.fs.FileSystem, folder: Path
+@pytest.mark.parametrize("any_storage", ["remote"], indirect=True)
+def test_of_two_that_write_to_a_bucket_at_once_the_last_owns_the_launch(
+    any_storage: LaunchStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease.time, "sleep", lambda _: write_owner(any_storage))
+    with leased(any_storage) as other:
+        assert "process 1 on elsewhere" in other
+
+
+def test_the_launch_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     program = f"""
-import pyarrow.fs
 from tuning.launch.lease import leased
-bucket = pyarrow.fs.SubTreeFileSystem({str(folder.parent)!r}, pyarrow.fs.LocalFileSystem())
-with leased(bucket, {FOLDER!r}) as holder:
-    print(repr(holder), flush=True)
+from tuning.launch.storage import LaunchStorage
+with leased(LaunchStorage({str(tmp_path)!r})) as other:
+    print(repr(other), flush=True)
     input()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    root = Path(__file__).parents[3]
+    with subprocess.Popen([sys.executable, "-c", program], cwd=root, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "''\n"
-        with leased(bucket, FOLDER) as holder:
-            assert f"process {process.pid} on" in holder
+        storage = LaunchStorage(tmp_path)
+        with leased(storage) as other:
+            assert other.startswith(f"process {process.pid} on ")
         process.kill()
-        process.wait()
-    assert list(folder.iterdir())
-    with leased(bucket, FOLDER) as holder:
-        assert holder == ""
-    assert not list(folder.iterdir())
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
+        with leased(storage) as other:
+            assert other == ""
 
 
-@pytest.mark.parametrize(("silent_s", "lives"), [(60, True), (100, False)])
-def test_a_holder_elsewhere_counts_as_dead_after_a_while(
-    bucket: pyarrow.fs.FileSystem, folder: Path, silent_s: float, lives: bool
+@pytest.mark.parametrize(
+    ("differences", "lives"),
+    [
+        ({}, True),
+        ({"heartbeat": time.time() - 90}, True),
+        ({"heartbeat": time.time() - 600}, False),
+        ({"host": "the same host", "machine": lease._machine(), "pid": 2**22 + 1}, False),
+        ({"machine": lease._machine(), "pid": os.getpid()}, False),
+        ({"pid": "no number"}, True),
+        ({"host": "\x1b[2J"}, True),
+    ],
+    ids=["elsewhere", "quiet", "silent", "gone", "another start", "damaged", "control characters"],
+)
+def test_dead_owners_are_replaced_and_others_only_on_request(
+    any_storage: LaunchStorage, differences: dict[str, Any], lives: bool
 ) -> None:
-    for kind, age_s in (("claim", 5000), ("held", silent_s)):
-        path = folder / f".lease.0123.{kind}"
-        path.write_text(ELSEWHERE)
-        os.utime(path, (time.time() - age_s,) * 2)
-    with leased(bucket, FOLDER) as holder:
-        assert ("process 1 on elsewhere, seen 60 s ago" in holder) is lives
-    assert bool(list(folder.iterdir())) is lives
+    write_owner(any_storage, **differences)
+    with leased(any_storage) as other:
+        assert bool(other) is lives
+        assert other.isprintable()
+    write_owner(any_storage, **differences)
+    with leased(any_storage, take_over=True) as other:
+        assert other == ""
+    assert any_storage.list_dir() == []
 
 
-def test_who_only_asks_later_does_not_stand_in_the_way(
-    bucket: pyarrow.fs.FileSystem, folder: Path
-) -> None:
-    later = folder / ".lease.0123.claim"
-    later.write_text(ELSEWHERE)
-    os.utime(later, (time.time() + 30,) * 2)
-    with leased(bucket, FOLDER) as holder:
-        assert holder == ""
+def test_an_owner_elsewhere_whose_clock_is_slow_is_heard(any_storage: LaunchStorage) -> None:
+    write_owner(any_storage, heartbeat=time.time() - 600)
+    beat = threading.Timer(0.05, write_owner, [any_storage], {"heartbeat": time.time() - 599})
+    beat.start()
+    with leased(any_storage) as other:
+        assert "process 1 on elsewhere" in other
+    beat.join()
 
 
-def test_a_claim_that_cannot_be_read_is_respected(
-    bucket: pyarrow.fs.FileSystem, folder: Path
-) -> None:
-    for kind in ("claim", "held"):
-        (folder / f".lease.0123.{kind}").write_text("[]")
-    with leased(bucket, FOLDER) as holder:
-        assert holder.startswith("another process")
-
-
-def test_the_holder_gives_signs_of_life(
-    bucket: pyarrow.fs.FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "_RENEWED_EVERY_S", 0.05)
-    with leased(bucket, FOLDER):
-        (held,) = folder.glob("*.held")
-        os.utime(held, (0, 0))
+def test_the_heartbeat_is_renewed(any_storage: LaunchStorage) -> None:
+    with leased(any_storage):
+        before = read_owner(any_storage)
         ends = time.monotonic() + 30
-        while held.stat().st_mtime == 0 and time.monotonic() < ends:
+        while read_owner(any_storage) == before and time.monotonic() < ends:
             time.sleep(0.02)
-        assert held.stat().st_mtime > 0
+        after = read_owner(any_storage)
+        assert before is not None
+        assert after is not None
+        assert after.heartbeat > before.heartbeat
 
 
-def test_a_number_that_another_process_has_now_is_not_the_killed_one(
-    bucket: pyarrow.fs.FileSystem, folder: Path
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_process_that_lost_its_launch_is_interrupted(
+    any_storage: LaunchStorage, has_ended: bool
 ) -> None:
-    with leased(bucket, FOLDER):
-        (held,) = folder.glob("*.held")
-        told = json.loads(held.read_text())
-    assert int(told["started"]) > 0
-    for kind in ("claim", "held"):
-        text = json.dumps({**told, "started": str(int(told["started"]) - 1)})
-        (folder / f".lease.0123.{kind}").write_text(text)
-    with leased(bucket, FOLDER) as holder:
-        assert holder == ""
-
-
-def test_a_holder_of_the_same_name_in_another_container_lives(
-    bucket: pyarrow.fs.FileSystem, folder: Path
-) -> None:
-    told = {"hostname": socket.gethostname(), "pid": 10**7, "started": "1"}
-    for kind in ("claim", "held"):
-        text = json.dumps({**told, "machine": "the same boot, other processes"})
-        (folder / f".lease.0123.{kind}").write_text(text)
-    with leased(bucket, FOLDER) as holder:
-        assert f"process {10**7} on {socket.gethostname()}" in holder
-
-
-def test_who_was_away_for_long_stops_where_another_has_taken_over(
-    bucket: pyarrow.fs.FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "_RENEWED_EVERY_S", 0.05)
-
-    def is_taken_over() -> None:
-        with leased(bucket, FOLDER):
-            for path in folder.glob(".lease.*"):
-                path.unlink()
-            for kind in ("claim", "held"):
-                (folder / f".lease.0123.{kind}").write_text(ELSEWHERE)
+    def lose() -> None:
+        with leased(any_storage):
+            write_owner(any_storage)
+            if has_ended:
+                any_storage.delete(OWNER)
             time.sleep(30)
 
-    # Where tests run in the background of a shell, Ctrl-C is ignored.
+    # Ctrl-C is ignored where tests run in the background of a shell.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            is_taken_over()
+            lose()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert {path.name for path in folder.iterdir()} == {".lease.0123.claim", ".lease.0123.held"}
-
-
-def test_a_folder_that_is_cleared_away_meanwhile_is_not_held(
-    bucket: pyarrow.fs.FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def clear(_: float) -> None:
-        for path in folder.iterdir():
-            path.unlink()
-
-    monkeypatch.setattr(lease.time, "sleep", clear)
-    with leased(bucket, FOLDER) as holder:
-        assert holder == "another process"
+    assert any_storage.exists(OWNER) is not has_ended
