@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -25,40 +24,28 @@ from tuning.utils import provenance
 _ANSWER_WITHIN_S = 60
 _FOLDER = ".preflight"
 _CODE = ("data_prep", "models", "tuning")
-
-
-@dataclasses.dataclass(frozen=True)
-class Obstacle:
-    """What is amiss on one node, and what to do about it."""
-
-    node: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"node {self.node}: {self.what}: {self.remedy}"
+_CODE_KEY = "chromatune's code"
+_SHARE = "mount the same folder there on every node, or give --storage-path s3://..."
 
 
 def check_nodes(storage: LaunchStorage, log: Log) -> None:
-    """Raise ChromatuneError if a node is not ready; of several obstacles, log a line each first.
+    """Raise ChromatuneError if a node is not ready; of several problems, log a line each first.
 
-    The tracking store is not asked for: only the driver writes to it, which asks it itself.
+    The tracking store is not checked: only the driver writes to it.
     """
-    found = obstacles(storage)
-    if not found:
-        return
-    *others, last = map(str, found)
-    for line in others:
-        log(line)
-    raise ChromatuneError(last)
+    problems = node_problems(storage)
+    if problems:
+        *others, last = problems
+        for line in others:
+            log(line)
+        raise ChromatuneError(last)
 
 
-def obstacles(storage: LaunchStorage) -> list[Obstacle]:
+def node_problems(storage: LaunchStorage) -> list[str]:
     """Ask every node, all at once, whether it sees what the driver sees.
 
     Each must read a file that the driver has written to `storage`, write one that the driver can
-    read, and run the driver's versions and code. Of a single node, which is the driver's, nothing
-    is asked.
+    read, and run the driver's versions and code. A single node is the driver's own.
     """
     nodes = {
         node["NodeID"]: str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]
@@ -77,23 +64,37 @@ def obstacles(storage: LaunchStorage) -> list[Obstacle]:
 def check_here(storage: LaunchStorage, driver: Mapping[str, str]) -> None:
     """Raise ChromatuneError in a trial whose node, which may have joined late, is not ready.
 
-    `driver` is the driver's inventory; without one nothing is asked.
+    `driver` is the driver's inventory; without one nothing is checked.
     """
     if not driver:
         return
-    address = platform.node()
-    found = _version_obstacles(address, _own_inventory(), driver)
+    problems = version_problems(_own_inventory(), driver)
     if not storage.exists(DOCUMENT):
-        what = f"it does not see the launch in {storage.uri}"
-        remedy = "mount the same folder there on every node, or give --storage-path s3://..."
-        found.append(Obstacle(address, what, remedy))
-    if found:
-        raise ChromatuneError(str(found[0]))
+        problems.append(f"it does not see the launch in {storage.uri}: {_SHARE}")
+    if problems:
+        raise ChromatuneError(f"node {platform.node()}: {problems[0]}")
 
 
 def inventory() -> dict[str, str]:
     """What must be the same on all nodes for their results to be the same."""
-    return {**provenance.versions(), "chromatune's code": _code_digest()}
+    return {**provenance.versions(), _CODE_KEY: _code_digest()}
+
+
+def version_problems(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """Compare the inventory of a node with the driver's."""
+    differing = [
+        f"{name} {there.get(name, 'is missing')} (here {here[name]})"
+        for name in here
+        if there.get(name) != here[name] and name != _CODE_KEY
+    ]
+    if differing:
+        return [f"other versions: {', '.join(differing)}: run `make install` there again"]
+    if there.get(_CODE_KEY) != here[_CODE_KEY]:
+        return [
+            "its copy of Chromatune is not the driver's: bring the same files to every node "
+            "(`ray rsync-up`, or `git pull`)"
+        ]
+    return []
 
 
 @functools.cache
@@ -102,11 +103,9 @@ def _own_inventory() -> dict[str, str]:
     return inventory()
 
 
-def _ask(
-    storage: LaunchStorage, folder: str, word: str, nodes: Mapping[str, str]
-) -> list[Obstacle]:
-    # No CPU is asked for, so that nodes answer which are at work or run no trials.
-    question = ray.remote(num_cpus=0, max_retries=0)(_look_around)
+def _ask(storage: LaunchStorage, folder: str, word: str, nodes: Mapping[str, str]) -> list[str]:
+    # No CPU is asked for, so that nodes answer which are busy or run no trials.
+    question = ray.remote(num_cpus=0, max_retries=0)(look_around)
     answers = {
         node: question.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
@@ -121,24 +120,28 @@ def _ask(
             seen = ray.get(answer, timeout=0)
         except ray.exceptions.GetTimeoutError:
             ray.cancel(answer, force=True)
-            found.append(_silent(nodes[node]))
+            problems = [
+                f"it has not answered within {_ANSWER_WITHIN_S} s: look at it with `ray status`, "
+                f"or take it out of the cluster"
+            ]
         except ray.exceptions.RayError as error:
-            found.append(_broken(nodes[node], error))
+            problems = [_import_problem(error)]
         else:
-            found += _storage_obstacles(storage, folder, word, node, nodes[node], seen)
-            found += _version_obstacles(nodes[node], seen["inventory"], here)
+            problems = storage_problems(storage, folder, word, node, seen)
+            problems += version_problems(seen["inventory"], here)
+        found += [f"node {nodes[node]}: {problem}" for problem in problems]
     return found
 
 
-def _look_around(uri: str, folder: str, node: str) -> dict[str, Any]:
-    """Run on a node: read the driver's word, leave one's own, tell one's versions."""
-    seen: dict[str, Any] = {"inventory": inventory(), "host": platform.node()}
+def look_around(uri: str, folder: str, node: str) -> dict[str, Any]:
+    """Run on a node: read the driver's word and write it back."""
+    seen: dict[str, Any] = {"inventory": inventory()}
     storage = LaunchStorage(uri)
     try:
         seen["word"] = storage.read_json(f"{folder}/driver.json")
-    except (ChromatuneError, OSError) as error:
+    except (ChromatuneError, OSError):
         # Nothing is written there: a folder made here would only hide that it is not shared.
-        return {**seen, "unreadable": str(error)}
+        return seen
     try:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "answer.json"
@@ -149,52 +152,31 @@ def _look_around(uri: str, folder: str, node: str) -> dict[str, Any]:
     return seen
 
 
-def _storage_obstacles(
-    storage: LaunchStorage, folder: str, word: str, node: str, address: str, seen: dict[str, Any]
-) -> list[Obstacle]:
+def storage_problems(
+    storage: LaunchStorage, folder: str, word: str, node: str, seen: Mapping[str, Any]
+) -> list[str]:
+    """Judge by a node's answer whether it shares the driver's storage."""
     where = storage.uri
-    if "unreadable" in seen or seen.get("word") != word:
-        what = f"it does not see what the driver writes to {where}"
-        remedy = "mount the same folder there on every node, or give --storage-path s3://..."
-        return [Obstacle(address, what, remedy)]
+    if seen.get("word") != word:
+        return [f"it does not see what the driver writes to {where}: {_SHARE}"]
     if "unwritable" in seen:
-        what = f"it cannot write to {where} ({seen['unwritable']})"
-        return [Obstacle(address, what, "give its user the right to write there")]
+        return [
+            f"it cannot write to {where} ({seen['unwritable']}): give its user the right to "
+            f"write there"
+        ]
     if not storage.exists(f"{folder}/{node}.json"):
-        what = f"the driver does not see what it writes to {where}"
-        return [Obstacle(address, what, "mount the same folder there on every node")]
+        return [f"the driver does not see what it writes to {where}: {_SHARE}"]
     return []
 
 
-def _version_obstacles(
-    address: str, there: Mapping[str, str], here: Mapping[str, str]
-) -> list[Obstacle]:
-    differing = [name for name in here if there.get(name) != here[name]]
-    if not differing:
-        return []
-    if differing == ["chromatune's code"]:
-        what = "its copy of Chromatune is not the driver's"
-        remedy = "bring the same files to every node (`ray rsync-up`, or `git pull`)"
-        return [Obstacle(address, what, remedy)]
-    told = ", ".join(
-        f"{name} {there.get(name, 'is missing')} (here {here[name]})"
-        for name in differing
-        if name != "chromatune's code"
-    )
-    return [Obstacle(address, f"other versions: {told}", "run `make install` there again")]
-
-
-def _silent(address: str) -> Obstacle:
-    what = f"it has not answered within {_ANSWER_WITHIN_S} s"
-    return Obstacle(address, what, "look at it with `ray status`, or take it out of the cluster")
-
-
-def _broken(address: str, error: Exception) -> Obstacle:
+def _import_problem(error: Exception) -> str:
     reason = str(error).strip().splitlines()[-1]
-    if "ModuleNotFoundError" in str(error) or "No module named" in str(error):
-        what = f"it cannot import Chromatune ({reason})"
-        return Obstacle(address, what, "run `make install` there, or `ray job submit` from here")
-    return Obstacle(address, f"it cannot run a task ({reason})", "look at it with `ray status`")
+    if "No module named" in str(error):
+        return (
+            f"it cannot import Chromatune ({reason}): run `make install` there, or "
+            f"`ray job submit` from here"
+        )
+    return f"it cannot run a task ({reason}): look at it with `ray status`"
 
 
 def _code_digest() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -78,68 +78,17 @@ class FitConfig:
     def __post_init__(self) -> None:
         # Lists come out of JSON and YAML; a tuple can be hashed and compared.
         object.__setattr__(self, "milestones", tuple(self.milestones))
-        _require(math.isfinite(self.lr) and self.lr > 0, "lr > 0", lr=self.lr)
-        _require(
-            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
-            "weight_decay >= 0",
-            weight_decay=self.weight_decay,
-        )
-        _require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        # torch takes seeds up to 64 bits; JSON and MLflow keep 63 of them exactly.
-        _require(0 <= self.seed < 2**63, "0 <= seed < 2**63", seed=self.seed)
-        _require(
-            self.eval_every is None or self.eval_every >= 1,
-            "eval_every >= 1",
-            eval_every=self.eval_every,
-        )
-        _require(
-            bool(self.milestones)
-            and self.milestones[0] >= 1
-            and list(self.milestones) == sorted(set(self.milestones)),
-            "increasing milestones >= 1",
-            milestones=self.milestones,
-        )
-        self._check_options()
-
-    def _check_options(self) -> None:
         for name, valid in _CHOICES.items():
-            _require_one_of(name, getattr(self, name), valid)
-        _require(
-            math.isfinite(self.mean_weight) and self.mean_weight >= 0,
-            "mean_weight >= 0",
-            mean_weight=self.mean_weight,
-        )
-        _require(
-            math.isfinite(self.category_weight) and self.category_weight >= 0,
-            "category_weight >= 0",
-            category_weight=self.category_weight,
-        )
-        _require(
-            self.category_weight == 0 or bool(self.model_kwargs.get("categories")),
-            "category_weight == 0 for a model without model_kwargs.categories",
-            category_weight=self.category_weight,
-        )
-        _require(0 <= self.warmup < 1, "0 <= warmup < 1", warmup=self.warmup)
-        _require(0 <= self.ema < 1, "0 <= ema < 1", ema=self.ema)
-        _require(0 < self.zoom <= 1, "0 < zoom <= 1", zoom=self.zoom)
-        _require(0 <= self.shift < 1, "0 <= shift < 1", shift=self.shift)
-        _require(0 <= self.rotate <= 180, "0 <= rotate <= 180", rotate=self.rotate)
-        _require(
-            self.patience is None or self.patience >= 1, "patience >= 1", patience=self.patience
-        )
-        _require(
-            self.mean_weight == 0 or model_trained_on(self.model) == "planes",
-            "mean_weight == 0 for a model that is trained on means",
-            model=self.model,
-            mean_weight=self.mean_weight,
-        )
-        # Only of one state can there be a best one, and a schedule is that of the whole training.
-        _require(
-            len(self.milestones) == 1
-            or (self.keep == "last" and self.schedule == "constant" and self.patience is None),
-            "a single milestone with a schedule, patience or keep='best'",
-            milestones=self.milestones,
-        )
+            value = getattr(self, name)
+            if value not in valid:
+                raise ChromatuneError(
+                    f"unknown {name} '{value}'{nearest(str(value), valid)} "
+                    f"(valid: {', '.join(valid)})"
+                )
+        for rule, names, holds in _RULES:
+            if not holds(self):
+                got = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+                raise ChromatuneError(f"`{rule}` must hold, but got ({got})")
 
     @property
     def augments(self) -> bool:
@@ -202,17 +151,19 @@ class FitConfig:
 
 # What the report did not have.
 OPTIONS = (
+    *("loss", "mean_weight", "category_weight", "optimizer", "schedule", "warmup"),
     *(
-        "loss",
-        "mean_weight",
-        "category_weight",
-        "optimizer",
-        "schedule",
-        "warmup",
         "precision",
         "ema",
+        "flip_average",
+        "shuffle",
+        "flip",
+        "zoom",
+        "shift",
+        "rotate",
+        "keep",
+        "patience",
     ),
-    *("flip_average", "shuffle", "flip", "zoom", "shift", "rotate", "keep", "patience"),
 )
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -224,14 +175,52 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _require_one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ChromatuneError(
-            f"unknown {name} '{value}'{nearest(str(value), valid)} (valid: {', '.join(valid)})"
-        )
-
-
-def _require(holds: bool, rule: str, **values: object) -> None:
-    if not holds:
-        got = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise ChromatuneError(f"`{rule}` must hold, but got ({got})")
+# What must hold, the fields to show if it does not, and the check.
+_RULES: tuple[tuple[str, tuple[str, ...], Callable[[FitConfig], bool]], ...] = (
+    ("lr > 0", ("lr",), lambda c: math.isfinite(c.lr) and c.lr > 0),
+    (
+        "weight_decay >= 0",
+        ("weight_decay",),
+        lambda c: math.isfinite(c.weight_decay) and c.weight_decay >= 0,
+    ),
+    ("batch_size >= 1", ("batch_size",), lambda c: c.batch_size >= 1),
+    # torch takes seeds up to 64 bits; JSON and MLflow keep 63 of them exactly.
+    ("0 <= seed < 2**63", ("seed",), lambda c: 0 <= c.seed < 2**63),
+    ("eval_every >= 1", ("eval_every",), lambda c: c.eval_every is None or c.eval_every >= 1),
+    (
+        "increasing milestones >= 1",
+        ("milestones",),
+        lambda c: (
+            bool(c.milestones)
+            and c.milestones[0] >= 1
+            and list(c.milestones) == sorted(set(c.milestones))
+        ),
+    ),
+    ("mean_weight >= 0", ("mean_weight",), lambda c: 0 <= c.mean_weight < math.inf),
+    ("category_weight >= 0", ("category_weight",), lambda c: 0 <= c.category_weight < math.inf),
+    (
+        "category_weight == 0 for a model without model_kwargs.categories",
+        ("category_weight",),
+        lambda c: c.category_weight == 0 or bool(c.model_kwargs.get("categories")),
+    ),
+    ("0 <= warmup < 1", ("warmup",), lambda c: 0 <= c.warmup < 1),
+    ("0 <= ema < 1", ("ema",), lambda c: 0 <= c.ema < 1),
+    ("0 < zoom <= 1", ("zoom",), lambda c: 0 < c.zoom <= 1),
+    ("0 <= shift < 1", ("shift",), lambda c: 0 <= c.shift < 1),
+    ("0 <= rotate <= 180", ("rotate",), lambda c: 0 <= c.rotate <= 180),
+    ("patience >= 1", ("patience",), lambda c: c.patience is None or c.patience >= 1),
+    (
+        "mean_weight == 0 for a model that is trained on means",
+        ("model", "mean_weight"),
+        lambda c: c.mean_weight == 0 or model_trained_on(c.model) == "planes",
+    ),
+    # Only of one state can there be a best one, and a schedule is that of the whole training.
+    (
+        "a single milestone with a schedule, patience or keep='best'",
+        ("milestones",),
+        lambda c: (
+            len(c.milestones) == 1
+            or (c.keep == "last" and c.schedule == "constant" and c.patience is None)
+        ),
+    ),
+)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep import DATASETS, DataError, dataset_folder, open_dataset
 from tuning.backend.cluster import connected
-from tuning.backend.node_checks import obstacles
+from tuning.backend.node_checks import node_problems
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import newest_first
 from tuning.launch.datasets import prepare_settings
@@ -86,7 +86,7 @@ def examine(
 
 def _nodes(storage_path: str, address: str) -> list[Finding]:
     with connected(address):
-        found = obstacles(LaunchStorage(storage_path))
+        found = node_problems(LaunchStorage(storage_path))
     return [Finding(f"node {one.node}", one.what, one.remedy) for one in found]
 
 
