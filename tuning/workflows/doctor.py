@@ -87,7 +87,7 @@ def examine(
 def _nodes(storage_path: str, address: str) -> list[Finding]:
     with connected(address):
         found = node_problems(LaunchStorage(storage_path))
-    return [Finding(f"node {one.node}", one.what, one.remedy) for one in found]
+    return [Finding("cluster", problem, "see there") for problem in found]
 
 
 def _disks(storage_path: str, uri: str) -> Iterator[Finding]:
