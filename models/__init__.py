@@ -19,7 +19,7 @@ from models.registry import (
 )
 from models.regressors import cnn1, cnn2, cnn3, fc
 from models.residual import resnet
-from models.unet import unet, unet_mean
+from models.unet import unet
 from models.weights import load_model, save_model
 
 __all__ = [
@@ -45,5 +45,4 @@ __all__ = [
     "resnet",
     "save_model",
     "unet",
-    "unet_mean",
 ]

@@ -30,19 +30,24 @@ class _Entry:
     @property
     def kwargs(self) -> dict[str, Any]:
         parameters = inspect.signature(self.build).parameters.items()
-        return {name: one.default for name, one in parameters if name != "image_size"}
+        return {name: p.default for name, p in parameters if name != "image_size"}
 
 
 _ENTRIES: dict[str, _Entry] = {}
 
 
 def register_model(
-    *, task: str, heads: tuple[str, ...], image_sizes: range, trained_on: str | None = None
+    *,
+    task: str,
+    heads: tuple[str, ...],
+    image_sizes: range,
+    trained_on: str | None = None,
+    name: str | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a function `name(image_size, **kwargs)` that builds a network's body.
 
-    The function's own name becomes the model's. `heads` are the heads the network is offered with;
-    `image_sizes` are the picture sides in px it can take. A regressor may be `trained_on` the
+    The function's own name becomes the model's unless `name` is given. `heads` are the valid heads
+    of the network, `image_sizes` the picture sides in px. A regressor may be `trained_on` the
     `planes`, which its body then predicts, instead of their `means`.
     """
     if task not in TASKS:
@@ -55,10 +60,10 @@ def register_model(
             raise unknown("head", head, HEADS)
 
     def register(build: Builder) -> Builder:
-        name = build.__name__
-        if name in _ENTRIES:
-            raise ModelError(f"a model named '{name}' is registered already")
-        _ENTRIES[name] = _Entry(build, task, heads, image_sizes, target)
+        model = name or build.__name__
+        if model in _ENTRIES:
+            raise ModelError(f"a model named '{model}' is already registered")
+        _ENTRIES[model] = _Entry(build, task, heads, image_sizes, target)
         return build
 
     return register
@@ -76,7 +81,7 @@ def create_model(
 
     `flip_average` lets it predict the average of a picture and its mirror image; `kwargs` go to the
     network's own function, for instance `channels` of `cnn2`. Raises ModelError for a name, head,
-    argument or image size that is not offered, naming what is.
+    argument or image size that is not valid, naming what is.
     """
     entry = _entry(name)
     if head not in HEADS:
@@ -103,7 +108,7 @@ def create_model(
 
 
 def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
-    """Build the model that a `ChromaModel.spec` describes; ModelError if it describes none."""
+    """Build the model that a `ChromaModel.spec` describes; ModelError if it is invalid."""
     expected = {"name", "head", "image_size", "kwargs"}
     if set(spec) - {"flip_average"} != expected or not (
         isinstance(spec["name"], str)
@@ -112,7 +117,7 @@ def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
         and isinstance(spec.get("flip_average", False), bool)
         and not {*expected, "flip_average"} & set(spec["kwargs"])
     ):
-        raise ModelError(f"a model's spec needs {', '.join(sorted(expected))}, but got {spec!r}")
+        raise ModelError(f"a model spec needs {', '.join(sorted(expected))}, but got {spec!r}")
     return create_model(
         spec["name"],
         head=spec["head"],
@@ -145,7 +150,7 @@ def model_kwargs(name: str) -> dict[str, Any]:
 
 
 def model_heads(name: str) -> tuple[str, ...]:
-    """Return the heads that the model called `name` is offered with."""
+    """Return the valid heads of the model called `name`."""
     return _entry(name).heads
 
 

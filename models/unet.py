@@ -18,6 +18,7 @@ Upsampling = Literal["bilinear", "nearest", "transposed"]
 
 # Whatever the depth, at least 2 px are left at the bottom, and no side is odd on the way there.
 _SIZES = range(64, 513, 64)
+_HEADS = ("relu", "sigmoid", "tanh")
 _MAX_DEPTH = 5
 _WIDEST = 16  # times the width: doubling further down would cost more parameters than it brings
 _GROUPS = 8
@@ -63,7 +64,7 @@ class UNet(nn.Module):
     def with_categories(self, L: Tensor) -> tuple[Tensor, Tensor]:
         """Return the planes, and (N, categories) scores of what the picture shows."""
         if self.categories is None:
-            raise ModelError("a U-Net that is to tell categories needs to know how many there are")
+            raise ModelError("this U-Net was built without `categories`")
         deepest, skipped = self._encoded(L)
         return self._decoded(deepest, skipped), self.categories(deepest.mean(dim=(2, 3)))
 
@@ -120,7 +121,10 @@ def _raised(below: int, above: int, upsampling: Upsampling) -> nn.Module:
     )
 
 
-@register_model(task="colorizer", heads=("relu", "sigmoid", "tanh"), image_sizes=_SIZES)
+@register_model(
+    task="regression", heads=_HEADS, image_sizes=_SIZES, trained_on="planes", name="unet_mean"
+)
+@register_model(task="colorizer", heads=_HEADS, image_sizes=_SIZES)
 def unet(
     image_size: int,  # noqa: ARG001  (it is convolutional throughout)
     width: int = 32,
@@ -135,46 +139,19 @@ def unet(
     `width` is the number of feature maps at half resolution, a multiple of 8; each of the `depth`
     (1 to 5) halvings below it doubles them, up to sixteen times as many. `norm` is `batch` or
     `group`, `upsampling` `bilinear`, `nearest` or `transposed`; `dropout` drops whole feature maps
-    at the bottom. With `categories`, it also learns to tell so many kinds of pictures apart.
+    at the bottom. With `categories`, it also learns to classify pictures into that many classes.
+    As the regressor `unet_mean` it is trained on the planes and predicts their means.
     """
-    return _checked("unet", width, depth, norm, upsampling, dropout, categories)
-
-
-@register_model(
-    task="regression", heads=("relu", "sigmoid", "tanh"), image_sizes=_SIZES, trained_on="planes"
-)
-def unet_mean(
-    image_size: int,  # noqa: ARG001
-    width: int = 32,
-    depth: int = 3,
-    norm: Norm = "batch",
-    upsampling: Upsampling = "bilinear",
-    dropout: float = 0.0,
-    categories: int = 0,
-) -> nn.Module:
-    """Build `unet` as a regressor: it is trained on the planes and predicts their means."""
-    return _checked("unet_mean", width, depth, norm, upsampling, dropout, categories)
-
-
-def _checked(
-    name: str,
-    width: int,
-    depth: int,
-    norm: Norm,
-    upsampling: Upsampling,
-    dropout: float,
-    categories: int,
-) -> UNet:
-    checked_widths(name, "width", [width])
+    checked_widths("unet", "width", [width])
     if width % _GROUPS:
-        raise ModelError(f"{name} needs a width that is a multiple of {_GROUPS}, got {width}")
+        raise ModelError(f"the width of unet must be a multiple of {_GROUPS}, got {width}")
     if type(depth) is not int or not 1 <= depth <= _MAX_DEPTH:
-        raise ModelError(f"{name} needs a depth from 1 to {_MAX_DEPTH}, got {depth!r}")
+        raise ModelError(f"the depth of unet must be from 1 to {_MAX_DEPTH}, got {depth!r}")
     if norm not in get_args(Norm):
-        raise unknown(f"norm of {name}", str(norm), get_args(Norm))
+        raise unknown("norm of unet", str(norm), get_args(Norm))
     if upsampling not in get_args(Upsampling):
-        raise unknown(f"upsampling of {name}", str(upsampling), get_args(Upsampling))
-    checked_dropout(name, dropout)
+        raise unknown("upsampling of unet", str(upsampling), get_args(Upsampling))
+    checked_dropout("unet", dropout)
     if type(categories) is not int or categories < 0:
-        raise ModelError(f"{name} needs a number of categories, 0 for none, got {categories!r}")
+        raise ModelError(f"the categories of unet must be 0 (none) or more, got {categories!r}")
     return UNet(width, depth, norm, upsampling, dropout, categories)

@@ -7,17 +7,19 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from models.base import ChromaModel
 from models.errors import ModelError
 from models.registry import create_model_from_spec
-from models.tensor_file import TensorFileError, load_file, save_file
 
 _KEY = "chromatune-model-1"
 
 
 def save_model(model: ChromaModel, path: str | Path) -> None:
-    """Write the model to the file `path`; it appears there only once it is whole."""
+    """Write the model to the file `path`, atomically; equal models give equal bytes."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     tensors = {
@@ -33,25 +35,37 @@ def save_model(model: ChromaModel, path: str | Path) -> None:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaModel:
-    """Build the model that `path` holds, in evaluation mode on `device`. Nothing is unpickled.
+    """Build the model stored in `path`, in evaluation mode on `device`. Nothing is unpickled.
 
-    Raises ModelError if the file is missing, damaged, or no model of this registry.
+    Raises ModelError if the file is missing, damaged, or not a model of this registry.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"there is no model file at {path}")
-    try:
-        tensors, metadata = load_file(path)
-    except TensorFileError as error:
-        raise ModelError(f"{path} is damaged or no model file: {error}") from None
+    tensors, metadata = read_tensors(path)
     if _KEY not in metadata:
-        raise ModelError(f"{path} is a safetensors file, but holds no model of Chromatune")
+        raise ModelError(f"{path} is a safetensors file, but not a Chromatune model")
     try:
         # On the meta device no initial weights are drawn, so loading leaves the generator alone.
         with torch.device("meta"):
             model = create_model_from_spec(json.loads(metadata[_KEY]))
+        for name, expected in model.state_dict().items():
+            if name in tensors and tensors[name].dtype != expected.dtype:
+                raise ModelError(f"{name} is {tensors[name].dtype}, not {expected.dtype}")
         model.load_state_dict(tensors, assign=True)
     except (ModelError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"{path} does not hold the model it names: {reason}") from None
+        raise ModelError(f"the weights in {path} do not fit the model it names: {reason}") from None
     return model.to(device).eval()
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a .safetensors file; ModelError if it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            # Cloned, because the library maps the file, which may be replaced while in use.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} is damaged or not a model file: {reason}") from None

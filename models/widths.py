@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from models.errors import ModelError
 
-# Whoever hands on a model may name any: building one of a million layers takes all the memory.
+# A model file names its own sizes: building a million layers would take all the memory.
 MOST_LAYERS = 64
 
 
 def checked_widths(name: str, key: str, widths: object, count: int | None = None) -> None:
     """Raise ModelError unless `widths` are positive whole numbers, `count` of them if given."""
-    # Arguments come from command lines and files too: anything can be in there.
+    # Arguments come from command lines and files, so any type is possible.
     if not isinstance(widths, (list, tuple)) or not all(
         type(width) is int and width > 0 for width in widths
     ):
@@ -22,6 +22,6 @@ def checked_widths(name: str, key: str, widths: object, count: int | None = None
 
 
 def checked_dropout(name: str, dropout: object) -> None:
-    """Raise ModelError unless `dropout` is a share from 0 to below 1."""
+    """Raise ModelError unless `dropout` is in [0, 1)."""
     if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
-        raise ModelError(f"{name} needs a dropout from 0 to below 1, got {dropout!r}")
+        raise ModelError(f"the dropout of {name} must be from 0 to below 1, got {dropout!r}")

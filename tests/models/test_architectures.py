@@ -20,42 +20,13 @@ def linear(inputs: int, outputs: int) -> int:
 
 
 # Written out layer by layer from the report, not from the code under test.
-FC = sum(
-    [
-        linear(16384, 8192),
-        linear(8192, 4096),
-        linear(4096, 1024),
-        linear(1024, 256),
-        linear(256, 2),
-    ]
-)
+FC = linear(16384, 8192) + linear(8192, 4096) + linear(4096, 1024) + linear(1024, 256)
+FC += linear(256, 2)
 CNN1 = conv(1, 3, 3) + 5 * conv(3, 3, 3) + conv(3, 2, 3) + linear(2, 2)
-CNN2 = sum(
-    [
-        conv(1, 16, 3),
-        conv(16, 32, 3),
-        conv(32, 64, 3),
-        conv(64, 128, 3),
-        conv(128, 256, 3),
-        conv(256, 256, 3),
-        conv(256, 256, 3),
-        linear(256, 64),
-        linear(64, 2),
-    ]
-)
-CNN3 = sum(
-    [
-        conv(1, 32, 3),
-        conv(32, 64, 3),
-        conv(64, 128, 3),
-        conv(128, 256, 3),
-        conv(256, 256, 3),
-        conv(256, 512, 3),
-        conv(512, 512, 3),
-        linear(512, 128),
-        linear(128, 2),
-    ]
-)
+CNN2 = conv(1, 16, 3) + conv(16, 32, 3) + conv(32, 64, 3) + conv(64, 128, 3) + conv(128, 256, 3)
+CNN2 += 2 * conv(256, 256, 3) + linear(256, 64) + linear(64, 2)
+CNN3 = conv(1, 32, 3) + conv(32, 64, 3) + conv(64, 128, 3) + conv(128, 256, 3) + conv(256, 256, 3)
+CNN3 += conv(256, 512, 3) + conv(512, 512, 3) + linear(512, 128) + linear(128, 2)
 ENCODER = conv(1, 8, 4) + conv(8, 16, 4) + conv(16, 32, 4) + conv(32, 32, 4) + conv(32, 64, 4)
 NORMS = 2 * (8 + 16 + 32 + 32 + 64 + 512)
 BOTTLENECK = linear(1600, 512) + linear(512, 1600)
@@ -130,21 +101,11 @@ def test_fc_has_a_relu_behind_every_hidden_layer() -> None:
 
 def test_autoencoder_narrows_to_512_values_and_mirrors_itself() -> None:
     model = create_model("autoencoder").eval()
-    assert shapes_behind(model, (nn.Conv2d,)) == [
-        (8, 64, 64),
-        (16, 32, 32),
-        (32, 16, 16),
-        (32, 8, 8),
-        (64, 5, 5),
-    ]
+    encoder = [(8, 64, 64), (16, 32, 32), (32, 16, 16), (32, 8, 8), (64, 5, 5)]
+    assert shapes_behind(model, (nn.Conv2d,)) == encoder
     assert shapes_behind(model, (nn.Linear,)) == [(512,), (1600,)]
-    assert shapes_behind(model, (nn.ConvTranspose2d,)) == [
-        (32, 8, 8),
-        (32, 16, 16),
-        (16, 32, 32),
-        (8, 64, 64),
-        (2, 128, 128),
-    ]
+    decoder = [(32, 8, 8), (32, 16, 16), (16, 32, 32), (8, 64, 64), (2, 128, 128)]
+    assert shapes_behind(model, (nn.ConvTranspose2d,)) == decoder
     kinds = [type(layer) for layer in model.body.children()]
     assert kinds[:15] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 5
     assert kinds[15:20] == [nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.Linear, nn.Unflatten]

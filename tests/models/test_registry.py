@@ -144,9 +144,19 @@ def test_image_sizes(name: str, valid: list[int], invalid: list[int], named: str
         ),
         (lambda: create_model("fc", hidden="8"), "hidden of fc must be positive whole numbers"),
         (lambda: create_model("fc", hidden=(8.0,)), "hidden of fc must be positive whole numbers"),
+        (lambda: create_model("unet", width=12), "width of unet must be a multiple of 8, got 12"),
+        (lambda: create_model("unet", width=0), "width of unet must be positive whole numbers"),
+        (lambda: create_model("unet", depth=6), "depth of unet must be from 1 to 5, got 6"),
+        (lambda: create_model("unet", depth=2.0), "depth of unet must be from 1 to 5, got 2.0"),
+        (lambda: create_model("unet", norm="bach"), r"norm of unet 'bach'; did you mean 'batch'\?"),
+        (lambda: create_model("unet_mean", upsampling=3), "unknown upsampling of unet '3'"),
+        (lambda: create_model("unet", dropout=1), "dropout of unet must be .*, got 1"),
+        (lambda: create_model("unet", categories=-1), "categories of unet must be 0"),
+        (lambda: create_model("resnet", blocks=0), "blocks of resnet must be positive"),
+        (lambda: create_model("resnet", dropout="much"), "got 'much'"),
         (lambda: list_models("colouring"), "unknown task 'colouring'"),
         (lambda: models.model_task("cnn4"), r"unknown model 'cnn4'; did you mean 'cnn"),
-        (lambda: create_model_from_spec({"name": "cnn1"}), "a model's spec needs head, image_size"),
+        (lambda: create_model_from_spec({"name": "cnn1"}), "a model spec needs head, image_size"),
     ],
 )
 def test_what_is_not_offered_is_refused(call: object, message: str) -> None:
@@ -159,7 +169,7 @@ def test_a_name_is_registered_once() -> None:
     def cnn1(image_size: int) -> nn.Module:
         return nn.Linear(image_size, 2)
 
-    with pytest.raises(ModelError, match="'cnn1' is registered already"):
+    with pytest.raises(ModelError, match="'cnn1' is already registered"):
         register_model(task="regression", heads=("relu",), image_sizes=range(1, 2))(cnn1)
     with pytest.raises(ModelError, match="unknown head 'gelu'"):
         register_model(task="regression", heads=("gelu",), image_sizes=range(1, 2))

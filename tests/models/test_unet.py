@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import ModelError, create_model, load_model, model_trained_on, save_model
+from models import create_model, load_model, model_trained_on, save_model
 
 
 def conv_norm(inputs: int, outputs: int, side: int = 3) -> int:
@@ -115,24 +115,3 @@ def test_flip_averaging_cannot_tell_a_picture_from_its_mirror_image(
     again = load_model(tmp_path / "model.safetensors")
     assert again.flip_average
     assert torch.equal(again(L), model.eval()(L))
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "says"),
-    [
-        ("unet", {"width": 12}, "multiple of 8, got 12"),
-        ("unet", {"width": 0}, "positive whole numbers"),
-        ("unet", {"depth": 6}, "depth from 1 to 5, got 6"),
-        ("unet", {"depth": 2.0}, "depth from 1 to 5, got 2.0"),
-        ("unet", {"norm": "bach"}, "unknown norm of unet 'bach'; did you mean 'batch'?"),
-        ("unet_mean", {"upsampling": 3}, "unknown upsampling of unet_mean '3'"),
-        ("unet", {"dropout": 1}, "dropout from 0 to below 1, got 1"),
-        ("resnet", {"blocks": 0}, "blocks of resnet must be positive"),
-        ("resnet", {"dropout": "much"}, "got 'much'"),
-        ("unet", {"widht": 8}, "unknown argument of unet 'widht'; did you mean 'width'?"),
-        ("unet", {"image_size": 100}, "cannot take image_size 100"),
-    ],
-)
-def test_wrong_settings_are_named(name: str, settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(ModelError, match=says.replace("?", r"\?")):
-        create_model(name, head="tanh", **settings)

@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
 from torch import Tensor
 
-from models.tensor_file import TensorFileError, load_file, save_file
+from models import ModelError
+from models.weights import read_tensors as read_file
 from tuning.errors import ChromatuneError
 
 _FORMAT = "chromatune-checkpoint-1"
@@ -51,9 +53,9 @@ def read_tensors(folder: Path, kind: str, files: Mapping[str, str]) -> dict[str,
             f"the checkpoint in {folder} is damaged: {path.name} is not what was written"
         )
     try:
-        tensors, _ = load_file(path)
-    except TensorFileError as error:
-        raise ChromatuneError(f"{path} is no file of tensors: {error}") from None
+        tensors, _ = read_file(path)
+    except ModelError as error:
+        raise ChromatuneError(str(error)) from None
     return tensors
 
 

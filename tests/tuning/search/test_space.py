@@ -156,7 +156,7 @@ def test_lists_can_be_chosen_from(space_of: MakeSpace) -> None:
         ),
         (
             "model_kwargs.width: {type: int, low: 16, high: 48, step: 4, when: {model: unet}}",
-            "needs a width that is a multiple of 8, got",
+            "width of unet must be a multiple of 8, got",
         ),
         (
             "model_kwargs.width: {type: int, low: 16, high: 48, step: 8, when: {modle: unet}}",
