@@ -1,10 +1,10 @@
-"""Pictures in, memory-mapped Lab planes out: sources, split, augmentation, storage."""
+"""From pictures to memory-mapped Lab planes: sources, split, augmentation, storage."""
 
 from __future__ import annotations
 
+from data_prep.color import lab_to_rgb, rgb_to_lab
 from data_prep.datasets import DATASETS, DatasetInfo
 from data_prep.errors import DataError
-from data_prep.lab import lab_to_rgb, rgb_to_lab
 from data_prep.manifest import FileEntry, Manifest
 from data_prep.prepare import Prepared, prepare
 from data_prep.settings import PrepareSettings, dataset_folder

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.augment import planned_copies
+from data_prep.augment import CopyBuffers, planned_copies
+from data_prep.color import UInt8Array
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
-from data_prep.lab import UInt8Array
 from data_prep.manifest import PLANES, FileEntry
 from data_prep.parallel import Progress, map_threads
 from data_prep.reading import Reading
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, split_pictures
 from data_prep.store import NewArray
-from data_prep.workbench import Workbench
 
-# Copies of a picture: the ten kinds, some of which share their cut, and a few more.
-_AT_ONCE = 16
+# Copies made in one call: the ten kinds, some of which share their window, and a few more.
+_COPIES_AT_ONCE = 16
 
 
 def choose_sides(
     settings: PrepareSettings, info: DatasetInfo, reading: Reading
 ) -> dict[Side, list[int]]:
-    """Split the pictures; DataError if subjects are wanted but unknown, or a side stays empty."""
+    """Split the pictures; DataError if subjects are needed but unknown, or a side is empty."""
     pictures = reading.pictures
     labels = [picture.label for picture in pictures]
-    nameless = [picture.name for picture in pictures if picture.label is None]
     by_subject = settings.split == "subject"
-    if by_subject and nameless:
+    unlabelled = [picture.name for picture in pictures if picture.label is None]
+    if by_subject and unlabelled:
         raise DataError(
-            f"split 'subject' needs to know who is shown, and {len(nameless)} of {len(pictures)} "
-            f"pictures do not tell ({nameless[0]}): name their folders s01, s02, … or write s1 in "
-            "the JPEG comment, or use split 'random'"
+            f"split 'subject' needs the subject of every picture, and {len(unlabelled)} of "
+            f"{len(pictures)} have none ({unlabelled[0]}): name their folders s01, s02, …, write "
+            "s1 in the JPEG comment, or use split 'random'"
         )
     sides = split_pictures(
         [picture.sha256 for picture in pictures],
@@ -48,7 +48,7 @@ def choose_sides(
         different = len(set(labels)) if by_subject else len({p.sha256 for p in pictures})
         kind = "subjects" if by_subject else "different pictures"
         raise DataError(
-            f"{different} {kind} cannot fill train, val and test ({', '.join(empty)} would stay "
+            f"{different} {kind} cannot fill train, val and test ({', '.join(empty)} would be "
             f"empty): more {kind} are needed"
         )
     return sides
@@ -69,36 +69,34 @@ def write_arrays(
 
     def write(task: tuple[Side, int, int]) -> None:
         side, row, number = task
-        picture = reading.pictures[number]
-        rgb = np.asarray(reading.pixels[picture.index])
+        rgb = np.asarray(reading.pixels[reading.pictures[number].index])
         copies = list(planned_copies(settings.size, factors[side], keys[number]))
-        if not hasattr(own, "workbench"):
-            own.workbench = Workbench(settings.size, min(settings.augment, _AT_ONCE))
-        for start in range(0, len(copies), _AT_ONCE):
-            planes = own.workbench.planes(rgb, copies[start : start + _AT_ONCE])
+        if not hasattr(own, "buffers"):
+            own.buffers = CopyBuffers(settings.size, min(settings.augment, _COPIES_AT_ONCE))
+        for start in range(0, len(copies), _COPIES_AT_ONCE):
+            planes = own.buffers.planes(rgb, copies[start : start + _COPIES_AT_ONCE])
             for plane, rows in zip(PLANES, planes, strict=True):
                 files[f"{side}/{plane}"].write_rows(row * factors[side] + start, rows)
 
     tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
-    try:
+    with ExitStack() as stack:
         for side in SIDES:
             (folder / side).mkdir()
             shape = (len(sides[side]) * factors[side], settings.size, settings.size)
             for plane in PLANES:
-                files[f"{side}/{plane}"] = NewArray(folder / side / f"{plane}.npy", shape)
+                file = NewArray(folder / side / f"{plane}.npy", shape)
+                stack.callback(file.close)
+                files[f"{side}/{plane}"] = file
         map_threads(write, tasks, "write", progress)
-    finally:
-        for file in files.values():
-            file.close()
     return {name: file.array for name, file in files.items()}
 
 
 def _augmentation_keys(seed: int, reading: Reading) -> list[str]:
-    """Return what each picture's draws are seeded by: its content, told apart from its twins."""
-    twins: dict[str, int] = {}
+    """Return the key of each picture's random draws: its content, and its number among equals."""
+    seen: dict[str, int] = {}
     keys = []
     for picture in reading.pictures:
-        twin = twins[picture.sha256] = twins.get(picture.sha256, -1) + 1
+        twin = seen[picture.sha256] = seen.get(picture.sha256, -1) + 1
         keys.append(f"{seed}:{picture.sha256}:{twin}")
     return keys
 
@@ -107,18 +105,15 @@ def file_entries(
     info: DatasetInfo, reading: Reading, sides: dict[Side, list[int]]
 ) -> list[FileEntry]:
     """List the pictures for the manifest, split by split in the order of their rows."""
-    entries = []
-    for side in SIDES:
-        for row, number in enumerate(sides[side]):
-            picture = reading.pictures[number]
-            entries.append(
-                FileEntry(
-                    name=picture.name,
-                    sha256=picture.sha256,
-                    split=side,
-                    row=row,
-                    subject=picture.label if info.grouping == "subject" else None,
-                    category=picture.label if info.grouping == "category" else None,
-                )
-            )
-    return entries
+    return [
+        FileEntry(
+            name=picture.name,
+            sha256=picture.sha256,
+            split=side,
+            row=row,
+            subject=picture.label if info.grouping == "subject" else None,
+            category=picture.label if info.grouping == "category" else None,
+        )
+        for side in SIDES
+        for row, picture in enumerate(reading.pictures[number] for number in sides[side])
+    ]

@@ -1,18 +1,18 @@
-"""The copies of a training picture, as the report describes them."""
+"""The augmented copies of a training picture, as the paper describes them."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from data_prep.lab import UInt8Array
+from data_prep.color import UInt8Array, rgb_to_lab
 
-SMALLEST_CROP = 0.6
+_SMALLEST_CROP = 0.6
 
 
 class Window(NamedTuple):
@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """How a copy is made: the window that is stretched to the whole, if any, then the flip."""
+    """How a copy is made: the window that is enlarged to full size, if any, then the flip."""
 
     window: Window | None
     flipped: bool
@@ -34,25 +34,22 @@ Crop = Callable[[random.Random, int], Window]
 
 
 def _zoom(draw: random.Random, size: int) -> Window:
-    """Draw a square crop at any place."""
     side = _crop_side(draw, size)
     return Window(side, _offset(draw, size - side), _offset(draw, size - side))
 
 
 def _vertical_shift(draw: random.Random, size: int) -> Window:
-    """Draw a square crop shifted up or down only."""
     side = _crop_side(draw, size)
     return Window(side, (size - side) // 2, _offset(draw, size - side))
 
 
 def _horizontal_shift(draw: random.Random, size: int) -> Window:
-    """Draw a square crop shifted left or right only."""
     side = _crop_side(draw, size)
     return Window(side, _offset(draw, size - side), (size - side) // 2)
 
 
-# The ten kinds in order: crop, its draw (equal numbers share one), flipped. The flip stands there
-# three times, and the last two are the two before them, flipped.
+# The paper's ten kinds in order: crop, number of its draw, flipped. It lists the flip three times;
+# the last two kinds are the two before them, flipped.
 _KINDS: tuple[tuple[Crop | None, int, bool], ...] = (
     (None, 0, False),
     (None, 0, True),
@@ -67,27 +64,16 @@ _KINDS: tuple[tuple[Crop | None, int, bool], ...] = (
 )
 
 
-def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Array]:
-    """Yield `factor` pictures (size,size,3) made of one, as `planned_copies` says."""
-    for window, flipped in planned_copies(rgb.shape[0], factor, key):
-        copy = np.empty_like(rgb)
-        cut(rgb, window, copy)
-        yield np.ascontiguousarray(copy[:, ::-1]) if flipped else copy
-
-
 def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
-    """Yield how `factor` copies are made: the first of the ten kinds, then others.
+    """Yield how `factor` copies are made: the first of the ten kinds, then random ones.
 
-    Beyond ten, each copy is a fresh zoom or shift, flipped or not. Draws depend on `key` and the
+    Beyond ten, each copy is a new zoom or shift, flipped or not. Draws depend on `key` and the
     copy's number alone, so neither the factor nor the order of work changes a copy.
     """
-    windows: dict[int, Window] = {}
     for number in range(factor):
         if number < len(_KINDS):
             crop, draw_number, flipped = _KINDS[number]
-            if crop is not None and draw_number not in windows:
-                windows[draw_number] = crop(_draws(key, draw_number), size)
-            yield Copy(windows.get(draw_number), flipped)
+            yield Copy(None if crop is None else crop(_draws(key, draw_number), size), flipped)
         else:
             draw = _draws(key, number)
             crop = (_zoom, _vertical_shift, _horizontal_shift)[int(draw.random() * 3)]
@@ -95,11 +81,49 @@ def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
             yield Copy(crop(draw, size), flipped)
 
 
-def cut(rgb: UInt8Array, window: Window | None, out: UInt8Array) -> None:
-    """Stretch a window of a picture (size,size,3) to the whole of `out`, an array of that shape.
+def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Array]:
+    """Yield `factor` pictures (size,size,3) made from one, as planned by `planned_copies`."""
+    for window, flipped in planned_copies(rgb.shape[0], factor, key):
+        copy = np.empty_like(rgb)
+        _cut(rgb, window, copy)
+        yield np.ascontiguousarray(copy[:, ::-1]) if flipped else copy
 
-    Without a window the picture is copied.
+
+class CopyBuffers:
+    """Makes the Lab planes of a picture's copies in memory that is reused for the next picture.
+
+    New memory would cost a page fault for every 4 KiB. For pictures of `size` px and up to `factor`
+    copies at once; each window is cut once, and all windows are converted in one call.
     """
+
+    def __init__(self, size: int, factor: int) -> None:
+        self._rgb = np.empty((factor, size, size, 3), np.uint8)
+        self._lab = np.empty_like(self._rgb)
+        self._planes = np.empty((3, factor, size, size), np.uint8)
+        self._flipped = np.empty_like(self._planes)
+
+    def planes(self, rgb: UInt8Array, copies: Sequence[Copy]) -> list[list[UInt8Array]]:
+        """Return rows (size,size) of L, of a and of b, one per copy; valid until the next call."""
+        place = {window: i for i, window in enumerate(dict.fromkeys(c.window for c in copies))}
+        for window, i in place.items():
+            _cut(rgb, window, self._rgb[i])
+        lab = _stacked(self._lab[: len(place)])
+        rgb_to_lab(_stacked(self._rgb[: len(place)]), lab)
+        for channel in range(3):
+            plane = _stacked(self._planes[channel, : len(place)])
+            cv2.extractChannel(lab, channel, dst=plane)
+            cv2.flip(plane, 1, dst=_stacked(self._flipped[channel, : len(place)]))
+        return [
+            [
+                (self._flipped if c.flipped else self._planes)[channel, place[c.window]]
+                for c in copies
+            ]
+            for channel in range(3)
+        ]
+
+
+def _cut(rgb: UInt8Array, window: Window | None, out: UInt8Array) -> None:
+    """Resize a window of a picture (size,size,3) into `out`, an array of that shape."""
     if window is None:
         np.copyto(out, rgb)
         return
@@ -108,13 +132,18 @@ def cut(rgb: UInt8Array, window: Window | None, out: UInt8Array) -> None:
     cv2.resize(part, out.shape[:2], dst=out, interpolation=cv2.INTER_LINEAR)
 
 
+def _stacked(pictures: UInt8Array) -> UInt8Array:
+    """View pictures (N,H,W,…) as one that is N times as high, without copying them."""
+    return pictures.reshape(-1, *pictures.shape[2:])
+
+
 def _draws(key: str, number: int) -> random.Random:
     # random.Random.random() is the one stream that Python promises to keep between versions.
     return random.Random(hashlib.sha256(f"{key}:{number}".encode()).digest())
 
 
 def _crop_side(draw: random.Random, size: int) -> int:
-    return round(size * (SMALLEST_CROP + (1 - SMALLEST_CROP) * draw.random()))
+    return round(size * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * draw.random()))
 
 
 def _offset(draw: random.Random, room: int) -> int:

@@ -8,63 +8,42 @@ from typing import Literal
 
 from data_prep.errors import DataError, nearest
 
+_DRIVE = "https://drive.google.com/uc?export=download"
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a dataset before any of its pictures has been read.
+    """A dataset's name, its official archive, and how its pictures are grouped.
 
-    `grouping` says what its folders (or JPEG comments) tell of a picture: the person shown, or the
-    category that the split is stratified by. `url` is the official archive; where the authors give
-    a Google Drive file instead, `drive_id` names it. `default_count` is for synthetic ones.
+    `grouping` says what its folders (or JPEG comments) name: the person shown, or the category that
+    the split is stratified by. `default_count` is the number of pictures of a synthetic dataset.
     """
 
     name: str
-    title: str
     grouping: Literal["subject", "category"]
-    synthetic: bool = False
-    homepage: str = ""
     url: str | None = None
-    drive_id: str | None = None
     default_count: int | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        return self.default_count is not None
 
 
 DATASETS: Mapping[str, DatasetInfo] = {
     info.name: info
     for info in (
-        DatasetInfo(
-            name="faces",
-            title="Georgia Tech face database",
-            grouping="subject",
-            homepage="http://www.anefian.com/research/face_reco.htm",
-            url="http://www.anefian.com/research/gt_db.zip",
-        ),
-        DatasetInfo(
-            name="ncd",
-            title="Natural-Color Dataset",
-            grouping="category",
-            homepage="https://github.com/saeed-anwar/ColorSurvey",
-            drive_id="1k_UvYzdrHbphW4UcbDb9jWB0ZQIAGEAo",
-        ),
-        DatasetInfo(
-            name="synthetic-faces",
-            title="Procedural faces",
-            grouping="subject",
-            synthetic=True,
-            default_count=400,
-        ),
-        DatasetInfo(
-            name="synthetic-fruits",
-            title="Procedural fruit and vegetables",
-            grouping="category",
-            synthetic=True,
-            default_count=300,
-        ),
+        # The Georgia Tech face database, http://www.anefian.com/research/face_reco.htm
+        DatasetInfo("faces", "subject", url="http://www.anefian.com/research/gt_db.zip"),
+        # The Natural-Color Dataset, https://github.com/saeed-anwar/ColorSurvey
+        DatasetInfo("ncd", "category", url=f"{_DRIVE}&id=1k_UvYzdrHbphW4UcbDb9jWB0ZQIAGEAo"),
+        DatasetInfo("synthetic-faces", "subject", default_count=400),
+        DatasetInfo("synthetic-fruits", "category", default_count=300),
     )
 }
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """Return the dataset called `name`; DataError that lists the known ones otherwise."""
+    """Return the dataset called `name`; DataError listing the known ones if there is none."""
     if name not in DATASETS:
         raise DataError(
             f"unknown dataset '{name}': known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"

@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to an RGB picture of the wanted size."""
+"""Decoding of picture files to RGB of the wanted size."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from data_prep.lab import UInt8Array
+from data_prep.color import UInt8Array
 
 if TYPE_CHECKING:
-    # Only what reads picture files needs Pillow, not what trains on prepared data.
+    # Reading picture files needs Pillow; training on prepared data does not.
     from PIL import Image
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 16
 
-# Pillow also opens formats that start other programs or that no picture file here is in.
+# Pillow also opens formats that start other programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
-# What Pillow's readers raise on damaged files, whatever the format.
+# What Pillow's readers raise on damaged files.
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     RuntimeError, MemoryError, struct.error, zlib.error,
@@ -31,20 +31,20 @@ _DAMAGED = (
 
 
 class UnusableError(Exception):
-    """The picture is left out; the message is the reason, short enough for a list."""
+    """The picture is skipped; the message is the reason, short enough for a list."""
 
 
 class TooLargeError(UnusableError):
-    """The picture has more pixels than are allowed; none of them was decoded."""
+    """The picture has too many pixels; none of them was decoded."""
 
 
 def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     """Decode to sRGB (size,size,3) uint8; also return the JPEG comment, empty where none.
 
-    CMYK is converted, transparency laid on white, the EXIF orientation applied, then the picture
-    is stretched to a square (areas averaged where it shrinks). Raises UnusableError with the
-    reason for pictures that hold no colour, are damaged, smaller than 16 px a side or over 50
-    megapixels (told from the header, before any pixel is decoded).
+    CMYK is converted, transparency composited on white, the EXIF orientation applied, then the
+    picture is stretched to a square (areas averaged if it shrinks). Raises UnusableError for
+    pictures that are grayscale, damaged, smaller than 16 px a side, or over 50 megapixels (by the
+    header, before any pixel is decoded).
     """
     rgb, raw_comment = decode_rgb(data, check_header=_check_trainable)
     if is_grayscale(rgb):
@@ -58,13 +58,13 @@ def decode_rgb(
     max_pixels: int = MAX_PIXELS,
     check_header: Callable[[Image.Image], None] | None = None,
 ) -> tuple[UInt8Array, object]:
-    """Decode to sRGB (H,W,3) uint8 at the picture's own size; also return the comment it holds.
+    """Decode to sRGB (H,W,3) uint8 at the picture's own size; also return its comment.
 
-    Converted as by `decode_picture`; grayscale, of 16 bits too, gives equal channels. Raises
-    UnusableError with the reason if the picture is damaged; TooLargeError if it has more than
-    `max_pixels`, before any of them is decoded, as is what `check_header` refuses.
+    Converted as by `decode_picture`; grayscale, also of 16 bits, gives equal channels. Raises
+    UnusableError if the picture is damaged, and TooLargeError if it has more than `max_pixels`.
+    This and `check_header` are checked before any pixel is decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not data:
         raise UnusableError("empty file")
@@ -77,12 +77,14 @@ def decode_rgb(
             return _to_rgb(image), image.info.get("comment", b"")
     except Image.DecompressionBombError:
         raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels") from None
+    except UnidentifiedImageError:
+        raise UnusableError("not a readable picture (unknown format)") from None
     except _DAMAGED as error:
         raise UnusableError(f"not a readable picture ({_first_line(error)})") from None
 
 
 def is_grayscale(rgb: UInt8Array) -> bool:
-    """Tell whether red, green and blue are equal everywhere."""
+    """Whether red, green and blue are equal everywhere."""
     return np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])
 
 
@@ -119,7 +121,7 @@ def _to_rgb(image: Image.Image) -> UInt8Array:
         # Pillow would cut off what is above 255.
         image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise UnusableError(f"32 bits a pixel (mode {image.mode}): save it with 8 or 16 bits")
+        raise UnusableError(f"32 bits per pixel (mode {image.mode}): save it with 8 or 16 bits")
     return np.asarray(image.convert("RGB"))
 
 
@@ -128,9 +130,4 @@ def _comment_text(comment: object) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        # Its own message holds the address of an object in memory.
-        return "not a picture of a known format"
     return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from data_prep.errors import DataError
-from data_prep.lab import UInt8Array, lab_to_rgb
+from data_prep.color import UInt8Array, lab_to_rgb
 from data_prep.manifest import PLANES
 from data_prep.parallel import Progress, map_threads
 from data_prep.split import SIDES, Side
@@ -22,7 +21,7 @@ def export_pictures(
     """Write `<split>/{L,a,b,rgb}/00000-03.png`: picture 0 of the split, its copy 3.
 
     The planes are grayscale PNGs of the stored bytes; `rgb` holds the pictures (for train, the
-    augmented copies) turned back from Lab.
+    augmented copies) converted back from Lab.
     """
     for side in SIDES:
         for kind in (*PLANES, "rgb"):
@@ -34,17 +33,14 @@ def export_pictures(
         factor = dataset.manifest.settings.augment if side == "train" else 1
         name = f"{row // factor:05d}-{row % factor:02d}.png"
         L, a, b = (getattr(planes[side], plane)[row] for plane in PLANES)
-        for kind, picture in zip(PLANES, (L, a, b), strict=True):
-            _write_png(folder / side / kind / name, picture)
         bgr = cv2.cvtColor(lab_to_rgb(L, a, b), cv2.COLOR_RGB2BGR)
-        _write_png(folder / side / "rgb" / name, bgr.astype("uint8"))
+        for kind, picture in zip((*PLANES, "rgb"), (L, a, b, bgr), strict=True):
+            _write_png(folder / side / kind / name, picture)
 
     rows = [(side, row) for side in SIDES for row in range(len(planes[side].L))]
     map_threads(write, rows, "export", progress)
 
 
 def _write_png(path: Path, picture: UInt8Array) -> None:
-    done, encoded = cv2.imencode(".png", picture)
-    if not done:
-        raise DataError(f"{path} could not be encoded as PNG")
+    encoded = cv2.imencode(".png", picture)[1]
     path.write_bytes(encoded.tobytes())

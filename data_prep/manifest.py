@@ -1,24 +1,27 @@
-"""What a prepared dataset says of itself: `manifest.json`."""
+"""The description of a prepared dataset: `manifest.json`."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from data_prep.settings import PrepareSettings
+from data_prep.sources.listing import Kind
 from data_prep.split import Side
-from data_prep.typed_json import read_typed
 
 MANIFEST_NAME = "manifest.json"
 PLANES = ("L", "a", "b")
 
 
-@dataclass(frozen=True)
-class SettingsEntry:
-    """The settings of the preparation."""
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SettingsEntry(_Document):
+    """The settings of the preparation, without the name of the dataset."""
 
     size: int
     split: str
@@ -26,23 +29,25 @@ class SettingsEntry:
     seed: int
     count: int | None
 
+    @classmethod
+    def of(cls, settings: PrepareSettings) -> SettingsEntry:
+        return cls.model_validate(settings, from_attributes=True)
 
-@dataclass(frozen=True)
-class SourceEntry:
+
+class SourceEntry(_Document):
     """Where the pictures came from.
 
     `pictures_digest` covers the content and label of every picture found there, in no order;
-    `sha256` is the archive's, where there was one.
+    `sha256` is the archive's, if there was one.
     """
 
-    kind: Literal["folder", "zip", "download", "synthetic"]
+    kind: Kind
     location: str
     sha256: str | None
     pictures_digest: str
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(_Document):
     """One source picture. `row` is its row in its split, before augmentation."""
 
     name: str
@@ -53,24 +58,21 @@ class FileEntry:
     category: str | None
 
 
-@dataclass(frozen=True)
-class SkippedEntry:
-    """A picture that was left out, and why."""
+class SkippedEntry(_Document):
+    """A picture that was skipped, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True)
-class ArrayEntry:
-    """One stored array: `train/L` and so on."""
+class ArrayEntry(_Document):
+    """One stored array, such as `train/L`."""
 
     shape: tuple[int, int, int]
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
+class Manifest(_Document):
     """All of `manifest.json`. `digest` covers the arrays' content and split, nothing else."""
 
     format: Literal[1] = 1
@@ -88,33 +90,24 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Read a manifest; ValueError, saying what is wrong, if it is none."""
-        return read_typed(cls, json.loads(text))
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        """Read a manifest; ValueError with one line on what is wrong if it is invalid."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
     def summary(self) -> dict[str, Any]:
-        """What tells this dataset from others, without its files and arrays; JSON-able."""
-        whole = dataclasses.asdict(self)
-        return {key: whole[key] for key in ("settings", "source", "counts", "versions")}
+        """Return what tells this dataset from others, without its files and arrays; JSON-able."""
+        return self.model_dump(include={"settings", "source", "counts", "versions"})
 
     def matches(self, settings: PrepareSettings) -> bool:
-        """Tell whether this dataset was prepared with exactly these settings."""
-        return self.dataset == settings.dataset and self.settings == settings_entry(settings)
-
-
-def settings_entry(settings: PrepareSettings) -> SettingsEntry:
-    return SettingsEntry(
-        size=settings.size,
-        split=settings.split,
-        augment=settings.augment,
-        seed=settings.seed,
-        count=settings.count,
-    )
+        """Whether this dataset was prepared with exactly these settings."""
+        return self.dataset == settings.dataset and self.settings == SettingsEntry.of(settings)
 
 
 def arrays_digest(arrays: dict[str, ArrayEntry]) -> str:
-    """Return the digest of the whole: of each array's name (its split), shape and content."""
+    """Return the digest of all arrays: their names (the split), shapes and contents."""
     rows = sorted((name, entry.shape, entry.sha256) for name, entry in arrays.items())
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

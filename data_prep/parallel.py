@@ -10,6 +10,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Called as `progress(stage, done, total)`.
 Progress = Callable[[str, int, int], None]
 
 _MAX_THREADS = 16
@@ -21,10 +22,7 @@ def map_threads(
     stage: str,
     progress: Progress | None,
 ) -> list[Result]:
-    """Return `[work(item) for item in items]`, calling `progress(stage, done, total)` as it goes.
-
-    The first exception ends it; what has not begun by then is not begun.
-    """
+    """Return `[work(item) for item in items]`; the first exception cancels what has not started."""
     threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
     results: list[Result] = []
     with ThreadPoolExecutor(threads, thread_name_prefix=stage) as pool:

@@ -1,4 +1,4 @@
-"""Reading every picture of a source, and setting aside those that cannot be used."""
+"""Opening a source, and decoding every picture in it that can be used."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.datasets import DatasetInfo
+from data_prep.color import UInt8Array
+from data_prep.datasets import DatasetInfo, dataset_info
 from data_prep.decode import UnusableError, decode_picture
 from data_prep.errors import DataError
-from data_prep.lab import UInt8Array
-from data_prep.layout import path_label, subject_id
 from data_prep.manifest import SkippedEntry
 from data_prep.parallel import Progress, map_threads
-from data_prep.settings import MIN_PICTURES
-from data_prep.sources import Listing, PictureSource, describe_listing
+from data_prep.settings import MIN_PICTURES, PrepareSettings
+from data_prep.sources import (
+    FolderSource,
+    Listing,
+    PictureSource,
+    ZipSource,
+    download_zip,
+    path_label,
+    subject_id,
+)
 from data_prep.store import create_array
+from data_prep.synthetic import SyntheticSource
+
+DOWNLOADS_FOLDER = "downloads"
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,40 @@ class Picture:
 
 @dataclass(frozen=True)
 class Reading:
-    """All usable pictures (sRGB, size x size), and what was left out."""
+    """All usable pictures (sRGB, size x size), and what was skipped."""
 
     pictures: list[Picture]
     pixels: UInt8Array
     skipped: list[SkippedEntry]
     ignored: int
     digest: str
+
+
+def open_source(
+    settings: PrepareSettings,
+    source: str | Path | None,
+    data_root: Path,
+    progress: Progress | None = None,
+) -> PictureSource:
+    """Open a folder, a zip or the URL of a zip; None is the dataset's own archive or generator."""
+    info = dataset_info(settings.dataset)
+    if info.synthetic:
+        if source is not None:
+            raise DataError(f"{info.name} is drawn, not read: omit the source {source}")
+        return SyntheticSource(settings)
+    source = source or info.url or ""
+    if str(source).startswith(("http://", "https://")):
+        return download_zip(str(source), data_root / DOWNLOADS_FOLDER, info.name, progress)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
+    # The nearest parent that exists shows where the typing error is.
+    parent = next(parent for parent in path.absolute().parents if parent.is_dir())
+    raise DataError(
+        f"the source {path} does not exist ({parent} does): give a folder, a zip or a URL"
+    )
 
 
 def list_pictures(source: PictureSource) -> Listing:
@@ -64,8 +101,7 @@ def pictures_digest(
         except UnusableError:
             return None
 
-    found = map_threads(fingerprint, listing.names, "read", progress)
-    return _digest([mark for mark in found if mark is not None])
+    return _digest(map_threads(fingerprint, listing.names, "read", progress))
 
 
 def read_pictures(
@@ -87,55 +123,52 @@ def read_pictures(
     ) -> tuple[tuple[str, str] | None, Picture | SkippedEntry]:
         index, name = numbered
         label = path_label(name, info.grouping)
-        mark = None
+        fingerprint = None
         try:
             data = source.read(name)
-            mark = _fingerprint(data, label)
+            fingerprint = _fingerprint(data, label)
             pixels[index], comment = decode_picture(data, size)
         except UnusableError as reason:
-            return mark, SkippedEntry(name=name, reason=str(reason))
+            return fingerprint, SkippedEntry(name=name, reason=str(reason))
         if label is None and info.grouping == "subject":
             label = subject_id(comment)
-        return mark, Picture(index, name, mark[0], label)
+        return fingerprint, Picture(index, name, fingerprint[0], label)
 
     with warnings.catch_warnings():
-        # A damaged picture is told in the manifest; what Pillow says on the way is noise.
+        # The manifest lists damaged pictures; Pillow's warnings would repeat them.
         warnings.filterwarnings("ignore", module="PIL")
         results = map_threads(read, list(enumerate(listing.names)), "read", progress)
-    passed = [SkippedEntry(name=name, reason=reason) for name, reason in listing.skipped]
+    skipped = [SkippedEntry(name=name, reason=reason) for name, reason in listing.skipped]
     reading = Reading(
         pictures=[item for _, item in results if isinstance(item, Picture)],
         pixels=pixels,
-        skipped=passed + [item for _, item in results if isinstance(item, SkippedEntry)],
+        skipped=skipped + [item for _, item in results if isinstance(item, SkippedEntry)],
         ignored=listing.ignored,
-        digest=_digest([mark for mark, _ in results if mark is not None]),
+        digest=_digest([fingerprint for fingerprint, _ in results]),
     )
     _check_usable(reading, source, info)
     return reading
 
 
 def describe_skipped(skipped: Sequence[SkippedEntry]) -> str:
-    """Say how many pictures were left out and why, in one phrase; empty if none."""
-    if not skipped:
-        return ""
+    """Return the number of skipped pictures and the reasons in one phrase."""
     reasons = Counter(entry.reason.split(" (")[0].split(":")[0] for entry in skipped)
     listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     return f"{len(skipped)} skipped: {listed}"
 
 
 def _check_usable(reading: Reading, source: PictureSource, info: DatasetInfo) -> None:
-    usable = len(reading.pictures)
-    if usable < MIN_PICTURES:
-        skipped = describe_skipped(reading.skipped)
+    pictures = reading.pictures
+    if len(pictures) < MIN_PICTURES:
+        skipped = f" ({describe_skipped(reading.skipped)})" if reading.skipped else ""
         raise DataError(
-            f"only {usable} usable pictures in {source.location}"
-            f"{' (' + skipped + ')' if skipped else ''}: at least {MIN_PICTURES} are needed"
+            f"only {len(pictures)} usable pictures in {source.location}{skipped}: at least "
+            f"{MIN_PICTURES} are needed"
         )
-    unlabelled = [picture.name for picture in reading.pictures if picture.label is None]
-    if info.grouping == "category" and len(unlabelled) == usable:
+    if info.grouping == "category" and all(picture.label is None for picture in pictures):
         raise DataError(
-            f"no category folders in {source.location} ({describe_listing(unlabelled)}): "
-            f"{info.name} expects <category>/<picture>"
+            f"no category folders in {source.location} (first picture: {pictures[0].name}): "
+            f"{info.name} needs <category>/<picture>"
         )
 
 
@@ -143,5 +176,6 @@ def _fingerprint(data: bytes, label: str | None) -> tuple[str, str]:
     return hashlib.sha256(data).hexdigest(), label or ""
 
 
-def _digest(marks: list[tuple[str, str]]) -> str:
-    return hashlib.sha256(repr(sorted(marks)).encode()).hexdigest()
+def _digest(fingerprints: Sequence[tuple[str, str] | None]) -> str:
+    found = sorted(item for item in fingerprints if item is not None)
+    return hashlib.sha256(repr(found).encode()).hexdigest()

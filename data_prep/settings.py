@@ -1,18 +1,18 @@
-"""The settings of one preparation, and the folder that they name."""
+"""The settings of a preparation, and the folder name that holds them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError, nearest
 
 SPLIT_RULES = ("random", "subject")
-MIN_SIZE, MAX_SIZE = 16, 1024
-MAX_AUGMENT = 1000
 MIN_PICTURES = 10
+_RANGES = {"size": (16, 1024), "augment": (1, 1000), "seed": (0, 2**63 - 1)}
 
 _FOLDER_NAME = re.compile(
     r"(?P<dataset>.+)-(?P<size>\d+)px-(?P<split>[a-z]+)-x(?P<augment>\d+)-seed(?P<seed>\d+)"
@@ -22,10 +22,10 @@ _FOLDER_NAME = re.compile(
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """What decides the prepared arrays, besides the pictures themselves.
+    """What determines the prepared arrays, besides the pictures themselves.
 
     `size` is the side of the square pictures in pixels; `augment` the number of rows that each
-    training picture yields (1: itself alone); `count` the number of pictures of a synthetic
+    training picture yields (1: no augmentation); `count` the number of pictures of a synthetic
     dataset (its default where None). Raises DataError for values out of range.
     """
 
@@ -38,23 +38,19 @@ class PrepareSettings:
 
     def __post_init__(self) -> None:
         info = dataset_info(self.dataset)
-        _check_range("size", self.size, MIN_SIZE, MAX_SIZE)
-        _check_range("augment", self.augment, 1, MAX_AUGMENT)
-        _check_range("seed", self.seed, 0, 2**63 - 1)
+        for name, (low, high) in _RANGES.items():
+            _check_range(name, getattr(self, name), low, high)
         if self.split not in SPLIT_RULES:
             raise DataError(
-                f"unknown split '{self.split}': known are {', '.join(SPLIT_RULES)}"
+                f"split must be one of {', '.join(SPLIT_RULES)}, but is '{self.split}'"
                 f"{nearest(self.split, SPLIT_RULES)}"
             )
         if self.split == "subject" and info.grouping != "subject":
-            raise DataError(
-                f"split 'subject' needs to know who is shown, and {self.dataset} has no subjects: "
-                "use split 'random'"
-            )
+            raise DataError(f"{self.dataset} has no subjects to split by: use split 'random'")
         if info.synthetic:
-            resolved = info.default_count if self.count is None else self.count
-            _check_range("count", resolved, MIN_PICTURES, 1_000_000)
-            object.__setattr__(self, "count", resolved)
+            count = info.default_count if self.count is None else self.count
+            _check_range("count", count, MIN_PICTURES, 1_000_000)
+            object.__setattr__(self, "count", count)
         elif self.count is not None:
             raise DataError(
                 f"count={self.count} is for synthetic datasets; {self.dataset} has as many "
@@ -64,10 +60,8 @@ class PrepareSettings:
     @property
     def folder_name(self) -> str:
         """Name of the prepared folder, such as `faces-128px-random-x10-seed0`."""
-        parts = [f"{self.dataset}-{self.size}px-{self.split}-x{self.augment}-seed{self.seed}"]
-        if self.count is not None:
-            parts.append(f"n{self.count}")
-        return "-".join(parts)
+        name = f"{self.dataset}-{self.size}px-{self.split}-x{self.augment}-seed{self.seed}"
+        return name if self.count is None else f"{name}-n{self.count}"
 
     @property
     def command(self) -> str:
@@ -76,33 +70,30 @@ class PrepareSettings:
         for name, default in (("size", 128), ("split", "random"), ("augment", 10), ("seed", 0)):
             if getattr(self, name) != default:
                 words.append(f"--{name} {getattr(self, name)}")
-        if self.count not in (None, dataset_info(self.dataset).default_count):
+        if self.count != dataset_info(self.dataset).default_count:
             words.append(f"--count {self.count}")
         return " ".join(words)
 
 
 def dataset_folder(settings: PrepareSettings, data_root: Path) -> Path:
-    """Return where the dataset with these settings is, or would be, prepared."""
+    """Return the folder of the prepared dataset, whether it exists or not."""
     return Path(data_root) / settings.folder_name
 
 
-def settings_of(folder_name: str) -> PrepareSettings | None:
-    """Read the settings back from the name of a prepared folder; None if it is not such a name."""
+def command_for(folder_name: str) -> str:
+    """Return the command that prepares the folder of this name, as far as the name is valid."""
     match = _FOLDER_NAME.fullmatch(folder_name)
-    if match is None:
-        return None
-    count = None if match["count"] is None else int(match["count"])
-    try:
-        return PrepareSettings(
-            match["dataset"],
-            size=int(match["size"]),
-            split=match["split"],
-            augment=int(match["augment"]),
-            seed=int(match["seed"]),
-            count=count,
-        )
-    except DataError:
-        return None
+    if match is not None:
+        try:
+            found = match.groupdict()
+            dataset, split = found.pop("dataset"), found.pop("split")
+            numbers: dict[str, Any] = {
+                name: None if text is None else int(text) for name, text in found.items()
+            }
+            return PrepareSettings(dataset, split=split, **numbers).command
+        except DataError:
+            pass
+    return "chromatune prepare <dataset>"
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

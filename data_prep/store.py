@@ -13,14 +13,14 @@ from tokenize import TokenError
 
 import numpy as np
 
+from data_prep.color import UInt8Array
 from data_prep.errors import DataError
-from data_prep.lab import UInt8Array
 from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, arrays_digest
 from data_prep.parallel import map_threads
-from data_prep.settings import settings_of
+from data_prep.settings import command_for
 from data_prep.split import SIDES, Side
 
-# It becomes part of the names of files and folders.
+# The name becomes part of file and folder names.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -57,7 +57,7 @@ class PreparedDataset:
         """Map the planes of a split.
 
         Rows of train are image-major: the `augment` copies of its first picture, then those of the
-        second. Val and test hold one row a picture.
+        second. Val and test hold one row per picture.
         """
         return Planes(*(self._open(f"{split}/{plane}") for plane in PLANES))
 
@@ -70,7 +70,7 @@ class PreparedDataset:
         """Read every array and compare it with the manifest; DataError if a byte differs."""
         for name, entry in self.manifest.arrays.items():
             if array_sha256(self._open(name)) != entry.sha256:
-                raise _damaged(self.folder, f"{name}.npy is not what was written")
+                raise _damaged(self.folder, f"{name}.npy differs from what was written")
 
     def _open(self, name: str) -> UInt8Array:
         path = self.folder / f"{name}.npy"
@@ -94,7 +94,7 @@ class PreparedDataset:
 def open_dataset(folder: Path) -> PreparedDataset:
     """Open the dataset prepared in `folder`, after checking that all its arrays are there.
 
-    Raises DataError, naming the command that prepares it, where it is missing or damaged.
+    Raises DataError, naming the command that prepares it, if it is missing or damaged.
     """
     folder = Path(folder)
     _check_is_inside(folder, folder / MANIFEST_NAME)
@@ -102,7 +102,7 @@ def open_dataset(folder: Path) -> PreparedDataset:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
-            f"no prepared dataset in {folder}: run `{_command_for(folder.name)}` first"
+            f"no prepared dataset in {folder}: run `{command_for(folder.name)}` first"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(folder, f"{MANIFEST_NAME} cannot be read ({error})") from None
@@ -111,10 +111,10 @@ def open_dataset(folder: Path) -> PreparedDataset:
     except (ValueError, RecursionError) as error:
         raise _damaged(folder, f"{MANIFEST_NAME}: {error}") from None
     if not _NAME.fullmatch(manifest.dataset):
-        raise _damaged(folder, f"{MANIFEST_NAME}: {manifest.dataset!r} is no name of a dataset")
+        raise _damaged(folder, f"{MANIFEST_NAME}: {manifest.dataset!r} is not a valid dataset name")
     expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}
     if set(manifest.arrays) != expected or arrays_digest(manifest.arrays) != manifest.digest:
-        raise _damaged(folder, f"{MANIFEST_NAME} does not agree with itself")
+        raise _damaged(folder, f"{MANIFEST_NAME} contradicts itself")
     dataset = PreparedDataset(folder, manifest)
     for side in SIDES:
         dataset.planes(side)
@@ -122,10 +122,10 @@ def open_dataset(folder: Path) -> PreparedDataset:
 
 
 def create_array(path: Path, shape: tuple[int, ...]) -> UInt8Array:
-    """Create a memory-mapped uint8 array of zeros, its disk space taken up.
+    """Create a memory-mapped uint8 array of zeros with its disk space allocated.
 
-    The space is taken at once because writing into a sparse map on a full disk ends the process
-    by a signal, where this raises OSError.
+    Writing into a sparse map on a full disk would kill the process by a signal; allocating raises
+    OSError instead.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     with path.open("r+b") as stream:
@@ -134,9 +134,9 @@ def create_array(path: Path, shape: tuple[int, ...]) -> UInt8Array:
 
 
 class NewArray:
-    """A new uint8 (N,H,W) array on disk, written by rows from any thread until it is closed.
+    """A new uint8 (N,H,W) array on disk, written row by row from any thread until it is closed.
 
-    Written as a file rather than through its map, which costs a page fault for every 4 KiB.
+    Written as a file and not through its map, which would cost a page fault for every 4 KiB.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
@@ -146,7 +146,7 @@ class NewArray:
         self._stream = path.open("r+b", buffering=0)
 
     def write_rows(self, first: int, rows: Sequence[UInt8Array]) -> None:
-        """Write contiguous (H,W) rows, some tens, one behind the other; OSError without room."""
+        """Write contiguous (H,W) rows from row `first` on; OSError on a full disk."""
         place = self._data_starts + first * self._row_bytes
         written = os.pwritev(self._stream.fileno(), [row.data for row in rows], place)
         if written < len(rows) * self._row_bytes:
@@ -170,25 +170,20 @@ def array_sha256(array: UInt8Array) -> str:
 
 
 def _check_is_inside(folder: Path, path: Path) -> None:
-    """The folder may be a link itself; what is in it must not lead to files of another place."""
+    """Check that a file of the dataset does not link elsewhere; the folder itself may be a link."""
     name = path.relative_to(folder)
     try:
         is_inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # so older versions of Python call it
+    except (OSError, RuntimeError):  # RuntimeError before Python 3.13
         raise _damaged(folder, f"{name} is a link to itself") from None
     if not is_inside:
         raise _damaged(folder, f"{name} is a link that leads out of it")
     if path.exists() and not path.is_file():
-        raise _damaged(folder, f"{name} is no regular file")
+        raise _damaged(folder, f"{name} is not a regular file")
 
 
 def _damaged(folder: Path, problem: str) -> DataError:
     return DataError(
         f"the prepared dataset {folder} is damaged: {problem}; "
-        f"run `{_command_for(folder.name)} --overwrite`"
+        f"run `{command_for(folder.name)} --overwrite`"
     )
-
-
-def _command_for(folder_name: str) -> str:
-    settings = settings_of(folder_name)
-    return settings.command if settings else "chromatune prepare <dataset>"

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,92 +12,79 @@ from pathlib import Path
 
 from data_prep.errors import DataError
 
-_WORK = ".work"
-
 
 class Workspace:
-    """Builds the folder `target` in a temporary one on the same disk, `target`'s parent's `.work`.
+    """Builds the folder `target` under another name on the same disk, in `.work` beside it.
 
-    Within `exclusive()` no other process builds the same folder, so whatever an earlier, killed
-    one left there is dead and is cleared away.
+    Within `exclusive()` no other process builds the same folder, so anything that is left there is
+    of a killed process and is removed.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self._work = target.parent / _WORK
-        self.building = self._work / f"{target.name}.new"
+        self._work = target.parent / ".work"
+        self._building = self._work / f"{target.name}.new"
         self._replaced = self._work / f"{target.name}.old"
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Wait for other processes at the same folder, clear up after dead ones, and at the end."""
+        """Wait for other processes at the same folder, and clean up before and after."""
         with writing_to(self.target.parent):
             self._work.mkdir(parents=True, exist_ok=True)
         with locked(self._work / f"{self.target.name}.lock"):
-            self._recover()
+            if self._replaced.exists() and not self.target.exists():
+                self._replaced.rename(self.target)  # killed between the two renames of `publish`
+            shutil.rmtree(self._replaced, ignore_errors=True)
+            shutil.rmtree(self._building, ignore_errors=True)
             self._sweep()
             try:
                 yield
             finally:
-                shutil.rmtree(self.building, ignore_errors=True)
+                shutil.rmtree(self._building, ignore_errors=True)
 
     def begin(self) -> Path:
         """Return the empty folder to build in."""
-        self.building.mkdir()
-        return self.building
+        self._building.mkdir()
+        return self._building
 
     def publish(self) -> None:
-        """Make what was built the target, in place of the one that may be there."""
-        sync_tree(self.building)
+        """Rename what was built to the target, replacing an older one."""
+        sync_tree(self._building)
         if self.target.exists():
             self.target.rename(self._replaced)
-        self.building.rename(self.target)
+        self._building.rename(self.target)
         _sync_folder(self.target.parent)
         shutil.rmtree(self._replaced, ignore_errors=True)
 
     def publish_inside(self, name: str) -> None:
-        """Make what was built the folder `name` inside the target."""
-        sync_tree(self.building)
-        self.building.rename(self.target / name)
-
-    def _recover(self) -> None:
-        """Bring back the folder that a killed process moved aside; remove what it was building."""
-        if self._replaced.exists():
-            if self.target.exists():
-                shutil.rmtree(self._replaced)
-            else:
-                self._replaced.rename(self.target)
-        shutil.rmtree(self.building, ignore_errors=True)
+        """Rename what was built to the folder `name` inside the target."""
+        sync_tree(self._building)
+        self._building.rename(self.target / name)
 
     def _sweep(self) -> None:
-        """Remove what killed processes left of other folders; a lock that is held says: alive."""
+        """Remove what killed processes left of other folders; living ones hold their locks."""
         for leftover in self._work.glob("*.new"):
-            descriptor = os.open(leftover.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(DataError), locked(leftover.with_suffix(".lock"), wait=False):
                 shutil.rmtree(leftover, ignore_errors=True)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(descriptor)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for it; the system frees it when the process dies."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`; DataError if another process holds it and `wait` is False.
+
+    The system releases the lock when the process dies.
+    """
     with writing_to(path.parent):
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-    try:
+        stream = path.open("a")
+    with stream:
         with writing_to(path.parent):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def writing_to(place: Path) -> Iterator[None]:
-    """Turn what the system says of a full or unwritable disk into a DataError naming `place`."""
+    """Turn the OSError of a full or read-only disk into a DataError naming `place`."""
     try:
         yield
     except OSError as error:
@@ -107,12 +94,12 @@ def writing_to(place: Path) -> Iterator[None]:
                 "choose another data root"
             ) from error
         raise DataError(
-            f"cannot write in {place}: {error.strerror or error}; choose a data root you can write"
+            f"cannot write in {place}: {error.strerror or error}; choose another data root"
         ) from error
 
 
 def sync_tree(folder: Path) -> None:
-    """Have the disk hold every file below `folder` before it is renamed into place."""
+    """Flush every file below `folder` to the disk, before it is renamed into place."""
     for parent, _, files in os.walk(folder):
         for name in files:
             with (Path(parent) / name).open("rb") as stream:

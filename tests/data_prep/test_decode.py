@@ -176,6 +176,4 @@ def test_a_picture_over_the_limit_is_refused_by_its_header() -> None:
 
 
 def test_a_format_that_starts_another_program_is_unknown() -> None:
-    assert _reason(_saved(_colour(), "EPS")) == (
-        "not a readable picture (not a picture of a known format)"
-    )
+    assert _reason(_saved(_colour(), "EPS")) == "not a readable picture (unknown format)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from skimage import color
 
-from data_prep.lab import lab_to_rgb, rgb_to_lab
+from data_prep.color import lab_to_rgb, rgb_to_lab
 
 
 def test_agrees_with_scikit_image_within_quantization() -> None:

@@ -141,7 +141,7 @@ def test_strange_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make
     assert set(reasons) == {"empty.png", "cut.png", "tiny.png"}
     assert "3 skipped: " in prepared.summary
     assert "1 empty file" in prepared.summary
-    assert "1 other files ignored" in prepared.summary
+    assert "1 other file ignored" in prepared.summary
     assert "\n" not in prepared.summary
 
 
@@ -156,7 +156,7 @@ def test_too_few_pictures(folder_of: Write, make_png: Make, tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"dataset": "face"}, "unknown dataset 'face'.*did you mean 'faces'"),
-        ({"split": "subjekt"}, "unknown split 'subjekt'.*did you mean 'subject'"),
+        ({"split": "subjekt"}, "split must be one of .*'subjekt'; did you mean 'subject'"),
         ({"size": 8}, "size must be a whole number from 16 to 1024, but is 8"),
         ({"augment": 0}, "augment must be a whole number from 1"),
         ({"seed": -1}, "seed must be"),
@@ -172,7 +172,7 @@ def test_settings_are_checked(change: dict[str, object], message: str) -> None:
 
 def test_subject_split_needs_subjects(folder_of: Write, make_png: Make, tmp_path: Path) -> None:
     source = folder_of({f"{i}.png": make_png(i) for i in range(12)})
-    with pytest.raises(DataError, match="12 of 12 pictures do not tell"):
+    with pytest.raises(DataError, match="12 of 12 have none"):
         prepare(replace(SMALL, split="subject"), tmp_path, source=source)
 
 
@@ -257,7 +257,7 @@ def test_a_changed_byte_is_found_by_verify(faces: Path, tmp_path: Path) -> None:
         last = stream.read(1)
         stream.seek(-1, os.SEEK_END)
         stream.write(bytes([last[0] ^ 1]))
-    with pytest.raises(DataError, match=r"test/b.npy is not what was written"):
+    with pytest.raises(DataError, match=r"test/b.npy differs from what was written"):
         open_dataset(dataset.folder).verify()
 
 

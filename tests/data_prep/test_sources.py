@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import sources
+from data_prep import PrepareSettings
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.layout import path_label, subject_id
-from data_prep.sources import open_source
+from data_prep.reading import open_source as open_any
+from data_prep.sources import PictureSource, path_label, subject_id
 
 Write = Callable[[dict[str, bytes]], Path]
+
+
+def open_source(path: Path) -> PictureSource:
+    return open_any(PrepareSettings("faces"), path, path.parent)
 
 
 def test_nested_folder_and_zip_list_the_same_names(folder_of: Write, zip_of: Write) -> None:
@@ -57,13 +61,13 @@ def test_links_that_lead_out_are_left_out(folder_of: Write, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["../../evil.png", "/root.png", "s1/../../evil.png"])
 def test_a_zip_whose_paths_lead_out_is_refused(name: str, zip_of: Write, tmp_path: Path) -> None:
     path = zip_of({"a.png": b"a", name: b"e"})
-    with pytest.raises(DataError, match=r"is refused: the path .* leads out of it"):
+    with pytest.raises(DataError, match=r"is rejected: the path .* leads out of it"):
         open_source(path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["source.zip"]
 
 
 def test_a_huge_member_is_left_out(zip_of: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("data_prep.sources.zip.MAX_FILE_BYTES", 1000)
     with closing(open_source(zip_of({"big.png": bytes(1001), "ok.png": bytes(1000)}))) as source:
         listing = source.list()
         assert listing.names == ["ok.png"]
@@ -91,12 +95,12 @@ def test_encrypted_zip_is_an_error(zip_of: Write) -> None:
 def test_broken_zip_is_an_error(zip_of: Write) -> None:
     path = zip_of({"a.png": bytes(5000)})
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(DataError, match="not a whole zip"):
+    with pytest.raises(DataError, match="is a damaged zip"):
         open_source(path)
 
 
 def test_missing_source_says_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"does not exist \\(there is {tmp_path}\\)"):
+    with pytest.raises(DataError, match=f"does not exist \\({tmp_path} does\\)"):
         open_source(tmp_path / "no" / "such")
 
 

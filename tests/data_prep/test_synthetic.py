@@ -9,7 +9,7 @@ import pytest
 
 from data_prep import PrepareSettings, prepare
 from data_prep.synthetic import SyntheticSource
-from data_prep.synthetic_fruits import CATEGORIES, draw_fruit
+from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 
 
 @pytest.mark.parametrize("dataset", ["synthetic-faces", "synthetic-fruits"])

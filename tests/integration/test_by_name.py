@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,7 @@ def test_what_was_trained_on_is_recorded_and_found_again(
     parent = place.runs()[""]
     place.client().download_artifacts(parent.info.run_id, "config.yaml", str(place.folder))
     config = yaml.safe_load((place.folder / "config.yaml").read_text())
-    settings = dataclasses.asdict(pictures.manifest.settings)
+    settings = pictures.manifest.settings.model_dump()
     assert {key: config["data"][key] for key in settings} == settings
 
     for command in (

@@ -11,13 +11,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import gdown
 import pytest
 
 from data_prep import DataError, PreparedDataset, PrepareSettings, open_dataset, prepare
 from data_prep.decode import UnusableError, decode_rgb
-from data_prep.download import download_archive
-from data_prep.fetch import PartialFile
-from data_prep.sources import FolderSource, ZipSource
+from data_prep.sources import FolderSource, ZipSource, download_zip
 from tests.security.pictures import (
     FORMATS,
     huge,
@@ -100,7 +99,7 @@ def test_links_to_themselves_and_pipes_in_prepared_data_are_refused(
         open_dataset(folder)
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    with pytest.raises(DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="is not a regular file"):
         open_dataset(folder)
 
 
@@ -137,7 +136,7 @@ def test_a_zip_with_a_path_that_leads_out_is_refused(
         archive.writestr(zipfile.ZipInfo(name), picture())
     data = f"{tmp_path}/data"
     said = refusal("prepare", "faces", "--source", str(path), "--data-root", data)
-    assert f"faces.zip is refused: the path {name!r} leads out of it" in said
+    assert f"faces.zip is rejected: the path {name!r} leads out of it" in said
     assert {one.name for one in tmp_path.iterdir()} <= {"faces.zip", "data"}
 
 
@@ -178,14 +177,13 @@ def test_a_member_that_lies_about_its_size_yields_no_more_than_it_said(tmp_path:
 def test_a_downloaded_bomb_is_refused_before_it_is_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def arrive(part: PartialFile, url: str, progress: object) -> None:
-        del url, progress
-        part.path.write_bytes(_overlapping(4000, bytes(10_000_000)))
+    def arrive(_url: str, output: str, **_options: object) -> None:
+        Path(output).write_bytes(_overlapping(4000, bytes(10_000_000)))
 
-    monkeypatch.setattr("data_prep.download.fetch", arrive)
-    with pytest.raises(DataError, match=r"http://example.org/x.zip is refused: it would unpack"):
-        download_archive("http://example.org/x.zip", tmp_path / "x.zip")
-    assert not list(tmp_path.glob("x.zip*"))
+    monkeypatch.setattr(gdown, "download", arrive)
+    with pytest.raises(DataError, match=r"http://example.org/x.zip is rejected: it would unpack"):
+        download_zip("http://example.org/x.zip", tmp_path, "x")
+    assert not list(tmp_path.glob("x*"))
 
 
 def _overlapping(count: int, content: bytes) -> bytes:

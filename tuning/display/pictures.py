@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.lab import lab_to_rgb
+from data_prep import lab_to_rgb
 
 Bytes = NDArray[np.uint8]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder, prepare
@@ -60,7 +59,7 @@ def open_recorded(launch: Launch) -> PreparedDataset:
 
 def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
     """The configuration that means this very dataset, whatever was left to defaults in `data`."""
-    settings = dataclasses.asdict(dataset.manifest.settings)
+    settings = dataset.manifest.settings.model_dump()
     return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
 
 

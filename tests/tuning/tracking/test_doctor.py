@@ -195,7 +195,7 @@ def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
     array = dataset.folder / "train" / "a.npy"
     whole = array.read_bytes()
     array.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert about(found(root, store), "train/a.npy is not what was written").mended is None
+    assert about(found(root, store), "train/a.npy differs from what was written").mended is None
     array.write_bytes(whole)
 
     shutil.rmtree(root)

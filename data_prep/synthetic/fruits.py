@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.canvas import Canvas, FloatArray, Ramp, ellipse, lit, mix, random_state, stroke
-from data_prep.lab import UInt8Array
+from data_prep.color import UInt8Array
+from data_prep.synthetic.canvas import (
+    Canvas,
+    FloatArray,
+    Ramp,
+    ellipse,
+    lit,
+    mix,
+    random_state,
+    stroke,
+)
 
 _PAPER: Ramp = ((0.0, 120, 112, 108), (0.7, 222, 222, 226), (1.0, 255, 255, 255))
 _RED: Ramp = (

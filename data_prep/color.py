@@ -12,11 +12,11 @@ UInt8Array = npt.NDArray[np.uint8]
 def rgb_to_lab(rgb: UInt8Array, out: UInt8Array | None = None) -> UInt8Array:
     """Convert sRGB (H,W,3) uint8 to 8-bit Lab (H,W,3): `L*255/100`, `a+128`, `b+128`.
 
-    With `out`, a contiguous array of that shape, into this one.
+    `out`, a contiguous array of that shape, is filled if given.
     """
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB, dst=out), dtype=np.uint8)
 
 
 def lab_to_rgb(L: UInt8Array, a: UInt8Array, b: UInt8Array) -> UInt8Array:
-    """Convert three 8-bit Lab planes (H,W) to sRGB (H,W,3) uint8; colours out of gamut are cut."""
+    """Convert three 8-bit Lab planes (H,W) to sRGB (H,W,3) uint8, clipped to the gamut."""
     return np.asarray(cv2.cvtColor(cv2.merge((L, a, b)), cv2.COLOR_LAB2RGB), dtype=np.uint8)

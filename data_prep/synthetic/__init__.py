@@ -1,13 +1,13 @@
-"""Synthetic datasets as a source of pictures, beside folders and zips."""
+"""Drawn pictures, as a source beside folders and zips."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 
 from data_prep.settings import PrepareSettings
-from data_prep.sources import Listing
-from data_prep.synthetic_faces import draw_face
-from data_prep.synthetic_fruits import CATEGORIES, draw_fruit
+from data_prep.sources.listing import Kind, Listing
+from data_prep.synthetic.faces import draw_face
+from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 
 _PICTURES_PER_SUBJECT = 20
 _MIN_SUBJECTS = 10
@@ -16,7 +16,7 @@ _MIN_SUBJECTS = 10
 class SyntheticSource:
     """Draws its pictures when they are read; the same seed, size and count give the same bytes."""
 
-    kind = "synthetic"
+    kind: Kind = "synthetic"
 
     def __init__(self, settings: PrepareSettings) -> None:
         self._settings = settings
@@ -25,11 +25,10 @@ class SyntheticSource:
         self.location = f"{settings.dataset}, {drawn}"
 
     def list(self) -> Listing:
+        groups = list(CATEGORIES)
         if self._settings.dataset == "synthetic-faces":
             subjects = max(_MIN_SUBJECTS, self._count // _PICTURES_PER_SUBJECT)
             groups = [f"s{number + 1:02d}" for number in range(subjects)]
-        else:
-            groups = list(CATEGORIES)
         names = [
             f"{groups[i % len(groups)]}/{i // len(groups) + 1:05d}.ppm" for i in range(self._count)
         ]
@@ -45,6 +44,9 @@ class SyntheticSource:
         else:
             picture = draw_fruit(seed, group, number, size)
         return f"P6\n{size} {size}\n255\n".encode() + picture.tobytes()
+
+    def sha256(self) -> None:
+        return None
 
     def close(self) -> None:
         """Nothing is held open."""

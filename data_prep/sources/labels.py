@@ -1,7 +1,7 @@
-"""What a picture's place in its archive, or its JPEG comment, tells of it.
+"""Subjects and categories, read from a picture's path or its JPEG comment.
 
-Understood as distributed: `gt_db/s01/01.jpg` (the person is the folder), flat `image00000.jpg` with
-the person in the JPEG comment, and `ColorfulOriginal/<category>/…`.
+Supports the layouts of the official archives: `gt_db/s01/01.jpg` (the folder is the person), flat
+`image00000.jpg` with the person in the JPEG comment, and `ColorfulOriginal/<category>/…`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _COLOUR_FOLDER = "colorfuloriginal"
 
 
 def path_label(name: str, grouping: Literal["subject", "category"]) -> str | None:
-    """Return the subject (as `s1`) or category that the path `name` tells, if it tells one."""
+    """Return the subject (as `s1`) or category in the path `name`, if any."""
     folders = PurePosixPath(name).parts[:-1]
     if not folders:
         return None

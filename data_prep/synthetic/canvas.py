@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.lab import UInt8Array
+from data_prep.color import UInt8Array
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

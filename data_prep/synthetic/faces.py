@@ -6,8 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.canvas import Canvas, FloatArray, Ramp, ellipse, lit, mix, random_state, stroke
-from data_prep.lab import UInt8Array
+from data_prep.color import UInt8Array
+from data_prep.synthetic.canvas import (
+    Canvas,
+    FloatArray,
+    Ramp,
+    ellipse,
+    lit,
+    mix,
+    random_state,
+    stroke,
+)
 
 _SKIN: Ramp = (
     (0.0, 22, 10, 8), (0.2, 78, 42, 27), (0.4, 140, 84, 58), (0.6, 199, 137, 103),
