@@ -1,37 +1,51 @@
-"""The web application: the page, and the API that it and programs use."""
+"""The web application: the page, and the HTTP API that it and programs use."""
 
 from __future__ import annotations
 
+import functools
+import hmac
 import importlib.metadata
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+import anyio
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
-from starlette.concurrency import run_in_threadpool
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_prep import DATASETS
 from tuning.serve.colorize import HEADERS, colorize_upload
-from tuning.serve.limits import FullError, Queue
-from tuning.serve.middleware import Guard, bearer_of
 from tuning.serve.model_cache import ModelCache
-from tuning.serve.schemas import Health, Models, Problem, models_on
+from tuning.serve.schemas import Health, Models, Problem, list_models
 from tuning.serve.settings import ServeSettings
-from tuning.serve.upload import discard, read_upload
+from tuning.serve.upload import FORM_BYTES, read_upload
 from tuning.tracking.registry.catalog import RegistryError
 
 _PAGE = Path(__file__).with_name("page")
 _BINARY = {"type": "string", "format": "binary"}
-_REFUSALS = {
-    400: "The upload broke off.",
+_ERRORS = {
+    400: "The Host header names another server, or the upload is incomplete or no readable form.",
+    401: "The bearer token is missing or wrong.",
     404: "No such mode or model, or no champion of it yet.",
     408: "The upload took too long.",
-    413: "The file has too many bytes, or the picture too many pixels.",
-    421: "The Host of the request is none of the server's names.",
+    413: "The file has too many bytes, or the image too many pixels.",
     422: "Not a readable picture, or wrong parameters.",
-    503: "As many pictures as allowed are held, or a model cannot be read: come again later.",
+    503: "The queue is full, or the model cannot be read: retry after the given time.",
+}
+# Keeps pages of other sites out. The page loads nothing from elsewhere.
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
 
 
@@ -40,103 +54,138 @@ def create_app(cache: ModelCache, settings: ServeSettings) -> FastAPI:
     app = FastAPI(
         title="Chromatune",
         version=importlib.metadata.version("chromatune"),
-        description="Colorizes grayscale pictures with the champions of the model registry.",
+        description="Colorizes grayscale images with the champions of the model registry.",
         docs_url=None,  # its page loads scripts from elsewhere; `/docs` is ours
         redoc_url=None,
-        responses={421: _refusal(421)},
+        responses=_described(400),
+        exception_handlers={RequestValidationError: _wrong_parameters},
     )
-    app.add_middleware(Guard, hosts=settings.hosts)
-    app.add_exception_handler(RequestValidationError, _wrong_parameters)
-    queue = Queue(settings.max_waiting, settings.workers)
-    locked: dict[str, Any] = {}
-    if settings.token is not None:
-        locked["dependencies"] = [Depends(bearer_of(settings.token))]
-        locked["responses"] = {401: {"model": Problem, "description": "The token is missing."}}
-    _add_page(app)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_bytes + FORM_BYTES)
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=sorted(settings.hosts), www_redirect=False
+    )
+    app.middleware("http")(_error_format(settings))
+    queue = anyio.CapacityLimiter(settings.max_waiting)
+    workers = anyio.CapacityLimiter(settings.workers)
+    locked = [] if settings.token is None else [Depends(_bearer(settings.token))]
+    unauthorized = _described(401) if locked else {}
+    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
+        app.add_api_route(path, _file(_PAGE / name), include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_PAGE), name="static")
 
     @app.get("/health")
     async def health() -> Health:
-        """Tell that the server answers."""
-        return Health(device=cache.device, held=queue.held)
+        """Report that the server answers."""
+        return Health(device=cache.device, held=queue.borrowed_tokens)
 
-    @app.get("/models", **_with(locked, {503: _refusal(503)}))
+    @app.get("/models", dependencies=locked, responses={**unauthorized, **_described(503)})
     def models() -> Models:
         """List modes with their champions, and every registered version."""
         try:
-            return models_on(cache, [name for name, info in DATASETS.items() if not info.synthetic])
+            return list_models(
+                cache, [name for name, info in DATASETS.items() if not info.synthetic]
+            )
         except RegistryError as error:
             raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
 
     @app.post(
         "/colorize",
         response_class=Response,
+        dependencies=locked,
+        responses={200: _image(), **unauthorized, **_described(404, 408, 413, 422, 503)},
         openapi_extra={"requestBody": _request_body()},
-        **_with(locked, {200: _picture(), **{code: _refusal(code) for code in _REFUSALS}}),
     )
     async def colorize(
         request: Request,
         mode: Annotated[
             str | None,
-            Query(max_length=100, description="Dataset whose champion colorizes, e.g. `faces`."),
+            Query(max_length=100, description="Dataset whose champion to use, such as `faces`."),
         ] = None,
         model: Annotated[
             str | None,
-            Query(max_length=300, description="This version instead: `models:/NAME/VERSION`."),
+            Query(max_length=300, description="Model version instead: `models:/NAME/VERSION`."),
         ] = None,
     ) -> Response:
-        """Colorize a picture and return it as a PNG of its own size.
+        """Colorize an image and return it as a PNG of the same size.
 
         The body is the file itself, or a form with the field `file` (and `mode` or `model`).
-        Without `mode` and `model` the first mode that `/models` lists is taken.
+        The default is the first mode that `/models` lists.
         """
         try:
-            with queue.place():
-                upload = await read_upload(request, settings.max_bytes, settings.upload_seconds)
-                wanted = (mode or upload.fields.get("mode"), model or upload.fields.get("model"))
-                if all(wanted):
-                    raise HTTPException(422, "mode and model both choose a model: give one of them")
-                async with queue.worker():
-                    png, headers = await run_in_threadpool(
-                        colorize_upload, upload.data, *wanted, cache, settings.max_pixels
-                    )
-        except FullError:
-            await discard(request)
+            queue.acquire_nowait()
+        except anyio.WouldBlock:
             raise HTTPException(
-                503, f"all {settings.max_waiting} places are taken", {"Retry-After": "1"}
+                503, f"the queue of {settings.max_waiting} images is full", {"Retry-After": "1"}
             ) from None
+        try:
+            data, fields = await read_upload(request, settings.upload_seconds)
+            mode, model = mode or fields.get("mode"), model or fields.get("model")
+            work = functools.partial(colorize_upload, data, mode, model, cache, settings)
+            png, headers = await anyio.to_thread.run_sync(work, limiter=workers)
+        finally:
+            queue.release()
         return Response(png, media_type="image/png", headers=headers)
 
     return app
 
 
-def _add_page(app: FastAPI) -> None:
-    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
+def _error_format(
+    settings: ServeSettings,
+) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    """Middleware: security headers on every response, and Starlette's own errors as JSON."""
+    plain = {
+        400: "the Host header does not name this server: see --allowed-hosts",
+        413: f"the upload is over {settings.max_bytes / 1e6:g} MB",
+    }
 
-        def page(name: str = name) -> FileResponse:
-            return FileResponse(_PAGE / name)
+    async def finish(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        is_text = response.headers.get("content-type", "").startswith("text/plain")
+        if is_text and response.status_code in plain:
+            code = response.status_code
+            response = JSONResponse({"detail": plain[code]}, code)
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
 
-        app.get(path, include_in_schema=False)(page)
-    app.mount("/static", StaticFiles(directory=_PAGE), name="static")
+    return finish
+
+
+def _bearer(token: str) -> Callable[[HTTPAuthorizationCredentials | None], None]:
+    """A dependency that answers 401 to requests without `token`."""
+
+    def check(
+        given: HTTPAuthorizationCredentials | None = Security(HTTPBearer(auto_error=False)),
+    ) -> None:
+        credentials = given.credentials if given else ""
+        if not hmac.compare_digest(credentials.encode(), token.encode()):
+            raise HTTPException(
+                401, "this server requires its bearer token", {"WWW-Authenticate": "Bearer"}
+            )
+
+    return check
+
+
+def _file(path: Path) -> Callable[[], FileResponse]:
+    return lambda: FileResponse(path)
 
 
 async def _wrong_parameters(_: Request, error: Exception) -> JSONResponse:
-    """Say in one line what FastAPI found wrong, as every other refusal does."""
+    """FastAPI's findings in one line, as every other error has."""
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+    found = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
     return JSONResponse({"detail": "; ".join(found)}, 422)
 
 
-def _with(locked: dict[str, Any], responses: dict[int, Any]) -> dict[str, Any]:
-    return {**locked, "responses": {**responses, **locked.get("responses", {})}}
+def _described(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Problem, "description": _ERRORS[code]} for code in codes}
 
 
-def _refusal(code: int) -> dict[str, Any]:
-    return {"model": Problem, "description": _REFUSALS[code]}
-
-
-def _picture() -> dict[str, Any]:
+def _image() -> dict[str, Any]:
     return {
-        "description": "The colorized picture.",
+        "description": "The colorized image.",
         "content": {"image/png": {"schema": _BINARY}},
         "headers": {
             name: {"description": what, "schema": {"type": "string"}}
@@ -147,11 +196,8 @@ def _picture() -> dict[str, Any]:
 
 def _request_body() -> dict[str, Any]:
     text = {"type": "string"}
-    form = {
-        "type": "object",
-        "properties": {"file": _BINARY, "mode": text, "model": text},
-        "required": ["file"],
-    }
+    properties = {"file": _BINARY, "mode": text, "model": text}
+    form = {"type": "object", "properties": properties, "required": ["file"]}
     return {
         "required": True,
         "description": "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF or PPM.",

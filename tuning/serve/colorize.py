@@ -1,4 +1,4 @@
-"""One picture's way through the networks, from the bytes of a file to the bytes of a PNG."""
+"""From the bytes of an image file to the bytes of a colorized PNG."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Prediction, paint
 from tuning.inference.pipeline import encode_png
 from tuning.serve.model_cache import ModelCache
+from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import RegistryError
 from tuning.tracking.registry.colorizers import Choice
 from tuning.workflows.colorize_table import mean_document
 
-# Sent with each picture; the names and what they mean are part of the API.
+# Sent with each image; part of the API.
 HEADERS = {
     "Chromatune-Model": "Name of the registered model.",
     "Chromatune-Model-Version": "Its version.",
-    "Chromatune-Model-Uri": "Both as MLflow writes them: models:/NAME/VERSION.",
+    "Chromatune-Model-Uri": "Its MLflow model URI: models:/NAME/VERSION.",
     "Chromatune-Mean-A": "Predicted mean a*, in units of Lab; a + 128 counts from 0 to 255.",
     "Chromatune-Mean-B": "Predicted mean b*.",
-    "Chromatune-Mean-By": "The model that predicted the mean: a regressor, else the colorizer.",
+    "Chromatune-Mean-By": "Model that predicted the mean: the regressor, else the colorizer.",
     "Chromatune-Painted-Mean-A": "Mean a* of the colorizer's own planes.",
     "Chromatune-Painted-Mean-B": "Mean b* of the colorizer's own planes.",
-    "Chromatune-Input": "`colour` or `grayscale`: whether colours were there to be ignored.",
+    "Chromatune-Input": "`colour` or `grayscale`: whether the file had colors of its own.",
 }
 
 
 def colorize_upload(
-    data: bytes, mode: str | None, model: str | None, cache: ModelCache, max_pixels: int
+    data: bytes,
+    mode: str | None,
+    model: str | None,
+    cache: ModelCache,
+    settings: ServeSettings,
 ) -> tuple[bytes, dict[str, str]]:
-    """Colorize a picture file; return a PNG of its size and what `HEADERS` lists.
+    """Colorize an image file; return a PNG of the same size and the values of `HEADERS`.
 
-    HTTPException 413 for too many pixels, 422 for no readable picture, 404 for a model or mode
-    that is not there, 503 while the registry or a model cannot be read.
+    HTTPException 413 for too many pixels, 422 for wrong parameters or a file that is not a readable
+    image, 404 for an unknown model or mode, 503 while the registry or a model cannot be read.
     """
+    if mode and model:
+        raise HTTPException(422, "mode and model both choose a model: give one of them")
     try:
         choice = cache.choose(mode, model)
     except RegistryError as error:
@@ -45,7 +52,7 @@ def colorize_upload(
     except ChromatuneError as error:
         raise HTTPException(404, str(error)) from None
     try:
-        rgb, _ = decode_rgb(data, max_pixels=max_pixels)
+        rgb, _ = decode_rgb(data, max_pixels=settings.max_pixels)
     except TooLargeError as error:
         raise HTTPException(413, f"the picture is {error}") from None
     except UnusableError as error:

@@ -10,17 +10,17 @@ from tuning.tracking.registry.colorizers import how_to_make_champions, mode_labe
 
 
 class Problem(BaseModel):
-    """Why a request was refused, in one line."""
+    """One line that says what is wrong."""
 
     detail: str
 
 
 class Health(BaseModel):
-    """That the server answers, and how many pictures it holds."""
+    """Reports that the server answers, and how full its queue is."""
 
     status: str = "ok"
     device: str
-    held: int = Field(description="Pictures that are being received, waiting or colorized.")
+    held: int = Field(description="Images that are being received, waiting or colorized.")
 
 
 class Version(BaseModel):
@@ -31,7 +31,7 @@ class Version(BaseModel):
     uri: str = Field(description="Value of the parameter `model` that chooses it.")
     dataset: str
     aliases: list[str]
-    scores: dict[str, float] = Field(description="Measured on the test set; `val_…` chose it.")
+    scores: dict[str, float] = Field(description="On the test set; `val_…` on the validation set.")
 
 
 class Mode(BaseModel):
@@ -43,16 +43,16 @@ class Mode(BaseModel):
 
 
 class Models(BaseModel):
-    """What there is to choose from."""
+    """The models that `/colorize` can use."""
 
     modes: list[Mode]
     versions: list[Version]
     missing: list[str] = Field(description="Labels of known modes without a champion.")
-    advice: str = Field(description="How the missing champions are made.")
+    advice: str = Field(description="How to make the missing champions.")
 
 
-def models_on(cache: ModelCache, known: list[str]) -> Models:
-    """List what `cache` offers; `known` are the modes that a user may look for."""
+def list_models(cache: ModelCache, known: list[str]) -> Models:
+    """List the models of `cache`; `known` are the modes that a user may look for."""
     cards = cache.versions()
     modes = cache.modes()
     return Models(
@@ -67,7 +67,7 @@ def models_on(cache: ModelCache, known: list[str]) -> Models:
 
 
 def _version(card: ModelCard) -> Version:
-    assert card.version is not None, "what is listed is registered"
+    assert card.version is not None, "every listed model is registered"
     return Version(
         name=card.name,
         version=card.version,

@@ -1,4 +1,4 @@
-"""The server's life: its socket, its settings, its end."""
+"""The server process: its socket, its settings, its end."""
 
 from __future__ import annotations
 
@@ -12,31 +12,22 @@ from tuning.serve.app import create_app
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.settings import ServeSettings
 
-# Beyond the pictures that are held, connections for the page and for refusals.
+# More than the queue holds, for the page and for refusals.
 _CONNECTIONS = 200
-_LAST_ANSWERS_S = 5
+_SHUTDOWN_S = 5
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Take the port, or any free one for 0; ChromatuneError if it cannot be had."""
+    """Listen on the port, or any free one for 0; ChromatuneError if it cannot be used."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            # From here on whoever connects waits, instead of being turned away.
-            listener.listen()
-        except OSError:
-            listener.close()
-            raise
+        # From here on clients wait instead of being turned away.
+        return socket.create_server((host, port), family=family)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
         raise ChromatuneError(
-            f"port {port} on {host} cannot be used ({error.strerror}): choose another with --port"
+            f"port {port} on {host} cannot be used ({reason}): choose another with --port"
         ) from None
-    return listener
 
 
 def address_of(listener: socket.socket) -> str:
@@ -48,10 +39,10 @@ def address_of(listener: socket.socket) -> str:
 
 
 def run_server(listener: socket.socket, cache: ModelCache, settings: ServeSettings) -> NoReturn:
-    """Serve until Ctrl-C, which raises KeyboardInterrupt once the last answers are out."""
+    """Serve until Ctrl-C, which raises KeyboardInterrupt once the last responses are sent."""
     import uvicorn
 
-    # Refused pictures are told to those who sent them; what Pillow says on the way is noise.
+    # Unreadable images are reported to the client; Pillow's warnings about them are noise.
     warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
         create_app(cache, settings),
@@ -59,12 +50,12 @@ def run_server(listener: socket.socket, cache: ModelCache, settings: ServeSettin
         access_log=False,
         server_header=False,
         limit_concurrency=_CONNECTIONS,
-        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     uvicorn.Server(config).run(sockets=[listener])
-    raise KeyboardInterrupt  # uvicorn ends well on it and keeps it to itself
+    raise KeyboardInterrupt  # uvicorn handles it and returns
 
 
 def default_workers() -> int:
-    """Pictures to work on at once: decoding and encoding use one core each."""
+    """Images to work on at once: decoding and encoding use one core each."""
     return min(4, len(os.sched_getaffinity(0)))

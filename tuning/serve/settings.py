@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 from pathlib import Path
 
 from data_prep.decode import MAX_PIXELS
 from tuning.errors import ChromatuneError
+from tuning.utils.hosts import is_loopback
 
 TOKEN_VARIABLE = "CHROMATUNE_SERVE_TOKEN"
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_SHORTEST_TOKEN = 16
+_MIN_TOKEN_LENGTH = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class ServeSettings:
-    """Limits of the server, and the names by which it may be called.
+    """Limits of the server, and the hostnames that it answers to.
 
-    A request is refused if its Host is none of `hosts`, which also keeps pages of other sites from
-    reaching the server through a name of theirs; with a `token`, if it does not bear it. At most
-    `max_waiting` pictures are held at once, of which `workers` are being colorized.
+    Checking the Host header also keeps a web page from reaching the server through a name of its
+    own. With a `token`, requests must carry it. The queue holds `max_waiting` images, of which
+    `workers` are being colorized.
     """
 
     hosts: frozenset[str] = frozenset(_LOOPBACK_NAMES)
@@ -34,26 +34,26 @@ class ServeSettings:
 
 
 def check_hosts(host: str, names: list[str], token: str | None) -> frozenset[str]:
-    """The names that requests may call a server on `host` by.
+    """The hostnames that a server listening on `host` answers to.
 
-    Anyone who can reach an address other than loopback can use the server: ChromatuneError demands
-    a token and the names it is reached by.
+    ChromatuneError if others can reach it and there is no token, or no name that they use.
     """
-    if is_loopback(host):
-        return frozenset((*_LOOPBACK_NAMES, *map(str.lower, names)))
-    if not names or token is None:
+    if not is_loopback(host) and (not names or token is None):
         raise ChromatuneError(
-            f"--host {host} opens the server to others: it needs --allowed-hosts NAME, the name or "
-            f"address they reach it by, and a token in {TOKEN_VARIABLE} or --token-file"
+            f"--host {host} opens the server to others: it requires --allowed-hosts NAME, the name "
+            f"or address they reach it by, and a token in {TOKEN_VARIABLE} or --token-file"
         )
+    for name in names:
+        if "*" in name:
+            raise ChromatuneError(f"--allowed-hosts: '{name}' is a pattern, give plain names")
     return frozenset((*_LOOPBACK_NAMES, *map(str.lower, names)))
 
 
 def read_token(file: Path | None) -> str | None:
-    """The token in `file`, else in the environment; None where there is none.
+    """The bearer token in `file`, else in the environment, else None.
 
-    Never an option of its own: other users of the machine see a command's words. ChromatuneError if
-    it is short enough to be guessed or cannot be sent in a header.
+    It is no option, because other users of the machine see the words of a command. ChromatuneError
+    if it is short enough to be guessed or cannot be sent in a header.
     """
     if file is None:
         text = os.environ.get(TOKEN_VARIABLE)
@@ -65,24 +65,11 @@ def read_token(file: Path | None) -> str | None:
     if text is None:
         return None
     token = text.strip()
-    if (
-        len(token) < _SHORTEST_TOKEN
-        or not token.isascii()
-        or not token.isprintable()
-        or " " in token
-    ):
+    sendable = token.isascii() and token.isprintable() and " " not in token
+    if len(token) < _MIN_TOKEN_LENGTH or not sendable:
         raise ChromatuneError(
-            f"the token must be at least {_SHORTEST_TOKEN} letters, digits or signs without "
-            f"spaces: `python -c 'import secrets; print(secrets.token_urlsafe())'` makes one"
+            f"the token must be at least {_MIN_TOKEN_LENGTH} ASCII letters, digits or symbols "
+            f"without spaces: `python -c 'import secrets; print(secrets.token_urlsafe())'` makes "
+            f"one"
         )
     return token
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,16 +6,15 @@ tracking server is sent the password that the environment holds for another one.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
+from tuning.utils.hosts import is_loopback
 from tuning.utils.redaction import HIDDEN
 
-_ON_THIS_MACHINE = ("auto", "local", "localhost")
 _CREDENTIALS = (
     *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
     *("PGPASSWORD", "MYSQL_PWD"),
@@ -74,9 +73,4 @@ def _host(address: str) -> str:
 
 def _is_here(host: str | None) -> bool:
     """Whether `host` is this machine; a file has none."""
-    if not host or host in _ON_THIS_MACHINE:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return not host or host in ("auto", "local") or is_loopback(host)

@@ -9,7 +9,8 @@ import pytest
 
 from tuning.errors import ChromatuneError
 from tuning.serve.server import address_of, open_socket
-from tuning.serve.settings import check_hosts, is_loopback, read_token
+from tuning.serve.settings import check_hosts, read_token
+from tuning.utils.hosts import is_loopback
 
 TOKEN = "correct-horse-battery"
 
@@ -33,6 +34,8 @@ def test_open_to_others_it_demands_names_and_a_token(
 
 def test_with_both_it_answers_to_those_names() -> None:
     assert "box.example" in check_hosts("0.0.0.0", ["Box.Example"], TOKEN)
+    with pytest.raises(ChromatuneError, match=r"'\*' is a pattern"):
+        check_hosts("0.0.0.0", ["*"], TOKEN)
 
 
 def test_the_token_comes_from_a_file_or_the_environment(
@@ -49,7 +52,7 @@ def test_the_token_comes_from_a_file_or_the_environment(
 @pytest.mark.parametrize("text", ["", "short", "with spaces in its middle", "ü" * 20, "a\nb" * 9])
 def test_a_weak_or_unsendable_token_is_refused_unsaid(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_text(text)
-    with pytest.raises(ChromatuneError, match="at least 16 letters") as caught:
+    with pytest.raises(ChromatuneError, match="at least 16 ASCII letters") as caught:
         read_token(tmp_path / "token")
     assert not text or text not in str(caught.value)
 

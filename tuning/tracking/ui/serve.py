@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import http.client
-import ipaddress
 import os
 import secrets
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuning.errors import ChromatuneError
+from tuning.utils.hosts import is_loopback
 
 LOOPBACK = "127.0.0.1"
 _PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
@@ -47,7 +47,7 @@ def check_address(host: str, port: int, allowed_hosts: Sequence[str]) -> Address
     names of the hosts that others know this machine by: without them a web page could reach the
     server through a name of its own.
     """
-    is_open = not _is_loopback(host)
+    is_open = not is_loopback(host)
     if is_open:
         _check_open(host, allowed_hosts)
     names = allowed_hosts if is_open else [host, *allowed_hosts]
@@ -93,13 +93,6 @@ def serve_ui(tracking_uri: str, address: Address, when_ready: Callable[[], None]
                 server.wait()
     if not stopped_by:
         raise ChromatuneError(f"MLflow's server ended by itself, with status {status}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_open(host: str, allowed_hosts: Sequence[str]) -> None:
