@@ -23,12 +23,8 @@ from tuning.workflows.trust import cluster_of, store_of
 Refusal = Callable[..., str]
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]\n"
-    for before, one in zip("abcdefgh", "bcdefghi", strict=True)
-)
-MERGES = "a: &a {x: 1}\n" + "".join(
-    f"{one}: &{one} {{<<: [{', '.join([f'*{before}'] * 40)}]}}\n"
-    for before, one in zip("abcd", "bcde", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 YAML = {
     "an object": (
@@ -36,15 +32,10 @@ YAML = {
         "the tag 'tag:yaml.org,2002:python",
     ),
     "a module": ("a: !!python/module:os", "the tag 'tag:yaml.org,2002:python"),
-    "a tag of its own": ("a: !mine b", "the tag '!mine' on line 1"),
-    "a billion laughs": (LAUGHS, "more than 20000 values"),
-    "merged laughs": (MERGES, "more than 20000 values"),
-    "a ring": ("a: &a {b: *a}", "a value that contains itself"),
+    "a tag of its own": ("a: !mine b", "the tag '!mine' is not supported on line 1"),
+    "a billion laughs": (LAUGHS, "the alias '*a' is not supported on line 2"),
+    "a ring": ("a: &a {b: *a}", "the alias '*a' is not supported"),
     "deep nesting": ("a: " + "[" * 3000, "nested more than 40 levels deep"),
-    "a deep chain": (
-        "a0: &a0 x\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60)),
-        "nested more than 40 levels deep",
-    ),
     "far too much": ("- x\n" * 100_000, "over 200 kB"),
     "a number of ten thousand digits": ("a: " + "9" * 10_000, "is not valid YAML"),
     "no date": ("a: 2020-99-99", "is not valid YAML"),
