@@ -22,7 +22,9 @@ COMMANDS = sorted(
     {
         command
         for page in PAGES
-        for command in re.findall(r"^\$ (chromatune .*?)(?: +#.*)?$", page.read_text(), re.M)
+        for command in re.findall(
+            r"^\$ (?:chromatune|python -m tuning) (.*?)(?: +#.*)?$", page.read_text(), re.M
+        )
     }
 )
 
@@ -49,7 +51,7 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_on_a_page_can_be_typed(command: str) -> None:
     """Names and options exist: `--help` lists them."""
-    _, name, *words = shlex.split(command)
+    name, *words = shlex.split(command)
     assert name in typer.main.get_group(app).commands
     known = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
     assert [word for word in words if word.startswith("--") and word not in known] == []
