@@ -71,8 +71,8 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     assert before < after < 2 * len(milestones)
     finished = driver.wait()
     assert finished.status == 0, finished.err
-    assert "is away" in finished.err
-    assert "MLflow is back" in finished.err
+    assert "is unavailable" in finished.err
+    assert "MLflow is available again" in finished.err
     checked, points = assert_all_in_mlflow(user)
     assert checked == 1 + 2 * len(milestones)
     trained, pause = trained_between(user, stopped, started)
@@ -230,7 +230,7 @@ def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed
     before = len(user.cells())
     stopped = driver.wait()
     assert stopped.status == 1, stopped.err
-    assert "is away" in stopped.err
+    assert "is unavailable" in stopped.err
     assert "(sqlite3.OperationalError)" in stopped.err
     assert "Traceback" not in stopped.err
     assert f"not in MLflow yet: `chromatune resume {user.launch().name}`" in stopped.err
@@ -267,7 +267,9 @@ def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     wait_until(driver, lambda: bool(user.cells()), "a first cell")
     ballast = small_disk / "ballast"
     fill(ballast)
-    wait_until(driver, lambda: "is away" in (driver.output / "err").read_text(), "a word of it")
+    wait_until(
+        driver, lambda: "is unavailable" in (driver.output / "err").read_text(), "a word of it"
+    )
     before = len(user.cells())
     wait_until(driver, lambda: len(user.cells()) > before, "a cell on the full disk")
     meanwhile = len(user.cells()) - before
@@ -276,7 +278,7 @@ def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     assert finished.status == 0, finished.err
     # Whoever comes first: the file of a model, or the database.
     assert "No space left on device" in finished.err or "disk is full" in finished.err
-    assert "MLflow is back" in finished.err
+    assert "MLflow is available again" in finished.err
     checked, points = assert_all_in_mlflow(user)
     assert checked == 1 + 2 * len(milestones)
     kept(

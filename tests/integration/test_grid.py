@@ -152,7 +152,7 @@ def test_a_colorizer_leaves_a_sheet_of_pictures(place: Any, run: Callable[..., A
         (sheet,) = place.launch().glob(f"*/cells/{cell_id}/sheet.png")
         assert Image.open(sheet).size[0] > 128
         files = {file.path for file in place.client().list_artifacts(run_.info.run_id)}
-        assert {"sheet.png", "loss_curve.png"} <= files
+        assert "sheet.png" in files
         assert run_.data.metrics["val_ssim"] == cells[cell_id]["metrics"]["val_ssim"]
 
 

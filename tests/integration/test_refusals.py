@@ -77,7 +77,7 @@ def test_a_mistyped_store_is_not_made(words: Any, place: Any, run: Callable[...,
     before = sorted(place.folder.rglob("*"))
     store = f"sqlite:///{place.folder}/mlrun/mlflow.db"
     refused = run(*words, "--tracking-uri", store)
-    assert_refused(refused, f"there is no MLflow store at {store}")
+    assert_refused(refused, f"no MLflow store at {store}")
     assert sorted(place.folder.rglob("*")) == before
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep import PreparedDataset, PrepareSettings, dataset_folder, open_dataset
 from tuning.config.schema import configs_folder, read_yaml
-from tuning.tracking.registry.descriptions import Measured
+from tuning.tracking.registry.catalog import Measured
 
 Floats = NDArray[np.float64]
 # On a busy machine one job of a dozen trials takes minutes.
@@ -228,7 +228,7 @@ def test_the_served_champion_scores_what_the_gate_measured(
 def test_the_same_command_again_trains_nothing_and_changes_nothing(job: Job) -> None:
     assert job.again.status == 0, job.again.err
     assert "trials" not in job.again.err  # no launch was begun, so no Ray was started
-    assert "is the champion already" in job.again.out
+    assert "is already champion (" in job.again.out
     assert job.second == job.first
 
 

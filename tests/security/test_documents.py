@@ -17,7 +17,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.storage import LaunchStorage
 from tuning.search.points import read_points
-from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.plan import LaunchPlan
 from tuning.workflows.trust import cluster_of, store_of
 
 Refusal = Callable[..., str]
@@ -142,7 +142,7 @@ def test_a_launch_that_leads_elsewhere(
     said = refusal("resume", str(file.parent), "--storage-path", str(file.parents[1]))
     assert "launch.json is damaged" in said or "launch.json has a damaged training" in said
     with pytest.raises(ChromatuneError):
-        LaunchFolder(LaunchStorage(file.parent))
+        LaunchPlan(LaunchStorage(file.parent))
     assert list_launches(str(file.parents[1])) == []
     assert _everything_below(file.parents[2]) == before
 

@@ -45,10 +45,11 @@ from tuning.errors import ChromatuneError
 from tuning.launch.attempts import newest_first
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
+from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.search.points import read_points
 from tuning.search.space_file import read_space
-from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.plan import LaunchPlan
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig
 from tuning.training.data import load_task_data
@@ -222,7 +223,7 @@ def test_launches(launch: Launch, attempt: Try) -> None:
             has_ended(opened, training)
         store_of(opened, None)
         cluster_of(opened, None)
-        LaunchFolder(opened.storage)
+        LaunchPlan(opened.storage)
         assert {one.name for one in path.parent.iterdir()} == {".lock", "launch.json"}
 
     attempt(80, texts | files(json.dumps(good).encode()), read)
@@ -251,12 +252,12 @@ def test_cells(name: str, launch: Launch, attempt: Try) -> None:
     def read(text: str) -> None:
         path.write_text(text)
         cell_outcomes(launch, {})
-        seen = LaunchFolder(launch.storage)
-        (planned,) = seen.trainings.values()
-        seen.failure(planned.training_id)
-        for cell in planned.cells:
-            if cell.cell_id in seen.cells_of(planned):
-                seen.finished_cell(cell)
+        seen = LaunchPlan(launch.storage)
+        ((training_id, cells),) = seen.trainings.items()
+        seen.failure(training_id)
+        for cell in cells:
+            if cell.cell_id in seen.ended_cells(training_id):
+                read_cell(launch.storage, training_id, cell.cell_id)
 
     attempt(50, documents(good).map(json.dumps), read)
 

@@ -11,7 +11,6 @@ from tuning.tracking.records import (
     Archive,
     Store,
     StoredCell,
-    StoredChampion,
     StoredLaunch,
     StoredSpeedup,
 )
@@ -24,7 +23,6 @@ __all__ = [
     "Report",
     "Store",
     "StoredCell",
-    "StoredChampion",
     "StoredLaunch",
     "StoredSpeedup",
     "build_report",

@@ -1,4 +1,4 @@
-"""What may be amiss in an MLflow store: its schema, and runs that nobody is working on."""
+"""Problems of an MLflow store: an outdated schema, and runs that no process works on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
-from tuning.tracking.runs import KILLED, RUNNING, TAG, runs_by_cell
-from tuning.tracking.store import first_line, is_server, is_there, make_client, search_all_runs
+from tuning.tracking.runs import KILLED, RUNNING, TAG, latest_metrics, runs_by_cell
+from tuning.tracking.store import (
+    experiment_ids,
+    first_line,
+    is_server,
+    is_there,
+    make_client,
+    reading,
+    search_all_runs,
+)
 from tuning.utils.redaction import redact
 
 
@@ -28,8 +36,8 @@ from tuning.utils.redaction import redact
 class OpenRun:
     """A run of a launch that MLflow has as RUNNING.
 
-    `silent_s` is how long nothing was heard of its launch: a parent run logs no metric until its
-    children have ended.
+    `silent_s` is the time since the last update of its launch: a parent run logs no metric until
+    its children have ended.
     """
 
     run_id: str
@@ -39,9 +47,9 @@ class OpenRun:
 
 
 def schema_of(uri: str) -> Literal["none", "outdated", "current"]:
-    """Whether this MLflow opens the store as it is: not without tables, and not an older one's.
+    """State of the store's schema: `none` without tables, `outdated` if of an older MLflow.
 
-    A server answers for its own database. Raises ChromatuneError if a database cannot be opened.
+    A server's is always current. Raises ChromatuneError if a database cannot be opened.
     """
     if is_server(uri):
         return "current"
@@ -55,23 +63,23 @@ def schema_of(uri: str) -> Literal["none", "outdated", "current"]:
 
 
 def keeps_copy(uri: str) -> bool:
-    """Whether `upgrade` can keep a copy: it does of files, and other databases have dumps."""
+    """Whether `upgrade` keeps a copy of the database: only of SQLite files."""
     return make_url(uri).get_backend_name() == "sqlite"
 
 
 def upgrade(uri: str) -> Path | None:
     """Migrate a database to this MLflow's schema; return the copy kept of a SQLite file.
 
-    Raises ChromatuneError if the migration fails, and the copy is there then, or if no copy can be
-    written.
+    Raises ChromatuneError if no copy can be written, or if the migration fails; the copy is then
+    there.
     """
     copy = None
     if keeps_copy(uri):
         database = str(make_url(uri).database)
         copy = Path(f"{database}.before-upgrade-{time.strftime('%Y%m%d-%H%M%S')}")
-        # Its own backup, since another process may be writing to the file.
+        # SQLite's own backup, since another process may be writing to the file.
         _backup(Path(database), copy)
-    kept = f"; {copy} is the database as it was" if copy else ""
+    kept = f"; the unchanged database is {copy}" if copy else ""
     with _engine(uri, "cannot upgrade the tracking store", kept) as engine:
         _upgrade_db(engine)
     return copy
@@ -79,44 +87,40 @@ def upgrade(uri: str) -> Path | None:
 
 def open_runs(uri: str, launch_id: str | None = None) -> list[OpenRun]:
     """Every run that has not ended, of one launch or of all, launch by launch."""
-    client = make_client(uri)
     query = f"attributes.status = '{RUNNING}'"
     if launch_id is not None:
-        query += f" and {_of(launch_id)}"
-    try:
-        experiments = [one.experiment_id for one in client.search_experiments()]
-        by_launch: dict[str, list[Run]] = {}
-        for run in search_all_runs(client, experiments, query):
+        query += f" AND {_of_launch(launch_id)}"
+    by_launch: dict[str, list[Run]] = {}
+    client = make_client(uri)
+    with reading():
+        ids = experiment_ids(client)
+        for run in search_all_runs(client, ids, query):
             if f"{TAG}launch_id" in run.data.tags:
                 by_launch.setdefault(run.data.tags[f"{TAG}launch_id"], []).append(run)
         found = []
         for name, runs in by_launch.items():
-            # Those that have ended, too: between two cells nothing but the parent is open.
-            all_runs = search_all_runs(client, experiments, _of(name))
-            silent_s = time.time() - max(_heard(run) for run in [*runs, *all_runs])
-            found += [OpenRun(one.info.run_id, one.info.run_name, name, silent_s) for one in runs]
-        return found
-    except MlflowException as error:
-        raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
+            # Ended runs too: between two cells only the parent is open.
+            all_runs = search_all_runs(client, ids, _of_launch(name))
+            silent_s = time.time() - max(_last_update(run) for run in [*runs, *all_runs])
+            found += [OpenRun(r.info.run_id, r.info.run_name, name, silent_s) for r in runs]
+    return found
 
 
-def outcomes_told(uri: str, launch_id: str) -> dict[str, str]:
-    """What MLflow says has become of a launch's cells, by cell id."""
+def recorded_outcomes(uri: str, launch_id: str) -> dict[str, str]:
+    """The outcomes of a launch's cells in MLflow, by cell id."""
     client = make_client(uri)
-    try:
-        experiments = [one.experiment_id for one in client.search_experiments()]
-        runs = search_all_runs(client, experiments, _of(launch_id))
-        return {
-            cell_id: run.data.tags.get(f"{TAG}outcome", "")
-            for cell_id, (run, *_) in runs_by_cell(runs).items()
-            if cell_id
-        }
-    except MlflowException as error:
-        raise ChromatuneError(f"cannot read the runs in MLflow: {first_line(error)}") from None
+    with reading():
+        found = search_all_runs(client, experiment_ids(client), _of_launch(launch_id))
+        runs = runs_by_cell(found)
+    return {
+        cell_id: run.data.tags.get(f"{TAG}outcome", "")
+        for cell_id, (run, *_) in runs.items()
+        if cell_id
+    }
 
 
 def end_as_killed(uri: str, runs: list[OpenRun]) -> None:
-    """End runs whose launch is gone; ChromatuneError if MLflow does not take it."""
+    """End runs whose launch is gone; ChromatuneError if MLflow does not accept it."""
     client = make_client(uri)
     try:
         for run in runs:
@@ -126,13 +130,13 @@ def end_as_killed(uri: str, runs: list[OpenRun]) -> None:
         raise ChromatuneError(f"cannot end the runs in MLflow: {first_line(error)}") from None
 
 
-def _of(launch_id: str) -> str:
+def _of_launch(launch_id: str) -> str:
     return f"tags.`{TAG}launch_id` = '{launch_id}'"
 
 
-def _heard(run: Run) -> float:
-    """When a run began, logged its last epoch or ended, in seconds since 1970."""
-    logged = [metric.timestamp for metric in run.data._metric_objs]
+def _last_update(run: Run) -> float:
+    """When a run started, logged its last epoch or ended, in seconds since 1970."""
+    logged = [metric.timestamp for metric in latest_metrics(run)]
     return float(max(run.info.start_time, run.info.end_time or 0, *logged)) / 1000
 
 
@@ -160,6 +164,6 @@ def _backup(database: Path, copy: Path) -> None:
         with contextlib.suppress(OSError):
             copy.unlink(missing_ok=True)
         raise ChromatuneError(
-            f"the tracking store is of an older MLflow, and was not upgraded, as the copy {copy} "
-            f"cannot be written: {error}"
+            f"the tracking store has the schema of an older MLflow and was not upgraded: the copy "
+            f"{copy} cannot be written: {error}"
         ) from None

@@ -17,6 +17,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import models
+from tuning.tracking.runs import latest_metrics
 
 with warnings.catch_warnings():
     # MLflow warns about type hints of its own classes while it is imported.
@@ -45,16 +46,14 @@ def log_cell_model(
     """Store the network in `weights` as the MLflow model of a run and return its id.
 
     The run's validation metrics at `step` become those of the model too. Repeatable: a model that
-    an interrupted call has left unfinished is completed, a finished one is left alone.
+    an interrupted call left unfinished is completed, a finished one stays as it is.
     """
-    logged = _models_of(client, experiment_id, run_id)
-    model = (
-        logged[0]
-        if logged
-        else client.create_logged_model(
+    logged = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    model = min(logged, key=lambda m: (m.creation_timestamp, m.model_id), default=None)
+    if model is None:
+        model = client.create_logged_model(
             experiment_id, name, run_id, dict(tags), dict(params), model_type=task
         )
-    )
     run = client.get_run(run_id)
     if model.model_id not in {output.model_id for output in run.outputs.model_outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
@@ -63,23 +62,16 @@ def log_cell_model(
             folder = Path(scratch) / "model"
             _write_model(folder, model, run_id, task, weights)
             client.log_model_artifacts(model.model_id, str(folder))
-        client.log_batch(run_id, _of_model(run, model.model_id, step))
+        client.log_batch(run_id, _validation_metrics(run, model.model_id, step))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return str(model.model_id)
 
 
-def _models_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
-    found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-    return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
-
-
-def _of_model(run: Run, model_id: str, step: int) -> list[Metric]:
-    """The very metrics of the run, with the model's id: the run's own history stays as it is."""
-    # The public `data.metrics` lacks the times, and asking per metric is a call for each.
-    latest: list[Metric] = run.data._metric_objs
+def _validation_metrics(run: Run, model_id: str, step: int) -> list[Metric]:
+    """The run's own metrics with the model's id, so that the run's history stays as it is."""
     return [
         Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run.info.run_id)
-        for m in latest
+        for m in latest_metrics(run)
         if m.step == step and m.key.startswith("val_")
     ]
 

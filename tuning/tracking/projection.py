@@ -8,29 +8,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import requests
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projector import Projector
-from tuning.tracking.store import first_line, prepare_store, tracking_uri
+from tuning.tracking.store import DELIVERY_ERRORS, first_line, prepare_store
 from tuning.utils.redaction import redact
-
-__all__ = ["Projection", "project_launch", "tracking_uri"]
 
 _News = Callable[[Projector], None]
 _LOG = logging.getLogger(__name__)
 _FLUSH_EVERY_S = 1.0
-_DESCRIBING_IS_ONE_IN = 50
+# Renewing the parent's table takes at most this share of the time.
+_DESCRIBING_SHARE = 1 / 50
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
 _ONE_CALL_S = 45.0
 _AT_ONCE_S = 5.0
-_DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
 # A repeated call cannot change these; all others may come from a store that is away for a while.
 _LASTING_CODES = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"}
@@ -38,22 +34,22 @@ _LASTING_CODES = frozenset(
 
 
 def project_launch(storage: LaunchStorage, uri: str) -> None:
-    """Bring MLflow to what a launch's folder holds; run again, it changes nothing.
+    """Write everything in a launch's folder to MLflow; run again, it changes nothing.
 
-    For launches that no process is running any more: afterwards none of their runs is RUNNING.
-    Raises ChromatuneError if the store cannot be reached, or, after all else is written, if a
-    training's files are damaged or MLflow refuses them.
+    For launches that no process is running any more, wherever they were trained: afterwards none
+    of their runs is RUNNING. Raises ChromatuneError if the store cannot be reached, or, after all
+    else is written, if a training's files are damaged or MLflow rejects them.
     """
     prepare_store(uri)
     try:
-        projector = Projector(LaunchFolder(storage), uri)
+        projector = Projector(LaunchPlan(storage), uri)
         projector.read_folder()
         projector.parent.open()
         problems = [_deliver(projector, training_id) for training_id in projector.pending]
         projector.finish(None)
-    except _DELIVERY_ERRORS as error:
+    except DELIVERY_ERRORS as error:
         raise ChromatuneError(
-            f"launch {storage.name} could not be written to MLflow as a whole: "
+            f"launch {storage.name} could not be written to MLflow completely: "
             f"{first_line(error)}; run the same command again"
         ) from None
     if any(problems):
@@ -63,10 +59,10 @@ def project_launch(storage: LaunchStorage, uri: str) -> None:
 class Projection:
     """Keeps MLflow up to date while a launch runs, from one background thread.
 
-    Training never waits for MLflow: `observe` and `training_ended` only take note. If the store is
-    away, what is known is kept, one warning is logged, and delivery goes on when it is back.
-    `delivery_timeout_s` is how long `close` waits for a store that is away; with 0 it ends in a
-    few seconds, whatever the store does.
+    Training never waits for MLflow: `observe` and `training_ended` only add to a queue. If the
+    store is unavailable, the queue is kept, one warning is logged, and delivery resumes when it is
+    back. `delivery_timeout_s` is how long `close` waits for an unavailable store; with 0 it returns
+    within a few seconds, whatever the store does.
     """
 
     def __init__(
@@ -80,66 +76,66 @@ class Projection:
         self._news: list[_News] = []
         self._closing_as: str | None = None
         self._is_away = False
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._progressed_at = self._describe_at = 0.0
         self._is_described = True
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
 
     def start(self) -> None:
-        """Open the store, find or make the experiment and the parent run, and start the thread.
+        """Open the store, find or create the experiment and the parent run, and start the thread.
 
-        What the folder already holds is written first, by the thread. Raises ChromatuneError if
-        the store cannot be reached or written.
+        The thread first writes what the folder already holds. Raises ChromatuneError if the store
+        cannot be reached or written.
         """
         prepare_store(self._uri)
         try:
-            self._projector = Projector(LaunchFolder(self._storage), self._uri)
+            self._projector = Projector(LaunchPlan(self._storage), self._uri)
             self._projector.parent.reopen()
-        except _DELIVERY_ERRORS as error:
+        except DELIVERY_ERRORS as error:
             raise ChromatuneError(
-                f"launch {self._storage.name} cannot be entered in MLflow: {first_line(error)}"
+                f"launch {self._storage.name} cannot be written to MLflow: {first_line(error)}"
             ) from None
         self._news.append(Projector.read_folder)
         self._thread.start()
 
     def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take note of live epochs; one with `milestone` names a cell whose folder is complete."""
+        """Queue live epochs; one with `milestone` names a cell whose folder is complete."""
         taken = [dict(record) for record in records]
         with self._wake:
             self._news.append(lambda projector: projector.observe(training_id, taken))
 
     def training_ended(self, training_id: str, outcome: str, message: str) -> None:
-        """Take note that a training ended: `finished`, `diverged`, `failed` or `stopped`."""
+        """Queue that a training ended: finished, pruned, diverged, failed or stopped."""
         with self._wake:
             self._news.append(
                 lambda projector: projector.training_ended(training_id, outcome, message)
             )
 
     def close(self, status: str) -> list[str]:
-        """Deliver everything, end all runs, and return what is not in MLflow as a whole.
+        """Deliver everything, end all runs, and return what is not completely in MLflow.
 
-        The parent run gets `status`: FINISHED, FAILED or KILLED. What is returned are ids of cells,
-        and the launch id if its runs could not be ended because the store stayed away for longer
-        than the delivery timeout. `project_launch` completes it later.
+        The parent run gets `status`: FINISHED, FAILED or KILLED. Returned are ids of cells, and the
+        launch id if its runs could not be ended because the store was unavailable for longer than
+        the delivery timeout. `project_launch` completes it later.
         """
         if self._projector is None:
             return []
         with self._wake:
-            # The folder once more: a cell may be there whose report never came.
+            # The folder again: it may hold a cell whose report was lost.
             self._news.append(Projector.read_folder)
             self._closing_as = status
             self._progressed_at = time.monotonic()
             self._wake.notify()
         began = self._progressed_at
-        is_told = False
+        is_reported = False
         while self._thread.is_alive() and not self._has_waited_enough(began):
             self._thread.join(0.2)
-            if self._is_away and self.delivery_timeout_s and not is_told:
-                is_told = True
+            if self._is_away and self.delivery_timeout_s and not is_reported:
+                is_reported = True
                 _LOG.warning(
-                    "waiting up to %g s for MLflow to come back; Ctrl-C ends that, and "
-                    "`chromatune resume` or `chromatune doctor` writes later what it lacks",
+                    "waiting up to %g s for MLflow; press Ctrl-C to skip, and write the rest later "
+                    "with `chromatune resume` or `chromatune doctor`",
                     self.delivery_timeout_s,
                 )
         missing = self._projector.undelivered_cells
@@ -165,36 +161,36 @@ class Projection:
                 wait_s, retry_s = retry_s, min(2 * retry_s, _LAST_RETRY_S)
 
     def _attempt(self, projector: Projector, status: str | None) -> bool:
-        """Write all that is known; with `status`, end the launch too. False if MLflow is away."""
+        """Write all that is known; with `status`, end the launch too. False if MLflow fails."""
         try:
             self._take_news(projector)
             pending = projector.pending
             for training_id in pending:
                 problem = _deliver(projector, training_id)
                 if problem:
-                    self._tell_once(problem)
+                    self._warn_once(problem)
                 self._progressed_at = time.monotonic()
             self._is_described = self._is_described and not pending
             if status is not None:
                 projector.finish(status)
             elif not self._is_described and time.monotonic() >= self._describe_at:
                 self._describe(projector)
-        except _DELIVERY_ERRORS as error:
+        except DELIVERY_ERRORS as error:
             projector.forget()
-            self._tell_away(error)
+            self._warn_unavailable(error)
             return False
         if self._is_away:
             self._is_away = False
-            _LOG.warning("MLflow is back; everything that was kept is written")
+            _LOG.warning("MLflow is available again; all queued results are written")
         return True
 
     def _describe(self, projector: Projector) -> None:
-        """Renew the parent run's table: its text grows with the launch, its share of time not."""
+        """Update the parent run's table, less often the longer it takes."""
         started = time.monotonic()
         projector.describe()
         self._is_described = True
         ended = time.monotonic()
-        self._describe_at = ended + _DESCRIBING_IS_ONE_IN * (ended - started)
+        self._describe_at = ended + (ended - started) / _DESCRIBING_SHARE
 
     def _take_news(self, projector: Projector) -> None:
         while True:
@@ -205,28 +201,28 @@ class Projection:
             try:
                 news(projector)
             except ChromatuneError as error:
-                self._tell_once(str(error))
-            # Dropped only now: what fails because storage is away is taken in again.
+                self._warn_once(str(error))
+            # Dropped only now: what failed because storage was unavailable is tried again.
             with self._wake:
                 del self._news[0]
 
-    def _tell_away(self, error: BaseException) -> None:
+    def _warn_unavailable(self, error: BaseException) -> None:
         if not self._is_away:
             self._is_away = True
             _LOG.warning(
-                "MLflow at %s is away (%s); training goes on, and what it reports is kept until "
-                "MLflow is back",
+                "MLflow at %s is unavailable (%s); training continues, and its results are queued "
+                "until MLflow is available again",
                 redact(self._uri),
                 first_line(error),
             )
 
-    def _tell_once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            _LOG.warning("%s; it will be tried again at the end", message)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            _LOG.warning("%s; trying again at the end", message)
 
     def _has_waited_enough(self, began: float) -> bool:
-        """Whether `close` gives up on the thread, which may end a call that it has begun."""
+        """Whether `close` gives up on the thread; a call that it has started may take longer."""
         if not self.delivery_timeout_s:
             return time.monotonic() - began >= _AT_ONCE_S
         return self._waited() >= self.delivery_timeout_s + _ONE_CALL_S
@@ -236,7 +232,7 @@ class Projection:
 
 
 def _deliver(projector: Projector, training_id: str) -> str | None:
-    """Write one training; what only it suffers from is told, and must not hold up the others."""
+    """Write one training; return a problem of it alone, which must not stop the others."""
     try:
         projector.deliver(training_id)
     except ChromatuneError as error:
@@ -245,7 +241,7 @@ def _deliver(projector: Projector, training_id: str) -> str | None:
         if error.error_code not in _LASTING_CODES:
             raise
         projector.forget()
-        problem = f"MLflow refuses {training_id}: {first_line(error)}"
+        problem = f"MLflow rejects {training_id}: {first_line(error)}"
     else:
         return None
     projector.set_aside(training_id)

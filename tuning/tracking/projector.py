@@ -1,4 +1,4 @@
-"""Brings the runs of a launch to what its folder and its live trainings say."""
+"""Writes a launch to MLflow: the runs of its cells, from its folder and its live trainings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any
 
 from mlflow.entities import Metric
 
-from tuning.display.plots import loss_curve
 from tuning.errors import ChromatuneError
-from tuning.tracking.dataset import log_dataset
-from tuning.tracking.launch_reader import FinishedCell, LaunchFolder, PlannedCell, PlannedTraining
+from tuning.launch.records import CellRecord, read_cell
 from tuning.tracking.logged_model import log_cell_model
 from tuning.tracking.parent_run import ParentRun
+from tuning.tracking.plan import LaunchPlan, PlannedCell
 from tuning.tracking.runs import (
     FAILED,
     FINISHED,
@@ -24,17 +23,17 @@ from tuning.tracking.runs import (
     TAG,
     LaunchRuns,
     TrackedRun,
+    log_dataset,
 )
 from tuning.tracking.store import make_client, open_experiment
-from tuning.tracking.ui.cell_note import cell_note
-from tuning.tracking.ui.colors import COLOR_TAG
-from tuning.tracking.ui.experiment import NOTE, dress_experiment, show_best
-from tuning.tracking.ui.images import log_sheet
+from tuning.tracking.ui.experiment import best_runs, set_up_experiment, update_best_view
+from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
+from tuning.tracking.ui.notes import NOTE, cell_note
 from tuning.tracking.weights import WEIGHTS
 from tuning.utils.redaction import redact
 
 _FAILURES = ("diverged", "failed")
-# Status of a run whose training has ended without a cell; what is not here can be gone on with.
+# Status of a run whose training ended without a cell; others can be resumed.
 _ENDED_AS = {"diverged": FAILED, "failed": FAILED, "pruned": FINISHED}
 
 
@@ -42,7 +41,7 @@ _ENDED_AS = {"diverged": FAILED, "failed": FAILED, "pruned": FINISHED}
 class _Progress:
     """What is known of one training; `changed` until all of it is in MLflow."""
 
-    plan: PlannedTraining
+    cells: tuple[PlannedCell, ...]
     history: dict[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     in_folder: set[str] = dataclasses.field(default_factory=set)
     outcome: str = ""
@@ -50,48 +49,42 @@ class _Progress:
     changed: bool = False
 
     def take_in(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add epochs; of one that is known already the first record stays."""
+        """Add epochs; of a known epoch the first record stays."""
         for record in records:
             self.history.setdefault(int(record["epoch"]), record)
 
     @property
     def current(self) -> PlannedCell | None:
         """The cell that is being trained: the first that is not finished."""
-        return next((cell for cell in self.plan.cells if cell.cell_id not in self.in_folder), None)
+        return next((cell for cell in self.cells if cell.cell_id not in self.in_folder), None)
 
     @property
-    def has_begun_current(self) -> bool:
+    def has_started_current(self) -> bool:
         """Whether an epoch beyond the last finished cell is known."""
-        done = [cell.epochs for cell in self.plan.cells if cell.cell_id in self.in_folder]
+        done = [cell.epochs for cell in self.cells if cell.cell_id in self.in_folder]
         return max(self.history, default=0) > max(done, default=0)
 
 
 class Projector:
     """Writes one launch to MLflow. Not for several threads at once.
 
-    Knowledge is taken in with `observe`, `training_ended` and `read_folder`; `deliver` writes what
-    MLflow lacks. After an error deliver again: what has arrived is found, the rest is written.
+    `observe`, `training_ended` and `read_folder` add to what is known; `deliver` writes what MLflow
+    lacks. After an error, deliver again: what has arrived is found, the rest is written.
     """
 
-    def __init__(self, folder: LaunchFolder, tracking_uri: str) -> None:
-        self._folder = folder
+    def __init__(self, plan: LaunchPlan, tracking_uri: str) -> None:
+        self._plan = plan
         self._client = make_client(tracking_uri)
-        self._trainings = {name: _Progress(plan) for name, plan in folder.trainings.items()}
-        self._delivered: dict[str, FinishedCell] = {}
-        kind = {key: str(getattr(folder, key)) for key in ("kind", "task", "dataset")}
-        self._tags = {f"{TAG}{key}": value for key, value in kind.items()}
-        self._experiment_id = open_experiment(
-            self._client, tracking_uri, folder.experiment, self._tags
+        self._trainings = {name: _Progress(cells) for name, cells in plan.trainings.items()}
+        self._delivered: dict[str, CellRecord] = {}
+        tags = {f"{TAG}{key}": plan.document[key] for key in ("kind", "task", "dataset")}
+        experiment_id = open_experiment(
+            self._client, tracking_uri, plan.document["experiment"], tags
         )
-        self._tags |= _launch_tags(folder)
-        dress_experiment(
-            self._client,
-            self._experiment_id,
-            *(folder.task, folder.kind, folder.dataset),
-            searched=folder.searched,
-        )
-        self._runs = LaunchRuns(self._client, self._experiment_id, folder.launch_id)
-        self.parent = ParentRun(folder, self._client, self._runs, self._tags)
+        set_up_experiment(self._client, experiment_id, tags, searched=plan.searched)
+        self._tags = tags | _launch_tags(plan)
+        self._runs = LaunchRuns(self._client, experiment_id, plan.launch_id)
+        self.parent = ParentRun(plan, self._client, self._runs, self._tags)
 
     @property
     def pending(self) -> list[str]:
@@ -104,55 +97,55 @@ class Projector:
         return [
             cell.cell_id
             for progress in self._trainings.values()
-            for cell in progress.plan.cells
+            for cell in progress.cells
             if cell.cell_id in progress.in_folder and cell.cell_id not in self._delivered
         ]
 
     def read_folder(self) -> None:
-        """Take in everything that the launch folder holds."""
+        """Add everything that the launch folder holds."""
         self._refresh()
         for training_id, progress in self._trainings.items():
-            progress.in_folder |= self._folder.cells_of(progress.plan)
-            failure = self._folder.failure(training_id)
+            progress.in_folder |= self._plan.ended_cells(training_id)
+            failure = self._plan.failure(training_id)
             if failure is not None:
                 progress.outcome, progress.message = failure.outcome, failure.message
                 progress.take_in(failure.history)
-            elif stopped := self._folder.stopped_cell(progress.plan):
+            elif stopped := self._plan.stopped_cell(training_id):
                 progress.outcome = "stopped"
                 progress.take_in(stopped.history)
             if progress.in_folder or progress.outcome:
                 progress.changed = True
 
     def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take in live epoch records; one with `milestone` names a cell that is in the folder."""
+        """Add live epoch records; one with `milestone` names a cell that is in the folder."""
         progress = self._progress(training_id)
         progress.outcome, progress.message, progress.changed = "", "", True
         progress.take_in(records)
-        progress.in_folder |= {str(one["milestone"]) for one in records if "milestone" in one}
+        progress.in_folder |= {str(r["milestone"]) for r in records if "milestone" in r}
         current = progress.current
         if current is not None and max(progress.history, default=0) > current.epochs:
             # The trial that cut this cell was killed before it could report it.
-            progress.in_folder |= self._folder.cells_of(progress.plan)
+            progress.in_folder |= self._plan.ended_cells(training_id)
 
     def training_ended(self, training_id: str, outcome: str, message: str) -> None:
-        """Take in that a training has ended: finished, pruned, diverged, failed or stopped."""
+        """Add that a training has ended: finished, pruned, diverged, failed or stopped."""
         progress = self._progress(training_id)
         progress.outcome, progress.message, progress.changed = outcome, message, True
         if outcome == "pruned" or (outcome == "finished" and progress.current is not None):
-            # A pruned one's cell is cut when it has ended, a finished one's report may have died
-            # with its trial: no report names them.
-            progress.in_folder |= self._folder.cells_of(progress.plan)
+            # No report names these cells: a pruned trial's is cut when it has ended, and a finished
+            # one's report may have been lost with its trial.
+            progress.in_folder |= self._plan.ended_cells(training_id)
 
     def deliver(self, training_id: str) -> None:
         """Write what MLflow lacks of one training: its finished cells, then the one in training."""
         progress = self._trainings[training_id]
-        for cell in progress.plan.cells:
+        for cell in progress.cells:
             if cell.cell_id in progress.in_folder and cell.cell_id not in self._delivered:
                 self._delivered[cell.cell_id] = self._deliver_finished(progress, cell)
         current = progress.current
         if current is not None and progress.outcome:
             self._deliver_ended(progress, current)
-        elif current is not None and progress.has_begun_current:
+        elif current is not None and progress.has_started_current:
             run = self._open_run(current, _started(progress.history))
             self._runs.reopen(run)
             self._runs.write_history(run, progress.history.values())
@@ -162,84 +155,95 @@ class Projector:
         progress.changed = False
 
     def set_aside(self, training_id: str) -> None:
-        """Leave a training that cannot be written alone until there is news of it."""
+        """Skip a training that cannot be written until something new is known of it."""
         self._trainings[training_id].changed = False
 
     def describe(self) -> None:
-        """Bring the parent run's table up to date."""
+        """Update the parent run's table."""
         self.parent.describe(self._delivered)
 
     def finish(self, status: str | None) -> None:
         """End every run: cells that are still RUNNING as stopped, the parent last.
 
-        Without `status` the parent's is read off its cells.
+        Without `status` the parent's follows from its cells.
         """
         for key, run in self._runs.running():
             if key:
                 self._runs.end(run, KILLED, "stopped", _now())
         ended = _now() if status else None
         self.parent.finish(self._delivered, status or self._status(), ended)
-        show_best(self._client, self._experiment_id, self._folder.task)
+        experiment_id, task = self._runs.experiment_id, self._plan.task
+        best = best_runs(self._client, experiment_id, task)
+        if len(best) > 1:
+            update_best_view(self._client, experiment_id, task, best)
 
     def forget(self) -> None:
-        """Ask MLflow again what it holds: after an error nobody knows what has arrived."""
+        """Query MLflow again: after an error it is unknown what has arrived."""
         self._runs.forget()
 
     def _progress(self, training_id: str) -> _Progress:
-        """What is known of a training, be it one that the launch has only now come to."""
         if training_id not in self._trainings:
             self._refresh()
         if training_id not in self._trainings:
             raise ChromatuneError(
-                f"launch {self._folder.launch_id} has no training '{training_id}' in its folder"
+                f"launch {self._plan.launch_id} has no training '{training_id}' in its folder"
             )
         return self._trainings[training_id]
 
     def _refresh(self) -> None:
-        self._folder.refresh()
-        for training_id, plan in self._folder.trainings.items():
-            self._trainings.setdefault(training_id, _Progress(plan))
+        self._plan.refresh()
+        for training_id, cells in self._plan.trainings.items():
+            self._trainings.setdefault(training_id, _Progress(cells))
 
-    def _deliver_finished(self, progress: _Progress, plan: PlannedCell) -> FinishedCell:
-        cell = self._folder.finished_cell(plan)
+    def _deliver_finished(self, progress: _Progress, plan: PlannedCell) -> CellRecord:
+        cell = read_cell(self._plan.storage, plan.training_id, plan.cell_id)
+        if cell is None:
+            raise ChromatuneError(f"{self._plan.storage.uri}/{plan.folder} has no cell.json")
         progress.take_in(cell.history)
         run = self._open_run(plan, cell.started)
         if not run.is_complete:
+            has_sheet = self._plan.storage.exists(f"{plan.folder}/sheet.png")
+            tags = {
+                f"{TAG}device": cell.device,
+                f"{TAG}hostname": cell.hostname,
+                NOTE: cell_note(self._plan, plan, cell, sheet_of=run.run_id if has_sheet else None),
+            }
+            if has_sheet:
+                tags[IMAGES_TAG] = "True"
             self._runs.write_history(run, cell.history)
             self._runs.write(
                 run,
                 metrics=_closing_metrics(cell),
                 params={"parameters": str(cell.parameters)},
-                tags={
-                    f"{TAG}device": cell.device,
-                    f"{TAG}hostname": cell.hostname,
-                    NOTE: cell_note(run.run_id, self._folder, plan, cell),
-                },
+                tags=tags,
             )
-            log_dataset(self._client, run.run_id, self._folder.document)
-            self._store_files(run, plan, cell)
+            log_dataset(self._client, run.run_id, self._plan.document)
+            if has_sheet:
+                self._store_sheet(run, plan, cell)
+            if cell.weights_kept:
+                self._store_model(run, plan, cell)
             self._runs.end(run, FINISHED, cell.outcome, cell.ended)
         return cell.model_copy(update={"history": cell.history[-1:]})
 
-    def _store_files(self, run: TrackedRun, plan: PlannedCell, cell: FinishedCell) -> None:
-        storage = self._folder.storage
+    def _store_sheet(self, run: TrackedRun, plan: PlannedCell, cell: CellRecord) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             # Not in a folder: MLflow's page of comparison shows only files that lie in none.
-            pictures = Path(scratch) / "pictures"
-            pictures.mkdir()
-            head = plan.params.get("head", "relu")
-            loss_curve(cell.history, plan.name, pictures / "loss_curve.png", head=head)
-            if storage.exists(f"{plan.folder}/sheet.png"):
-                sheet = storage.download(f"{plan.folder}/sheet.png", pictures / "sheet.png")
-                log_sheet(self._client, run.run_id, sheet, cell.ended)
-            self._client.log_artifacts(run.run_id, str(pictures))
+            sheet = Path(scratch) / "sheet.png"
+            self._plan.storage.download(f"{plan.folder}/sheet.png", sheet)
+            add_to_image_grid(sheet, run.run_id, cell.ended)
+            self._client.log_artifacts(run.run_id, scratch)
+
+    def _store_model(self, run: TrackedRun, plan: PlannedCell, cell: CellRecord) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
             log_cell_model(
                 self._client,
-                experiment_id=self._experiment_id,
+                experiment_id=self._runs.experiment_id,
                 run_id=run.run_id,
-                task=self._folder.task,
-                name=plan.cell_id.replace(".", "_"),  # MLflow refuses dots
-                weights=storage.download(f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS),
+                task=self._plan.task,
+                name=plan.cell_id.replace(".", "_"),  # MLflow rejects dots
+                weights=self._plan.storage.download(
+                    f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS
+                ),
                 step=cell.last_epoch,
                 params=plan.params,
                 tags={f"{TAG}cell_id": plan.cell_id, **self._tags},
@@ -248,7 +252,7 @@ class Projector:
     def _deliver_ended(self, progress: _Progress, cell: PlannedCell) -> None:
         failed = progress.outcome in _FAILURES
         run = self._runs.find(cell.cell_id)
-        if run is None and not failed and not progress.has_begun_current:
+        if run is None and not failed and not progress.has_started_current:
             return
         run = self._open_run(cell, _started(progress.history))
         self._runs.write_history(run, progress.history.values())
@@ -259,12 +263,10 @@ class Projector:
         self._runs.end(run, status, outcome, ended, redact(progress.message) if failed else "")
 
     def _open_run(self, cell: PlannedCell, started: int) -> TrackedRun:
-        parent = self.parent.open()
         tags = {
             **self._tags,
             f"{TAG}training_id": cell.training_id,
-            COLOR_TAG: cell.color,
-            "mlflow.parentRunId": parent.run_id,
+            "mlflow.parentRunId": self.parent.open().run_id,
         }
         if cell.published_epochs is not None:
             tags[f"{TAG}published_epochs"] = str(cell.published_epochs)
@@ -275,13 +277,13 @@ class Projector:
         )
 
     def _status(self) -> str:
-        outcomes = {self._outcome(one) for one in self._trainings.values()}
+        outcomes = {self._outcome(progress) for progress in self._trainings.values()}
         if "stopped" in outcomes:
             return KILLED
         return FAILED if outcomes.intersection(_FAILURES) else FINISHED
 
     def _outcome(self, progress: _Progress) -> str:
-        """How a training has ended; one that failed without a word in its folder, by its run."""
+        """How a training ended; of a failure that is not in its folder, its run's outcome."""
         if progress.current is None or progress.outcome == "pruned":
             return "finished"
         run = self._runs.find(progress.current.cell_id)
@@ -289,10 +291,10 @@ class Projector:
         return outcome if outcome in _FAILURES else "stopped"
 
 
-def _launch_tags(folder: LaunchFolder) -> dict[str, str]:
-    document = folder.document
+def _launch_tags(plan: LaunchPlan) -> dict[str, str]:
+    document = plan.document
     tags = {
-        f"{TAG}dataset_digest": folder.dataset_digest,
+        f"{TAG}dataset_digest": document["dataset_digest"],
         "mlflow.source.name": str(document.get("command") or "chromatune"),
         "mlflow.source.type": "LOCAL",
     }
@@ -302,8 +304,8 @@ def _launch_tags(folder: LaunchFolder) -> dict[str, str]:
     return {**own, **tags}
 
 
-def _closing_metrics(cell: FinishedCell) -> list[Metric]:
-    """What a cell has beside its epochs' metrics, timed so that writing it twice adds nothing.
+def _closing_metrics(cell: CellRecord) -> list[Metric]:
+    """A cell's metrics beside those of its epochs, timed so that writing them twice adds nothing.
 
     If the state of an earlier epoch was kept, its figures become the run's last ones.
     """

@@ -1,4 +1,4 @@
-"""Reads a tracking store for a report: any store, however little of this project is in it."""
+"""Reads runs back from MLflow: finished cells for a decision, a whole store for a report."""
 
 from __future__ import annotations
 
@@ -14,24 +14,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from tuning.errors import ChromatuneError
-from tuning.tracking.records import (
-    Archive,
-    Store,
-    StoredCell,
-    StoredChampion,
-    StoredLaunch,
-    StoredSpeedup,
-)
-from tuning.tracking.registry.versions import find_champion
-from tuning.tracking.runs import TAG
-from tuning.tracking.speedup import KIND as SPEEDUP
+from tuning.tracking.records import Archive, Store, StoredCell, StoredLaunch, StoredSpeedup
+from tuning.tracking.registry.catalog import ModelCard, find_champion
+from tuning.tracking.runs import FINISHED, TAG
 from tuning.tracking.store import (
-    first_line,
+    experiment_ids,
     is_server,
     make_client,
     open_store,
-    search_all_experiments,
+    reading,
     search_all_runs,
 )
 
@@ -39,37 +30,54 @@ _LOCAL_UI = "http://127.0.0.1:5000"  # where `chromatune ui` serves a database
 _REQUIRED = ("launch_id", "kind", "task", "dataset", "dataset_digest")
 
 
-def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive]:
-    """Read every run of the store, and return what fetches the rest of it on demand.
+def finished_cells(
+    tracking_uri: str, dataset_digest: str, task: str, kind: str | None = None
+) -> list[StoredCell]:
+    """List the finished cells of all launches on this dataset, the oldest first.
 
-    `ui` is the address of the tracking UI that runs are looked at in, by default the server's own
-    or that of `chromatune ui`; empty for none. Raises ChromatuneError if the store cannot be read.
+    A cell counts if its run is FINISHED, has its model, and all its validation metrics are finite.
+    Raises ChromatuneError if the store cannot be read.
+    """
+    wanted = {"outcome": "finished", "dataset_digest": dataset_digest, "task": task}
+    if kind is not None:
+        wanted["kind"] = kind
+    terms = [f"attributes.status = '{FINISHED}'"]
+    terms += [f"tags.`{TAG}{key}` = '{value}'" for key, value in wanted.items()]
+    client = make_client(tracking_uri)
+    with reading():
+        ids = experiment_ids(client, f"tags.`{TAG}task` = '{task}'")
+        runs = list(search_all_runs(client, ids, " AND ".join(terms)))
+    return [_cell(run) for run in runs if _is_readable(run) and _is_whole(run)]
+
+
+def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive]:
+    """Read every run of the store; also return an archive that fetches histories and files.
+
+    `ui` is the address of the tracking UI, by default the server's own or that of `chromatune ui`;
+    empty for none. Raises ChromatuneError if the store cannot be read.
     """
     open_store(tracking_uri)
     client = make_client(tracking_uri)
     archive = _MlflowArchive(client)
-    try:
-        ids = [str(one.experiment_id) for one in search_all_experiments(client)]
-        runs = list(search_all_runs(client, ids, ""))
+    with reading():
+        runs = list(search_all_runs(client, experiment_ids(client), ""))
         ours = [run for run in runs if any(key.startswith(TAG) for key in run.data.tags)]
         readable = [run for run in ours if _is_readable(run)]
-        launches = _launches([r for r in readable if r.data.tags[f"{TAG}kind"] != SPEEDUP], archive)
+        launches = _launches([run for run in readable if not _is_speedup(run)], archive)
         store = Store(
             uri=tracking_uri,
             launches=tuple(launches),
-            speedups=tuple(_speedup(r) for r in readable if r.data.tags[f"{TAG}kind"] == SPEEDUP),
+            speedups=tuple(_speedup(run) for run in readable if _is_speedup(run)),
             champions=_champions(tracking_uri, launches),
             foreign_runs=len(runs) - len(ours),
             broken_runs=tuple(str(run.info.run_name) for run in ours if not _is_readable(run)),
             ui=_ui_of(tracking_uri) if ui is None else ui.rstrip("/"),
         )
-    except MlflowException as error:
-        raise ChromatuneError(f"cannot read the tracking store: {first_line(error)}") from None
     return store, archive
 
 
 class _MlflowArchive:
-    """Histories and artifacts of runs, each asked for once."""
+    """Histories and artifacts of runs; the names of artifacts are listed once."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
@@ -78,58 +86,59 @@ class _MlflowArchive:
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         values = self._client.get_metric_history(run_id, metric)
         # An epoch that was logged twice keeps its later value.
-        by_step = {one.step: one.value for one in sorted(values, key=lambda one: one.timestamp)}
+        by_step = {point.step: point.value for point in sorted(values, key=lambda p: p.timestamp)}
         return sorted(by_step.items())
 
     def file(self, run_id: str, path: str) -> bytes | None:
-        folder = path.rpartition("/")[0]
-        if path not in self.names(run_id, folder):
+        if path not in self.names(run_id, path.rpartition("/")[0]):
             return None
-        return _download(self._client, run_id, path)
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self._client.download_artifacts(run_id, path, scratch)).read_bytes()
+            except (MlflowException, OSError):
+                return None
 
     def names(self, run_id: str, folder: str) -> list[str]:
         key = (run_id, folder)
         if key not in self._names:
-            self._names[key] = _list(self._client, run_id, folder)
+            try:
+                found = self._client.list_artifacts(run_id, folder or None)
+            except (MlflowException, OSError):
+                found = []  # the store's artifacts were deleted or are on another machine
+            self._names[key] = sorted(str(file.path) for file in found if not file.is_dir)
         return self._names[key]
 
 
-def _list(client: MlflowClient, run_id: str, folder: str) -> list[str]:
-    try:
-        found = client.list_artifacts(run_id, folder or None)
-    except (MlflowException, OSError):
-        return []  # the store's artifacts have been deleted or lie on another machine
-    return sorted(str(file.path) for file in found if not file.is_dir)
-
-
-def _download(client: MlflowClient, run_id: str, path: str) -> bytes | None:
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            return Path(client.download_artifacts(run_id, path, scratch)).read_bytes()
-        except (MlflowException, OSError):
-            return None
-
-
 def _is_readable(run: Run) -> bool:
-    """Whether it tells what it is; a process that died at once may have left a run that does not.
+    """Whether the run has the tags and parameters it needs.
 
-    Its tags come with a run, a cell's parameters in a second call.
+    A process that died at once may have left one without: the tags are created with a run, a
+    cell's parameters are a second call.
     """
     tags, params = run.data.tags, run.data.params
     if any(f"{TAG}{key}" not in tags for key in _REQUIRED):
         return False
     if f"{TAG}cell_id" not in tags:
         return True
-    return (
-        "model" in params and _is_number(params.get("lr")) and params.get("epochs", "").isdecimal()
-    )
-
-
-def _is_number(text: str | None) -> bool:
     try:
-        return text is not None and math.isfinite(float(text))
+        return (
+            "model" in params
+            and math.isfinite(float(params.get("lr", "nan")))
+            and params.get("epochs", "").isdecimal()
+        )
     except ValueError:
         return False
+
+
+def _is_whole(run: Run) -> bool:
+    figures = [value for key, value in run.data.metrics.items() if key.startswith("val_")]
+    is_cell = f"{TAG}cell_id" in run.data.tags and bool(run.outputs.model_outputs)
+    return is_cell and bool(figures) and all(math.isfinite(value) for value in figures)
+
+
+def _is_speedup(run: Run) -> bool:
+    """Whether the run is one training measured on two devices: it has a model, but is no cell."""
+    return f"{TAG}cell_id" not in run.data.tags and "model" in run.data.params
 
 
 def _launches(runs: Iterable[Run], archive: Archive) -> list[StoredLaunch]:
@@ -151,25 +160,23 @@ def _launches(runs: Iterable[Run], archive: Archive) -> list[StoredLaunch]:
 def _launch(
     launch_id: str, parent: Run | None, cells: list[StoredCell], archive: Archive
 ) -> StoredLaunch:
-    document = _document(parent, archive) if parent else {}
-    tags = parent.data.tags if parent else {}
-    first = cells[0] if cells else None
-
-    def said(key: str) -> str:
-        return str(tags.get(f"{TAG}{key}") or getattr(first, key, ""))
+    def tag(key: str) -> str:
+        if parent is not None:
+            return str(parent.data.tags[f"{TAG}{key}"])
+        return str(getattr(cells[0], key))
 
     started = [cell.started for cell in cells] + ([parent.info.start_time] if parent else [])
     return StoredLaunch(
         launch_id=launch_id,
-        kind=said("kind"),
-        task=said("task"),
-        dataset=said("dataset"),
-        dataset_digest=said("dataset_digest"),
+        kind=tag("kind"),
+        task=tag("task"),
+        dataset=tag("dataset"),
+        dataset_digest=tag("dataset_digest"),
         created=min(started, default=0),
         status=parent.info.status if parent else "",
         run_id=parent.info.run_id if parent else None,
         experiment_id=parent.info.experiment_id if parent else "",
-        document=document,
+        document=_document(parent, archive) if parent else {},
         cells=tuple(cells),
     )
 
@@ -186,6 +193,7 @@ def _document(parent: Run, archive: Archive) -> Mapping[str, Any]:
 def _cell(run: Run) -> StoredCell:
     tags = run.data.tags
     published = tags.get(f"{TAG}published_epochs", "")
+    models = run.outputs.model_outputs
     return StoredCell(
         run_id=run.info.run_id,
         experiment_id=str(run.info.experiment_id),
@@ -204,6 +212,8 @@ def _cell(run: Run) -> StoredCell:
         published_epochs=int(published) if published.isdecimal() else None,
         parent_model=tags.get(f"{TAG}parent_model"),
         device=tags.get(f"{TAG}device", ""),
+        model_id=models[0].model_id if models else "",
+        parent_run_id=tags.get("mlflow.parentRunId"),
     )
 
 
@@ -224,25 +234,17 @@ def _speedup(run: Run) -> StoredSpeedup:
 
 def _champions(
     tracking_uri: str, launches: Iterable[StoredLaunch]
-) -> dict[tuple[str, str], StoredChampion]:
-    found = {}
-    for key in {(launch.dataset, launch.task) for launch in launches}:
-        champion = find_champion(tracking_uri, *key)
-        if champion is not None:
-            found[key] = StoredChampion(
-                champion.name,
-                champion.version,
-                champion.run_id,
-                champion.tags.get(f"{TAG}decision", ""),
-            )
-    return found
+) -> dict[tuple[str, str], ModelCard]:
+    keys = {(launch.dataset, launch.task) for launch in launches}
+    found = {key: find_champion(tracking_uri, *key) for key in keys}
+    return {key: card for key, card in found.items() if card is not None}
 
 
 def _ui_of(tracking_uri: str) -> str:
-    """Where runs of this store are looked at, without any password of the address."""
+    """Where runs of this store are shown, without any password of the address."""
     if not is_server(tracking_uri):
         return _LOCAL_UI
-    if tracking_uri == "databricks" or tracking_uri.startswith("databricks"):
+    if tracking_uri.startswith("databricks"):
         return ""
     scheme, _, rest = tracking_uri.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/")

@@ -1,19 +1,26 @@
-"""What a tracking store holds, as plain data: all that a report is made of."""
+"""What a tracking store holds, as plain data."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data_prep import DATASETS
 from tuning.tracking.ui.links import run_page
 
+if TYPE_CHECKING:
+    from tuning.tracking.registry.catalog import ModelCard
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredCell:
-    """One cell's run; `params` are MLflow's strings, among them `model`, `lr` and `epochs`."""
+    """One cell's run; `params` are MLflow's strings, among them `model`, `lr` and `epochs`.
+
+    `metrics` are those of the cell's last epoch, or of the epoch whose state was kept.
+    `parent_model` is the model that was fine-tuned, `model_id` is empty if there is no model.
+    """
 
     run_id: str
     experiment_id: str
@@ -32,6 +39,12 @@ class StoredCell:
     published_epochs: int | None = None
     parent_model: str | None = None
     device: str = ""
+    model_id: str = ""
+    parent_run_id: str | None = None
+
+    @property
+    def model_uri(self) -> str:
+        return f"models:/{self.model_id}"
 
     @property
     def finished(self) -> bool:
@@ -66,8 +79,8 @@ class StoredCell:
 class StoredLaunch:
     """One launch: its parent run, `document` (launch.json, empty if it is gone) and its cells.
 
-    `created` is in milliseconds since 1970, 0 if nothing tells; `run_id` is None if the parent run
-    is gone.
+    `created` is in milliseconds since 1970, 0 if unknown; `run_id` is None if the parent run is
+    gone.
     """
 
     launch_id: str
@@ -100,7 +113,7 @@ class StoredLaunch:
 
     @property
     def photographs(self) -> bool:
-        """Whether the pictures may be photographs: all that nobody has drawn for this project."""
+        """Whether the pictures may be photographs: all but this project's synthetic datasets."""
         manifest = self.document.get("dataset_manifest") or {}
         kind = (manifest.get("source") or {}).get("kind")
         if kind is not None:
@@ -142,27 +155,17 @@ class StoredSpeedup:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredChampion:
-    """The version that holds the alias `champion`, and what the gate said of it."""
-
-    name: str
-    version: int
-    run_id: str
-    decision: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Store:
     """Everything of this project in one tracking store, the oldest first.
 
-    `foreign_runs` counts runs that other programs have made, `broken_runs` names those of this
-    project that lack what makes them readable. `ui` is where a person looks at runs.
+    `foreign_runs` counts the runs of other programs, `broken_runs` names those of this project
+    that lack required tags or parameters. `ui` is the address of the tracking UI.
     """
 
     uri: str
     launches: tuple[StoredLaunch, ...] = ()
     speedups: tuple[StoredSpeedup, ...] = ()
-    champions: Mapping[tuple[str, str], StoredChampion] = dataclasses.field(default_factory=dict)
+    champions: Mapping[tuple[str, str], ModelCard] = dataclasses.field(default_factory=dict)
     foreign_runs: int = 0
     broken_runs: Sequence[str] = ()
     ui: str = ""

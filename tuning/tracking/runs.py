@@ -1,26 +1,30 @@
-"""The MLflow runs of one launch: found by tag or made, written in batches, ended once."""
+"""The MLflow runs of one launch: found by tag or created, written in batches, ended once."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from tuning.tracking.store import search_all_runs
+from tuning.utils.redaction import redact
 
 TAG = "chromatune."
 FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"
 _METRICS_PER_CALL = 1000
+# MLflow keeps no longer digests; the whole one is a tag of the run.
+_DIGEST_LENGTH = 36
 # The learning rate is a parameter, times are MLflow's own columns.
 _NOT_METRICS = frozenset({"epoch", "lr", "seconds", "timestamp", "milestone"})
 
 
 @dataclasses.dataclass
 class TrackedRun:
-    """A run as MLflow holds it, and what this process knows to be in it."""
+    """A run in MLflow, with what this process knows of it; `epochs` are those already logged."""
 
     run_id: str
     status: str
@@ -30,14 +34,14 @@ class TrackedRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was delivered: FINISHED is written last."""
+        """Whether everything was written: FINISHED is written last."""
         return self.status == FINISHED
 
 
 class LaunchRuns:
     """The runs of one launch, keyed by cell id; the parent run's key is the empty string.
 
-    Every method may be repeated after a failure: nothing is made or logged twice.
+    Every method may be repeated after a failure: nothing is created or logged twice.
     """
 
     def __init__(self, client: MlflowClient, experiment_id: str, launch_id: str) -> None:
@@ -48,17 +52,17 @@ class LaunchRuns:
         self._extras: list[TrackedRun] = []
 
     def forget(self) -> None:
-        """Ask the store again before the next write: after an error nobody knows what arrived."""
+        """Query the store again before the next write: an error leaves unknown what arrived."""
         self._runs = None
 
     def find(self, key: str) -> TrackedRun | None:
         return self._known().get(key)
 
     def running(self) -> list[tuple[str, TrackedRun]]:
-        """Key and run of everything that has not ended.
+        """Key and run of everything that has not ended, from a new query.
 
-        Runs that a key has beside its own are among them, each keyed by its own run id. The store
-        is asked anew: the call that made such a run was repeated by the client, which told nobody.
+        A call that creates a run may have been repeated by the client without notice: the
+        additional runs are included, each keyed by its own run id.
         """
         self.forget()
         keyed = [*self._known().items(), *((run.run_id, run) for run in self._extras)]
@@ -73,9 +77,9 @@ class LaunchRuns:
         tags: Mapping[str, str],
         started: int,
     ) -> TrackedRun:
-        """Find the run of `key`, or make it with all its tags and parameters.
+        """Find the run of `key`, or create it with its tags and parameters.
 
-        Tags travel with the creation, so a run can be found again however this process ends.
+        The tags are part of the creation, so a run is found again however this process ends.
         """
         run = self.find(key)
         if run is None:
@@ -96,7 +100,7 @@ class LaunchRuns:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log what is not there yet: parameters are never changed, equal tags not written again."""
+        """Log metrics, new parameters and changed tags in one call."""
         new_params = {key: text for key, text in (params or {}).items() if key not in run.params}
         new_tags = {key: text for key, text in (tags or {}).items() if run.tags.get(key) != text}
         self._client.log_batch(
@@ -111,8 +115,8 @@ class LaunchRuns:
     def write_history(self, run: TrackedRun, history: Iterable[Mapping[str, Any]]) -> None:
         """Log the epochs that the run lacks; step = epoch, the time is the record's own.
 
-        A record is never split over two calls: its training loss tells that all of it is there. An
-        epoch that was trained again after a crash has another time, and is left out.
+        A record is never split over two calls: an epoch with a training loss is complete. An epoch
+        that was trained again after a crash has another time, and is left out.
         """
         if run.epochs is None:
             logged = self._client.get_metric_history(run.run_id, "train_loss")
@@ -122,7 +126,7 @@ class LaunchRuns:
         for record in history:
             if record["epoch"] in run.epochs:
                 continue
-            metrics = metrics_of(record)
+            metrics = _metrics_of(record)
             if len(batch) + len(metrics) > _METRICS_PER_CALL:
                 self.write(run, metrics=batch)
                 run.epochs |= epochs
@@ -134,7 +138,7 @@ class LaunchRuns:
             run.epochs |= epochs
 
     def reopen(self, run: TrackedRun) -> None:
-        """Set an ended run to RUNNING: its training has been resumed."""
+        """Set an ended run to RUNNING: its training was resumed."""
         if run.status != RUNNING:
             self._client.update_run(run.run_id, status=RUNNING)
             run.status = RUNNING
@@ -144,7 +148,7 @@ class LaunchRuns:
     def end(
         self, run: TrackedRun, status: str, outcome: str, ended: int, message: str = ""
     ) -> None:
-        """End a run, its status last; does nothing if it has ended so already."""
+        """End a run, its status last; does nothing if it already has this status and outcome."""
         if run.status == status and run.tags.get(f"{TAG}outcome") == outcome:
             return
         tags = {f"{TAG}outcome": outcome}
@@ -171,11 +175,10 @@ class LaunchRuns:
 
 
 def runs_by_cell(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """A launch's runs by cell id, the parent's is empty; the first of each is the one that counts.
+    """A launch's runs by cell id, the parent's is empty; the first run of each is the one in use.
 
-    There is more than one where the server did act on a call to create a run, and the client
-    repeated it, having had no answer. The parameters follow once a run is made, so the extra one
-    has none.
+    There are several where a server created a run but its answer was lost, and the client repeated
+    the call. Parameters are written after the creation, so the additional run has none.
     """
     found: dict[str, list[Run]] = {}
     for run in runs:
@@ -185,13 +188,33 @@ def runs_by_cell(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def metrics_of(record: Mapping[str, Any]) -> list[Metric]:
-    """The metrics of one epoch record."""
+def _metrics_of(record: Mapping[str, Any]) -> list[Metric]:
     return [
         Metric(key, float(value), int(record["timestamp"]), int(record["epoch"]))
         for key, value in record.items()
         if key not in _NOT_METRICS and isinstance(value, int | float)
     ]
+
+
+def latest_metrics(run: Run) -> list[Metric]:
+    """The last value of each metric with its step and time, which `run.data.metrics` lacks."""
+    return [Metric.from_proto(metric) for metric in run.data.to_proto().metrics]
+
+
+def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) -> None:
+    """Log the dataset of a launch as the run's input; called again, it adds nothing."""
+    manifest = launch.get("dataset_manifest") or {}
+    source = manifest.get("source") or {}
+    origin = redact(str(source.get("location") or launch["dataset"]))
+    is_url = source.get("kind") == "download"
+    dataset = Dataset(
+        name=str(launch["dataset"]),
+        digest=str(launch["dataset_digest"])[:_DIGEST_LENGTH],
+        source_type="http" if is_url else "local",
+        source=json.dumps({"url" if is_url else "uri": origin}),
+        profile=json.dumps(manifest, sort_keys=True),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
 
 
 def _tracked(run: Run) -> TrackedRun:

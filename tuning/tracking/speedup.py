@@ -1,25 +1,24 @@
-"""A comparison of CPU and GPU as one MLflow run, written as its halves are measured."""
+"""A comparison of CPU and GPU as one MLflow run, written as each half is measured."""
 
 from __future__ import annotations
 
 import time
 
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
-from tuning.errors import ChromatuneError
 from tuning.tracking.runs import FINISHED, TAG, LaunchRuns
-from tuning.tracking.store import first_line, make_client, open_experiment, prepare_store
+from tuning.tracking.store import make_client, open_experiment, prepare_store, writing
 from tuning.training.config import FitConfig
 from tuning.training.speedup import TASK, Half
 from tuning.utils import provenance
 
-KIND = "speedup"
+_KIND = "speedup"
+_PARAMS = ("model", "head", "lr", "epochs", "batch_size", "seed", "image_size")
 
 
 class SpeedupRun:
-    """The run of one comparison. It is made with the first half, so that none is ever empty."""
+    """The run of one comparison. It is created with the first half, so that none is ever empty."""
 
     def __init__(self, tracking_uri: str, dataset: PreparedDataset, config: FitConfig) -> None:
         prepare_store(tracking_uri)
@@ -28,70 +27,54 @@ class SpeedupRun:
         self._config = config
         self._started = round(time.time() * 1000)
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._started / 1000))
-        self.launch_id = f"{KIND}-{TASK}-{dataset.name}-{stamp}"
-        self._halves: list[Half] = []
-
-    def add(self, half: Half) -> None:
-        """Write a half: its epochs, its sum, its hardware, and the factor once both are there.
-
-        Raises ChromatuneError if the store does not take it.
-        """
-        self._halves.append(half)
-        try:
-            self._write(half)
-        except MlflowException as error:
-            raise ChromatuneError(
-                f"the {half.device} half could not be written to MLflow: {first_line(error)}"
-            ) from None
+        self.launch_id = f"{_KIND}-{TASK}-{dataset.name}-{stamp}"
+        self._seconds: dict[str, float] = {}
 
     @property
     def factor(self) -> float | None:
         """How many times faster the GPU is; None until both halves are there."""
-        seconds = {half.device: half.seconds for half in self._halves}
-        return seconds["cpu"] / seconds["gpu"] if len(seconds) == 2 else None
+        both = self._seconds.keys() >= {"cpu", "gpu"}
+        return self._seconds["cpu"] / self._seconds["gpu"] if both else None
 
-    def _write(self, half: Half) -> None:
-        client = make_client(self._uri)
-        kind = {"kind": KIND, "task": TASK, "dataset": self._dataset.name}
-        tags = {f"{TAG}{key}": text for key, text in kind.items()}
-        name = f"{self._dataset.name}-{TASK}-{KIND}"
-        runs = LaunchRuns(client, open_experiment(client, self._uri, name, tags), self.launch_id)
-        run = runs.open(
-            "",
-            name=self.launch_id,
-            params=self._params(),
-            tags={**tags, **self._provenance()},
-            started=self._started,
-        )
-        now = round(time.time() * 1000)
+    def add(self, half: Half) -> None:
+        """Write a half: its epochs, its sum, its hardware, and the factor once both are there.
+
+        Raises ChromatuneError if the store does not accept it.
+        """
+        self._seconds[half.device] = half.seconds
+        now, last = round(time.time() * 1000), len(half.epoch_seconds)
         metrics = [
             Metric(f"{half.device}_epoch_seconds", seconds, now, epoch)
             for epoch, seconds in enumerate(half.epoch_seconds, start=1)
         ]
-        metrics.append(Metric(f"{half.device}_seconds", half.seconds, now, len(half.epoch_seconds)))
+        metrics.append(Metric(f"{half.device}_seconds", half.seconds, now, last))
         if self.factor is not None:
-            metrics.append(Metric("speedup", self.factor, now, len(half.epoch_seconds)))
-        runs.write(run, metrics=metrics, tags={f"{TAG}{half.device}": half.hardware})
-        runs.end(run, FINISHED, "finished", now)
-
-    def _params(self) -> dict[str, str]:
-        config = self._config
-        return {
-            "model": config.model,
-            "head": config.head,
-            "lr": str(config.lr),
-            "epochs": str(config.epochs),
-            "batch_size": str(config.batch_size),
-            "seed": str(config.seed),
-            "image_size": str(config.image_size),
-        }
+            metrics.append(Metric("speedup", self.factor, now, last))
+        client = make_client(self._uri)
+        about = {"kind": _KIND, "task": TASK, "dataset": self._dataset.name}
+        tags = {f"{TAG}{key}": text for key, text in about.items()}
+        name = f"{self._dataset.name}-{TASK}-{_KIND}"
+        with writing(f"the {half.device} half"):
+            experiment_id = open_experiment(client, self._uri, name, tags)
+            runs = LaunchRuns(client, experiment_id, self.launch_id)
+            run = runs.open(
+                "",
+                name=self.launch_id,
+                params={key: str(getattr(self._config, key)) for key in _PARAMS},
+                tags={**tags, **self._provenance()},
+                started=self._started,
+            )
+            runs.write(run, metrics=metrics, tags={f"{TAG}{half.device}": half.hardware})
+            runs.end(run, FINISHED, "finished", now)
 
     def _provenance(self) -> dict[str, str]:
-        versions, hardware = provenance.versions(), provenance.hardware()
+        environment = {"versions": provenance.versions(), "hardware": provenance.hardware()}
         tags = {
+            f"{TAG}{key}": ", ".join(f"{name} {text}" for name, text in values.items())
+            for key, values in environment.items()
+        }
+        tags |= {
             f"{TAG}dataset_digest": self._dataset.digest,
-            f"{TAG}versions": ", ".join(f"{key} {text}" for key, text in versions.items()),
-            f"{TAG}hardware": ", ".join(f"{key} {text}" for key, text in hardware.items()),
             "mlflow.source.name": provenance.command(),
             "mlflow.source.type": "LOCAL",
         }

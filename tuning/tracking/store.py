@@ -8,9 +8,11 @@ import os
 import re
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import requests
 from mlflow import MlflowClient
@@ -46,7 +48,9 @@ _NOISY_LOGGERS = {
     "alembic": logging.WARNING,
     "urllib3.connectionpool": logging.ERROR,
 }
-_PAGE = 1000
+_RUNS_PER_PAGE = 1000
+# What a call to a store that is away raises.
+DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
 # What SQLAlchemy puts in a line before the error itself.
 _PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
 _UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
@@ -61,26 +65,22 @@ def tracking_uri(option: str | None) -> str:
     uri = option or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
     scheme = uri.partition("://")[0] if "://" in uri else uri.partition(":")[0]
     base = scheme.partition("+")[0]
+    start = f"the tracking URI '{redact(uri)}'"
+    use = "use sqlite:///path/mlflow.db or a server's http://host:port"
     if base == "file" or (":" not in uri and uri != "databricks"):
+        database = Path(uri.removeprefix("file://")) / "mlflow.db"
         raise ChromatuneError(
-            f"the tracking URI '{redact(uri)}' is a folder, which MLflow no longer supports as a "
-            f"store; use sqlite:///{Path(uri.removeprefix('file://')) / 'mlflow.db'} or a server's "
-            f"http://host:port"
+            f"{start} is a folder, which MLflow no longer supports as a store; use "
+            f"sqlite:///{database} or a server's http://host:port"
         )
     if base not in (*_SERVERS, *_DATABASES):
-        raise ChromatuneError(
-            f"the tracking URI '{redact(uri)}' starts with an unknown scheme '{base}'"
-            f"{nearest(base, [*_SERVERS, *_DATABASES])}; use sqlite:///path/mlflow.db or a "
-            f"server's http://host:port"
-        )
+        hint = nearest(base, [*_SERVERS, *_DATABASES])
+        raise ChromatuneError(f"{start} starts with an unknown scheme '{base}'{hint}; {use}")
     if base != "sqlite":
         return uri
     url = make_url(uri)
     if not url.database or url.database == ":memory:":
-        raise ChromatuneError(
-            f"the tracking URI '{uri}' names no file, so nothing would be kept; use "
-            f"sqlite:///path/mlflow.db"
-        )
+        raise ChromatuneError(f"{start} has no file, so nothing would be kept; {use}")
     return str(url.set(database=str(Path(url.database).expanduser().absolute())))
 
 
@@ -111,20 +111,17 @@ def prepare_store(uri: str) -> None:
 
 
 def open_store(uri: str) -> None:
-    """As `prepare_store`, for what only reads: a database that is not there is not made.
-
-    Raises ChromatuneError, which says where the store was looked for, too.
-    """
+    """As `prepare_store`, for readers: ChromatuneError if a database file does not exist."""
     if not is_there(uri):
         raise ChromatuneError(
-            f"there is no MLflow store at {redact(uri)}: `chromatune reproduce` or any training "
-            f"makes it; --tracking-uri names another"
+            f"no MLflow store at {redact(uri)}: create it with `chromatune reproduce` or any "
+            f"training, or choose another with --tracking-uri"
         )
     prepare_store(uri)
 
 
 def is_there(uri: str) -> bool:
-    """False for a database file that does not exist; of other stores only asking can tell."""
+    """Whether the store's database file exists; True for servers and other databases."""
     database = None if is_server(uri) else _sqlite_file(uri)
     return database is None or database.is_file()
 
@@ -159,7 +156,7 @@ def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str
     if experiment is None or experiment.lifecycle_stage != "active":
         found = f" --experiment-id {experiment.experiment_id}" if experiment else ""
         raise ChromatuneError(
-            f"the experiment '{name}' was deleted in MLflow; bring it back with "
+            f"the experiment '{name}' was deleted in MLflow; restore it with "
             f"`mlflow experiments restore{found}`"
         )
     for key, value in tags.items():
@@ -170,41 +167,53 @@ def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str
 
 def search_all_runs(client: MlflowClient, experiment_ids: list[str], query: str) -> Iterator[Run]:
     """Every run that `query` selects, page by page, oldest first."""
-    token = None
-    while experiment_ids:
-        page = client.search_runs(
-            experiment_ids,
-            query,
-            max_results=_PAGE,
-            page_token=token,
-            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+    if not experiment_ids:
+        return
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    yield from all_pages(
+        partial(
+            client.search_runs, experiment_ids, query, max_results=_RUNS_PER_PAGE, order_by=order
         )
+    )
+
+
+def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experiment]:
+    """Every experiment that `query` selects and that is not in MLflow's trash, newest first."""
+    search = partial(client.search_experiments, ViewType.ACTIVE_ONLY, filter_string=query or None)
+    return list(all_pages(search))
+
+
+def experiment_ids(client: MlflowClient, query: str = "") -> list[str]:
+    """Ids of the experiments that `query` selects."""
+    return [str(each.experiment_id) for each in search_all_experiments(client, query)]
+
+
+def all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """The results of all pages; `search` takes a `page_token` and returns one page."""
+    token = None
+    while True:
+        page = search(page_token=token)
         yield from page
         token = page.token
         if not token:
             return
 
 
-def search_all_experiments(client: MlflowClient, query: str = "") -> list[Experiment]:
-    """Every experiment that `query` selects and that is not in MLflow's trash, newest first."""
-    found: list[Experiment] = []
-    token = None
-    while True:
-        page = client.search_experiments(
-            ViewType.ACTIVE_ONLY, filter_string=query or None, page_token=token
-        )
-        found += page
-        token = page.token
-        if not token:
-            return found
+@contextmanager
+def reading(what: str = "the runs") -> Iterator[None]:
+    """Turn MLflow's errors while something is read into a ChromatuneError."""
+    try:
+        yield
+    except MlflowException as error:
+        raise ChromatuneError(f"cannot read {what} in MLflow: {first_line(error)}") from None
 
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Turn what a store raises that is away or refuses a write into a ChromatuneError."""
+    """Turn the errors of a store that is away or rejects a write into a ChromatuneError."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+    except DELIVERY_ERRORS as error:
         raise ChromatuneError(
             f"cannot write {what} to MLflow: {first_line(error)}; run the same command again, or "
             f"`chromatune resume` for a launch"
@@ -243,20 +252,20 @@ def _ask_server(uri: str) -> None:
             f"the tracking server {redact(uri)} cannot be reached ({first_line(error)}): start "
             f"it, or choose another with --tracking-uri"
         ) from None
-    if answer.status_code in (401, 403):
-        raise ChromatuneError(
-            f"the tracking server {redact(uri)} refuses access ({answer.status_code}): set "
-            f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        )
     if answer.status_code != 200:
+        cause = "check --tracking-uri"
+        if answer.status_code in (401, 403):
+            cause = (
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN"
+            )
         raise ChromatuneError(
-            f"{redact(uri)} does not answer as an MLflow server does (status "
-            f"{answer.status_code}): check --tracking-uri"
+            f"the tracking server {redact(uri)} answers with status {answer.status_code}: {cause}"
         )
 
 
 def _knock(uri: str) -> None:
-    """Raise OSError if nobody listens where a database should: MLflow would try for minutes."""
+    """Raise OSError if a database server does not answer: MLflow would try for minutes."""
     url = make_url(uri)
     port = url.port or _PORTS.get(url.get_backend_name())
     if url.host and port:
@@ -278,7 +287,7 @@ def _artifact_location(uri: str, name: str) -> str | None:
 
 @contextmanager
 def _locked(database: Path) -> Iterator[None]:
-    """Let one process at a time migrate: two that start on a fresh database break each other."""
+    """Let one process at a time migrate: two on a new database break each other."""
     with database.with_name(f".{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -293,7 +302,7 @@ def _check_writable(database: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise ChromatuneError(
             f"the tracking database {database} cannot be written ({error}): close the program that "
-            f"holds it, check its permissions, or choose another with --tracking-uri"
+            f"locks it, check its permissions, or choose another with --tracking-uri"
         ) from None
     finally:
         if connection is not None:

@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from models import ChromaModel, load_model
 from tuning.errors import ChromatuneError
+from tuning.tracking.registry.catalog import find_version, model_name
 from tuning.tracking.store import first_line, make_client
 from tuning.utils.redaction import redact
 
@@ -24,9 +25,9 @@ def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None =
     """Fetch the safetensors file of a model and return its local path; no code of it is run.
 
     `model_uri` is `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/m-<id>`. The
-    file is put into `folder`; without one it lies in the store itself if that is local, so never
-    write to it, and otherwise in a temporary folder that is the caller's to delete. Raises
-    ChromatuneError if the model is not there or not of this project.
+    file is put into `folder`; without one it is in the store itself if that is local, so never
+    write to it, and otherwise in a temporary folder that the caller deletes. Raises
+    ChromatuneError if the model does not exist or is not of this project.
     """
     client = make_client(tracking_uri)
     try:
@@ -55,26 +56,19 @@ def load_registered(model_uri: str, tracking_uri: str, device: str = "cpu") -> C
 
 
 def _check_host(location: str, model_uri: str, tracking_uri: str) -> None:
-    """Refuse a location that would have the store's own password sent to another server."""
+    """Reject a location to which the store's own password would be sent, on another server."""
     place = urlsplit(location)
     own = urlsplit(tracking_uri).netloc.rpartition("@")[2]
     if place.scheme in _WITH_CREDENTIALS and place.netloc not in ("", own):
         raise ChromatuneError(
-            f"the artifacts of the model '{model_uri}' are said to lie at {redact(location)}, on "
-            f"another server than the store: copy the model into the store if you trust it"
+            f"the artifacts of the model '{model_uri}' are at {redact(location)}, on another "
+            f"server than the store: copy the model into the store if you trust it"
         )
 
 
 def _artifact_location(client: MlflowClient, model_uri: str) -> str:
-    name = model_uri.removeprefix("models:/")
-    if name == model_uri or not name:
-        raise ChromatuneError(
-            f"'{model_uri}' is not a model: use models:/<name>/<version> or models:/<name>@champion"
-        )
-    if "@" in name:
-        version = client.get_model_version_by_alias(*name.split("@", 1))
-    elif "/" in name:
-        version = client.get_model_version(*name.split("/", 1))
-    else:
+    name = model_name(model_uri)
+    if "@" not in name and "/" not in name:
         return str(client.get_logged_model(name).artifact_location)
+    version = find_version(client, name)
     return str(client.get_model_version_download_uri(version.name, version.version))

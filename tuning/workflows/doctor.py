@@ -26,7 +26,7 @@ from tuning.tracking.health import (
     end_as_killed,
     keeps_copy,
     open_runs,
-    outcomes_told,
+    recorded_outcomes,
     schema_of,
     upgrade,
 )
@@ -249,7 +249,7 @@ def _runs(launch: Launch, uri: str, dry_run: bool) -> Iterator[Finding]:
     if not stray and _without_user(launch.tracking_uri) != _without_user(uri):
         return
     delivered = launch_cells(uri, launch)
-    told = outcomes_told(uri, launch.launch_id)
+    told = recorded_outcomes(uri, launch.launch_id)
     missing = [
         cell.cell_id
         for cell in _ended(launch)

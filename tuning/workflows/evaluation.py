@@ -10,10 +10,15 @@ from tuning.display.published import best_published, published_result
 from tuning.display.result_tables import ResultRow, TestTable
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
-from tuning.tracking.cells import TrackedCell, finished_cells
-from tuning.tracking.evaluation import constant_on_test, log_test_metrics, metrics_on_test
+from tuning.tracking.evaluation import (
+    constant_on_test,
+    log_showcase,
+    log_test_metrics,
+    metrics_on_test,
+)
+from tuning.tracking.reader import finished_cells
+from tuning.tracking.records import StoredCell
 from tuning.tracking.registry.promotion import Promotion
-from tuning.tracking.samples import log_showcase
 from tuning.tracking.store import make_client
 
 # What the gate decides by, then the columns of the report's Tables II and V, and of IV and VI.
@@ -31,7 +36,7 @@ _COLUMNS: Mapping[Task, tuple[str, ...]] = {
 _CONSTANT = "constant predictor"
 
 
-def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
+def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, StoredCell]:
     """The launch's finished cells as MLflow has them, by cell id, in the launch's own order."""
     digest = str(launch.document["dataset_digest"])
     found = {
@@ -44,7 +49,7 @@ def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, TrackedCell]:
     return {name: found[name] for name in names if name in found}
 
 
-def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, TrackedCell]:
+def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, StoredCell]:
     """`launch_cells` where MLflow has all of them; none while it lacks some, as it may be away."""
     return {} if outcome.undelivered else launch_cells(tracking_uri, outcome.launch)
 
@@ -52,7 +57,7 @@ def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, Trac
 def measured_table(
     task: Task,
     dataset: PreparedDataset,
-    cells: Mapping[str, TrackedCell],
+    cells: Mapping[str, StoredCell],
     tracking_uri: str,
     *,
     unpublished: Collection[str] = (),
@@ -78,7 +83,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     """The candidate beside the champion it was measured against."""
     champion = promotion.champion
     cell = promotion.cell
-    rows = [ResultRow(cell.run_name, promotion.test_metrics, _published(cell, task))]
+    rows = [ResultRow(cell.name, promotion.test_metrics, _published(cell, task))]
     is_rival = champion is not None and champion.run_id != promotion.cell.run_id
     if champion is not None and is_rival and promotion.champion_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
@@ -86,7 +91,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)
 
 
-def _published(cell: TrackedCell, task: Task) -> Mapping[str, float]:
+def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
     """What the report gives on this dataset's test set for this model, or else for its best one."""
     named = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
     row = named or best_published(cell.dataset, task)

@@ -20,7 +20,7 @@ from tuning.workflows.launching import check_store, start_launch
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tuning.tracking.cells import TrackedCell
+    from tuning.tracking.records import StoredCell
 
 # Model and head of every single training, as in Tables II and IV.
 _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
@@ -111,7 +111,7 @@ def final_trainings(
     return costliest_first(trainings)
 
 
-def _row_name(cell: TrackedCell) -> str:
+def _row_name(cell: StoredCell) -> str:
     params = cell.params
     unit = "epoch" if params["epochs"] == "1" else "epochs"
     return f"{params['model']} {params['head']}, {params['epochs']} {unit}"

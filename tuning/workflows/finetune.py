@@ -13,9 +13,9 @@ from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared, open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, make_training
-from tuning.tracking.cells import TrackedCell
+from tuning.tracking.records import StoredCell
+from tuning.tracking.registry.catalog import champion_uri, pinned
 from tuning.tracking.registry.promotion import promote
-from tuning.tracking.registry.versions import champion_uri, pinned
 from tuning.tracking.store import open_store
 from tuning.tracking.weights import load_logged_weights
 from tuning.training.config import FitConfig
@@ -89,7 +89,7 @@ def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str | None) -> Concl
     )
 
 
-def _row_name(cell: TrackedCell) -> str:
+def _row_name(cell: StoredCell) -> str:
     origin = "from scratch" if _SCRATCH in cell.cell_id else "fine-tuned"
     return f"{cell.params['model']} {cell.params['head']}, {origin}"
 

@@ -8,7 +8,8 @@ from tuning.config.schema import DataConfig, Task
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.datasets import open_prepared
-from tuning.tracking.cells import TrackedCell, finished_cells
+from tuning.tracking.reader import finished_cells
+from tuning.tracking.records import StoredCell
 from tuning.tracking.store import open_store
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline
@@ -43,10 +44,10 @@ def trials_table(
     return GridTable(task, _best_of_each(task, cells), baseline)
 
 
-def _best_of_each(task: Task, cells: Sequence[TrackedCell]) -> list[CellRow]:
+def _best_of_each(task: Task, cells: Sequence[StoredCell]) -> list[CellRow]:
     """One row for each place in the table: of several seeds or launches the best by val."""
     criterion = CRITERIA[task]
-    best: dict[tuple[str, ...], TrackedCell] = {}
+    best: dict[tuple[str, ...], StoredCell] = {}
     for cell in cells:
         place = tuple(cell.params[key] for key in ("model", "head", "lr", "epochs"))
         rival = best.get(place)
@@ -56,7 +57,7 @@ def _best_of_each(task: Task, cells: Sequence[TrackedCell]) -> list[CellRow]:
     return [_row(cell) for cell in best.values()]
 
 
-def _row(cell: TrackedCell) -> CellRow:
+def _row(cell: StoredCell) -> CellRow:
     return CellRow(
         cell_id=cell.cell_id,
         model=cell.params["model"],

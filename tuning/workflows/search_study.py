@@ -116,7 +116,7 @@ def _feed(
     digest = str(launch.document["dataset_digest"])
     runs = {}
     if tracking_uri is not None:
-        from tuning.tracking.cells import finished_cells
+        from tuning.tracking.reader import finished_cells
 
         cells = finished_cells(tracking_uri, digest, launch.task)
         runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}

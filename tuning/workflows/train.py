@@ -42,7 +42,7 @@ def run_train(
     with contextlib.ExitStack() as stack:
         parent, files = None, {}
         if config.train.initial_model is not None:
-            from tuning.tracking.registry.versions import pinned
+            from tuning.tracking.registry.catalog import pinned
             from tuning.tracking.store import open_store
             from tuning.tracking.weights import load_logged_weights
 

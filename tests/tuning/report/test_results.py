@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tuning.display.table import Row
-from tuning.report import StoredChampion
 from tuning.report._results import Results
 from tuning.report._selection import choose
+from tuning.tracking.registry.catalog import ModelCard
 
 Make = Callable[..., Any]
 CONSTANT = {
@@ -167,7 +167,10 @@ def test_the_best_model_is_the_champion_not_the_best_on_test(
     launch = make_launch([lucky, chosen], kind="finals")
     assert results_of(launch).best.model == "cnn2"  # type: ignore[union-attr]
     run = launch.cells[0].run_id
-    champions = {("faces", "regression"): StoredChampion("faces-regression", 3, run, "wins")}
+    card = ModelCard(
+        "models:/faces-regression/3", "faces-regression", 3, "faces", "regression", run_id=run
+    )
+    champions = {("faces", "regression"): card}
     assert results_of(launch, champions=champions).best.model == "cnn1"  # type: ignore[union-attr]
 
 

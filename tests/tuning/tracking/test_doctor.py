@@ -22,7 +22,7 @@ from tuning.cli import app
 from tuning.config.schema import DataConfig, LaunchConfig
 from tuning.launch.folder import open_launch
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projector import Projector
 from tuning.tracking.runs import TAG
 from tuning.training.checkpoint import TrainState
@@ -58,7 +58,7 @@ def about(findings: list[Finding], words: str) -> Finding:
 
 def begin(launch: Any, store: str, epoch: int) -> Projector:
     """Bring a training's first epoch to MLflow, as a process does that is then killed."""
-    projector = Projector(LaunchFolder(launch.storage), store)
+    projector = Projector(LaunchPlan(launch.storage), store)
     projector.parent.open()
     (training_id,) = launch.training_ids()
     projector.observe(training_id, [launch.record(epoch)])

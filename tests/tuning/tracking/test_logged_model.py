@@ -20,9 +20,9 @@ from mlflow.pyfunc.scoring_server import _parse_json_data
 
 from models import create_model, load_model, save_model
 from tuning.errors import ChromatuneError
-from tuning.tracking.cells import finished_cells
 from tuning.tracking.projection import project_launch
 from tuning.tracking.pyfunc import ServingModel
+from tuning.tracking.reader import finished_cells
 from tuning.tracking.weights import load_logged_weights, load_registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

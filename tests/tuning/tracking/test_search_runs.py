@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tuning.tracking.cells import finished_cells
 from tuning.tracking.projection import Projection, project_launch
+from tuning.tracking.reader import finished_cells
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

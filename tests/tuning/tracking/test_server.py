@@ -20,9 +20,8 @@ from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
 from tuning.report import Options, build_report
-from tuning.tracking.cells import finished_cells
 from tuning.tracking.projection import Projection, project_launch
-from tuning.tracking.reader import read_store
+from tuning.tracking.reader import finished_cells, read_store
 from tuning.tracking.registry.promotion import promote
 from tuning.tracking.store import prepare_store
 from tuning.tracking.weights import load_logged_weights, load_registered
@@ -136,8 +135,10 @@ def test_an_outage_in_mid_run_loses_nothing_and_doubles_nothing(
         if record.name == "tuning.tracking.projection"
     ]
     away, back = (line for line in told if not line.startswith("waiting up to 60 s"))
-    assert away.startswith(f"MLflow at {server.uri} is away (no connection); training goes on")
-    assert back.startswith("MLflow is back")
+    assert away.startswith(
+        f"MLflow at {server.uri} is unavailable (no connection); training continues"
+    )
+    assert back.startswith("MLflow is available again")
     assert capsys.readouterr().out == ""
 
     client = MlflowClient(server.uri, server.uri)

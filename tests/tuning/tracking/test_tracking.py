@@ -121,7 +121,7 @@ class TestProjectLaunch:
         }
         # MLflow's page of comparison shows only files that lie in no folder.
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
-        assert files == {"loss_curve.png", "sheet.png", "images"}
+        assert files == {"sheet.png", "images"}
         experiment = client.get_experiment(run.info.experiment_id)
         assert experiment.name == "faces-colorizer-grid"
         root = database(store).parent / "artifacts" / "faces-colorizer-grid"
@@ -228,7 +228,7 @@ class TestProjectLaunch:
     ) -> None:
         launch = make_launch()
         client.delete_experiment(client.create_experiment("faces-regression-grid"))
-        with pytest.raises(ChromatuneError, match="was deleted in MLflow; bring it back with"):
+        with pytest.raises(ChromatuneError, match="was deleted in MLflow; restore it with"):
             project_launch(launch.storage, store)
 
 
@@ -399,7 +399,7 @@ class TestProjection:
         with caplog.at_level(logging.WARNING):
             projection.observe(training, [{**launch.record(2), "milestone": f"{training}-e2"}])
             assert projection.close("FINISHED") == []
-        assert len([r for r in caplog.records if "is away" in r.message]) == 1
+        assert len([r for r in caplog.records if "is unavailable" in r.message]) == 1
         assert runs_of(client, launch.document["launch_id"])[f"{training}-e2"].info.status == (
             "FINISHED"
         )

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tuning.config.schema import LaunchConfig
-from tuning.tracking.launch_reader import LaunchFolder
+from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projection import Projection, project_launch
 from tuning.tracking.projector import Projector
 from tuning.tracking.runs import TAG
@@ -98,10 +98,10 @@ def test_a_resumed_launch_goes_on_in_the_one_that_has_its_epochs(
     launch: Any, store: str, client: MlflowClient
 ) -> None:
     (training_id,) = launch.training_ids()
-    first = Projector(LaunchFolder(launch.storage), store)
+    first = Projector(LaunchPlan(launch.storage), store)
     first.observe(training_id, [launch.record(1)])
     first.deliver(training_id)
-    second = Projector(LaunchFolder(launch.storage), store)
+    second = Projector(LaunchPlan(launch.storage), store)
     second.observe(training_id, [launch.record(2)])
     second.deliver(training_id)
     found = client.search_runs([one.experiment_id for one in client.search_experiments()])

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.errors import ChromatuneError
-from tuning.tracking import samples as tracking_showcase
+from tuning.tracking import evaluation as tracking_showcase
 from tuning.tracking.projection import project_launch
 from tuning.tracking.registry.promotion import promote
 

@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
-from tuning.tracking.cells import TrackedCell
 from tuning.tracking.evaluation import log_test_metrics
+from tuning.tracking.records import StoredCell
 from tuning.tracking.store import first_line, open_store, prepare_store, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -49,7 +49,7 @@ class TestTrackingUri:
 
     @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
     def test_refuses_a_database_in_memory(self, uri: str) -> None:
-        with pytest.raises(ChromatuneError, match="names no file"):
+        with pytest.raises(ChromatuneError, match="has no file"):
             tracking_uri(uri)
 
 
@@ -116,7 +116,7 @@ class TestPrepareStore:
 
 
 def test_a_store_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ChromatuneError, match=r"there is no MLflow store at .*`chromatune reprodu"):
+    with pytest.raises(ChromatuneError, match=r"no MLflow store at .*`chromatune reprodu"):
         open_store(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -137,8 +137,10 @@ def test_what_a_store_that_goes_away_raises_is_told_in_a_line(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"
-    cell = TrackedCell(
-        *("run", "cnn1", "launch", "cnn1-e2", "grid", "faces", "digest"), {}, {}, "m-1", None, None
+    cell = StoredCell(
+        *("run", "1", "cnn1", "cnn1-e2", "launch", "cnn1", "grid", "regression", "faces", "digest"),
+        *("finished", 0, {}, {}),
+        model_id="m-1",
     )
     with pytest.raises(ChromatuneError, match=r"test metrics of cnn1-e2 to MLflow: no connection"):
         log_test_metrics(MlflowClient(uri, uri), cell, {"test_mse": 0.5})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import json
 import re
 from collections.abc import Callable
@@ -14,9 +13,8 @@ from mlflow import MlflowClient
 
 from tuning.errors import ChromatuneError
 from tuning.tracking.projection import project_launch
-from tuning.tracking.ui.colors import cell_color
-from tuning.tracking.ui.experiment import NOTE
 from tuning.tracking.ui.links import comparison_page, experiment_page, version_page
+from tuning.tracking.ui.notes import NOTE
 from tuning.tracking.ui.pages import find_places
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -146,19 +144,6 @@ def test_places_are_the_experiment_its_best_and_the_champion(
 
 
 @pytest.mark.usefixtures("grid")
-def test_a_store_of_an_older_version_gets_its_views_when_it_is_looked_at(
-    store: str, client: MlflowClient
-) -> None:
-    experiment = client.get_experiment_by_name("faces-colorizer-grid").experiment_id
-    before = tags_of(client)
-    for key in before:
-        if key.startswith("mlflow."):
-            client.delete_experiment_tag(experiment, key)
-    find_places(store)
-    assert tags_of(client) == before
-
-
-@pytest.mark.usefixtures("grid")
 def test_an_experiment_that_is_not_there_is_named_with_the_nearest(store: str) -> None:
     with pytest.raises(
         ChromatuneError, match=r"no experiment 'faces-colorizer-gird' in this store"
@@ -178,17 +163,3 @@ def test_links_survive_markdown_and_say_which_view_of_mlflow_they_mean() -> None
     assert json.loads(query["runs"][0]) == ["a1", "b2"]
     assert json.loads(query["experiments"][0]) == ["3"]
     assert query["workflowType"] == ["machine_learning"]
-
-
-def test_colors_tell_trainings_apart_by_hue_and_their_cells_by_lightness() -> None:
-    def hls(training: int, cell: int) -> tuple[float, float, float]:
-        text = cell_color(training, cell, 3)
-        return colorsys.rgb_to_hls(*(int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)))
-
-    hues = sorted(hls(training, 0)[0] for training in range(9))
-    gaps = [second - first for first, second in zip(hues, [*hues[1:], hues[0] + 1], strict=True)]
-    assert min(gaps) > 0.05
-    for training in range(9):
-        shades = [hls(training, cell) for cell in range(3)]
-        assert shades[0][1] > shades[1][1] + 0.05 > shades[2][1] + 0.1
-        assert max(abs(shade[0] - shades[0][0]) for shade in shades) < 0.02

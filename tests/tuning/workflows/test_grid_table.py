@@ -13,7 +13,7 @@ from data_prep import PreparedDataset
 from tuning.config.schema import DataConfig, Task
 from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
-from tuning.tracking.cells import TrackedCell
+from tuning.tracking.records import StoredCell
 from tuning.workflows import grid_table as trials
 from tuning.workflows.grid_table import trials_table
 
@@ -31,13 +31,18 @@ def dataset(data: DataConfig) -> PreparedDataset:
     return open_prepared(data)
 
 
-def cell(run_id: str, value: float, *, launch: str = "grid-1", **params: Any) -> TrackedCell:
+def cell(run_id: str, value: float, *, launch: str = "grid-1", **params: Any) -> StoredCell:
     """A finished cell with `value` as its validation MSE or PSNR."""
     params = {"model": "cnn1", "head": "relu", "lr": "0.001", "epochs": "3", "seed": "0"} | params
     metric = "val_psnr" if params["model"] == "autoencoder" else "val_mse"
-    return TrackedCell(
+    return StoredCell(
         run_id=run_id,
-        run_name=run_id,
+        name=run_id,
+        experiment_id="1",
+        training_id="",
+        task="regression",
+        outcome="finished",
+        started=0,
         launch_id=launch,
         cell_id=f"{params['model']}-{params['head']}-lr{params['lr']}-e{params['epochs']}",
         kind="grid",
@@ -55,10 +60,10 @@ def cell(run_id: str, value: float, *, launch: str = "grid-1", **params: Any) ->
 def tracked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]]]:
     """Let MLflow hold these cells; the returned list tells what was asked for."""
 
-    def hold(*cells: TrackedCell) -> list[tuple[Any, ...]]:
+    def hold(*cells: StoredCell) -> list[tuple[Any, ...]]:
         asked: list[tuple[Any, ...]] = []
 
-        def finished_cells(*query: Any) -> list[TrackedCell]:
+        def finished_cells(*query: Any) -> list[StoredCell]:
             asked.append(query)
             return list(cells)
 

@@ -1,37 +1,86 @@
-"""What the store offers to whoever uses a model: versions, their aliases and their scores."""
+"""The models in the registry: versions, their aliases, and what the gate measured of them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tuning.config.schema import TASKS
+from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError, nearest
-from tuning.tracking.registry.descriptions import Measured
-from tuning.tracking.registry.versions import CHAMPION, find_champion
-from tuning.tracking.runs import FINISHED, TAG
-from tuning.tracking.store import first_line, make_client
+from tuning.tracking.runs import TAG
+from tuning.tracking.store import all_pages, first_line, make_client
 
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+CHAMPION, PREVIOUS = "champion", "previous"
+_MEASURED = f"{TAG}measured"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})", re.ASCII)
 
 
 class RegistryError(ChromatuneError):
-    """The registry does not answer: what was known of it may still hold."""
+    """The registry cannot be read now; what was read before may still hold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What the gate measured of a version on the test set of `dataset_digest`, and its decision.
+
+    `rival` is the version that was champion then, empty if there was none; its metrics are empty
+    too if it could not be measured.
+    """
+
+    dataset_digest: str = ""
+    decision: str = ""
+    metric: str = ""
+    test_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    val_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    constant_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    rival: str = ""
+    rival_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def score(self) -> str:
+        """The deciding figure, `test_psnr 28.84`; empty if nothing was measured."""
+        if self.metric not in self.test_metrics:
+            return ""
+        return f"{self.metric} {format_value(self.metric, self.test_metrics[self.metric])}"
+
+    def tags(self) -> dict[str, str]:
+        """As tags of the version: the deciding figures to be read, all others as JSON in one."""
+        val_metric = self.metric.replace("test_", "val_")
+        figures = {**self.test_metrics, **self.val_metrics}
+        short = {
+            f"{TAG}{name}": format_value(name, figures[name])
+            for name in (self.metric, val_metric)
+            if name in figures
+        }
+        document = json.dumps(dataclasses.asdict(self))
+        return {**short, f"{TAG}decision": self.decision, _MEASURED: document}
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Measured:
+        """Read the tags of a version; nothing was measured if somebody else registered it."""
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            return cls(**json.loads(tags[_MEASURED]))
+        return cls()
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelCard:
-    """A model of the store: its name, whom it was made for, and how well it did.
+    """A model in the store: its name, its dataset and task, its scores.
 
-    `version` is None for a model that is not registered (`models:/m-…`). `scores` are its metrics
-    on test and val, as far as they were measured, and the constant predictor's `constant_test_…`.
+    `version` is None for a model that is not registered (`models:/m-…`). `scores` are its finite
+    metrics on test and val, as far as they were measured, and the constant predictor's
+    `constant_test_…`. `run_id` and `tags` are those of a registered version.
     """
 
     uri: str
@@ -41,15 +90,36 @@ class ModelCard:
     task: str
     aliases: tuple[str, ...] = ()
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    run_id: str = ""
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """What a person calls it: `faces-colorizer version 3`."""
+        """The name for people: `faces-colorizer version 3`."""
         return self.name if self.version is None else f"{self.name} version {self.version}"
 
     @property
     def is_champion(self) -> bool:
         return CHAMPION in self.aliases
+
+    @property
+    def measured(self) -> Measured:
+        return Measured.of(self.tags)
+
+    @property
+    def decision(self) -> str:
+        """What the gate decided about the version; empty if it never passed the gate."""
+        return self.tags.get(f"{TAG}decision", "")
+
+
+def registered_name(dataset: str, task: str) -> str:
+    """Name of the registered model: `faces-colorizer`."""
+    return f"{dataset}-{task}"
+
+
+def champion_uri(dataset: str, task: str) -> str:
+    """URI of the current champion: `models:/faces-colorizer@champion`."""
+    return f"models:/{registered_name(dataset, task)}@{CHAMPION}"
 
 
 def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
@@ -58,25 +128,30 @@ def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
     Raises RegistryError if the registry cannot be read.
     """
     client = make_client(tracking_uri)
-    try:
-        models = [model for model in _registered(client) if _task_of(model.name) == task]
+    with _reading():
         cards = [
-            _card(version, dict(model.aliases))
-            for model in models
-            for version in _versions(client, model.name)
+            _card(version, model.aliases)
+            for model in all_pages(client.search_registered_models)
+            if _task_of(model.name) == task
+            for version in versions_of(client, model.name)
         ]
-    except MlflowException as error:
-        raise _unreadable(error) from None
     return sorted(cards, key=lambda card: (card.name, -(card.version or 0)))
 
 
-def champion_card(tracking_uri: str, dataset: str, task: str) -> ModelCard | None:
-    """The champion of a dataset for `task`, None if there is none; RegistryError as above."""
-    try:
-        found = find_champion(tracking_uri, dataset, task)
-    except ChromatuneError as error:
-        raise RegistryError(str(error)) from None
-    return None if found is None else _card(found, {CHAMPION: str(found.version)})
+def find_champion(tracking_uri: str, dataset: str, task: str) -> ModelCard | None:
+    """The version with the alias `champion`; None if nothing was promoted yet.
+
+    Raises RegistryError if the registry cannot be read.
+    """
+    client = make_client(tracking_uri)
+    with _reading():
+        try:
+            version = client.get_model_version_by_alias(registered_name(dataset, task), CHAMPION)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+    return _card(version, {CHAMPION: version.version})
 
 
 def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
@@ -85,107 +160,108 @@ def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
     The card's own URI names the version, whatever the alias points to later. Raises
     ChromatuneError, naming the nearest registered model, if it is not there.
     """
+    name = model_name(model_uri)
+    client = make_client(tracking_uri)
+    with _reading():
+        try:
+            if "@" not in name and "/" not in name:
+                return _logged(client, model_uri, name)
+            version = find_version(client, name)
+            return _card(version, client.get_registered_model(version.name).aliases)
+        except MlflowException as error:
+            if error.error_code not in _ABSENT:
+                raise
+            known = [model.name for model in all_pages(client.search_registered_models)]
+            wanted, at, _ = name.replace("/", "@").partition("@")
+            hint = "" if wanted in known else nearest(wanted, known)
+            if at and _task_of(wanted):
+                hint += (
+                    f" (`chromatune promote {_task_of(wanted)} --dataset {_dataset_of(wanted)}`)"
+                )
+            raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}{hint}") from None
+
+
+def pinned(model_uri: str, tracking_uri: str) -> str:
+    """Replace an alias by the version it points to now, so that a launch names its parent for good.
+
+    Raises ChromatuneError if nothing has that alias.
+    """
+    return find_model(model_uri, tracking_uri).uri if "@" in model_uri else model_uri
+
+
+def model_name(model_uri: str) -> str:
+    """What stands behind `models:/`; ChromatuneError if `model_uri` is not a model URI."""
     name = model_uri.removeprefix("models:/")
     if name == model_uri or not name:
         raise ChromatuneError(
             f"'{model_uri}' is not a model: use models:/<name>/<version> or models:/<name>@champion"
         )
-    client = make_client(tracking_uri)
-    try:
-        if "@" not in name and "/" not in name:
-            return _logged(client, model_uri, name)
-        # `name@alias/3` or `a/b/3` name nothing: MLflow says so of what is left of them.
-        if "@" in name:
-            version = client.get_model_version_by_alias(*name.split("@", 1))
-        else:
-            version = client.get_model_version(*name.split("/", 1))
-        return _card(version, dict(client.get_registered_model(version.name).aliases))
-    except MlflowException as error:
-        if error.error_code not in _NOT_THERE:
-            raise _unreadable(error) from None
-        known = [model.name for model in _registered(client)]
-        wanted = name.replace("@", "/").split("/")[0]
-        hint = "" if wanted in known else nearest(wanted, known)
-        raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}{hint}") from None
+    return name
 
 
-def has_finished_cell(tracking_uri: str, dataset: str, task: str) -> bool:
-    """Whether some run on `dataset` could be promoted."""
-    client = make_client(tracking_uri)
-    wanted = {"outcome": "finished", "dataset": dataset, "task": task}
-    terms = [f"tags.`{TAG}{key}` = '{value}'" for key, value in wanted.items()]
-    query = " AND ".join([f"attributes.status = '{FINISHED}'", *terms])
-    try:
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        return bool(experiments and client.search_runs(experiments, query, max_results=1))
-    except MlflowException as error:
-        raise _unreadable(error) from None
+def find_version(client: MlflowClient, name: str) -> ModelVersion:
+    """The registered version `<name>@<alias>` or `<name>/<version>`; MLflow's error if absent."""
+    # `name@alias/3` or `a/b/3` name nothing: MLflow says so of what is left of them.
+    if "@" in name:
+        return client.get_model_version_by_alias(*name.split("@", 1))
+    return client.get_model_version(*name.split("/", 1))
 
 
-def _registered(client: MlflowClient) -> list[Any]:
-    return _all_pages(lambda token: client.search_registered_models(page_token=token))
+def versions_of(client: MlflowClient, name: str) -> Iterator[ModelVersion]:
+    """Every version of a registered model."""
+    return all_pages(
+        lambda page_token: client.search_model_versions(f"name = '{name}'", page_token=page_token)
+    )
 
 
-def _versions(client: MlflowClient, name: str) -> list[Any]:
-    query = f"name = '{name}'"
-    return _all_pages(lambda token: client.search_model_versions(query, page_token=token))
-
-
-def _all_pages(search: Any) -> list[Any]:
-    found, token = [], None
-    while True:
-        page = search(token)
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
-def _card(version: Any, aliases: Mapping[str, str]) -> ModelCard:
-    """Make the card of a version, be it MLflow's or this project's view of it."""
+def _card(version: ModelVersion, aliases: Mapping[str, Any]) -> ModelCard:
     number = int(version.version)
+    measured = Measured.of(version.tags)
+    constant = {f"constant_{name}": value for name, value in measured.constant_metrics.items()}
     return ModelCard(
         uri=f"models:/{version.name}/{number}",
         name=version.name,
         version=number,
-        dataset=version.name.rpartition("-")[0],
+        dataset=_dataset_of(version.name),
         task=_task_of(version.name),
         aliases=tuple(sorted(name for name, named in aliases.items() if int(named) == number)),
-        scores=_scores(Measured.of(version.tags)),
+        scores=_finite({**measured.val_metrics, **measured.test_metrics, **constant}),
+        run_id=str(version.run_id),
+        tags=dict(version.tags),
     )
 
 
 def _logged(client: MlflowClient, model_uri: str, model_id: str) -> ModelCard:
     model = client.get_logged_model(model_id)
+    scores = {metric.key: metric.value for metric in model.metrics or ()}
     return ModelCard(
         uri=model_uri,
         name=model_uri,
         version=None,
         dataset=model.tags.get(f"{TAG}dataset", ""),
         task=model.tags.get(f"{TAG}task", ""),
-        scores={
-            metric.key: metric.value
-            for metric in model.metrics or ()
-            if math.isfinite(metric.value)
-        },
+        scores=_finite(scores),
     )
 
 
-def _scores(measured: Measured) -> dict[str, float]:
-    """The gate's figures under one name each; what is not finite could not be sent as JSON."""
-    constant = {
-        f"constant_{name.removeprefix('constant_')}": value
-        for name, value in measured.constant_metrics.items()
-    }
-    figures = {**measured.val_metrics, **measured.test_metrics, **constant}
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    """Leave out what could not be sent as JSON."""
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
+def _dataset_of(name: str) -> str:
+    return name.rpartition("-")[0]
+
+
 def _task_of(name: str) -> str:
-    """The task that a registered model's name ends in; empty if it is none of this project's."""
+    """The task that a registered model's name ends in; empty for models of other projects."""
     match = _OURS.fullmatch(name)
     return match[1] if match else ""
 
 
-def _unreadable(error: MlflowException) -> RegistryError:
-    return RegistryError(f"cannot read the model registry: {first_line(error)}")
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"cannot read the model registry: {first_line(error)}") from None

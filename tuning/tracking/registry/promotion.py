@@ -14,46 +14,36 @@ from data_prep import PreparedDataset
 from models import ModelError
 from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError
-from tuning.tracking.cells import TrackedCell, finished_cells
 from tuning.tracking.evaluation import (
     constant_on_test,
+    log_showcase,
     log_test_metrics,
     measure_model,
     metrics_on_test,
 )
-from tuning.tracking.registry.descriptions import Measured
-from tuning.tracking.registry.versions import (
-    RegisteredVersion,
-    champion_uri,
-    crown,
-    describe_model,
-    find_champion,
-    find_version,
-    register,
-    registered_name,
-)
-from tuning.tracking.samples import log_showcase
+from tuning.tracking.reader import finished_cells
+from tuning.tracking.records import StoredCell
+from tuning.tracking.registry.catalog import Measured, ModelCard, find_champion, registered_name
+from tuning.tracking.registry.versions import crown, describe_model, register, version_of_run
 from tuning.tracking.store import first_line, make_client, open_store
 from tuning.tracking.weights import load_registered
 from tuning.training.tasks import CRITERIA, Criterion
 
-__all__ = ["Promotion", "best_cell", "champion_uri", "find_champion", "promote"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Promotion:
-    """What was compared, and what came of it.
+    """What was compared and decided.
 
-    `version` is None if a dry run found a cell that is not registered. `champion` is who held the
-    alias before; its metrics are empty if there was none or it cannot be measured on this data.
+    `version` is None if a dry run found a cell that is not registered. `champion` had the alias
+    before; its metrics are empty if there was none or it cannot be measured on this dataset.
     """
 
     name: str
-    cell: TrackedCell
+    cell: StoredCell
     version: int | None
     metric: str
     test_metrics: Mapping[str, float]
-    champion: RegisteredVersion | None
+    champion: ModelCard | None
     champion_metrics: Mapping[str, float]
     constant_metrics: Mapping[str, float]
     decision: str
@@ -68,9 +58,9 @@ class Promotion:
 
     @property
     def sentence(self) -> str:
-        """The decision with its subject, for a person to read."""
+        """The decision with its subject, for people."""
         version = f" version {self.version}" if self.version is not None else ""
-        return f"{self.name}{version} ({self.cell.run_name}) {self.decision}"
+        return f"{self.name}{version} ({self.cell.name}) {self.decision}"
 
     def record(self) -> dict[str, Any]:
         """JSON-able form of what was compared and decided."""
@@ -91,7 +81,7 @@ class Promotion:
 
 def best_cell(
     tracking_uri: str, dataset_digest: str, task: str, kind: str | None = None
-) -> TrackedCell | None:
+) -> StoredCell | None:
     """The finished cell with the best val figure, of equal ones the oldest; None if none is."""
     return _best(finished_cells(tracking_uri, dataset_digest, task, kind), CRITERIA[task])
 
@@ -108,7 +98,7 @@ def promote(
 ) -> Promotion:
     """Register the best cell on `dataset`, or that of `run_id`, and make it champion if it wins.
 
-    It wins if it beats the champion on this very test set, or with `force`. With `dry_run` nothing
+    It wins if it beats the champion on the same test set, or with `force`. With `dry_run` nothing
     is written anywhere. Raises ChromatuneError if there is nothing to promote or MLflow fails.
     """
     open_store(tracking_uri)
@@ -136,12 +126,12 @@ def promote(
     )
     try:
         if dry_run:
-            present = find_version(client, promotion.name, cell.run_id)
-            version = present.version if present else None
+            present = version_of_run(client, promotion.name, cell.run_id)
+            version = int(present.version) if present else None
             decision = f"dry run: {decision}"
             return dataclasses.replace(promotion, version=version, moved=False, decision=decision)
         log_showcase(client, cell, dataset, tracking_uri, device)
-        version = _carry_out(client, promotion, dataset.digest, task)
+        version = _carry_out(client, promotion, dataset.digest)
         return dataclasses.replace(promotion, version=version)
     except MlflowException as error:
         raise ChromatuneError(
@@ -150,25 +140,25 @@ def promote(
 
 
 def _champion_metrics(
-    champion: RegisteredVersion | None, dataset: PreparedDataset, task: str, uri: str, device: str
+    champion: ModelCard | None, dataset: PreparedDataset, task: str, uri: str, device: str
 ) -> tuple[dict[str, float], str]:
-    """The champion's metrics on this test set, and what is to be said about them."""
+    """The champion's metrics on this test set, and a note about how they were measured."""
     if champion is None:
         return {}, ""
     measured = champion.measured
     if measured.dataset_digest == dataset.digest and measured.test_metrics:
         return dict(measured.test_metrics), ""
-    note = f"champion version {champion.version} was measured on other data"
+    note = f"champion version {champion.version} was measured on another dataset"
     try:
         model = load_registered(champion.uri, uri, device)
-        return measure_model(model, dataset, task, device), f"{note} and is measured anew"
+        return measure_model(model, dataset, task, device), f"{note} and is measured again"
     except (ChromatuneError, ModelError) as error:
-        return {}, f"{note} and cannot be measured on this: {error}"
+        return {}, f"{note} and cannot be measured on this one: {error}"
 
 
 def _candidate(
     dataset: PreparedDataset, task: str, tracking_uri: str, run_id: str | None
-) -> TrackedCell:
+) -> StoredCell:
     """The cell to promote: that of `run_id`, or the best by validation score."""
     cells = finished_cells(tracking_uri, dataset.digest, task)
     if run_id is not None:
@@ -188,8 +178,8 @@ def _candidate(
     return best
 
 
-def _best(cells: list[TrackedCell], criterion: Criterion) -> TrackedCell | None:
-    best: TrackedCell | None = None
+def _best(cells: list[StoredCell], criterion: Criterion) -> StoredCell | None:
+    best: StoredCell | None = None
     for cell in cells:
         present = criterion.value(best.metrics, "val_") if best else math.nan
         if criterion.better(criterion.value(cell.metrics, "val_"), present):
@@ -198,71 +188,65 @@ def _best(cells: list[TrackedCell], criterion: Criterion) -> TrackedCell | None:
 
 
 def _decide(
-    cell: TrackedCell,
+    cell: StoredCell,
     test_metrics: Mapping[str, float],
-    champion: RegisteredVersion | None,
+    champion: ModelCard | None,
     champion_metrics: Mapping[str, float],
     note: str,
     force: bool,
     criterion: Criterion,
 ) -> tuple[bool, str]:
-    """Say whether the cell becomes champion, and why in one sentence."""
+    """Return whether the cell becomes champion, and why in one sentence."""
     metric = f"test_{criterion.name}"
     own = criterion.value(test_metrics, "test_")
+    theirs = criterion.value(champion_metrics, "test_")
     figure = f"{metric} {format_value(metric, own)}"
     if champion is None:
         return True, f"becomes the first champion with {figure}"
     if champion.run_id == cell.run_id:
-        return False, f"is the champion already, as version {champion.version}, with {figure}"
-    theirs = criterion.value(champion_metrics, "test_")
+        return False, f"is already champion ({figure})"
     against = f"champion version {champion.version} with {format_value(metric, theirs)}"
-    suffix = f" ({note})" if note else ""
-    if not champion_metrics:
-        if force:
-            return True, f"becomes champion by force with {figure}{suffix}"
-        return False, f"does not become champion, there is nothing to compare {figure} with{suffix}"
-    if criterion.better(own, theirs):
-        return True, f"becomes champion: {figure} beats {against}{suffix}"
-    if force:
-        return True, f"becomes champion by force, though {figure} does not beat {against}{suffix}"
-    return False, f"does not become champion: {figure} does not beat {against}{suffix}"
+    wins = bool(champion_metrics) and criterion.better(own, theirs)
+    if wins:
+        reason = f": {figure} beats {against}"
+    elif champion_metrics:
+        reason = f"{' by force, though' if force else ':'} {figure} does not beat {against}"
+    else:
+        reason = f"{' by force' if force else ': there is nothing to compare'} with {figure}"
+    becomes = "becomes champion" if wins or force else "does not become champion"
+    return wins or force, f"{becomes}{reason}" + (f" ({note})" if note else "")
 
 
 def _beside_constant(
     test_metrics: Mapping[str, float], constant_metrics: Mapping[str, float], criterion: Criterion
 ) -> str:
-    """Say so if a model is no better than always predicting the training set's mean colour."""
+    """Warn about a model that is no better than the training set's mean colour everywhere."""
     constant = criterion.value(constant_metrics, "test_")
     if criterion.better(criterion.value(test_metrics, "test_"), constant):
         return ""
-    return f"; the constant predictor has {format_value(f'test_{criterion.name}', constant)}"
+    value = format_value(f"test_{criterion.name}", constant)
+    return f", but WORSE than the constant baseline ({value})"
 
 
-def _carry_out(client: MlflowClient, promotion: Promotion, digest: str, task: str) -> int:
+def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:
     """Write what was measured and decided; repeatable after a crash at any point."""
     cell, champion = promotion.cell, promotion.champion
     log_test_metrics(client, cell, promotion.test_metrics)
-    if champion is not None and champion.run_id == cell.run_id:
-        # It tells how it became champion; a second look does not change that.
+    if champion is not None and champion.version is not None and champion.run_id == cell.run_id:
+        # Its description says how it became champion; a second measurement does not change that.
         return champion.version
-    version = register(client, promotion.name, cell, task, _measured(promotion, digest))
-    if promotion.moved:
-        crown(client, version, champion)
-    describe_model(client, promotion.name)
-    return version.version
-
-
-def _measured(promotion: Promotion, digest: str) -> Measured:
-    champion = promotion.champion
-    return Measured(
+    measured = Measured(
         dataset_digest=digest,
         decision=promotion.decision,
         metric=promotion.metric,
         test_metrics=promotion.test_metrics,
-        val_metrics={
-            name: value for name, value in promotion.cell.metrics.items() if name.startswith("val_")
-        },
+        val_metrics={key: value for key, value in cell.metrics.items() if key.startswith("val_")},
         constant_metrics=promotion.constant_metrics,
         rival=f"champion version {champion.version}" if champion else "",
         rival_metrics=promotion.champion_metrics,
     )
+    version = register(client, promotion.name, cell, measured)
+    if promotion.moved:
+        crown(client, promotion.name, version, champion.version if champion else None)
+    describe_model(client, promotion.name)
+    return version

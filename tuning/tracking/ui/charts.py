@@ -1,4 +1,4 @@
-"""Charts of a saved view, in the words of MLflow's UI."""
+"""The charts of a saved view, as MLflow's UI stores them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TALL = 900
 def charts(
     task: str, settings: Sequence[str], scores: Sequence[str], *, is_comparison: bool
 ) -> dict[str, Any]:
-    """Curves of what decides, the settings that led there, bars, pictures; the rest folded up.
+    """Curves of the deciding metric, the settings, bars, pictures; the rest folded up.
 
     `settings` are the parameters that differ, `scores` the metrics that are shown as bars. A
     comparison also gets a table of the settings.
@@ -54,7 +54,7 @@ def charts(
             *(_section(name, **shapes.get(name, {})) for name in sections),
             _section(_REST, display=False),
         ],
-        # This order is meant; the UI's own is by name.
+        # Keep this order; the UI's own is by name.
         "isAccordionReordered": True,
         "hideEmptyCharts": True,
     }

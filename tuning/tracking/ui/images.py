@@ -1,42 +1,38 @@
-"""Pictures for MLflow's image grid, in which the runs of a chart are compared."""
+"""Pictures for MLflow's image grid, which compares the runs of a chart."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
 from pathlib import Path
 
-from mlflow import MlflowClient
 from PIL import Image, UnidentifiedImageError
 
 from tuning.errors import ChromatuneError
 
 SHEET = "validation pictures"
-_FOLDER = "images"
-_TAG = "mlflow.loggedImages"
+# The UI reads images only from runs with this tag.
+IMAGES_TAG = "mlflow.loggedImages"
 _WIDTH, _QUALITY = 300, 85
 
 
-def log_sheet(client: MlflowClient, run_id: str, sheet: Path, timestamp: int) -> None:
-    """Add a cell's picture sheet to the image grid; repeated, it replaces the files.
+def add_to_image_grid(sheet: Path, run_id: str, timestamp: int) -> None:
+    """Put copies of a picture sheet into `images/` beside it, under the names that MLflow reads.
 
-    `timestamp` is in milliseconds since 1970. Raises ChromatuneError if `sheet` is no picture.
+    `timestamp` is in milliseconds since 1970. The names are always the same, so that logging them
+    again replaces the files. Raises ChromatuneError if `sheet` is not a picture.
     """
-    # As MLflow's own `log_image` names them, but for the random part; all at one step, so that the
+    # The names of MLflow's `log_image`, without their random part; all at one step, so that the
     # grid shows cells of different length together.
     unique = uuid.uuid5(uuid.NAMESPACE_OID, run_id)
-    name = f"{SHEET}+step+0+timestamp+{timestamp}+{unique}"
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        shutil.copyfile(sheet, folder / f"{name}.png")
-        try:
-            with Image.open(sheet) as picture:
-                # MLflow's grid shows this one as it is, so that some stand beside each other.
-                height = round(picture.height * _WIDTH / picture.width)
-                small = picture.convert("RGB").resize((_WIDTH, height))
-                small.save(folder / f"{name}+compressed.webp", quality=_QUALITY)
-        except UnidentifiedImageError:
-            raise ChromatuneError(f"{sheet.name} of run {run_id} is no picture") from None
-        client.log_artifacts(run_id, str(folder), _FOLDER)
-    client.set_tag(run_id, _TAG, "True")
+    target = sheet.parent / "images" / f"{SHEET}+step+0+timestamp+{timestamp}+{unique}.png"
+    target.parent.mkdir()
+    shutil.copyfile(sheet, target)
+    try:
+        with Image.open(sheet) as picture:
+            # MLflow's grid shows this one at its own size, so that several fit beside each other.
+            height = round(picture.height * _WIDTH / picture.width)
+            small = picture.convert("RGB").resize((_WIDTH, height))
+            small.save(target.with_name(f"{target.stem}+compressed.webp"), quality=_QUALITY)
+    except UnidentifiedImageError:
+        raise ChromatuneError(f"{sheet.name} of run {run_id} is not a picture") from None

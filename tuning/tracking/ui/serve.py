@@ -1,4 +1,4 @@
-"""The MLflow UI on the tracking store: for this machine alone, or for others who log in."""
+"""Serves the MLflow UI on the tracking store: to this machine, or to others that log in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,15 +21,16 @@ from tuning.errors import ChromatuneError
 from tuning.utils.hosts import is_loopback
 
 LOOPBACK = "127.0.0.1"
+_ADMIN = "admin"
 _PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
 _SHORTEST_PASSWORD = 12  # MLflow's own rule
-_LOOK_EVERY_S = 0.2
+_POLL_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Where the UI listens; `allowed_hosts` are the names that browsers may call it by."""
+    """Where the UI listens; `allowed_hosts` are the hostnames accepted in requests."""
 
     host: str
     port: int
@@ -41,18 +43,17 @@ class Address:
 
 
 def check_address(host: str, port: int, allowed_hosts: Sequence[str]) -> Address:
-    """Work out an address that may be served; ChromatuneError if it is unsafe or taken.
+    """Return an address that may be served; ChromatuneError if it is unsafe or in use.
 
-    Beyond the loopback interface there must be a password, in MLFLOW_AUTH_ADMIN_PASSWORD, and the
-    names of the hosts that others know this machine by: without them a web page could reach the
-    server through a name of its own.
+    Beyond the loopback interface, a password in MLFLOW_AUTH_ADMIN_PASSWORD and the hostnames of
+    this machine are required: without them a web page could reach the server through a hostname of
+    its own.
     """
     is_open = not is_loopback(host)
     if is_open:
         _check_open(host, allowed_hosts)
-    names = allowed_hosts if is_open else [host, *allowed_hosts]
+    names = [*allowed_hosts] if is_open else [host, *allowed_hosts]
     unique = tuple(dict.fromkeys([*names, "localhost", LOOPBACK]))
-    address = Address(host, port, unique, needs_login=is_open)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -62,37 +63,42 @@ def check_address(host: str, port: int, allowed_hosts: Sequence[str]) -> Address
                 f"port {port} on {host} cannot be used ({error.strerror}): choose another with "
                 f"--port"
             ) from None
-    return address
+    return Address(host, port, unique, needs_login=is_open)
 
 
 def serve_ui(tracking_uri: str, address: Address, when_ready: Callable[[], None]) -> None:
     """Serve the UI until Ctrl-C; `when_ready` is called when it answers.
 
-    Raises ChromatuneError if the server ends by itself.
+    Raises ChromatuneError if the server exits by itself.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        # A process group of its own: of Ctrl-C, which a terminal sends to all of its foreground
-        # group, MLflow would get one from us and one from the terminal, and break off in the middle
-        # of its shutdown.
+        # A process group of its own: otherwise MLflow would get Ctrl-C twice, from us and from the
+        # terminal, and stop in the middle of its shutdown.
         server = subprocess.Popen(
             _command(tracking_uri, address),
             env=_environment(tracking_uri, address, Path(scratch)),
             stdout=sys.stderr,
             process_group=0,
         )
+        stopped = threading.Event()
+
+        def stop(*_: object) -> None:
+            stopped.set()
+            server.terminate()
+
+        for number in _SIGNALS:
+            signal.signal(number, stop)
         try:
-            stopped_by = _pass_signals_to(server)
             while server.poll() is None and not _answers(address):
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_S)
             if server.poll() is None:
                 when_ready()
             status = server.wait()
         finally:
-            if server.poll() is None:
-                server.terminate()
-                server.wait()
-    if not stopped_by:
-        raise ChromatuneError(f"MLflow's server ended by itself, with status {status}")
+            server.terminate()
+            server.wait()
+    if not stopped.is_set():
+        raise ChromatuneError(f"MLflow's server exited with status {status}")
 
 
 def _check_open(host: str, allowed_hosts: Sequence[str]) -> None:
@@ -100,58 +106,69 @@ def _check_open(host: str, allowed_hosts: Sequence[str]) -> None:
     if len(password) < _SHORTEST_PASSWORD:
         fault = "is too short" if password else "is not set"
         raise ChromatuneError(
-            f"--host {host} lets other machines in, and {_PASSWORD} {fault}: set it to a password "
+            f"--host {host} accepts other machines, but {_PASSWORD} {fault}: set it to a password "
             f"of at least {_SHORTEST_PASSWORD} characters, for the user admin"
         )
     if not allowed_hosts or any("*" in name for name in allowed_hosts):
         raise ChromatuneError(
-            f"--host {host} lets other machines in: name the hosts that browsers may call this one "
-            f"by, such as --allowed-hosts {socket.gethostname()} (no wildcards)"
+            f"--host {host} accepts other machines: list the hostnames accepted in requests, such "
+            f"as --allowed-hosts {socket.gethostname()} (no wildcards)"
         )
 
 
 def _command(tracking_uri: str, address: Address) -> list[str]:
-    app = "chromatune-login" if address.needs_login else "chromatune"
     names = [_bracketed(name) for name in address.allowed_hosts]
-    # A browser names the port too, and through a tunnel or a proxy that may be another.
+    # A browser sends the port too, and through a tunnel or a proxy it may be another.
     hosts = [form for name in names for form in (name, f"{name.replace('[', '[[]')}:*")]
     origins = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", app]
+    command = [sys.executable, "-m", "mlflow", "server"]
+    command += ["--app-name", "basic-auth"] if address.needs_login else []
     command += ["--host", address.host, "--port", str(address.port), "--workers", "1"]
     command += ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
     command += ["--uvicorn-opts", "--log-level warning"]
     if folder := _sqlite_folder(tracking_uri):
-        # Only for experiments that are made in the UI: ours name their own place.
+        # Only for experiments created in the UI: ours have their own location.
         command += ["--default-artifact-root", (folder / "artifacts").as_uri()]
     return command
 
 
 def _environment(tracking_uri: str, address: Address, scratch: Path) -> dict[str, str]:
     defaults = {
-        # One worker without background jobs takes a quarter of the memory and serves one well.
+        # One worker without background jobs takes a quarter of the memory.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # MLflow's own use of what its dependencies call old.
+        # MLflow uses deprecated parts of its dependencies.
         "PYTHONWARNINGS": "ignore",
     }
     if address.needs_login:
         defaults["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(32)
         defaults["MLFLOW_AUTH_CONFIG_PATH"] = str(_write_login(tracking_uri, scratch))
-    # Not among the words of the command, which other users of the machine see: it may hold a
-    # password.
+    # Not in the command line, which other users of the machine see: it may hold a password.
     stores = dict.fromkeys(("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"), tracking_uri)
     return {**defaults, **os.environ, **stores}
 
 
 def _write_login(tracking_uri: str, scratch: Path) -> Path:
-    """Configure MLflow's login: users are kept beside the store, as hashes."""
+    """Configure MLflow's login: users are kept beside the store, their passwords hashed.
+
+    The administrator's password is what MLFLOW_AUTH_ADMIN_PASSWORD says now, also if the database
+    of users holds an older one, which MLflow would keep.
+    """
+    # Imported here, because it takes seconds and only the login needs it.
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
     users = (_sqlite_folder(tracking_uri) or Path("mlruns").absolute()) / "users.db"
     users.parent.mkdir(parents=True, exist_ok=True)
     users.touch(mode=0o600)
+    database = f"sqlite:///{users}"
+    if users.stat().st_size:
+        accounts = SqlAlchemyStore()
+        accounts.init_db(database)
+        accounts.update_user(_ADMIN, password=os.environ[_PASSWORD])
     config = configparser.ConfigParser(interpolation=None)
     config["mlflow"] = {
         "default_permission": "READ",
-        "database_uri": f"sqlite:///{users}".replace("%", "%%"),
-        "admin_username": "admin",
+        "database_uri": database.replace("%", "%%"),
+        "admin_username": _ADMIN,
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
     }
     path = scratch / "login.ini"
@@ -164,25 +181,6 @@ def _sqlite_folder(tracking_uri: str) -> Path | None:
     if not tracking_uri.startswith("sqlite:///"):
         return None
     return Path(tracking_uri.removeprefix("sqlite:///")).parent
-
-
-def _pass_signals_to(server: subprocess.Popen[bytes]) -> list[int]:
-    """Pass signals that end this process on to the server; the list gets those that came.
-
-    The first asks it to finish, a second one ends it at once.
-    """
-    came: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        came.append(number)
-        if server.poll() is None and len(came) == 1:
-            server.terminate()
-        elif server.poll() is None:
-            os.killpg(server.pid, signal.SIGKILL)
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-    return came
 
 
 def _answers(address: Address) -> bool:

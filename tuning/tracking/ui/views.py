@@ -1,7 +1,7 @@
 """Saved views of an experiment: which runs, columns and charts MLflow's UI opens it with.
 
-A view is a tag of the experiment, as the UI's own "Save view" writes it. It then stands in the list
-"Views" of the experiment's page, and has an address of its own.
+A view is a tag of the experiment, as the UI's own "Save view" writes it. The UI lists it under
+"Views" on the experiment's page, and it has an address of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DESCRIPTION, _OUTCOME = "attributes.`Description`", f"tags.`{TAG}outcome`"
 def view_tags(task: str, searched: Sequence[str] = ()) -> dict[str, str]:
     """Experiment tags with two views: the cells with the best first, and the launches.
 
-    `searched` are the parameters that a search looks for; the cells are then compared by those.
+    `searched` are the parameters that a search varies; the cells are then compared by those.
     """
     every_cell = f"tags.`{TAG}cell_id` LIKE '%'"
     view = _cells_view(task, every_cell, searched or _VARIED[task])

@@ -24,6 +24,7 @@ from PIL import Image
 from models import create_model, save_model
 from tuning.cli import main
 from tuning.tracking.logged_model import log_cell_model
+from tuning.tracking.registry.catalog import Measured
 
 Promote = Callable[..., ModelVersion]
 
@@ -35,7 +36,8 @@ def _promote(
     paints: tuple[float, float],
     *,
     champion: bool = True,
-    **tags: str,
+    constant: float | None = None,
+    **figures: float,
 ) -> ModelVersion:
     """Register a model under `name` that predicts one colour, (a, b) in [0, 1], everywhere."""
     client = MlflowClient(store, store)
@@ -62,12 +64,17 @@ def _promote(
         params={},
         tags={"chromatune.dataset": dataset, "chromatune.task": task},
     )
+    measured = Measured(
+        test_metrics={key: value for key, value in figures.items() if key.startswith("test_")},
+        val_metrics={key: value for key, value in figures.items() if key.startswith("val_")},
+        constant_metrics={"test_psnr": constant} if constant else {},
+    )
     version = client.create_model_version(
         name,
         source=client.get_logged_model(model_id).artifact_location,
         run_id=run.info.run_id,
         model_id=model_id,
-        tags={f"chromatune.{key}": text for key, text in tags.items()},
+        tags=measured.tags() if figures or constant else {},
     )
     if champion:
         client.set_registered_model_alias(name, "champion", version.version)
@@ -76,7 +83,7 @@ def _promote(
 
 @pytest.fixture
 def promote(store: str, tmp_path: Path) -> Promote:
-    """Register a model in `store`: `promote("faces-colorizer", (0.5, 0.6), test_psnr="31.5")`."""
+    """Register a model in `store`: `promote("faces-colorizer", (0.5, 0.6), test_psnr=31.5)`."""
     return functools.partial(_promote, store, tmp_path)
 
 
@@ -87,7 +94,7 @@ def champions(migrated_database: Path, tmp_path_factory: pytest.TempPathFactory)
     shutil.copy(migrated_database, folder / "mlflow.db")
     store = f"sqlite:///{folder}/mlflow.db"
     _promote(store, folder, "faces-colorizer", (0.45, 0.6), champion=False)
-    _promote(store, folder, "faces-colorizer", (0.52, 0.55), test_psnr="31.5")
+    _promote(store, folder, "faces-colorizer", (0.52, 0.55), test_psnr=31.5)
     _promote(store, folder, "faces-regression", (0.54, 0.58))
     _promote(store, folder, "synthetic-fruits-colorizer", (0.5, 0.62))
     return store

@@ -107,7 +107,7 @@ def test_without_a_mode_there_is_nobody_to_ask(run: Any, champions: str, picture
         (("pictures", "--mode", "faces"), "no champion for the mode 'faces' yet"),
         (("pictures", "--model", "models:/x/1"), "no model 'models:/x/1'"),
         (("pictures",), "there is no champion yet: `chromatune reproduce`"),
-        (("pictures", "--tracking-uri", "sqlite:///no/mlflow.db"), "there is no MLflow store"),
+        (("pictures", "--tracking-uri", "sqlite:///no/mlflow.db"), "no MLflow store"),
     ],
 )
 @pytest.mark.usefixtures("pictures")
