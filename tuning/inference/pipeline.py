@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import os
-import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,14 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from data_prep import rgb_to_lab
 from data_prep.decode import UnusableError, decode_rgb, is_grayscale
 from data_prep.sources import FolderSource
-from tuning.display.pictures import picture_grid
+from tuning.display.pictures import picture_grid, write_png
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer, Prediction, gray_picture, paint
 from tuning.inference.inputs import Job
@@ -77,20 +75,16 @@ def colorize_files(
     """
     threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
 
-    def decode(job: Job) -> _Decoded | Failed:
-        return _decode(job, keep=evaluate)
-
-    def finish(pair: tuple[_Decoded, Prediction]) -> Colorized:
-        return _finish(*pair, caption)
-
+    decode = functools.partial(_decode, keep=evaluate)
+    finish = functools.partial(_finish, caption=caption)
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, "colorize") as pool:
-        # A damaged picture is told with its reason; what Pillow says on the way is noise.
+        # A damaged picture is reported with its reason; Pillow's warnings are noise.
         warnings.filterwarnings("ignore", module="PIL")
         try:
             for batch in _batches(_ahead(pool, decode, jobs, threads)):
                 decoded = [item for item in batch if isinstance(item, _Decoded)]
                 predictions = colorizer.predict([item.L for item in decoded])
-                finished = pool.map(finish, zip(decoded, predictions, strict=True))
+                finished = pool.map(finish, decoded, predictions)
                 for item in batch:
                     yield item if isinstance(item, Failed) else next(finished)
         finally:
@@ -132,17 +126,17 @@ def _decode(job: Job, *, keep: bool) -> _Decoded | Failed:
     return _Decoded(job, L, rgb if keep and not is_grayscale(rgb) else None)
 
 
-def _finish(decoded: _Decoded, prediction: Prediction, caption: str) -> Colorized:
+def _finish(decoded: _Decoded, prediction: Prediction, *, caption: str) -> Colorized:
     job, L, original = decoded.job, decoded.L, decoded.original
     rgb = paint(L, prediction.ab)
     height, width = L.shape
     columns = {"grayscale": gray_picture(L), "colorized": rgb}
     if original is not None:
         columns["original"] = original
-    write_picture(job.picture, rgb)
+    _write(rgb, job.picture)
     footer = f"{Path(job.name).name} · {caption}"
     sheet = picture_grid([list(columns.values())], list(columns), footer=footer, smallest=160)
-    write_picture(job.sheet, sheet)
+    _write(sheet, job.sheet)
     return Colorized(
         job=job,
         width=width,
@@ -153,28 +147,9 @@ def _finish(decoded: _Decoded, prediction: Prediction, caption: str) -> Colorize
     )
 
 
-def encode_png(rgb: Bytes) -> bytes:
-    """Encode an RGB picture (H, W, 3) losslessly; OpenCV's writer is ten times Pillow's speed."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise ChromatuneError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} cannot be made a PNG")
-    return bytes(data)
-
-
-def write_picture(path: Path, rgb: Bytes) -> None:
-    """Write a PNG whole or not at all; ChromatuneError if that fails."""
-    scratch = None
+def _write(picture: Bytes, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".colorized-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(encode_png(rgb))
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-        scratch = None
+        write_png(picture, path, fast=True)
     except OSError as error:
         raise ChromatuneError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        if scratch is not None:
-            with contextlib.suppress(OSError):
-                Path(scratch).unlink()

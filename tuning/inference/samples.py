@@ -8,7 +8,7 @@ needs neither the pictures nor the model. Every file but `error_map.png` is a sh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,52 +159,28 @@ def _twin(files: Sequence[FileEntry], number: int) -> int:
 
 
 def _write_sheet(folder: Path, name: str, split: Split, predicted: Floats, task: str) -> None:
-    tiles = _COLORIZER_TILES if task == "colorizer" else _REGRESSION_TILES
-    rows = [[tile(split, predicted, row) for tile in tiles] for row in range(len(split))]
+    row_of = _colorizer_row if task == "colorizer" else _regression_row
+    rows = [row_of(split, predicted, row) for row in range(len(split))]
     write_png(picture_grid(rows), folder / f"{name}.png")
 
 
-def _gray(split: Split, predicted: Floats, row: int) -> Bytes:  # noqa: ARG001
-    return _painted(split.L[row])
+def _colorizer_row(split: Split, predicted: Floats, row: int) -> list[Bytes]:
+    L, (a, b) = split.L[row], (plane[row] for plane in split.planes)
+    made = lab_to_rgb(L, *to_bytes(predicted[row].astype(np.float32)))
+    distance = np.hypot(*(predicted[row] * 255 - np.stack([a, b]).astype(np.float64)))
+    return [_painted(L), made, lab_to_rgb(L, a, b), error_picture(distance, ERROR_SCALE)]
 
 
-def _coloured(split: Split, predicted: Floats, row: int) -> Bytes:
-    a, b = to_bytes(predicted[row].astype(np.float32))
-    return lab_to_rgb(split.L[row], a, b)
-
-
-def _truth(split: Split, predicted: Floats, row: int) -> Bytes:  # noqa: ARG001
-    a, b = split.planes
-    return lab_to_rgb(split.L[row], a[row], b[row])
-
-
-def _missed(split: Split, predicted: Floats, row: int) -> Bytes:
-    a, b = split.planes
-    true = np.stack([a[row], b[row]]).astype(np.float64)
-    return error_picture(np.hypot(*(predicted[row] * 255 - true)), ERROR_SCALE)
-
-
-def _predicted_mean(split: Split, predicted: Floats, row: int) -> Bytes:
-    return _swatch(split.L[row], predicted[row])
-
-
-def _true_mean(split: Split, predicted: Floats, row: int) -> Bytes:  # noqa: ARG001
-    return _swatch(split.L[row], split.mean_ab[row])
-
-
-_Tile = Callable[[Split, Floats, int], Bytes]
-_COLORIZER_TILES: tuple[_Tile, ...] = (_gray, _coloured, _truth, _missed)
-_REGRESSION_TILES: tuple[_Tile, ...] = (_gray, _predicted_mean, _true_mean, _truth)
+def _regression_row(split: Split, predicted: Floats, row: int) -> list[Bytes]:
+    L, (a, b) = split.L[row], (plane[row] for plane in split.planes)
+    swatches = [_swatch(L, means[row]) for means in (predicted, split.mean_ab)]
+    return [_painted(L), *swatches, lab_to_rgb(L, a, b)]
 
 
 def _swatch(L: Bytes, ab: Floats) -> Bytes:
     """One colour of a picture's own mean lightness."""
     a, b = (np.full_like(L, value) for value in to_bytes(ab.astype(np.float32)))
-    return lab_to_rgb(_flat(L), a, b)
-
-
-def _flat(L: Bytes) -> Bytes:
-    return np.full_like(L, round(float(L.mean())))
+    return lab_to_rgb(np.full_like(L, round(float(L.mean()))), a, b)
 
 
 def _painted(L: Bytes, a: Bytes | None = None, b: Bytes | None = None) -> Bytes:

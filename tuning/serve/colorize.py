@@ -8,9 +8,9 @@ from fastapi import HTTPException
 from data_prep import rgb_to_lab
 from data_prep.decode import TooLargeError, UnusableError, decode_rgb, is_grayscale
 from models import ModelError
+from tuning.display.pictures import encode_png
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Prediction, paint
-from tuning.inference.pipeline import encode_png
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import RegistryError
@@ -65,7 +65,7 @@ def colorize_upload(
     except (ChromatuneError, ModelError) as error:
         raise _unavailable(error) from None
     headers = _headers(choice, prediction) | {"Chromatune-Input": kind}
-    return encode_png(paint(L, prediction.ab)), headers
+    return encode_png(paint(L, prediction.ab), fast=True), headers
 
 
 def _headers(choice: Choice, prediction: Prediction) -> dict[str, str]:
