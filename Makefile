@@ -1,14 +1,14 @@
-# One command per intent. Everything runs in .venv, which the first command makes.
+# Everything runs in .venv, which the first command creates.
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
 ARGS   ?=
-# Tests at once.
+# Number of tests at the same time.
 WORKERS ?= 2
 BIN    := $(VENV)/bin
 SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo)
 
-# No tool that this project starts may phone home.
+# No telemetry from any tool.
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export DO_NOT_TRACK ?= 1
@@ -26,11 +26,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-## The main job, on the embedded pictures, or on DATA/gt_faces and DATA/ncd: make run DATA=DIR
+## Run everything on synthetic pictures, or on DATA/gt_faces and DATA/ncd: make run DATA=DIR
 run: install
 	$(BIN)/chromatune reproduce --preset quick $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-## ruff, mypy and all tests; with DATA=DIR also those on the real pictures
+## Lint and all tests; DATA=DIR adds those on the real pictures
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
@@ -38,17 +38,17 @@ test: lint
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
-## Several machines, a server that stops, full disks, a bucket. As root, each node is a machine of its own.
+## Several nodes, outages, full disks, a bucket. As root, each node has its own network and processes.
 test-cluster: install
 	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 && command -v ip >/dev/null && command -v chattr >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends postgresql iproute2 e2fsprogs; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cluster-test]'
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 
-## Ten launches, struck with kill -9 at random moments; docs/reliability.md says how long it takes
+## Ten launches with kill -9 at random moments, some minutes
 soak: install
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
-## What the tests of the web page need: Debian's Chromium. Without it they are skipped.
+## Debian's Chromium, for the tests of the web page. Without it they are skipped.
 browser:
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver
@@ -63,11 +63,11 @@ lint: install
 docs: install
 	$(BIN)/python -m docs.update
 
-## Measure anew what configs/champion_*.yaml have made, into docs/results/champions.json
+## Measure the models of configs/champion_*.yaml again, into docs/results/champions.json
 champions: install
 	$(BIN)/python -m docs.measure_champions $(ARGS)
 
-## Every benchmark, some half an hour: make bench DATA=DIR (with gt_faces/); docs/performance.md
+## The benchmarks of docs/performance.md, about half an hour: make bench DATA=DIR (with gt_faces/)
 bench: install
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
 
