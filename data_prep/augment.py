@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -30,37 +30,19 @@ class Copy(NamedTuple):
     flipped: bool
 
 
-Crop = Callable[[random.Random, int], Window]
-
-
-def _zoom(draw: random.Random, size: int) -> Window:
-    side = _crop_side(draw, size)
-    return Window(side, _offset(draw, size - side), _offset(draw, size - side))
-
-
-def _vertical_shift(draw: random.Random, size: int) -> Window:
-    side = _crop_side(draw, size)
-    return Window(side, (size - side) // 2, _offset(draw, size - side))
-
-
-def _horizontal_shift(draw: random.Random, size: int) -> Window:
-    side = _crop_side(draw, size)
-    return Window(side, _offset(draw, size - side), (size - side) // 2)
-
-
-# The paper's ten kinds in order: crop, number of its draw, flipped. It lists the flip three times;
-# the last two kinds are the two before them, flipped.
-_KINDS: tuple[tuple[Crop | None, int, bool], ...] = (
+# The paper's ten kinds in order: axes along which the crop moves (None: no crop), number of its
+# draw, flipped. The paper lists the flip three times; the last two are the two before, flipped.
+_KINDS: tuple[tuple[str | None, int, bool], ...] = (
     (None, 0, False),
     (None, 0, True),
     (None, 0, True),
     (None, 0, True),
-    (_zoom, 4, False),
-    (_zoom, 5, False),
-    (_vertical_shift, 6, False),
-    (_horizontal_shift, 7, False),
-    (_vertical_shift, 6, True),
-    (_horizontal_shift, 7, True),
+    ("xy", 4, False),
+    ("xy", 5, False),
+    ("y", 6, False),
+    ("x", 7, False),
+    ("y", 6, True),
+    ("x", 7, True),
 )
 
 
@@ -72,13 +54,27 @@ def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
     """
     for number in range(factor):
         if number < len(_KINDS):
-            crop, draw_number, flipped = _KINDS[number]
-            yield Copy(None if crop is None else crop(_draws(key, draw_number), size), flipped)
+            axes, draw_number, flipped = _KINDS[number]
+            window = None if axes is None else _window(_draws(key, draw_number), size, axes)
         else:
             draw = _draws(key, number)
-            crop = (_zoom, _vertical_shift, _horizontal_shift)[int(draw.random() * 3)]
+            axes = ("xy", "y", "x")[int(draw.random() * 3)]
             flipped = draw.random() < 0.5
-            yield Copy(crop(draw, size), flipped)
+            window = _window(draw, size, axes)
+        yield Copy(window, flipped)
+
+
+def _window(draw: random.Random, size: int, axes: str) -> Window:
+    """Draw a square crop of random size, at a random place along `axes`, else in the middle."""
+    side = round(size * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * draw.random()))
+    room = size - side
+    left, top = (int(draw.random() * (room + 1)) if axis in axes else room // 2 for axis in "xy")
+    return Window(side, left, top)
+
+
+def _draws(key: str, number: int) -> random.Random:
+    # random.Random.random() is the one stream that Python promises to keep between versions.
+    return random.Random(hashlib.sha256(f"{key}:{number}".encode()).digest())
 
 
 def augmented_copies(rgb: UInt8Array, factor: int, key: str) -> Iterator[UInt8Array]:
@@ -135,16 +131,3 @@ def _cut(rgb: UInt8Array, window: Window | None, out: UInt8Array) -> None:
 def _stacked(pictures: UInt8Array) -> UInt8Array:
     """View pictures (N,H,W,…) as one that is N times as high, without copying them."""
     return pictures.reshape(-1, *pictures.shape[2:])
-
-
-def _draws(key: str, number: int) -> random.Random:
-    # random.Random.random() is the one stream that Python promises to keep between versions.
-    return random.Random(hashlib.sha256(f"{key}:{number}".encode()).digest())
-
-
-def _crop_side(draw: random.Random, size: int) -> int:
-    return round(size * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * draw.random()))
-
-
-def _offset(draw: random.Random, room: int) -> int:
-    return int(draw.random() * (room + 1))

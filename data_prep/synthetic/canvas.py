@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -14,14 +13,21 @@ from data_prep.color import UInt8Array
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-# Luminance in [0,1], then red, green, blue in 0..255.
-Ramp = Sequence[tuple[float, int, int, int]]
-
 
 def random_state(*key: object) -> np.random.RandomState:
     """Return a generator seeded by `key`; NumPy keeps this older kind's stream for ever."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return np.random.RandomState(np.frombuffer(digest, dtype=np.uint32))
+
+
+def ramp(text: str) -> FloatArray:
+    """Read a colour ramp such as `0.0 160a08, 1.0 ffeee0`: luminance in [0,1], colour in hex.
+
+    Returns rows of luminance, red, green and blue.
+    """
+    stops = [stop.split() for stop in text.split(",")]
+    rows = [(float(luminance), *bytes.fromhex(colour)) for luminance, colour in stops]
+    return np.asarray(rows, dtype=np.float32)
 
 
 def mix(low: float, high: float, part: float) -> float:
@@ -47,10 +53,11 @@ class Canvas:
         """Lay `colour` ((H,W,3) or (3,)) over the picture where `mask` is 1."""
         self.rgb += mask[..., None] * (colour - self.rgb)
 
-    def ramp(self, mask: FloatArray, luminance: FloatArray | float, ramp: Ramp) -> None:
+    def ramp(self, mask: FloatArray, luminance: FloatArray | float, ramp: FloatArray) -> None:
         """Paint the colour that `ramp` gives each luminance in [0,1]."""
         light = np.broadcast_to(np.asarray(luminance, dtype=np.float32), mask.shape)
-        self.paint(mask, ramp_colour(light, ramp))
+        channels = [np.interp(light, ramp[:, 0], ramp[:, channel]) for channel in (1, 2, 3)]
+        self.paint(mask, np.stack(channels, axis=-1).astype(np.float32))
 
     def darken(self, mask: FloatArray, amount: float) -> None:
         self.rgb *= 1 - amount * mask[..., None]
@@ -73,13 +80,6 @@ class Canvas:
         speckle = random.uniform(-grain, grain, (self.size, self.size, 1)).astype(np.float32)
         picture: UInt8Array = np.clip(self.rgb + speckle + 0.5, 0, 255).astype(np.uint8)
         return picture
-
-
-def ramp_colour(luminance: FloatArray, ramp: Ramp) -> FloatArray:
-    stops = np.asarray(ramp, dtype=np.float32)
-    channels = [np.interp(luminance, stops[:, 0], stops[:, c]) for c in (1, 2, 3)]
-    colour: FloatArray = np.stack(channels, axis=-1).astype(np.float32)
-    return colour
 
 
 def ellipse(x: FloatArray, y: FloatArray, w: float, h: float) -> FloatArray:

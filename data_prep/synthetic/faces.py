@@ -10,37 +10,22 @@ from data_prep.color import UInt8Array
 from data_prep.synthetic.canvas import (
     Canvas,
     FloatArray,
-    Ramp,
     ellipse,
     lit,
     mix,
+    ramp,
     random_state,
     stroke,
 )
 
-_SKIN: Ramp = (
-    (0.0, 22, 10, 8), (0.2, 78, 42, 27), (0.4, 140, 84, 58), (0.6, 199, 137, 103),
-    (0.8, 238, 191, 160), (1.0, 255, 238, 224),
-)  # fmt: skip
-_BLUSH: Ramp = (
-    (0.0, 30, 6, 8), (0.2, 92, 34, 28), (0.4, 164, 72, 60), (0.6, 222, 118, 102),
-    (0.8, 248, 172, 156), (1.0, 255, 226, 216),
-)  # fmt: skip
-_LIPS: Ramp = (
-    (0.0, 30, 4, 8), (0.25, 108, 30, 34), (0.5, 186, 74, 74), (0.75, 228, 128, 122),
-    (1.0, 255, 200, 194),
-)  # fmt: skip
-_HAIR: Ramp = (
-    (0.0, 14, 11, 13), (0.15, 42, 28, 23), (0.35, 104, 60, 31), (0.55, 176, 120, 58),
-    (0.8, 232, 198, 132), (1.0, 252, 240, 206),
-)  # fmt: skip
-_IRIS: Ramp = ((0.0, 20, 12, 8), (0.3, 92, 56, 28), (0.5, 92, 124, 74), (0.8, 120, 170, 208))
-_WALL: Ramp = (
-    (0.0, 26, 18, 14), (0.3, 98, 66, 46), (0.5, 118, 128, 124), (0.75, 156, 190, 206),
-    (1.0, 232, 242, 248),
-)  # fmt: skip
-_ROUND_COLLAR: Ramp = ((0.0, 14, 18, 40), (0.4, 40, 78, 146), (0.8, 140, 186, 226))
-_V_NECK: Ramp = ((0.0, 36, 8, 18), (0.4, 148, 38, 54), (0.8, 232, 142, 136))
+_SKIN = ramp("0.0 160a08, 0.2 4e2a1b, 0.4 8c543a, 0.6 c78967, 0.8 eebfa0, 1.0 ffeee0")
+_BLUSH = ramp("0.0 1e0608, 0.2 5c221c, 0.4 a4483c, 0.6 de7666, 0.8 f8ac9c, 1.0 ffe2d8")
+_LIPS = ramp("0.0 1e0408, 0.25 6c1e22, 0.5 ba4a4a, 0.75 e4807a, 1.0 ffc8c2")
+_HAIR = ramp("0.0 0e0b0d, 0.15 2a1c17, 0.35 683c1f, 0.55 b0783a, 0.8 e8c684, 1.0 fcf0ce")
+_IRIS = ramp("0.0 140c08, 0.3 5c381c, 0.5 5c7c4a, 0.8 78aad0")
+_WALL = ramp("0.0 1a120e, 0.3 62422e, 0.5 76807c, 0.75 9cbece, 1.0 e8f2f8")
+_ROUND_COLLAR = ramp("0.0 0e1228, 0.4 284e92, 0.8 8cbae2")
+_V_NECK = ramp("0.0 240812, 0.4 942636, 0.8 e88e88")
 
 _EYE_WHITE = np.array((240, 236, 230), dtype=np.float32)
 _INK = np.array((24, 16, 16), dtype=np.float32)
@@ -70,6 +55,18 @@ class _Person:
     shirt: float
 
 
+@dataclass(frozen=True)
+class _Scene:
+    """A person on a canvas, with the coordinates of the head and the light on it."""
+
+    canvas: Canvas
+    person: _Person
+    x: FloatArray
+    y: FloatArray
+    light: tuple[float, float]
+    gain: float
+
+
 def draw_face(seed: int, subject: int, number: int, size: int) -> UInt8Array:
     """Draw picture `number` of a subject: sRGB (size,size,3) uint8, the same for the same seed."""
     person = _person(seed, subject)
@@ -82,18 +79,16 @@ def draw_face(seed: int, subject: int, number: int, size: int) -> UInt8Array:
     cx, cy = float(random.uniform(-0.09, 0.09)), float(random.uniform(-0.02, 0.1))
     scale = float(random.uniform(0.93, 1.1))
     x, y = canvas.local(cx, cy, scale, turn)
+    scene = _Scene(canvas, person, x, y, light, gain)
     look = float(random.uniform(-0.06, 0.06))
 
-    _hair_behind(canvas, person, x, y, light, gain)
-    _shoulders(canvas, person, x, y, light, gain)
-    _head(canvas, person, x, y, light, gain)
-    _eyes(canvas, person, x, y, look, gain, squint=float(random.uniform(0.75, 1.05)))
-    _nose(canvas, person, x, y, light)
-    _mouth(
-        canvas, person, x, y, gain,
-        smile=float(random.uniform(0.05, 1.0)), opened=float(random.uniform(-0.6, 1.0)),
-    )  # fmt: skip
-    _hair_front(canvas, person, x, y, light, gain, canvas.noise(random, 24))
+    _hair_behind(scene)
+    _shoulders(scene)
+    _head(scene)
+    _eyes(scene, look, squint=float(random.uniform(0.75, 1.05)))
+    _nose(scene)
+    _mouth(scene, float(random.uniform(0.05, 1.0)), float(random.uniform(-0.6, 1.0)))
+    _hair_front(scene, canvas.noise(random, 24))
     return canvas.finish(random, grain=3.5)
 
 
@@ -132,25 +127,17 @@ def _wall(canvas: Canvas, random: np.random.RandomState, light: tuple[float, flo
     canvas.ramp(np.ones_like(canvas.x), np.clip(shade, 0, 1), _WALL)
 
 
-def _face_edge(person: _Person, x: FloatArray, y: FloatArray) -> FloatArray:
-    narrowed = 1 - person.jaw * np.clip(y / person.height, 0, 1) ** 1.5
-    return ellipse(x / narrowed, y, person.width, person.height)
-
-
-def _hair_shade(
-    person: _Person, x: FloatArray, y: FloatArray, light: tuple[float, float], gain: float
-) -> FloatArray:
-    glow = lit(np.clip(x / 0.8, -1, 1), np.clip(y / 0.9, -1, 1), light, 0.5, 0.18)
+def _hair_shade(scene: _Scene) -> FloatArray:
+    x, y = scene.x, scene.y
+    glow = lit(np.clip(x / 0.8, -1, 1), np.clip(y / 0.9, -1, 1), scene.light, 0.5, 0.18)
     strands = 0.05 * np.sin(x * 55 + 6 * np.sin(y * 4))
-    shade: FloatArray = np.clip((person.hair * (0.55 + 0.6 * glow) + strands * glow) * gain, 0, 1)
-    return shade
+    shade = (scene.person.hair * (0.55 + 0.6 * glow) + strands * glow) * scene.gain
+    return np.clip(shade, 0, 1)
 
 
-def _hair_behind(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray,
-    light: tuple[float, float], gain: float,
-) -> None:  # fmt: skip
-    shade = _hair_shade(person, x, y, light, gain) * 0.75
+def _hair_behind(scene: _Scene) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
+    shade = _hair_shade(scene) * 0.75
     if person.style == "long":
         edge = np.maximum(ellipse(x, y - 0.25, person.width + 0.17, 1.05), y - 0.98)
     elif person.style == "bob":
@@ -165,33 +152,30 @@ def _hair_behind(
     canvas.ramp(canvas.cover(edge, 0.01), shade, _HAIR)
 
 
-def _shoulders(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray,
-    light: tuple[float, float], gain: float,
-) -> None:  # fmt: skip
+def _shoulders(scene: _Scene) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
     neck = np.maximum(np.abs(x) - 0.22, 0.3 - y)
-    shade = lit(np.clip(x / 0.3, -1, 1), np.zeros_like(x), light, 0.5, 0.0)
-    canvas.ramp(canvas.cover(neck), np.clip(person.skin * shade * 0.78 * gain, 0, 1), _SKIN)
+    shade = lit(np.clip(x / 0.3, -1, 1), np.zeros_like(x), scene.light, 0.5, 0.0)
+    canvas.ramp(canvas.cover(neck), np.clip(person.skin * shade * 0.78 * scene.gain, 0, 1), _SKIN)
     body = ellipse(x, y - 1.35, 0.95, 0.66)
     ramp = _V_NECK if person.v_neck else _ROUND_COLLAR
     hole = ellipse(x, y - 0.66, 0.26, 0.2)
     if person.v_neck:
         hole = (np.abs(x) * 1.5 - (0.98 - y)) * 0.6
-    cloth = lit(np.clip(x, -1, 1), np.clip((y - 1.2) / 0.8, -1, 1), light, 0.45, 0.0)
-    canvas.ramp(canvas.cover(np.maximum(body, -hole)), person.shirt * cloth * gain, ramp)
+    cloth = lit(np.clip(x, -1, 1), np.clip((y - 1.2) / 0.8, -1, 1), scene.light, 0.45, 0.0)
+    canvas.ramp(canvas.cover(np.maximum(body, -hole)), person.shirt * cloth * scene.gain, ramp)
 
 
-def _head(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray,
-    light: tuple[float, float], gain: float,
-) -> None:  # fmt: skip
+def _head(scene: _Scene) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
     for side in (-1, 1):
         ear = ellipse(x - side * (person.width + 0.01), y - 0.02, 0.07, 0.12)
-        canvas.ramp(canvas.cover(ear), person.skin * 0.82 * gain, _BLUSH)
-    edge = _face_edge(person, x, y)
+        canvas.ramp(canvas.cover(ear), person.skin * 0.82 * scene.gain, _BLUSH)
+    narrowed = 1 - person.jaw * np.clip(y / person.height, 0, 1) ** 1.5
+    edge = ellipse(x / narrowed, y, person.width, person.height)
     mask = canvas.cover(edge)
-    glow = lit(x / (person.width * 1.12), y / (person.height * 1.12), light, 0.52, 0.05)
-    shade = np.clip(person.skin * (0.28 + 0.82 * glow) * gain, 0, 1)
+    glow = lit(x / (person.width * 1.12), y / (person.height * 1.12), scene.light, 0.52, 0.05)
+    shade = np.clip(person.skin * (0.28 + 0.82 * glow) * scene.gain, 0, 1)
     canvas.ramp(mask, shade, _SKIN)
     for side in (-1, 1):
         cheek = np.exp(-(((x - side * 0.27) / 0.13) ** 2) - ((y - 0.15) / 0.11) ** 2)
@@ -204,18 +188,16 @@ def _head(
         canvas.ramp(canvas.cover(beard, 0.04) * 0.92, person.hair * (0.3 + 0.5 * glow), _HAIR)
 
 
-def _eyes(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray, look: float, gain: float,
-    squint: float,
-) -> None:  # fmt: skip
+def _eyes(scene: _Scene, look: float, squint: float) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
     for side in (-1, 1):
         ex, ey = x - side * person.eye_gap, y + 0.06
         almond = ellipse(ex, ey + 0.25 * ex * ex, 0.105, 0.052 * squint)
         white = canvas.cover(almond)
-        canvas.paint(white, _EYE_WHITE * min(gain, 1.0) * (0.72 + 0.28 * person.skin))
+        canvas.paint(white, _EYE_WHITE * min(scene.gain, 1.0) * (0.72 + 0.28 * person.skin))
         iris = np.hypot(ex - look, ey) - 0.048
         ring = canvas.cover(iris) * white
-        canvas.ramp(ring, person.iris * (1.1 - 2.5 * np.clip(-ey, 0, 0.1)) * gain, _IRIS)
+        canvas.ramp(ring, person.iris * (1.1 - 2.5 * np.clip(-ey, 0, 0.1)) * scene.gain, _IRIS)
         canvas.paint(canvas.cover(np.hypot(ex - look, ey) - 0.021) * white, _INK)
         glint = canvas.cover(np.hypot(ex - look + 0.016, ey + 0.016) - 0.011)
         canvas.paint(glint * white, np.array((255, 255, 255), dtype=np.float32))
@@ -231,10 +213,9 @@ def _eyes(
         canvas.paint(canvas.cover(np.maximum(np.abs(y + 0.08) - 0.012, np.abs(x) - 0.055)), _INK)
 
 
-def _nose(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray, light: tuple[float, float]
-) -> None:
-    away = -1 if light[0] > 0 else 1
+def _nose(scene: _Scene) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
+    away = -1 if scene.light[0] > 0 else 1
     side_shadow = stroke(x, y, (away * 0.025, -0.02), (away * person.nose, 0.14), 0.012)
     canvas.darken(canvas.cover(side_shadow, 0.05), 0.28)
     under = ellipse(x, y - 0.168, person.nose * 1.15, 0.022)
@@ -246,15 +227,13 @@ def _nose(
         canvas.darken(canvas.cover(nostril), 0.6)
 
 
-def _mouth(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray, gain: float,
-    smile: float, opened: float,
-) -> None:  # fmt: skip
+def _mouth(scene: _Scene, smile: float, opened: float) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
     width = mix(0.135, 0.2, max(smile, 0.0))
     line = y - 0.325 - 0.02 * smile + smile * 2.2 * x * x
     thick = np.sqrt(np.clip(1 - (x / width) ** 2, 0, 1))
     gap = max(0.0, opened) * 0.045 * thick
-    tone = (0.25 + 0.5 * person.skin) * gain
+    tone = (0.25 + 0.5 * person.skin) * scene.gain
     outside = np.abs(x) - width
     full = person.lips * thick
     upper = np.maximum(np.abs(line + gap + 0.4 * full) - 0.45 * full, outside)
@@ -265,14 +244,12 @@ def _mouth(
     canvas.paint(canvas.cover(inside), _MOUTH_INSIDE)
     if opened > 0.25:
         teeth = np.maximum(np.maximum(line - 0.008, -(line + gap)), np.abs(x) - width * 0.78)
-        canvas.paint(canvas.cover(teeth), _EYE_WHITE * min(gain, 1.0) * 0.96)
+        canvas.paint(canvas.cover(teeth), _EYE_WHITE * min(scene.gain, 1.0) * 0.96)
 
 
-def _hair_front(
-    canvas: Canvas, person: _Person, x: FloatArray, y: FloatArray,
-    light: tuple[float, float], gain: float, noise: FloatArray,
-) -> None:  # fmt: skip
-    shade = _hair_shade(person, x, y, light, gain)
+def _hair_front(scene: _Scene, noise: FloatArray) -> None:
+    canvas, person, x, y = scene.canvas, scene.person, scene.x, scene.y
+    shade = _hair_shade(scene)
     cap = ellipse(x, y + 0.06, person.width + 0.05, person.height + 0.02)
     if person.style == "bald":
         fringe = np.maximum(cap, -ellipse(x, y + 0.12, person.width - 0.02, 0.9))
