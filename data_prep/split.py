@@ -1,8 +1,9 @@
-"""Which pictures train, which choose the model (val), and which judge it once (test)."""
+"""The split into train, val and test."""
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import numpy.typing as npt
 Side = Literal["train", "val", "test"]
 SIDES: tuple[Side, Side, Side] = ("train", "val", "test")
 
-# Cells of the exact placement table; beyond it, groups are placed one by one until the rest fits.
+# Cells of the exact placement tables; groups are placed one by one until the rest fits.
 _MAX_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Pictures that must stay on one side, by their indices, and their place in the order."""
+    """Indices of pictures that must stay on one side, and their place in the order."""
 
     members: tuple[int, ...]
     stratum: str
@@ -46,33 +47,33 @@ def split_pictures(
 
     Pictures of equal digest, or equal value in `together`, stay on one side. `strata` are spread
     over the sides in proportion. The order is by hashes of the seed and the digests: it depends on
-    neither the pictures' names nor on any library's random numbers, and equals `split_counts`
-    wherever the groups allow it; otherwise it is as near as they allow.
+    neither the pictures' names nor on any library's random numbers. The sizes equal `split_counts`
+    if the groups allow it; otherwise they are as near as possible.
     """
-    n = len(digests)
     ordered = _spread(_groups(digests, seed, strata, together))
-    wanted = _wanted_sides(ordered, split_counts(n))
-    sides: dict[Side, list[int]] = {side: [] for side in SIDES}
-    capacity = dict(zip(SIDES, split_counts(n), strict=True))
-
-    large = [i for i, group in enumerate(ordered) if len(group.members) > 1]
-    sizes = [len(ordered[i].members) for i in large]
-    placed = _place([wanted[i] for i in large], sizes, capacity, n)
-    side_of: dict[int, Side] = dict(zip(large, placed, strict=True))
-    for i in large:
-        capacity[side_of[i]] -= len(ordered[i].members)
-    singles = [i for i, group in enumerate(ordered) if len(group.members) == 1]
-    val_empty = "val" not in placed
-    to_val, to_test = (
-        int(count) for count in _fill(capacity["val"], capacity["test"], val_empty, len(singles))
-    )
+    capacity = dict(zip(SIDES, split_counts(len(digests)), strict=True))
+    cuts = list(accumulate(capacity.values()))[:2]
+    ends = accumulate(len(group.members) for group in ordered)
+    # The side on which each group's middle lies when the order is cut at the counts.
+    wanted = {
+        group: SIDES[bisect_right(cuts, end - len(group.members) / 2)]
+        for end, group in zip(ends, ordered, strict=True)
+    }
+    large = [group for group in ordered if len(group.members) > 1]
+    singles = [group for group in ordered if len(group.members) == 1]
+    sizes = [len(group.members) for group in large]
+    placed = _place([wanted[group] for group in large], sizes, capacity, len(singles))
+    for side, size in zip(placed, sizes, strict=True):
+        capacity[side] -= size
+    fill = _fill(capacity["val"], capacity["test"], "val" not in placed, len(singles))
+    to_val, to_test = (int(count) for count in fill)
     to_train = len(singles) - to_val - to_test
-    filling: list[Side] = []
-    for side, count in zip(SIDES, (to_train, to_val, to_test), strict=True):
-        filling += [side] * count
-    side_of.update(zip(singles, filling, strict=True))
-    for i in sorted(range(len(ordered)), key=lambda i: ordered[i].rank):
-        sides[side_of[i]].extend(ordered[i].members)
+    side_of: dict[_Group, Side] = dict(zip(large, placed, strict=True))
+    for number, group in enumerate(singles):
+        side_of[group] = SIDES[(number >= to_train) + (number >= to_train + to_val)]
+    sides: dict[Side, list[int]] = {side: [] for side in SIDES}
+    for group in sorted(ordered, key=lambda group: group.rank):
+        sides[side_of[group]].extend(group.members)
     return sides
 
 
@@ -120,43 +121,32 @@ def _spread(groups: list[_Group]) -> list[_Group]:
     return [group for _, _, group in sorted(placed, key=lambda item: item[:2])]
 
 
-def _wanted_sides(ordered: list[_Group], counts: tuple[int, int, int]) -> list[Side]:
-    """Return the side on which each group's middle lies when the order is cut at the counts."""
-    sides: list[Side] = []
-    before = 0
-    for group in ordered:
-        middle = before + len(group.members) / 2
-        before += len(group.members)
-        in_train, in_val = middle < counts[0], middle < counts[0] + counts[1]
-        sides.append("train" if in_train else "val" if in_val else "test")
-    return sides
+def _place(
+    wanted: list[Side], sizes: list[int], capacity: dict[Side, int], singles: int
+) -> list[Side]:
+    """Place the groups of several pictures, on the wanted side if that leaves totals exact.
 
-
-def _place(wanted: list[Side], sizes: list[int], capacity: dict[Side, int], n: int) -> list[Side]:
-    """Place the groups of several pictures, on the wanted side where that leaves totals exact.
-
-    Single pictures fill the sides up afterwards, so a placement is exact as long as no side
-    overflows. `cost[i][t, v]` is the least overflow reachable when groups before `i` have put `t`
-    pictures in train and `v` in val.
+    Single pictures fill the sides afterwards, so a placement is exact as long as no side
+    overflows. `costs[i][t, v]` is the least overflow reachable when the groups before `i` have put
+    `t` pictures in train and `v` in val.
     """
     placed: list[Side] = []
     room = dict(capacity)
-    while len(placed) < len(sizes) and _cells(sizes[len(placed) :], room) > _MAX_CELLS:
-        side = wanted[len(placed)]
-        if room[side] < sizes[len(placed)]:
+    while len(placed) < len(sizes):
+        height, width = _shape(sizes[len(placed) :], room)
+        if height * width * (len(sizes) - len(placed) + 1) <= _MAX_CELLS:
+            break
+        size, side = sizes[len(placed)], wanted[len(placed)]
+        if room[side] < size:
             side = max(SIDES, key=lambda name: room[name])
-        room[side] -= sizes[len(placed)]
+        room[side] -= size
         placed.append(side)
     rest = sizes[len(placed) :]
     before = {side: capacity[side] - room[side] for side in SIDES}
-    costs = _overflow_costs(rest, room, before, singles=n - sum(sizes))
+    costs = _overflow_costs(rest, room, before, singles)
     t = v = 0
     for size, side, after in zip(rest, wanted[len(placed) :], costs[1:], strict=True):
-        options: dict[Side, tuple[int, int]] = {
-            "train": (t + size, v),
-            "val": (t, v + size),
-            "test": (t, v),
-        }
+        options = {"train": (t + size, v), "val": (t, v + size), "test": (t, v)}
         reachable = {
             name: int(after[state])
             for name, state in options.items()
@@ -174,7 +164,7 @@ def _fill(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return how many single pictures go to val and to test; train has the rest.
 
-    They are served first, so that neither stays empty where the groups are too coarse to be exact.
+    They are served first, so that neither stays empty if the groups are too coarse to be exact.
     """
     spare = np.maximum(singles - np.asarray(val_empty, dtype=np.int64), 0)
     to_test = np.clip(np.asarray(test_room, dtype=np.int64), 0, spare)
@@ -182,42 +172,28 @@ def _fill(
     return to_val, to_test
 
 
-def _bounds(sizes: list[int], room: dict[Side, int]) -> tuple[int, int]:
+def _shape(sizes: list[int], room: dict[Side, int]) -> tuple[int, int]:
+    """Return the shape of the cost tables: the totals of train and val that may be reached."""
     total, largest = sum(sizes), max(sizes, default=0)
-    return (
-        min(total, max(room["train"], 0) + largest) + 1,
-        min(total, max(room["val"], 0) + largest) + 1,
-    )
-
-
-def _cells(sizes: list[int], room: dict[Side, int]) -> int:
-    height, width = _bounds(sizes, room)
-    return height * width * (len(sizes) + 1)
+    height, width = (min(total, max(room[side], 0) + largest) + 1 for side in ("train", "val"))
+    return height, width
 
 
 def _overflow_costs(
     sizes: list[int], room: dict[Side, int], before: dict[Side, int], singles: int
 ) -> list[npt.NDArray[np.int64]]:
-    """Return `cost` of `_place`; a side that ends up empty costs more than any overflow."""
-    height, width = _bounds(sizes, room)
-    t = np.arange(height)[:, None]
-    v = np.arange(width)[None, :]
+    """Return `costs` of `_place`; a side that ends up empty costs more than any overflow."""
+    height, width = _shape(sizes, room)
+    t, v = np.ogrid[:height, :width]
     s = sum(sizes) - t - v
-    over = (
-        np.maximum(t - room["train"], 0)
-        + np.maximum(v - room["val"], 0)
-        + np.maximum(s - room["test"], 0)
-    )
     to_val, to_test = _fill(room["val"] - v, room["test"] - s, before["val"] + v == 0, singles)
+    to_train = singles - to_test - to_val
     everything = sum(sizes) + sum(before.values()) + singles
-    for total in (
-        before["train"] + t + singles - to_test - to_val,
-        before["val"] + v + to_val,
-        before["test"] + s + to_test,
-    ):
-        over = over + everything * (total == 0)
-    last = np.where(s < 0, np.iinfo(np.int64).max, over)
-    costs = [last]
+    over = np.zeros((height, width), np.int64)
+    for side, placed, filled in zip(SIDES, (t, v, s), (to_train, to_val, to_test), strict=True):
+        over += np.maximum(placed - room[side], 0)
+        over += everything * (before[side] + placed + filled == 0)
+    costs = [np.where(s < 0, np.iinfo(np.int64).max, over)]
     for size in reversed(sizes):
         after = costs[-1]
         best = after.copy()
