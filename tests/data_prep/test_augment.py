@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep import augment
-from data_prep.augment import augmented_copies
+from data_prep.augment import CopyBuffers, augmented_copies, planned_copies
 
 
 @pytest.fixture
@@ -85,3 +85,14 @@ def test_a_zoom_is_the_crop_resized(picture: np.ndarray, monkeypatch: pytest.Mon
     start = int(0.5 * (128 - side + 1))
     cut = picture[start : start + side, start : start + side]
     assert np.array_equal(zoomed, cv2.resize(cut, (128, 128), interpolation=cv2.INTER_LINEAR))
+
+
+@pytest.mark.parametrize("factor", [1, 6, 10, 25])
+def test_stored_planes_are_those_of_every_copy(factor: int) -> None:
+    buffers = CopyBuffers(48, 25)
+    for seed in range(3):  # one after another, in the same memory
+        rgb = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), np.uint8)
+        planes = buffers.planes(rgb, list(planned_copies(48, factor, f"key{seed}")))
+        copies = augmented_copies(rgb, factor, f"key{seed}")
+        expected = np.stack([cv2.cvtColor(copy, cv2.COLOR_RGB2LAB) for copy in copies])
+        assert np.array_equal(np.stack([np.stack(rows) for rows in planes], axis=-1), expected)
