@@ -131,8 +131,9 @@ def _hair_shade(scene: _Scene) -> FloatArray:
     x, y = scene.x, scene.y
     glow = lit(np.clip(x / 0.8, -1, 1), np.clip(y / 0.9, -1, 1), scene.light, 0.5, 0.18)
     strands = 0.05 * np.sin(x * 55 + 6 * np.sin(y * 4))
-    shade = (scene.person.hair * (0.55 + 0.6 * glow) + strands * glow) * scene.gain
-    return np.clip(shade, 0, 1)
+    bright = (scene.person.hair * (0.55 + 0.6 * glow) + strands * glow) * scene.gain
+    shade: FloatArray = np.clip(bright, 0, 1)
+    return shade
 
 
 def _hair_behind(scene: _Scene) -> None:
