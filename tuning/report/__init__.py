@@ -1,4 +1,4 @@
-"""The report: everything that a tracking store holds, beside what the course report published."""
+"""The report: everything that a tracking store holds, beside what the original paper published."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ from tuning.report._document import Report
 from tuning.report._loss_curves import read_published_curves
 from tuning.report._markdown import render_markdown
 from tuning.report._write import FORMATS, Format, check_report_folder, write_report
-from tuning.tracking.records import (
-    Archive,
-    Store,
-    StoredCell,
-    StoredLaunch,
-    StoredSpeedup,
-)
 
 __all__ = [
     "FORMATS",
-    "Archive",
     "Format",
     "Options",
     "Report",
-    "Store",
-    "StoredCell",
-    "StoredLaunch",
-    "StoredSpeedup",
     "build_report",
     "check_report_folder",
     "read_published_curves",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from tuning.display.formatting import format_count, format_value, head_title, with_unit
 from tuning.display.plots import category_chart
 from tuning.display.result_tables import beats
-from tuning.report._aggregate import Place
-from tuning.report._document import Block, Figure, Figures, Text, TileRow, Tiles
+from tuning.report._document import Block, Figure, Figures, Text
+from tuning.report._images import drawn
 from tuning.report._loss_curves import LOSS_FIGURES, draw_loss
+from tuning.report._places import Place
 from tuning.report._results import Results
-from tuning.report._sample_sheets import Showcase
-from tuning.report._samples import LEFT_OUT, NO_PICTURES
+from tuning.report._showcases import Showcase, left_out, no_pictures
 from tuning.training.metrics import psnr
 
 Score = tuple[str, float, float]
@@ -25,32 +23,37 @@ Score = tuple[str, float, float]
 def closer_blocks(
     results: Results, showcases: Sequence[Showcase], photographs: bool
 ) -> list[Block]:
-    """What the store tells of the pictures of a part's best model."""
+    """What the store holds of the pictures of a part's best model."""
     place = results.best
-    by_run = {one.cell.run_id: one for one in showcases}
     runs = [cell.run_id for cell in place.cells] if place else []
-    showcase = next((by_run[run] for run in runs if run in by_run), None)
+    showcase = next((found for found in showcases if found.cell.run_id in runs), None)
     if place is None or showcase is None:
-        what = "test pictures and scores"
-        return [
-            Text(NO_PICTURES.format(what=what, where=f"{results.where}, {results.task}"), "missing")
-        ]
+        return [no_pictures("test pictures and scores", f"{results.where}, {results.task}")]
     subject = f"{place.name} on {results.where}"
-    drawn = [
+    scores = by_category(showcase, results.task)
+    figures = [
         *_losses(results, place, showcase, subject),
         *_error_map(results, showcase, subject),
-        *_categories(results, showcase, subject),
+        *_categories(results, scores, subject),
     ]
-    blocks: list[Block] = [*_about_categories(results, showcase)]
-    if drawn:
-        blocks.append(Figures(tuple(drawn)))
-    for sheet, title in (("best", "Best"), ("worst", "Worst")):
-        count = len(showcase.rows(sheet))
-        caption = f"{title} {format_count(count, 'test picture')} of {subject}"
+    blocks: list[Block] = [*_about_categories(results.metric, scores)]
+    if figures:
+        blocks.append(Figures(tuple(figures)))
+    for sheet in ("best", "worst"):
+        rows = showcase.rows(sheet)
+        caption = f"{sheet.capitalize()} {format_count(len(rows), 'test picture')} of {subject}"
         if showcase.photographs and not photographs:
-            blocks.append(Text(f"{caption}. {LEFT_OUT}", "note"))
-        else:
-            blocks.append(_extremes(results, showcase, sheet, caption))
+            blocks.append(left_out(caption))
+            continue
+        if results.task == "colorizer":
+            scale = f"{showcase.error_scale:g} Lab units or more in the a, b plane"
+            caption += f"; darkest: off by {scale}"
+        captions = [
+            f"{rank}. {showcase.name(row)}: {_score(results.task, showcase, row)}"
+            for rank, row in enumerate(rows, start=1)
+        ]
+        name = f"{sheet}-{results.role}-{results.task}"
+        blocks.append(showcase.block(sheet, name, caption, captions))
     return blocks
 
 
@@ -77,8 +80,8 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
 
 
 def _losses(results: Results, place: Place, showcase: Showcase, subject: str) -> list[Figure]:
-    """How its training went, if none of the report's figures shows that of such a model."""
-    shown = {(one.role, one.task, one.model, one.head) for one in LOSS_FIGURES}
+    """How its training went, if none of the published figures shows that of such a model."""
+    shown = {(figure.role, figure.task, figure.model, figure.head) for figure in LOSS_FIGURES}
     is_shown = (results.role, results.task, place.model, place.head) in shown
     if is_shown or not showcase.archive.history(showcase.cell.run_id, "train_loss"):
         return []
@@ -99,42 +102,25 @@ def _error_map(results: Results, showcase: Showcase, subject: str) -> list[Figur
     if content is None:
         return []
     count = format_count(len(showcase.pictures), "test picture")
-    return [
-        Figure(
-            f"error-map-{results.role}",
-            f"Where {subject} errs: mean over {count}, dark is wrong.",
-            content,
-            "Mean absolute error of each pixel, in a and b",
-            width="half",
-        )
-    ]
+    caption = f"Where {subject} errs: mean over {count}, dark is wrong."
+    alt = "Mean absolute error of each pixel, in a and b"
+    return [Figure(f"error-map-{results.role}", caption, content, alt, width="half")]
 
 
-def _categories(results: Results, showcase: Showcase, subject: str) -> list[Figure]:
-    scores = by_category(showcase, results.task)
+def _categories(results: Results, scores: Sequence[Score], subject: str) -> list[Figure]:
     if not scores:
         return []
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "categories.png"
-        category_chart(scores, results.metric, path)
-        content = path.read_bytes()
-    return [
-        Figure(
-            f"categories-{results.role}-{results.task}",
-            f"{subject} by category, the number of test pictures in brackets.",
-            content,
-            "Score of each category beside the constant predictor's",
-            width="half",
-        )
-    ]
+    name = f"categories-{results.role}-{results.task}"
+    caption = f"{subject} by category, the number of test pictures in brackets."
+    content = drawn(lambda path: category_chart(scores, results.metric, path))
+    alt = "Score of each category beside the constant predictor's"
+    return [Figure(name, caption, content, alt, width="half")]
 
 
-def _about_categories(results: Results, showcase: Showcase) -> list[Text]:
-    scores = by_category(showcase, results.task)
+def _about_categories(metric: str, scores: Sequence[Score]) -> list[Text]:
     if len(scores) < 2:
         return []
     (best, high, _), (worst, low, _) = scores[0], scores[-1]
-    metric = results.metric
     ahead = sum(beats(metric, own, constant) for _, own, constant in scores)
     return [
         Text(
@@ -144,27 +130,6 @@ def _about_categories(results: Results, showcase: Showcase) -> list[Text]:
             "finding",
         )
     ]
-
-
-def _extremes(results: Results, showcase: Showcase, sheet: str, caption: str) -> Block:
-    tiles = showcase.tiles(sheet)
-    if not tiles:
-        return Text(f"{caption}: the store's sheet of pictures cannot be read.", "missing")
-    rows = [
-        TileRow(f"{rank}. {showcase.name(row)}: {_score(results.task, showcase, row)}", pictures)
-        for rank, (row, pictures) in enumerate(
-            zip(showcase.rows(sheet), zip(*tiles.values(), strict=True), strict=True), start=1
-        )
-    ]
-    name = f"{sheet}-{results.role}-{results.task}"
-    return Tiles(name, f"{caption}{_scale_of_errors(showcase, tiles)}.", tuple(tiles), tuple(rows))
-
-
-def _scale_of_errors(showcase: Showcase, tiles: Mapping[str, object]) -> str:
-    """How far off the darkest of a sheet's error tiles are; empty if it has none."""
-    if "error" not in tiles:
-        return ""
-    return f"; darkest: off by {showcase.error_scale:g} Lab units or more in the a, b plane"
 
 
 def _score(task: str, showcase: Showcase, row: int) -> str:

@@ -1,4 +1,4 @@
-"""Puts a report together from a store, in the order of the original report."""
+"""Puts a report together from a store, in the order of the original paper."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tuning.report._loss_curves import Curves, loss_blocks
 from tuning.report._prose import difference, title_of
 from tuning.report._provenance import provenance_blocks
 from tuning.report._results import Results, constant_on_test, results_blocks
-from tuning.report._sample_sheets import Showcase, read_showcases
 from tuning.report._samples import sample_blocks
 from tuning.report._search import search_blocks
 from tuning.report._selection import Choice, Data, choose
+from tuning.report._showcases import read_showcases
 from tuning.report._speedup import speed_blocks
 from tuning.tracking.records import Archive, Store
+from tuning.training.tasks import TASKS
 
-_TASKS = ("regression", "colorizer")
-_TITLE = "Image colorization: measured beside the report"
+_TITLE = "Image colorization: results beside the original paper"
 LEGEND = (
-    "▲ better ▼ worse = equal to the published figure, as printed",
+    "▲ better ▼ worse = equal to the published value, as printed",
     "★ best of all ☆ best of its table",
-    "✗ no better than the constant predictor, which always says the training set's mean a and b",
+    "✗ no better than the constant predictor: the training set's mean a and b for every picture",
 )
 
 
@@ -42,144 +42,124 @@ class Options:
     published_curves: Curves = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
 class _Part:
-    """One task on one dataset of the original report: its finished models and their pictures."""
+    """One task on one dataset of the original paper: its finished models and their pictures."""
 
-    role: str
-    task: str
-    data: Data | None
-    results: Results
-    showcases: Sequence[Showcase]
-
-
-class _Builder:
-    def __init__(self, store: Store, archive: Archive, options: Options) -> None:
-        self._store = store
+    def __init__(
+        self,
+        role: str,
+        data: Data | None,
+        task: str,
+        store: Store,
+        archive: Archive,
+        options: Options,
+    ) -> None:
+        self.data = data
+        self.showcases = read_showcases(data.cells(task) if data else (), archive)
+        self.results = Results(role, data, task, store, constant_on_test(self.showcases))
         self._archive = archive
         self._options = options
-        self.choice = choose(store, options.dataset, options.target)
-        self._grids = {task: Grid(self.choice.source, task, store) for task in _TASKS}
-        self._parts = {
-            (role, task): self._part(role, task, data)
-            for role, data in (("faces", self.choice.source), ("ncd", self.choice.target))
-            for task in _TASKS
-        }
 
-    def build(self) -> Report:
-        sections = [
-            Section("data", "II", "Data processing and augmentation", self._pipeline()),
-            Section("regression", "III", "Regression", self._first_part("regression")),
-            Section("colorization", "IV", "Colorization", self._first_part("colorizer")),
-            Section("transfer", "V", "Transfer learning", self._transfer()),
-            Section("speedup", "VI", "CPU against GPU", speed_blocks(self._store)),
-            Section("closer", "", "A closer look at the best models", self._closer()),
-        ]
-        found = search_blocks(self.choice, self._archive)
-        if found:
-            sections.append(Section("search", "", "Search", found))
-        origin = provenance_blocks(self.choice, self._store)
-        sections.append(Section("provenance", "", "Where the figures come from", origin))
-        return Report(_TITLE, subtitle(self.choice), self._lead(), sections, LEGEND)
+    def losses(self) -> list[Block]:
+        results, curves = self.results, self._options.published_curves
+        return loss_blocks(results.role, self.data, results.task, self._archive, curves)
 
-    def _part(self, role: str, task: str, data: Data | None) -> _Part:
-        showcases = read_showcases(data.cells(task) if data else (), self._archive)
-        constant = constant_on_test(showcases)
-        results = Results(role, data, task, self._store, constant)
-        return _Part(role, task, data, results, showcases)
+    def samples(self, *sheets: str) -> list[Block]:
+        return sample_blocks(self.results, sheets, self.showcases, self._options.photographs)
 
-    def _lead(self) -> list[Block]:
-        if not self._store.launches:
-            text = "This store holds no launches yet: `chromatune reproduce` makes them."
-            return [Text(text, "missing")]
-        blocks: list[Block] = [*_warnings(self.choice)]
-        for part in self._parts.values():
-            blocks += _headline(part, self._store)
-        return blocks
+    def closer(self) -> list[Block]:
+        if self.data is None:
+            return []
+        return closer_blocks(self.results, self.showcases, self._options.photographs)
 
-    def _pipeline(self) -> list[Block]:
-        if not self.choice.shown:
-            return [Text("No data have been trained on.", "missing")]
-        blocks: list[Block] = []
-        for data in self.choice.shown:
-            showcases = [one for task in _TASKS for one in self._parts[data.role, task].showcases]
-            blocks += pipeline_blocks(data, showcases, self._options.photographs)
-        return blocks
-
-    def _first_part(self, task: str) -> list[Block]:
-        part = self._parts["faces", task]
-        blocks = [*grid_blocks(self._grids[task]), *self._losses(part)]
-        if task == "colorizer":
-            blocks += self._samples(part, "train_samples", "samples")
-        return [*blocks, *results_blocks(part.results)]
-
-    def _transfer(self) -> list[Block]:
-        blocks: list[Block] = []
-        for task in _TASKS:
-            part = self._parts["ncd", task]
-            blocks += [*self._losses(part), *results_blocks(part.results)]
-        return [
-            *blocks,
-            *self._samples(self._parts["ncd", "colorizer"], "samples", "train_samples"),
-        ]
-
-    def _losses(self, part: _Part) -> list[Block]:
-        curves = self._options.published_curves
-        return loss_blocks(part.role, part.data, part.task, self._archive, curves)
-
-    def _samples(self, part: _Part, *sheets: str) -> list[Block]:
-        return sample_blocks(part.results, sheets, part.showcases, self._options.photographs)
-
-    def _closer(self) -> list[Block]:
-        blocks: list[Block] = []
-        for part in self._parts.values():
-            if part.data is not None:
-                blocks += closer_blocks(part.results, part.showcases, self._options.photographs)
-        return blocks or [Text("No model has been measured on a test set.", "missing")]
+    def headline(self, store: Store) -> list[Text]:
+        """The best model in one sentence, and the gate's decision on it."""
+        results = self.results
+        place, champion = results.best, store.champions.get((results.where, results.task))
+        if place is None:
+            return []
+        metric, value = results.metric, place.mean(results.metric)
+        who = "the champion" if champion is not None else "the best on val"
+        title = title_of(metric)
+        text = (
+            f"{results.where}, {results.task}: {who}, {place.name}, has a {title} of "
+            f"{with_unit(metric, value)}"
+        )
+        if math.isfinite(results.constant):
+            text += f", {difference(metric, value, results.constant)} the constant predictor"
+        if champion is not None and champion.decision:
+            decision = champion.decision.replace(metric, title)
+            text += f". At the gate, version {champion.version} {decision}"
+        return [Text(f"{text}.", "finding")]
 
 
 def build_report(store: Store, archive: Archive, options: Options) -> Report:
-    """Make the whole report of a store; what it does not hold, the report says.
+    """Make the whole report of a store; what the store lacks, the report names.
 
     Raises ChromatuneError if the options name data that the store does not hold.
     """
-    return _Builder(store, archive, options).build()
-
-
-def subtitle(choice: Choice) -> str:
-    """Name the data and the day."""
-    names = " and ".join(data.name for data in choice.shown) or "no data"
-    return f"{names} · {datetime.now(UTC):%Y-%m-%d}"
-
-
-def _warnings(choice: Choice) -> list[Text]:
-    foreign = [data for data in choice.shown if not data.is_published]
-    if not foreign:
-        return []
-    names = " and ".join(f"{data.name} instead of {data.role}" for data in foreign)
-    text = (
-        f"These are other pictures than the report's: {names}. Its published figures stand beside "
-        f"ours for orientation and are compared with nothing."
+    choice = choose(store, options.dataset, options.target)
+    faces, ncd = (
+        {task: _Part(role, data, task, store, archive, options) for task in TASKS}
+        for role, data in (("faces", choice.source), ("ncd", choice.target))
     )
-    return [Text(text, "warning")]
+    grids = {task: grid_blocks(Grid(choice.source, task, store)) for task in TASKS}
+    parts = [*faces.values(), *ncd.values()]
 
-
-def _headline(part: _Part, store: Store) -> list[Text]:
-    """The champion of a part in one sentence, and what the gate said of it."""
-    place, champion = part.results.best, store.champions.get((part.results.where, part.task))
-    if place is None:
-        return []
-    metric = part.results.metric
-    value, constant = place.mean(metric), part.results.constant
-    who = "the champion" if champion is not None else "the best on val"
-    text = (
-        f"{part.results.where}, {part.task}: {who}, {place.name}, has a {title_of(metric)} of "
-        f"{with_unit(metric, value)}"
+    regression, colorizer = faces["regression"], faces["colorizer"]
+    first = [*grids["regression"], *regression.losses(), *results_blocks(regression.results)]
+    second = [
+        *grids["colorizer"],
+        *colorizer.losses(),
+        *colorizer.samples("train_samples", "samples"),
+        *results_blocks(colorizer.results),
+    ]
+    transfer = [
+        block for part in ncd.values() for block in (*part.losses(), *results_blocks(part.results))
+    ]
+    transfer += ncd["colorizer"].samples("samples", "train_samples")
+    closer = [block for part in parts for block in part.closer()]
+    no_models: list[Block] = [Text("No model has been measured on a test set.", "missing")]
+    sections = [
+        Section("data", "II", "Data processing and augmentation", _pipeline(parts, options)),
+        Section("regression", "III", "Regression", first),
+        Section("colorization", "IV", "Colorization", second),
+        Section("transfer", "V", "Transfer learning", transfer),
+        Section("speedup", "VI", "CPU against GPU", speed_blocks(store)),
+        Section("closer", "", "A closer look at the best models", closer or no_models),
+        Section("search", "", "Search", search_blocks(choice, archive)),
+        Section("provenance", "", "Where the figures come from", provenance_blocks(choice, store)),
+    ]
+    return Report(
+        _TITLE,
+        f"{' and '.join(data.name for data in choice.shown) or 'no data'} · "
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        _lead(choice, parts, store),
+        [section for section in sections if section.blocks],
+        LEGEND,
     )
-    if math.isfinite(constant):
-        text += f", {difference(metric, value, constant)} the constant predictor"
-    decision = ""
-    if champion is not None and champion.decision:
-        said = champion.decision.replace(metric, title_of(metric))
-        decision = f" At the gate, version {champion.version} {said}."
-    return [Text(f"{text}.{decision}", "finding")]
+
+
+def _lead(choice: Choice, parts: Sequence[_Part], store: Store) -> list[Block]:
+    if not store.launches:
+        return [Text("This store holds no launches yet: run `chromatune reproduce`.", "missing")]
+    foreign = [
+        f"{data.name} instead of {data.role}" for data in choice.shown if not data.is_published
+    ]
+    warnings = []
+    if foreign:
+        text = (
+            f"These are other pictures than the original paper's: {' and '.join(foreign)}. The "
+            f"published values are shown for orientation and compared with nothing."
+        )
+        warnings.append(Text(text, "warning"))
+    return [*warnings, *(text for part in parts for text in part.headline(store))]
+
+
+def _pipeline(parts: Sequence[_Part], options: Options) -> list[Block]:
+    blocks: list[Block] = []
+    for data in {part.results.role: part.data for part in parts}.values():
+        if data is not None:
+            showcases = [found for part in parts if part.data == data for found in part.showcases]
+            blocks += pipeline_blocks(data, showcases, options.photographs)
+    return blocks or [Text("No data have been trained on.", "missing")]

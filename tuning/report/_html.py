@@ -13,17 +13,18 @@ from markupsafe import Markup
 
 from tuning.display.table import Table, html
 from tuning.report._document import Block, Report
-from tuning.report._fonts import Style, web_font
 from tuning.report._images import drawn_share
+from tuning.report._style import web_font
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
-_WEIGHTS: dict[int, Style] = {400: "", 700: "-Bold"}
+_WEIGHTS = {400: "DejaVuSans", 700: "DejaVuSans-Bold"}
 
 
 def render_html(report: Report) -> str:
     """Write the whole report as a page that needs neither network nor scripts."""
+    folder = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,25 +32,22 @@ def render_html(report: Report) -> str:
     )
     environment.filters |= {
         "share": drawn_share,
-        "png": _png,
-        "jpeg": _jpeg,
-        "kind": _kind,
+        "data_url": _data_url,
+        "kind": lambda block: type(block).__name__.lower(),
         "prose": _prose,
+        "table": lambda table: Markup(html(table)),
     }
-    environment.filters["table"] = _table
     environment.globals["grouped"] = _grouped
-    characters = "".join(
-        sorted(set(_characters(report)) | set("▲▼=★☆") | {chr(code) for code in range(32, 127)})
-    )
+    ascii_signs = {chr(code) for code in range(32, 127)}
+    characters = "".join(sorted(set(_characters(report)) | set("▲▼=★☆") | ascii_signs))
     return environment.get_template("page.html.j2").render(
         report=report,
-        style=Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8")),
-        fonts={weight: _woff(style, characters) for weight, style in _WEIGHTS.items()},
+        style=Markup((folder / "style.css").read_text(encoding="utf-8")),
+        fonts={
+            weight: _data_url(web_font(name, characters), "font/woff")
+            for weight, name in _WEIGHTS.items()
+        },
     )
-
-
-def _kind(block: Block) -> str:
-    return type(block).__name__.lower()
 
 
 def _grouped(blocks: Sequence[Block]) -> list[list[Block]]:
@@ -67,20 +65,8 @@ def _grouped(blocks: Sequence[Block]) -> list[list[Block]]:
     return groups
 
 
-def _table(table: Table) -> Markup:
-    return Markup(html(table))
-
-
-def _png(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
-
-
-def _jpeg(content: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
-
-
-def _woff(style: Style, characters: str) -> str:
-    return f"data:font/woff;base64,{base64.b64encode(web_font(style, characters)).decode()}"
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _prose(text: str) -> Markup:

@@ -1,12 +1,18 @@
-"""Pictures out of a store, which may be damaged, and how large they are shown."""
+"""Pictures of a report: read from a store, which may be damaged, and arranged for a page."""
 
 from __future__ import annotations
 
 import io
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from tuning.display.pictures import jpeg, picture_grid
 from tuning.display.plots import PRINT_DPI
+from tuning.report._document import TileRow
 
 _FULL_INCHES = 7.35  # of a heatmap with three panels, which fills the width
 
@@ -27,3 +33,20 @@ def drawn_share(png: bytes) -> float:
     """How much of a page's width a drawing needs for its type to be as large as that of others."""
     with Image.open(io.BytesIO(png)) as picture:
         return min(1.0, picture.width / PRINT_DPI / _FULL_INCHES)
+
+
+def tile_sheet(columns: Sequence[str], rows: Sequence[TileRow]) -> bytes:
+    """Draw rows of tiles under common titles, each with its caption above, as a JPEG."""
+    pictures = []
+    for row in rows:
+        tiles = [Image.open(io.BytesIO(tile)).convert("RGB") for tile in row.tiles]
+        pictures.append([np.asarray(tile) for tile in tiles])
+    return jpeg(picture_grid(pictures, columns, [row.caption for row in rows]))
+
+
+def drawn(draw: Callable[[Path], None]) -> bytes:
+    """The content of the PNG file that `draw` writes to the path that it is given."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "drawing.png"
+        draw(path)
+        return path.read_bytes()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tuning.display.formatting import head_title
 from tuning.display.plots import loss_curve
 from tuning.errors import ChromatuneError
-from tuning.report._aggregate import (
+from tuning.report._document import Block, Figure, Figures, Text
+from tuning.report._images import drawn
+from tuning.report._places import (
     Place,
     gather,
     origin_title,
     own_training_first,
 )
-from tuning.report._document import Block, Figure, Figures, Text
 from tuning.report._selection import Data
 from tuning.tracking.records import Archive, StoredCell
 
@@ -26,7 +26,7 @@ Curves = Mapping[int, Sequence[float]]
 
 @dataclasses.dataclass(frozen=True)
 class LossFigure:
-    """One loss curve of the original report, and the file that its values are given in."""
+    """One loss curve of the original paper, and the file that its values are given in."""
 
     number: int
     role: str
@@ -40,23 +40,24 @@ class LossFigure:
         return f"{self.model} {head_title(self.head)}"
 
 
-LOSS_FIGURES = (
-    LossFigure(1, "faces", "regression", "fc", "relu", "MLP_Regressor_train_loss_Faces.csv"),
-    LossFigure(2, "faces", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_Faces_ReLU.csv"),
-    LossFigure(3, "faces", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_Faces_Tanh.csv"),
-    LossFigure(
-        4, "faces", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_Faces_Sigmoid.csv"
-    ),
-    LossFigure(5, "faces", "colorizer", "autoencoder", "tanh", "DCA_train_loss_Faces_Tanh.csv"),
-    LossFigure(9, "ncd", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_NCD_ReLU.csv"),
-    LossFigure(10, "ncd", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_NCD_Tanh.csv"),
-    LossFigure(11, "ncd", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_NCD_Sigmoid.csv"),
-    LossFigure(12, "ncd", "colorizer", "autoencoder", "tanh", "DCA_train_loss_NCD_Tanh.csv"),
+LOSS_FIGURES = tuple(
+    LossFigure(number, role, task, model, head, f"{file}.csv")
+    for number, role, task, model, head, file in (
+        (1, "faces", "regression", "fc", "relu", "MLP_Regressor_train_loss_Faces"),
+        (2, "faces", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_Faces_ReLU"),
+        (3, "faces", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_Faces_Tanh"),
+        (4, "faces", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_Faces_Sigmoid"),
+        (5, "faces", "colorizer", "autoencoder", "tanh", "DCA_train_loss_Faces_Tanh"),
+        (9, "ncd", "regression", "cnn2", "relu", "CNN_Regressor_train_loss_NCD_ReLU"),
+        (10, "ncd", "regression", "cnn2", "tanh", "CNN_Regressor_train_loss_NCD_Tanh"),
+        (11, "ncd", "colorizer", "autoencoder", "sigmoid", "DCA_train_loss_NCD_Sigmoid"),
+        (12, "ncd", "colorizer", "autoencoder", "tanh", "DCA_train_loss_NCD_Tanh"),
+    )
 )
 
 
 def read_published_curves(folder: Path) -> Curves:
-    """Read the original report's losses, one epoch a line, by the number of their figure.
+    """Read the published losses, one epoch a line, by the number of their figure.
 
     Files that are not there are left out. Raises ChromatuneError if none is, or a line is no
     number.
@@ -80,7 +81,7 @@ def loss_blocks(
     role: str, data: Data | None, task: str, archive: Archive, published: Curves
 ) -> list[Block]:
     """The loss curves of a part of the report, and which of them were not run."""
-    drawn, missing = [], []
+    figures, missing = [], []
     for figure in LOSS_FIGURES:
         if (figure.role, figure.task) != (role, task):
             continue
@@ -89,35 +90,29 @@ def loss_blocks(
             outcome = "not run" if place is None else f"{place.outcome}, no losses kept"
             missing.append(f"Fig. {figure.number} ({figure.title}, {outcome})")
         else:
-            drawn.append(_draw(figure, place, archive, published.get(figure.number)))
-    blocks: list[Block] = [Figures(tuple(drawn))] if drawn else []
+            figures.append(_draw(figure, place, archive, published.get(figure.number)))
+    blocks: list[Block] = [Figures(tuple(figures))] if figures else []
     if missing:
         blocks.append(Text(f"No training loss: {', '.join(missing)}.", "missing"))
     return blocks
-
-
-def history(cell: StoredCell, archive: Archive) -> list[dict[str, float]]:
-    """The epochs of a cell's training as the records that a loss curve is drawn of."""
-    records: dict[int, dict[str, float]] = {}
-    for metric in ("train_loss", "val_mse", "val_psnr"):
-        for step, value in archive.history(cell.run_id, metric):
-            records.setdefault(step, {"epoch": step})[metric] = value
-    return [records[step] for step in sorted(records)]
 
 
 def draw_loss(
     cell: StoredCell, title: str, archive: Archive, published: Sequence[float] | None = None
 ) -> bytes:
     """Draw a cell's training loss and validation error as PNG."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "loss.png"
-        records = history(cell, archive)
-        loss_curve(records, title, path, published, cell.head, for_print=True)
-        return path.read_bytes()
+    records: dict[int, dict[str, float]] = {}
+    for metric in ("train_loss", "val_mse", "val_psnr"):
+        for step, value in archive.history(cell.run_id, metric):
+            records.setdefault(step, {"epoch": step})[metric] = value
+    history = [records[step] for step in sorted(records)]
+    return drawn(
+        lambda path: loss_curve(history, title, path, published, cell.head, for_print=True)
+    )
 
 
 def _place_of(figure: LossFigure, data: Data | None) -> Place | None:
-    """The training that stands in a figure's place: the report's own kind first, then a grid's."""
+    """The training that stands in a figure's place: one made for it first, then a grid's."""
     tuned = figure.role == "ncd"
     places = [
         place
@@ -131,13 +126,13 @@ def _draw(
     figure: LossFigure, place: Place, archive: Archive, published: Sequence[float] | None
 ) -> Figure:
     cell = place.newest
-    what = f"Fig. {figure.number}: training loss of {place.name}"
-    origin = "" if cell.kind in ("finals", "finetune") else f", {origin_title(cell.kind)}"
+    origin = origin_title([cell])
+    details = [place.name, *([origin] if origin else [])]
     state = "" if cell.finished else f" ({cell.outcome})"
-    behind = "; dashed: the report's own" if published else ""
+    behind = "; dashed: the published curve" if published else ""
     return Figure(
         f"figure-{figure.number:02d}",
-        f"{what}{origin}{state}{behind}.",
+        f"Fig. {figure.number}: training loss of {', '.join(details)}{state}{behind}.",
         draw_loss(cell, figure.title, archive, published),
         f"Loss curve of {place.name}",
         width="half",
@@ -146,18 +141,17 @@ def _draw(
 
 def _read_losses(path: Path) -> list[float]:
     losses = []
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
-    ):
-        if not line.strip():
-            continue
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
         try:
-            value = float(line)
+            value = float(text) if text else None
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise ChromatuneError(f"{path}:{number}: '{line.strip()[:40]}' is no training loss")
-        losses.append(value)
+        if value is not None and not math.isfinite(value):
+            raise ChromatuneError(f"{path}:{number}: '{text[:40]}' is not a training loss")
+        if value is not None:
+            losses.append(value)
     if not losses:
         raise ChromatuneError(f"{path} holds no training losses")
     return losses

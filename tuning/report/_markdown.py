@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tuning.display.table import escape_markdown as plain
 from tuning.display.table import markdown
 from tuning.report._document import Block, Commands, Facts, Figure, Figures, Report, Text, Tiles
-from tuning.report._tiles import tile_sheet
+from tuning.report._images import tile_sheet
 
 FIGURES = "figures"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from xml.sax.saxutils import escape
 
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
@@ -18,9 +17,9 @@ from reportlab.platypus import (
     Spacer,
 )
 
-from tuning.report._document import Report, Section
-from tuning.report._pdf_blocks import CONTENT_WIDTH, MARGIN, flowables
-from tuning.report._pdf_style import MUTED, STYLES, register_fonts
+from tuning.report._document import Report
+from tuning.report._pdf_blocks import CONTENT_WIDTH, MARGIN, flowables, paragraph
+from tuning.report._style import MUTED, register_fonts
 
 _FOOT = 9 * mm
 # A section begins where there is room for its heading and its first block.
@@ -41,16 +40,9 @@ def render_pdf(report: Report) -> bytes:
         creator="chromatune report",
         lang="en",
     )
-    frame = Frame(
-        MARGIN,
-        MARGIN + _FOOT / 2,
-        CONTENT_WIDTH,
-        height - 2 * MARGIN - _FOOT / 2,
-        leftPadding=0,
-        rightPadding=0,
-        topPadding=0,
-        bottomPadding=0,
-    )
+    bottom = MARGIN + _FOOT / 2
+    # Without padding: the blocks know the width.
+    frame = Frame(MARGIN, bottom, CONTENT_WIDTH, height - MARGIN - bottom, 0, 0, 0, 0)
 
     def foot(canvas: Canvas, page: BaseDocTemplate) -> None:
         canvas.saveState()
@@ -77,16 +69,12 @@ class _Document(BaseDocTemplate):
 
 def _story(report: Report) -> list[Flowable]:
     story: list[Flowable] = [
-        Paragraph(escape(report.title), STYLES["title"]),
-        Paragraph(escape(report.subtitle), STYLES["subtitle"]),
+        paragraph(report.title, "title"),
+        paragraph(report.subtitle, "subtitle"),
         *flowables(report.lead),
+        *(paragraph(line, "note") for line in report.legend),
     ]
-    story += [Paragraph(escape(line), STYLES["note"]) for line in report.legend]
     for section in report.sections:
-        story += _section(section)
+        story += [CondPageBreak(_ROOM), Spacer(0, 16), paragraph(section.heading, "heading")]
+        story += flowables(section.blocks)
     return story
-
-
-def _section(section: Section) -> list[Flowable]:
-    heading = Paragraph(escape(section.heading), STYLES["heading"])
-    return [CondPageBreak(_ROOM), Spacer(0, 16), heading, *flowables(section.blocks)]

@@ -12,7 +12,7 @@ from tuning.display.formatting import (
     with_unit,
 )
 from tuning.display.result_tables import beats, better
-from tuning.report._aggregate import Place, ranked
+from tuning.report._places import Place, ranked
 
 
 def who_wins(places: Iterable[Place], metric: str) -> list[str]:
@@ -83,7 +83,7 @@ def beside_published(metric: str, pairs: Sequence[tuple[float, float]], how: str
     up, down = verdicts.count(True), verdicts.count(False)
     equal = f", {verdicts.count(None)} equal" if None in verdicts else ""
     return (
-        f"{how or 'Beside the published figures'}, {up} of {format_count(len(pairs), 'cell')} are "
+        f"{how or 'Beside the published values'}, {up} of {format_count(len(pairs), 'cell')} are "
         f"better and {down} worse{equal}."
     )
 

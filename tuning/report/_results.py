@@ -15,18 +15,12 @@ from tuning.display.formatting import (
 )
 from tuning.display.published import PublishedResult, published_results
 from tuning.display.result_tables import beats, verdict
-from tuning.display.table import Cell, Row, Table
-from tuning.report._aggregate import (
-    Place,
-    gather,
-    origin_title,
-    own_training_first,
-    ranked,
-)
+from tuning.display.table import Cell, Row, Table, Verdict
 from tuning.report._document import Block, Text
+from tuning.report._places import Place, gather, origin_title, own_training_first, ranked
 from tuning.report._prose import beside_constant, tuned_and_scratch, who_wins
-from tuning.report._sample_sheets import Showcase
 from tuning.report._selection import Data
+from tuning.report._showcases import Showcase
 from tuning.tracking.records import Store, StoredCell
 from tuning.training.tasks import CRITERIA
 
@@ -52,26 +46,25 @@ class Results:
         self._store = store
         self._constant = constant
         self.published = published_results(role, task)
-        self._columns = _columns(self.published)
-        self._reports_best = {metric: _best(self.published, metric) for metric in self._columns}
-        measured = [cell for cell in (data.cells(task) if data else ()) if _is_measured(cell)]
-        self.places = gather(measured)
+        self._columns = list(dict.fromkeys(name for row in self.published for name in row.metrics))
+        self._published_best = {name: _best(self.published, name) for name in self._columns}
+        self.places = gather(cell for cell in (data.cells(task) if data else ()) if _measured(cell))
+        self._is_compared = data is not None and data.is_published
 
     @property
     def where(self) -> str:
-        """The dataset's name: that of the original report if there is none here."""
+        """The dataset's name: that of the original paper if there is none here."""
         return self._data.name if self._data else self.role
 
     @property
     def constant(self) -> float:
-        """The constant predictor's figure that a model must beat; NaN if the store has none."""
+        """The constant predictor's score that a model must beat; NaN if the store has none."""
         return self._constant.get(self.metric, math.nan)
 
     @property
     def best(self) -> Place | None:
         """The champion's place; without a champion, the best on val of what was measured."""
-        key = (self.where, self.task)
-        champion = self._store.champions.get(key)
+        champion = self._store.champions.get((self.where, self.task))
         for place in self.places:
             if champion is not None and champion.run_id in {cell.run_id for cell in place.cells}:
                 return place
@@ -79,12 +72,8 @@ class Results:
 
     def place_of(self, row: PublishedResult) -> Place | None:
         """What was measured in the place of a published row: its own training, else the best."""
-        tuned = self.role == "ncd"
-        found = [
-            place
-            for place in self.places
-            if (place.model, place.head, place.tuned) == (row.model, row.head, tuned)
-        ]
+        wanted = (row.model, row.head, self.role == "ncd")
+        found = [p for p in self.places if (p.model, p.head, p.tuned) == wanted]
         return own_training_first(found, self.task)
 
     def table(self) -> Table:
@@ -92,23 +81,28 @@ class Results:
         taken = [place for _, place in shown if place is not None]
         extra = [place for place in ranked(self.places, self.metric) if place not in taken]
         best = self._best_of_each_column([*taken, *extra])
-        rows = [self._row(row, place, best) for row, place in shown]
+        rows = [
+            self._missing_row(row) if place is None else self._row(row, place, best)
+            for row, place in shown
+        ]
         rows += [self._row(None, place, best) for place in extra[:_MOST_EXTRA_ROWS]]
         notes = []
         if len(extra) > _MOST_EXTRA_ROWS:
             notes.append(f"{len(extra) - _MOST_EXTRA_ROWS} more measured models are not shown.")
         if any(metric.endswith("_as_reported") for metric in self._columns):
-            notes.append("* measured as the report did: not the usual SSIM.")
-        headings = tuple(metric_heading(metric) for metric in self._columns)
-        rows.append(self._constant_row())
+            notes.append("* measured as in the original paper: not the usual SSIM.")
+        constant = tuple(self._constant_cell(metric) for metric in self._columns)
+        rows.append(Row("constant predictor", constant, ("mean a and b of train",)))
+        heads = tuple(map(metric_heading, self._columns))
         title = _TITLES[self.role, self.task]
-        return Table(title, "model", headings, tuple(rows), tuple(notes), stacks=True)
+        return Table(title, "model", heads, tuple(rows), tuple(notes), stacks=True)
 
     def findings(self) -> list[Text]:
         sentences = who_wins(self.places, self.metric)
         if sentences and math.isfinite(self.constant):
             sentences.append(beside_constant(self.places, self.metric, self.constant))
-        sentences += self._beside_the_report()
+        if self._is_compared:
+            sentences += [*self._beside_the_published(), *self._beyond_the_published()]
         sentences += tuned_and_scratch(self.places, self.metric)
         return [Text(" ".join(sentences), "finding")] if sentences else []
 
@@ -117,53 +111,44 @@ class Results:
             return []
         command = "finals" if self.role == "faces" else f"finetune {self.task}"
         text = (
-            f"No {self.task} model has been measured on the test set of {self.where}: "
-            f"`chromatune {command}` or `chromatune promote {self.task}` does that."
+            f"No {self.task} model has been measured on the test set of {self.where}: run "
+            f"`chromatune {command}` or `chromatune promote {self.task}`."
         )
         return [Text(text, "missing")]
 
+    def _missing_row(self, published: PublishedResult) -> Row:
+        cells = tuple(
+            Cell("not run", self._below(metric, math.nan, published.metrics), missing=True)
+            for metric in self._columns
+        )
+        label = f"{published.model} {head_title(published.head)}"
+        return Row(label, cells, (_trained("published", published.lr, published.epochs),))
+
     def _row(
-        self, published: PublishedResult | None, place: Place | None, best: Mapping[str, float]
+        self, published: PublishedResult | None, place: Place, best: Mapping[str, float]
     ) -> Row:
-        if place is None:
-            assert published is not None
-            label = f"{published.model} {head_title(published.head)}"
-            cells = tuple(
-                Cell("not run", self._below(metric, math.nan, published.metrics), missing=True)
-                for metric in self._columns
-            )
-            return Row(label, cells, (_trained("report", published.lr, published.epochs),))
-        theirs = self._reports_best if published is None else published.metrics
+        theirs = self._published_best if published is None else published.metrics
         cells = tuple(self._cell(metric, theirs, place, best) for metric in self._columns)
         below = [_trained("", place.lr, place.epochs), self._origin(place)]
         if published is None:
-            below.append("beside the report's best")
+            below.append("beside the best published")
         else:
-            below.append(_trained("report", published.lr, published.epochs))
+            below.append(_trained("published", published.lr, published.epochs))
         return Row(f"{place.model} {head_title(place.head)}", cells, tuple(filter(None, below)))
 
     def _cell(
-        self,
-        metric: str,
-        published: Mapping[str, float],
-        place: Place,
-        best: Mapping[str, float],
+        self, metric: str, published: Mapping[str, float], place: Place, best: Mapping[str, float]
     ) -> Cell:
-        value = place.mean(metric)
+        value, constant = place.mean(metric), self._constant.get(metric, math.nan)
         run = place.best(self.metric)
         href = self._store.link(run) if run else None
         below = self._below(metric, value, published)
         if math.isnan(value):
-            return Cell("no figure", below, missing=True, href=href)
-        spread, constant = place.spread(metric), self._constant.get(metric, math.nan)
-        if math.isfinite(spread):
-            seeds = f"± {format_value(metric, spread)}, n = {len(place.values(metric))}"
-            below = (seeds, *below)
-        theirs = published.get(metric) if self._is_compared else None
+            return Cell("no value", below, missing=True, href=href)
         return Cell(
             format_value(metric, value),
-            below,
-            verdict=verdict(metric, value, theirs),
+            (*place.seeds(metric), *below),
+            verdict=self._verdict(metric, value, published.get(metric)),
             winner="all" if value == best.get(metric) else None,
             fails=math.isfinite(constant) and not beats(metric, value, constant),
             href=href,
@@ -172,75 +157,59 @@ class Results:
     def _below(self, metric: str, value: float, published: Mapping[str, float]) -> tuple[str, ...]:
         lines = []
         if metric in published:
-            lines.append(f"report {format_value(metric, published[metric])}")
+            lines.append(f"published {format_value(metric, published[metric])}")
         if math.isfinite(value) and metric in self._constant:
             constant = self._constant[metric]
             cross = "" if beats(metric, value, constant) else "✗ "
             lines.append(f"{cross}constant {format_value(metric, constant)}")
         return tuple(lines)
 
-    def _constant_row(self) -> Row:
-        if not self._constant:
-            cells = tuple(Cell("not kept", missing=True) for _ in self._columns)
-            return Row("constant predictor", cells, ("mean a and b of train",))
-        cells = tuple(
-            Cell(format_value(metric, self._constant[metric]))
-            if metric in self._constant
-            else Cell("no figure", missing=True)
-            for metric in self._columns
-        )
-        return Row("constant predictor", cells, ("mean a and b of train",))
+    def _constant_cell(self, metric: str) -> Cell:
+        if metric in self._constant:
+            return Cell(format_value(metric, self._constant[metric]))
+        return Cell("no value" if self._constant else "not kept", missing=True)
 
     def _origin(self, place: Place) -> str:
-        kinds = {cell.kind for cell in place.cells}
         if self.role == "ncd":
             return "fine-tuned" if place.tuned else "from scratch"
-        return "" if "finals" in kinds else origin_title(place.cells[-1].kind)
+        return origin_title(place.cells)
 
-    @property
-    def _is_compared(self) -> bool:
-        return self._data is not None and self._data.is_published
+    def _verdict(self, metric: str, value: float, published: float | None) -> Verdict | None:
+        return verdict(metric, value, published) if self._is_compared else None
 
     def _best_of_each_column(self, places: Sequence[Place]) -> dict[str, float]:
-        best = {}
-        for metric in self._columns:
-            order = ranked(places, metric)
-            if len(order) > 1:
-                best[metric] = order[0].mean(metric)
-        return best
+        orders = {metric: ranked(places, metric) for metric in self._columns}
+        return {name: order[0].mean(name) for name, order in orders.items() if len(order) > 1}
 
-    def _beside_the_report(self) -> list[str]:
-        """Count, figure by figure, what is better than published."""
+    def _beside_the_published(self) -> list[str]:
+        """Count, value by value, what is better than published."""
         verdicts = [
-            verdict(metric, place.mean(metric), row.metrics[metric])
+            self._verdict(metric, place.mean(metric), theirs)
             for row in self.published
-            if self._is_compared and (place := self.place_of(row)) is not None
-            for metric in self._columns
-            if metric in row.metrics and place.values(metric)
+            if (place := self.place_of(row)) is not None
+            for metric, theirs in row.metrics.items()
+            if place.values(metric)
         ]
         if not verdicts:
-            return self._beyond_the_report()
-        counts = [f"{verdicts.count('better')} of {len(verdicts)} published figures are beaten"]
-        if "equal" in verdicts:
-            counts.append(f"{verdicts.count('equal')} equalled")
-        return [f"{', '.join(counts)} by the models of the same name.", *self._beyond_the_report()]
+            return []
+        counts = f"{verdicts.count('better')} of {len(verdicts)} published values are beaten"
+        equal = f", {verdicts.count('equal')} equalled" if "equal" in verdicts else ""
+        return [f"{counts}{equal} by the models of the same name."]
 
-    def _beyond_the_report(self) -> list[str]:
-        """Hold the best model against the best of the report, if it is none of the report's own."""
+    def _beyond_the_published(self) -> list[str]:
+        """Compare the best model with the best published values, if it is not published itself."""
         first = next(iter(ranked(self.places, self.metric)), None)
-        own = [self.place_of(row) for row in self.published]
-        if first is None or first in own or not self._is_compared:
+        if first is None or first in [self.place_of(row) for row in self.published]:
             return []
         verdicts = [
-            verdict(metric, first.mean(metric), theirs)
-            for metric, theirs in self._reports_best.items()
+            self._verdict(metric, first.mean(metric), theirs)
+            for metric, theirs in self._published_best.items()
             if first.values(metric)
         ]
-        scratch = self.role == "ncd" and not first.tuned
-        name = f"{first.name}, from scratch" if scratch else first.name
+        scratch = ", from scratch" if self.role == "ncd" and not first.tuned else ""
         return [
-            f"{name} is better than the report's best in {verdicts.count('better')} of "
-            f"{format_count(len(verdicts), 'figure')}."
+            f"{first.name}{scratch} is better than the best published in "
+            f"{verdicts.count('better')} of {format_count(len(verdicts), 'value')}."
         ]
 
 
@@ -249,12 +218,8 @@ def results_blocks(results: Results) -> list[Block]:
 
 
 def constant_on_test(showcases: Sequence[Showcase]) -> Mapping[str, float]:
-    """The constant predictor's figures on test, as the newest measured model keeps them."""
-    return next((one.constant for one in reversed(showcases) if one.constant), {})
-
-
-def _columns(published: Sequence[PublishedResult]) -> list[str]:
-    return list(dict.fromkeys(metric for row in published for metric in row.metrics))
+    """The constant predictor's metrics on test, as the newest measured model keeps them."""
+    return next((found.constant for found in reversed(showcases) if found.constant), {})
 
 
 def _best(published: Sequence[PublishedResult], metric: str) -> float:
@@ -262,10 +227,10 @@ def _best(published: Sequence[PublishedResult], metric: str) -> float:
     return pick(row.metrics[metric] for row in published if metric in row.metrics)
 
 
-def _is_measured(cell: StoredCell) -> bool:
+def _measured(cell: StoredCell) -> bool:
     return cell.finished and any(metric.startswith("test_") for metric in cell.metrics)
 
 
 def _trained(who: str, lr: float, epochs: int) -> str:
-    text = f"lr {format_lr(float(f'{lr:.3g}'))}, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    text = f"lr {format_lr(float(f'{lr:.3g}'))}, {format_count(epochs, 'epoch')}"
     return f"{who}: {text}" if who else text

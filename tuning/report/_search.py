@@ -1,4 +1,4 @@
-"""What a hyperparameter search found, if there was one."""
+"""What the hyperparameter searches found."""
 
 from __future__ import annotations
 
@@ -21,29 +21,25 @@ def search_blocks(choice: Choice, archive: Archive) -> list[Block]:
     """The newest search of each task and dataset: its plots and its ten best trials."""
     newest: dict[tuple[str, str], StoredLaunch] = {}
     for data in choice.shown:
-        for launch in data.launches:
-            if launch.kind == "search":
-                newest[launch.dataset, launch.task] = launch
-    blocks: list[Block] = []
-    for launch in newest.values():
-        blocks += _about(launch, archive)
-    return blocks
+        for launch in data.by_kind("search"):
+            newest[launch.dataset, launch.task] = launch
+    return [block for launch in newest.values() for block in _about(launch, archive)]
 
 
 def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
     outcomes = [cell.outcome for cell in launch.cells]
-    ended = ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
+    ended = ", ".join(f"{outcomes.count(name)} {name}" for name in sorted(set(outcomes)))
     text = f"Search {launch.launch_id}: {format_count(len(outcomes), 'trial')} ({ended or 'none'})."
     blocks: list[Block] = [Text(text)]
     if launch.run_id is None:
         return [*blocks, Text("Its parent run is gone, and its plots with it.", "missing")]
-    paths = [name for name in archive.names(launch.run_id, _FOLDER) if name.endswith(".png")]
     figures = []
-    for path in paths:
-        content = whole_picture(archive.file(launch.run_id, path))
-        title = PurePosixPath(path).stem.replace("_", " ").replace("-", " ")
+    for path in archive.names(launch.run_id, _FOLDER):
+        content = whole_picture(archive.file(launch.run_id, path)) if ".png" in path else None
         if content is not None:
-            name = f"search-{launch.task}-{PurePosixPath(path).stem}"
+            stem = PurePosixPath(path).stem
+            title = stem.replace("_", " ").replace("-", " ")
+            name = f"search-{launch.task}-{stem}"
             figures.append(Figure(name, f"Search: {title}.", content, title, width="wide"))
     blocks += figures
     if not figures:
@@ -57,7 +53,7 @@ def _top_ten(launch: StoredLaunch, archive: Archive) -> Table | None:
     content = archive.file(str(launch.run_id), f"{_FOLDER}/top10.json")
     try:
         document = json.loads(content) if content else {}
-        metrics = [str(one).partition(":")[0] for one in document["objectives"]]
+        metrics = [str(objective).partition(":")[0] for objective in document["objectives"]]
         rows = tuple(_row(trial, metrics) for trial in document["trials"])
         baseline = document.get("baseline") or {}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -78,9 +74,8 @@ def _row(trial: Mapping[str, Any], metrics: Sequence[str]) -> Row:
     values += [Cell("–", missing=True)] * (len(metrics) - len(values))
     kept = trial.get("kept_epoch")
     epochs = Cell("–", missing=True) if kept is None else Cell(f"{kept} of {trial['epochs']}")
-    settings = ", ".join(f"{name} {_written(value)}" for name, value in trial["params"].items())
+    settings = ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial["params"].items()
+    )
     return Row(str(trial["trial"]), (*values, epochs, Cell(str(trial["outcome"]))), (settings,))
-
-
-def _written(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

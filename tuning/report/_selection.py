@@ -16,7 +16,7 @@ SHORT_DIGEST = 12
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """One prepared dataset and its launches; `role` is the dataset of the original report."""
+    """One prepared dataset and its launches; `role` is the dataset of the original paper."""
 
     role: str
     name: str
@@ -25,18 +25,20 @@ class Data:
 
     @property
     def is_published(self) -> bool:
-        """Whether the original report's figures are of these very pictures."""
+        """Whether the published values are of these very pictures."""
         return self.name == self.role
 
     @property
     def photographs(self) -> bool:
         return any(launch.photographs for launch in self.launches)
 
-    def of(self, task: str, *kinds: str) -> list[StoredLaunch]:
-        """The launches of a task, of these kinds if any are named, the oldest first."""
-        return [
-            one for one in self.launches if one.task == task and (not kinds or one.kind in kinds)
-        ]
+    def of(self, task: str) -> list[StoredLaunch]:
+        """The launches of a task, the oldest first."""
+        return [launch for launch in self.launches if launch.task == task]
+
+    def by_kind(self, *kinds: str) -> list[StoredLaunch]:
+        """The launches of these kinds, the oldest first."""
+        return [launch for launch in self.launches if launch.kind in kinds]
 
     def cells(self, task: str) -> list[StoredCell]:
         return [cell for launch in self.of(task) for cell in launch.cells]
@@ -72,12 +74,9 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
     """
     datas = _datas(store.launches)
     faces = [data for data in datas if _likely_role(data) == "faces"]
-    grids = [data for data in datas if any(one.kind == "grid" for one in data.launches)]
-    source = _best(
-        _named(datas, dataset, "--dataset") if dataset else faces or grids,
-        _amount,
-        named=dataset is not None,
-    )
+    grids = [data for data in datas if data.by_kind("grid")]
+    candidates = _named(datas, dataset, "--dataset") if dataset else faces or grids
+    source = _best(candidates, _amount, named=dataset is not None)
     rest = [data for data in datas if source is None or data.name != source.name]
     aim = _best(
         _named(rest, target, "--target")
@@ -95,19 +94,24 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
 
 
 def grid_launches(data: Data, task: str) -> list[StoredLaunch]:
-    """The launches that make up the report's grid: all of one recipe, whatever their seeds.
+    """The launches that make up the published grid: all of one recipe, whatever their seeds.
 
     Of several recipes (batch size, share of the epochs, …) it is the one with the most finished
-    cells of the report's own grid, then with the most finished ones, then the newest.
+    cells of the published grid, then with the most finished ones, then the newest.
     """
     by_recipe: dict[str, list[StoredLaunch]] = {}
-    for launch in data.of(task, "grid"):
-        by_recipe.setdefault(_recipe(launch), []).append(launch)
+    for launch in data.by_kind("grid"):
+        if launch.task == task:
+            by_recipe.setdefault(_recipe(launch), []).append(launch)
 
     def rank(launches: list[StoredLaunch]) -> tuple[int, int, int]:
         finished = [cell for launch in launches for cell in launch.finished]
-        places = {_place(cell) for cell in finished if _is_published(task, cell)}
-        return len(places), len(finished), launches[-1].created
+        places = {
+            (cell.model, cell.head, cell.lr, cell.published_epochs or cell.epochs)
+            for cell in finished
+        }
+        published = [place for place in places if published_cell(task, *place) is not None]
+        return len(published), len(finished), launches[-1].created
 
     return max(by_recipe.values(), key=rank, default=[])
 
@@ -120,10 +124,10 @@ def _datas(launches: Iterable[StoredLaunch]) -> list[Data]:
 
 
 def _likely_role(data: Data) -> str:
-    """Which part of the original report a dataset is like; an unknown one by what was done."""
+    """Which part of the original paper a dataset is like; an unknown one by what was done."""
     if data.name in DATASETS:
         return "faces" if DATASETS[data.name].grouping == "subject" else "ncd"
-    return "ncd" if all(one.kind == "finetune" for one in data.launches) else "faces"
+    return "ncd" if len(data.by_kind("finetune")) == len(data.launches) else "faces"
 
 
 def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
@@ -140,7 +144,7 @@ def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
 
 
 def _best(datas: Sequence[Data], rank: Callable[[Data], Any], *, named: bool) -> Data | None:
-    worth = [data for data in datas if named or any(one.cells for one in data.launches)]
+    worth = [data for data in datas if named or any(launch.cells for launch in data.launches)]
     return max(worth or datas, key=rank, default=None)
 
 
@@ -151,7 +155,7 @@ def _amount(data: Data) -> tuple[bool, int, int]:
 
 def _descends(data: Data, source: Data | None) -> bool:
     """Whether its models were fine-tuned from those of `source`."""
-    parents = [str(one.document.get("parent_model") or "") for one in data.launches]
+    parents = [str(launch.document.get("parent_model") or "") for launch in data.launches]
     return source is not None and any(p.startswith(f"models:/{source.name}-") for p in parents)
 
 
@@ -160,11 +164,3 @@ def _recipe(launch: StoredLaunch) -> str:
     config = launch.document.get("config") or {}
     training = {key: one for key, one in (config.get("training") or {}).items() if key != "seed"}
     return repr((sorted(training.items()), (config.get("grid") or {}).get("epoch_scale")))
-
-
-def _place(cell: StoredCell) -> tuple[Any, ...]:
-    return cell.model, cell.head, cell.lr, cell.published_epochs or cell.epochs
-
-
-def _is_published(task: str, cell: StoredCell) -> bool:
-    return published_cell(task, *_place(cell)) is not None

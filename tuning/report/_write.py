@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -35,34 +35,27 @@ def write_report(
         contents |= {folder / FIGURES / key: png for key, png in figure_files(report).items()}
         contents[folder / "report.md"] = render_markdown(report).encode()
     for path, content in contents.items():
-        _write(path, content)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(content)
+            scratch.replace(path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise _unwritable(path, error) from None
     return [path for path in contents if path.parent == folder]
 
 
 def check_report_folder(folder: Path) -> None:
     """Make the folder; ChromatuneError if no file can be written there.
 
-    Asked before a job of hours, so that it does not end with this.
+    Called before a job of hours, so that the job does not fail at its end.
     """
-    probe = folder / f".{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _unwritable(folder, error) from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise _unwritable(path, error) from None
 
 
 def _unwritable(path: Path, error: OSError) -> ChromatuneError:

@@ -14,15 +14,8 @@ from data_prep import PrepareSettings, prepare
 from models import create_model
 from tuning.display.published import TABLE_I, TABLE_III
 from tuning.inference.samples import write_showcase
-from tuning.report import (
-    Options,
-    Report,
-    Store,
-    StoredCell,
-    StoredLaunch,
-    StoredSpeedup,
-    build_report,
-)
+from tuning.report import Options, Report, build_report
+from tuning.tracking.records import Store, StoredCell, StoredLaunch, StoredSpeedup
 
 T0 = 1_700_000_000_000
 DIGESTS = {"faces": "f" * 64, "ncd": "c" * 64}

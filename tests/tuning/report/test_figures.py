@@ -19,10 +19,11 @@ from models import create_model
 from tuning.display.table import Table
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import write_showcase
-from tuning.report import Options, Report, StoredSpeedup, build_report, read_published_curves
+from tuning.report import Options, Report, build_report, read_published_curves
 from tuning.report._best_models import by_category
 from tuning.report._document import Block, Figure, Figures, Text, Tiles
-from tuning.report._sample_sheets import read_showcases
+from tuning.report._showcases import read_showcases
+from tuning.tracking.records import StoredSpeedup
 
 Make = Callable[..., Any]
 CURVE = "CNN_Regressor_train_loss_Faces_ReLU.csv"
@@ -77,7 +78,9 @@ def test_the_published_curve_is_drawn_behind(
         for report in (with_curve, without)
     ]
     assert pngs[0] != pngs[1]
-    assert curves_of(section(with_curve, "III"))["figure-02"].endswith("dashed: the report's own.")
+    assert curves_of(section(with_curve, "III"))["figure-02"].endswith(
+        "dashed: the published curve."
+    )
 
 
 def test_wrong_curves_are_refused(tmp_path: Path) -> None:
@@ -302,7 +305,7 @@ def test_the_factor_stands_beside_the_published_one(make_store: Make, archive: A
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert [row.cells[0].text for row in table.rows] == ["10:00", "50 s", "12 times"]
     assert table.rows[0].cells[1].text == "20 s"
-    assert table.rows[2].cells[0].below == ("report 8.5 times",)
+    assert table.rows[2].cells[0].below == ("published 8.5 times",)
 
 
 def test_a_missing_gpu_is_told(make_store: Make, archive: Any) -> None:
@@ -312,4 +315,4 @@ def test_a_missing_gpu_is_told(make_store: Make, archive: Any) -> None:
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert [row.cells[0].text for row in table.rows] == ["10:00", "not run", "no GPU"]
     never = section(build_report(make_store(), archive, Options()), "VI")
-    assert "have not been compared" in texts(never)
+    assert "No comparison of CPU and GPU" in texts(never)

@@ -43,7 +43,7 @@ def test_every_cell_stands_beside_its_published_figure(grid_of: Make, whole_grid
             for lr, cell in zip((1e-3, 1e-4, 1e-5), row.cells, strict=True):
                 published = published_cell("regression", model, head, lr, epochs)
                 assert published is not None
-                shown = float(cell.below[0].removeprefix("report "))
+                shown = float(cell.below[0].removeprefix("published "))
                 assert shown == pytest.approx(published, rel=0.005)
                 assert float(cell.text) == pytest.approx(published / 2, rel=0.005)
                 assert cell.verdict == "better"
@@ -89,7 +89,7 @@ def test_what_was_not_run_says_so(grid_of: Make, make_launch: Make, make_cell: M
     assert texts == ["1.00e-4", "diverged", "running"]
     rest = [cell for cell in cells(grid.tables()) if cell.text == "not run"]
     assert len(rest) == 27 - 3
-    assert all(cell.missing and cell.below[0].startswith("report") for cell in rest)
+    assert all(cell.missing and cell.below[0].startswith("published") for cell in rest)
     assert "1 of 27 planned cells have finished" in grid.notes()[0].text
 
 
@@ -101,7 +101,7 @@ def test_a_shorter_training_stands_in_the_row_of_the_report(
     )
     row = grid_of(launch).tables()[1].rows[2]
     assert (row.label, row.below) == ("25", ("for 500",))
-    assert row.cells[0].below[0] == "report 1.31e-4"
+    assert row.cells[0].below[0] == "published 1.31e-4"
     assert row.cells[0].verdict == "better"
 
 
@@ -123,7 +123,7 @@ def test_other_pictures_are_compared_with_nothing(grid_of: Make, whole_grid: Mak
     )
     grid = grid_of(drawn, task="colorizer")
     assert {cell.verdict for cell in cells(grid.tables())} == {None}
-    assert all(cell.below[0].startswith("report ") for cell in cells(grid.tables()))
+    assert all(cell.below[0].startswith("published ") for cell in cells(grid.tables()))
     assert "published" not in grid.findings()[0].text
 
 
@@ -132,7 +132,7 @@ def test_models_beyond_the_report_have_tables_of_their_own(
 ) -> None:
     launch = make_launch([make_cell("resnet", lr=3e-4, epochs=40, val_mse=9e-5)])
     tables = grid_of(launch).tables()
-    assert tables[3].caption.startswith("Table I (d) resnet, ReLU, beyond the report")
+    assert tables[3].caption.startswith("Table I (d) resnet, ReLU, not published")
     assert tables[3].columns == ("lr 1e-3", "lr 3e-4", "lr 1e-4", "lr 1e-5")
     (row,) = tables[3].rows
     assert [cell.text for cell in row.cells] == ["not run", "9.00e-5", "not run", "not run"]
@@ -150,7 +150,7 @@ def test_a_wide_grid_is_continued_in_a_second_table(
 
 def test_words_tell_where_the_reports_winner_stands(grid_of: Make, whole_grid: Make) -> None:
     same = grid_of(whole_grid("regression", lambda value: value)).findings()[0].text
-    assert "The report's winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same
+    assert "The published winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same
     assert "0 of 27 cells are better and 0 worse, 27 equal" in same
     upside_down = grid_of(whole_grid("regression", lambda value: 1e-4 / value)).findings()[0].text
     assert "is number 27 of 27 here" in upside_down

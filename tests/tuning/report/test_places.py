@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tuning.report._aggregate import gather, own_training_first, ranked
+from tuning.report._places import gather, own_training_first, ranked
 
 Make = Callable[..., Any]
 

@@ -55,11 +55,11 @@ def test_rows_are_those_of_the_report_in_its_order(
     assert table.columns == ("MSE a", "MSE b")
     missing = table.rows[0]
     assert [cell.text for cell in missing.cells] == ["not run", "not run"]
-    assert missing.cells[0].below == ("report 4.68e-4",)
-    assert missing.below == ("report: lr 1e-5, 100 epochs",)
+    assert missing.cells[0].below == ("published 4.68e-4",)
+    assert missing.below == ("published: lr 1e-5, 100 epochs",)
     measured = table.rows[2]
     assert [cell.verdict for cell in measured.cells] == ["better", "worse"]
-    assert measured.cells[0].below == ("report 4.40e-5", "constant 7.34e-5")
+    assert measured.cells[0].below == ("published 4.40e-5", "constant 7.34e-5")
     assert [cell.text for cell in table.rows[3].cells] == ["7.34e-5", "2.07e-4"]
 
 
@@ -79,7 +79,7 @@ def test_a_grids_cell_stands_in_and_says_so(
     promoted = make_cell("cnn2", "relu", epochs=25, published=500, **mse(6e-5, 2e-4))
     grid = make_launch([promoted, make_cell("cnn1", val_mse=1.0)])
     row = row_of(results_of(grid), "cnn2 ReLU")
-    assert row.below == ("lr 1e-3, 25 epochs", "from a grid", "report: lr 1e-5, 500 epochs")
+    assert row.below == ("lr 1e-3, 25 epochs", "from a grid", "published: lr 1e-5, 500 epochs")
     finals = make_launch([make_cell("cnn2", "relu", epochs=9, **mse(9e-5, 2e-4))], kind="finals")
     both = results_of(grid, finals)
     assert row_of(both, "cnn2 ReLU").below[0] == "lr 1e-3, 9 epochs"
@@ -112,13 +112,13 @@ def test_transfer_compares_what_was_fine_tuned(
     assert rows[0].below[1] == "fine-tuned"
     assert [cell.verdict for cell in rows[0].cells] == ["worse", "better"]
     assert rows[2].below[1] == "from scratch"
-    assert rows[2].below[2] == "beside the report's best"
+    assert rows[2].below[2] == "beside the best published"
     assert [cell.verdict for cell in rows[2].cells] == ["better", "better"]
     words = results.findings()[0].text
     assert "starting from the faces' weights hurts: 1.20e-3 against 7.00e-4" in words
-    assert "1 of 2 published figures are beaten by the models of the same name." in words
+    assert "1 of 2 published values are beaten by the models of the same name." in words
     assert words.count("fine-tuned") == 1
-    assert "500 epochs, from scratch is better than the report's best in 2 of 2 figures." in words
+    assert "500 epochs, from scratch is better than the best published in 2 of 2 values." in words
 
 
 def test_a_model_beyond_the_report_stands_beside_its_best(
@@ -127,14 +127,14 @@ def test_a_model_beyond_the_report_stands_beside_its_best(
     alone = make_launch([make_cell("unet_mean", "tanh", **mse(4.3e-5, 3e-4))], kind="train")
     results = results_of(alone)
     row = row_of(results, "unet_mean Tanh")
-    assert row.below == ("lr 1e-3, 500 epochs", "trained alone", "beside the report's best")
+    assert row.below == ("lr 1e-3, 500 epochs", "trained alone", "beside the best published")
     # The best of each column, whichever model of Table II has it.
-    assert [cell.below[0] for cell in row.cells] == ["report 4.40e-5", "report 1.29e-4"]
+    assert [cell.below[0] for cell in row.cells] == ["published 4.40e-5", "published 1.29e-4"]
     assert [cell.verdict for cell in row.cells] == ["better", "worse"]
     words = results.findings()[0].text
-    assert "500 epochs is better than the report's best in 1 of 2 figures." in words
+    assert "500 epochs is better than the best published in 1 of 2 values." in words
     own = make_launch([make_cell("cnn2", "tanh", **mse(4.3e-5, 1e-4))], kind="finals")
-    assert "report's best" not in results_of(own).findings()[0].text
+    assert "best published" not in results_of(own).findings()[0].text
 
 
 def test_table_vi_has_the_reports_own_ssim(
@@ -153,10 +153,10 @@ def test_table_vi_has_the_reports_own_ssim(
     assert table.columns == ("MSE a", "MSE b", "PSNR a, dB", "PSNR b, dB", "SSIM a*", "SSIM b*")
     row = table.rows[1]
     assert [cell.text for cell in row.cells] == [
-        *("4.00e-3", "no figure", "no figure", "no figure", "0.800", "no figure")
+        *("4.00e-3", "no value", "no value", "no value", "0.800", "no value")
     ]
-    assert row.cells[4].below == ("report 0.803",)
-    assert any("measured as the report did" in note for note in table.notes)
+    assert row.cells[4].below == ("published 0.803",)
+    assert any("measured as in the original paper" in note for note in table.notes)
 
 
 def test_the_best_model_is_the_champion_not_the_best_on_test(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuning.report._aggregate import Place, gather
+from tuning.report._places import Place, gather
 from tuning.report._prose import (
     beside_constant,
     beside_published,

@@ -13,10 +13,17 @@ from PIL import Image
 
 from tuning.display.pictures import cut_grid, jpeg
 from tuning.inference.samples import ERROR_SCALE, FORMAT, SCORES
+from tuning.report._document import Block, Text, TileRow, Tiles
 from tuning.report._images import whole_picture
 from tuning.tracking.records import Archive, StoredCell
 
 FOLDER = "test"
+_LEFT_OUT = "{caption}. Its photographs are left out of this copy of the report."
+_UNREADABLE = "{caption}: the store's sheet of pictures cannot be read."
+_NO_PICTURES = (
+    "The store holds no {what} of {where}: `chromatune promote` and the single trainings put them "
+    "there when they measure a model on the test set."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Showcase:
 
     @property
     def constant(self) -> Mapping[str, float]:
-        """The constant predictor's figures on the test set."""
+        """The constant predictor's metrics on the test set."""
         constant: Mapping[str, float] = self.document["constant"]
         return constant
 
@@ -81,6 +88,14 @@ class Showcase:
             titles.append(f"{title} #{again + 1}" if again else str(title))
         return {title: [jpeg(row[column]) for row in cut] for column, title in enumerate(titles)}
 
+    def block(self, sheet: str, name: str, caption: str, captions: Sequence[str]) -> Block:
+        """A whole sheet, with a caption for each of its rows; a sentence if it is damaged."""
+        tiles = self.tiles(sheet)
+        if not tiles:
+            return Text(_UNREADABLE.format(caption=caption), "missing")
+        rows = zip(captions, zip(*tiles.values(), strict=True), strict=True)
+        return Tiles(name, f"{caption}.", tuple(tiles), tuple(TileRow(*row) for row in rows))
+
 
 def read_showcases(cells: Iterable[StoredCell], archive: Archive) -> list[Showcase]:
     """Read those of all measured cells that have one, the oldest first."""
@@ -92,7 +107,16 @@ def read_showcases(cells: Iterable[StoredCell], archive: Archive) -> list[Showca
         document = _checked(content) if content else None
         if document is not None:
             found.append(Showcase(cell, document, archive))
-    return sorted(found, key=lambda one: one.cell.started)
+    return sorted(found, key=lambda showcase: showcase.cell.started)
+
+
+def no_pictures(what: str, where: str) -> Text:
+    return Text(_NO_PICTURES.format(what=what, where=where), "missing")
+
+
+def left_out(caption: str) -> Text:
+    """What stands in the place of photographs that the reader may not see."""
+    return Text(_LEFT_OUT.format(caption=caption), "note")
 
 
 def _checked(content: bytes) -> Mapping[str, Any] | None:

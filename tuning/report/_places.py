@@ -1,26 +1,40 @@
-"""Cells by their place in a table, and what several seeds of one say together."""
+"""Cells by their place in a table, and what several seeds of a place say together."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from tuning.display.formatting import format_lr, head_title, higher_is_better
+from tuning.display.formatting import (
+    format_count,
+    format_lr,
+    format_value,
+    head_title,
+    higher_is_better,
+)
 from tuning.tracking.records import StoredCell
 from tuning.training.tasks import CRITERIA
 
 # What may differ between the seeds of one place.
 _NO_RECIPE = {"seed", "parameters", "eval_every"}
-_KINDS = ("finals", "finetune", "train", "grid", "search")
+# Launches that train single models come before those that try many; what to say of the others.
+_ORIGINS = {
+    "finals": "",
+    "finetune": "",
+    "train": "trained alone",
+    "grid": "from a grid",
+    "search": "from a search",
+}
+_OF_ONE_MODEL = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
     """One place of a table: a model, how long and fast it was trained, and a cell for each seed.
 
-    `published_epochs` is the row of the original report that it stands in; None for its own epochs.
+    `published_epochs` is the published row that it stands in; None for its own epochs.
     """
 
     model: str
@@ -37,7 +51,7 @@ class Place:
 
     @property
     def outcome(self) -> str:
-        """`finished` if any seed is; else what became of the newest cell."""
+        """`finished` if any seed is; else the outcome of the newest cell."""
         if not self.cells:
             return "not run"
         return "finished" if any(cell.finished for cell in self.cells) else self.cells[-1].outcome
@@ -50,17 +64,17 @@ class Place:
     @property
     def settings(self) -> str:
         """Its name without where it started from: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
-        unit = "epoch" if self.epochs == 1 else "epochs"
         lr = format_lr(float(f"{self.lr:.3g}"))  # a search's has more digits than anyone reads
-        return f"{self.model} {head_title(self.head)}, lr {lr}, {self.epochs} {unit}"
+        epochs = format_count(self.epochs, "epoch")
+        return f"{self.model} {head_title(self.head)}, lr {lr}, {epochs}"
 
     @property
     def newest(self) -> StoredCell:
-        """The cell that was begun last; there must be one."""
+        """The cell that was started last; there must be one."""
         return max(self.cells, key=lambda cell: cell.started)
 
     def values(self, metric: str) -> list[float]:
-        """The finite figures, one a seed."""
+        """The finite values, one a seed."""
         return [value for cell in self.cells if math.isfinite(value := cell.value(metric))]
 
     def mean(self, metric: str) -> float:
@@ -72,8 +86,13 @@ class Place:
         values = self.values(metric)
         return statistics.stdev(values) if len(values) > 1 else math.nan
 
+    def seeds(self, metric: str) -> list[str]:
+        """Write the spread and the number of seeds, if there are several."""
+        spread, count = self.spread(metric), len(self.values(metric))
+        return [f"± {format_value(metric, spread)}, n = {count}"] if math.isfinite(spread) else []
+
     def best(self, metric: str) -> StoredCell | None:
-        """The seed's cell with the best figure; without any figure, the newest cell."""
+        """The seed's cell with the best value; without any value, the newest cell."""
         finite = [cell for cell in self.cells if math.isfinite(cell.value(metric))]
         if not finite:
             return self.cells[-1] if self.cells else None
@@ -85,7 +104,7 @@ def gather(cells: Iterable[StoredCell], *, one_recipe: bool = False) -> list[Pla
     """Put cells into their places, one a seed: the newest finished one, else the newest.
 
     Cells that were trained otherwise (batch size, loss, …) have places of their own, unless they
-    are known to be of `one_recipe`: a grid's, where each stands in a row of the original report.
+    are known to be of `one_recipe`: a grid's, where each stands in a published row.
     """
     found: dict[tuple[object, ...], dict[str, StoredCell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.finished, cell.started, cell.run_id)):
@@ -97,23 +116,14 @@ def gather(cells: Iterable[StoredCell], *, one_recipe: bool = False) -> list[Pla
     return [_place(tuple(by_seed.values())) for by_seed in found.values()]
 
 
-def _place(cells: tuple[StoredCell, ...]) -> Place:
-    first = cells[0]
-    return Place(
-        *(first.model, first.head, first.lr, first.epochs, first.published_epochs),
-        tuned=first.parent_model is not None,
-        cells=cells,
-    )
-
-
 def ranked(places: Iterable[Place], metric: str) -> list[Place]:
-    """Those that have the figure, the best mean first."""
+    """Those that have the metric, the best mean first."""
     measured = [place for place in places if place.values(metric)]
     return sorted(measured, key=lambda place: place.mean(metric), reverse=higher_is_better(metric))
 
 
 def own_training_first(places: Iterable[Place], task: str) -> Place | None:
-    """Choose what stands for a single model of the original report; None if there is nothing.
+    """Choose what stands for a single published model; None if there is nothing.
 
     A training made for it goes before one from a grid or a search; of the former the newest counts,
     of the latter the best on val.
@@ -123,17 +133,26 @@ def own_training_first(places: Iterable[Place], task: str) -> Place | None:
         return None
     first = min(_precedence(place) for place in found)
     alike = [place for place in found if _precedence(place) == first]
-    if first < _KINDS.index("grid"):
+    if first < _OF_ONE_MODEL:
         return max(alike, key=lambda place: place.newest.started)
     best = ranked(alike, f"val_{CRITERIA[task].name}")
     return best[0] if best else alike[-1]
 
 
+def origin_title(cells: Sequence[StoredCell]) -> str:
+    """Where the last of these cells is from: `from a grid`; empty for a published training."""
+    return "" if any(not _ORIGINS.get(cell.kind) for cell in cells) else _ORIGINS[cells[-1].kind]
+
+
+def _place(cells: tuple[StoredCell, ...]) -> Place:
+    first = cells[0]
+    return Place(
+        *(first.model, first.head, first.lr, first.epochs, first.published_epochs),
+        tuned=first.parent_model is not None,
+        cells=cells,
+    )
+
+
 def _precedence(place: Place) -> int:
-    kinds = {cell.kind for cell in place.cells}
-    return min((n for n, kind in enumerate(_KINDS) if kind in kinds), default=len(_KINDS))
-
-
-def origin_title(kind: str) -> str:
-    """Say which kind of launch a cell is from: `from a grid`, `trained alone`."""
-    return "trained alone" if kind == "train" else f"from a {kind}"
+    order = list(_ORIGINS)
+    return min((order.index(c.kind) if c.kind in order else len(order)) for c in place.cells)

@@ -1,16 +1,20 @@
-"""Type and colour of the PDF, the same as the page's."""
+"""Type and colours of the report: DejaVu Sans, as matplotlib brings it, in charts, HTML and PDF."""
 
 from __future__ import annotations
 
+import io
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import matplotlib
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-
-from tuning.report._fonts import font_file
+from reportlab.pdfbase import ttfonts as pdf_fonts
 
 INK: Color = HexColor("#1c2733")
 MUTED: Color = HexColor("#5f6c7b")
@@ -20,22 +24,47 @@ ACCENT: Color = HexColor("#16528e")
 BETTER: Color = HexColor("#c4ddf1")
 WORSE = "#8a4208"
 
+_PDF_FONTS = {
+    "Sans": "DejaVuSans",
+    "Sans-Bold": "DejaVuSans-Bold",
+    "Sans-Italic": "DejaVuSans-Oblique",
+    "Sans-Both": "DejaVuSans-BoldOblique",
+    "Mono": "DejaVuSansMono",
+}
+
+
+@cache
+def web_font(name: str, characters: str) -> bytes:
+    """A font as WOFF with these characters alone; others are left to the reader's own font."""
+    options = Options()
+    options.flavor = "woff"
+    options.with_zopfli = False
+    options.layout_features = ["kern"]
+    options.notdef_outline = True
+    options.drop_tables += ["FFTM"]  # of no use to a reader, and the subsetter warns of it
+    subsetter = Subsetter(options)
+    subsetter.populate(text=characters)
+    with TTFont(_font_file(name), lazy=True) as font:
+        subsetter.subset(font)
+        font.flavor = "woff"
+        content = io.BytesIO()
+        font.save(content)
+    return content.getvalue()
+
 
 def register_fonts() -> None:
     """Make the typeface known to reportlab; called again, it changes nothing."""
     if "Sans" in pdfmetrics.getRegisteredFontNames():
         return
-    names = {
-        "Sans": "",
-        "Sans-Bold": "-Bold",
-        "Sans-Italic": "-Oblique",
-        "Sans-Both": "-BoldOblique",
-    }
-    for name, style in names.items():
-        pdfmetrics.registerFont(TTFont(name, str(font_file(style))))  # type: ignore[arg-type]
-    pdfmetrics.registerFont(TTFont("Mono", str(font_file(family="DejaVuSansMono"))))
+    for name, file in _PDF_FONTS.items():
+        font = pdf_fonts.TTFont(name, str(_font_file(file)))
+        pdfmetrics.registerFont(font)
     pdfmetrics.registerFontFamily("Sans", "Sans", "Sans-Bold", "Sans-Italic", "Sans-Both")
     pdfmetrics.registerFontFamily("Mono", "Mono", "Mono", "Mono", "Mono")
+
+
+def _font_file(name: str) -> Path:
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
 
 
 def _style(name: str, size: float, **details: Any) -> ParagraphStyle:
@@ -54,14 +83,11 @@ STYLES = {
         _style("note", 7.5, textColor=MUTED, spaceBefore=1, spaceAfter=3),
         _style("missing", 8, textColor=MUTED, spaceBefore=4, spaceAfter=6),
         _style("warning", 9, spaceBefore=4, spaceAfter=8),
-        _style(
-            "caption", 8.5, fontName="Sans-Bold", spaceBefore=6, spaceAfter=3, keepWithNext=True
-        ),
+        _style("caption", 8.5, fontName="Sans-Bold", spaceBefore=6, spaceAfter=3, keepWithNext=1),
         _style("figure", 7.5, textColor=MUTED, spaceBefore=2),
         _style("column", 7.5, fontName="Sans-Bold", textColor=MUTED, alignment=TA_RIGHT),
         _style("corner", 7.5, fontName="Sans-Bold", textColor=MUTED),
         _style("label", 8.5, fontName="Sans-Bold", leading=11),
-        _style("long label", 7, fontName="Sans-Bold", leading=11),
         _style("cell", 8.5, alignment=TA_RIGHT, leading=11),
         _style("term", 8, textColor=MUTED),
         _style("fact", 8),
