@@ -21,24 +21,22 @@ from tuning.cli.options import (
 def doctor(
     storage_path: StoragePath = None,
     tracking_uri: TrackingUri = None,
-    address: Annotated[str | None, option("Ray cluster whose nodes to check as well.")] = None,
     dry_run: Annotated[bool, option("Report only, change nothing.", "--dry-run")] = False,
     format_: Format = "table",
 ) -> None:
-    """Find what is amiss with launches and their runs in MLflow, and mend what can be mended."""
+    """Find and fix what killed launches left behind: incomplete files, cells missing in MLflow."""
     from tuning.workflows.doctor import examine
 
     findings = []
     storage, uri = resolve_storage(storage_path), resolve_uri(tracking_uri)
-    for finding in examine(storage, uri, dry_run=dry_run, address=address):
+    for finding in examine(storage, uri, dry_run=dry_run):
         findings.append(finding)
         if format_ == "table":
-            mark = {True: "mended", False: "to mend", None: "for you"}[finding.mended]
-            line = f"{mark:>8}  {finding.where}: {finding.what}: {finding.remedy}"
+            line = f"{finding.status:>9}  {finding.where}: {finding.problem}: {finding.action}"
             results.print(line, soft_wrap=True, markup=False)
     if format_ == "json":
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     elif not findings:
-        results.print("nothing is amiss")
-    if any(not finding.mended for finding in findings):
+        results.print("no problems found")
+    if any(finding.status != "fixed" for finding in findings):
         sys.exit(FAILED)

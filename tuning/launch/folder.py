@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,9 +184,12 @@ def open_launch(name: str, storage_path: str) -> Launch:
     return Launch(storage, read_document(storage))
 
 
-def list_launches(storage_path: str) -> list[Launch]:
-    """All launches under `storage_path`, oldest first; those it cannot read are left out.
+def list_launches(
+    storage_path: str, on_error: Callable[[str, Exception], None] | None = None
+) -> list[Launch]:
+    """All launches under `storage_path`, oldest first.
 
+    Those that cannot be read are left out; `on_error` is called with their ids and what happened.
     Raises ChromatuneError if the path itself cannot be read.
     """
     root = LaunchStorage(storage_path)
@@ -197,10 +200,13 @@ def list_launches(storage_path: str) -> list[Launch]:
         reason = str(error).partition("\n")[0]
         raise ChromatuneError(f"cannot read the storage path {storage_path}: {reason}") from None
     for name in names:
-        if root.exists(f"{name}/{DOCUMENT}"):
-            with contextlib.suppress(ChromatuneError, OSError):
+        try:
+            if root.exists(f"{name}/{DOCUMENT}"):
                 storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
                 found.append(Launch(storage, read_document(storage)))
+        except (ChromatuneError, OSError) as error:
+            if on_error is not None:
+                on_error(name, error)
     return sorted(found, key=lambda launch: int(launch.document["created"]))
 
 

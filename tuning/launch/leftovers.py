@@ -1,51 +1,40 @@
-"""Files in a launch folder that a killed process has left half written."""
+"""Files in a launch folder that a killed process did not finish writing."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from tuning.errors import ChromatuneError
+from tuning.launch.attempts import attempt_folder, attempts_at, checkpoints_in, fetched
+from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.training.checkpoint_files import read_state, read_tensors
 
-# As every writer here names what is not whole yet: after its process.
+# Every writer of this project gives incomplete files such names.
 _SCRATCH = re.compile(r"\.\d+\.tmp$")
 
 
-def leftovers(storage: LaunchStorage, folder: str = "") -> Iterator[str]:
-    """Paths of files and folders that were never given their name, below `folder`."""
+def leftovers(launch: Launch) -> Iterator[tuple[str, str]]:
+    """Path of every incomplete file and folder and of every damaged checkpoint, and the reason."""
+    yield from _scratch(launch.storage, "")
+    for training in launch.trainings:
+        for attempt in attempts_at(launch.storage, training.training_id):
+            folder = attempt_folder(training.training_id, attempt)
+            for path in checkpoints_in(launch.storage, folder):
+                with fetched(launch.storage, path) as local:
+                    try:
+                        files = read_state(local)["files"]
+                        for kind in files:
+                            read_tensors(local, kind, files)
+                    except ChromatuneError as error:
+                        yield path, str(error).replace(f" in {local}", "").replace(f"{local}/", "")
+
+
+def _scratch(storage: LaunchStorage, folder: str) -> Iterator[tuple[str, str]]:
     for name in storage.list_dir(folder):
         path = f"{folder}/{name}" if folder else name
         if _SCRATCH.search(name):
-            yield path
+            yield path, "incomplete"
         elif storage.is_dir(path):
-            yield from leftovers(storage, path)
-
-
-def damaged_checkpoints(storage: LaunchStorage, training_id: str) -> Iterator[tuple[str, str]]:
-    """Path of every checkpoint of a training that cannot be gone on from, and why."""
-    for folder in storage.list_dir():
-        # Attempts at a training are numbered: `name`, `name.2`, `name.3`.
-        if folder != training_id and not re.fullmatch(re.escape(training_id) + r"\.\d+", folder):
-            continue
-        for name in storage.list_dir(folder):
-            if name.startswith("checkpoint_"):
-                problem = _problem(storage, f"{folder}/{name}")
-                if problem:
-                    yield f"{folder}/{name}", problem
-
-
-def _problem(storage: LaunchStorage, path: str) -> str | None:
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in storage.list_dir(path):
-            storage.download(f"{path}/{name}", Path(scratch) / name)
-        try:
-            files = read_state(Path(scratch))["files"]
-            for kind in files:
-                read_tensors(Path(scratch), kind, files)
-        except (ChromatuneError, KeyError) as error:
-            return str(error).replace(f" in {scratch}", "").replace(scratch, path)
-    return None
+            yield from _scratch(storage, path)

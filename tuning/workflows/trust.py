@@ -1,7 +1,7 @@
-"""What a launch folder says of other machines, which is not taken on trust.
+"""Checks the addresses in a launch folder, which may come from somebody else.
 
-The folder may have been handed on. A Ray cluster runs what it likes in those who join it, and a
-tracking server is sent the password that the environment holds for another one.
+A Ray cluster runs any code in the processes that join it, and a tracking server receives the
+credentials in the environment, which may be meant for another one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
     """The tracking URI to resume with: `option` or MLFLOW_TRACKING_URI, else the launch's own.
 
     A launch that was not tracked gets the default store, unless it is trained further by the serial
-    `backend`.
-
-    Raises ChromatuneError if the launch's own had a password, which is not kept, or lies on another
-    machine that would be sent one of the environment's.
+    `backend`. Raises ChromatuneError if the launch's own had a password, which is not stored, or if
+    it is on another machine and would receive credentials of the environment.
     """
     from tuning.tracking.store import tracking_uri  # imports MLflow
 
@@ -40,14 +38,14 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
             return None if is_serial and not is_over else tracking_uri(None)
         if HIDDEN in option:
             raise ChromatuneError(
-                f"launch {launch.launch_id} writes to {option}, whose password was not kept: give "
-                f"the whole address with --tracking-uri or MLFLOW_TRACKING_URI"
+                f"launch {launch.launch_id} is tracked at {option}, whose password is not stored: "
+                f"give the whole address with --tracking-uri or MLFLOW_TRACKING_URI"
             )
         known = [name for name in _CREDENTIALS if name in os.environ]
         if known and not _is_here(urlsplit(option).hostname):
             raise ChromatuneError(
-                f"launch {launch.launch_id} writes to {option}, and {known[0]} would be sent "
-                f"there: name it with --tracking-uri if that is right"
+                f"launch {launch.launch_id} is tracked at {option}, which would receive "
+                f"{known[0]}: confirm it with --tracking-uri, or name another store"
             )
     return tracking_uri(option)
 

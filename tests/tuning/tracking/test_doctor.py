@@ -1,4 +1,4 @@
-"""The doctor: what it finds in folders and stores that were really left so, and what it mends."""
+"""The doctor: the problems that it finds in folders and stores, and what it fixes."""
 
 from __future__ import annotations
 
@@ -6,72 +6,76 @@ import contextlib
 import json
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from typer.testing import CliRunner
 
-from data_prep import PrepareSettings, prepare
 from tuning.cli import app
-from tuning.config.schema import DataConfig, LaunchConfig
+from tuning.errors import ChromatuneError
+from tuning.launch import folder as launch_folder
 from tuning.launch.folder import open_launch
 from tuning.launch.storage import LaunchStorage
+from tuning.search.budget import Allowance, Budget
 from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projector import Projector
 from tuning.tracking.runs import TAG
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig
-from tuning.workflows import doctor
 from tuning.workflows.doctor import Finding, examine
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 MakeLaunch = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def enough_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**40))
+CELLS = ["cnn1-relu-lr0.001-e2", "cnn1-relu-lr0.001-e4"]
+UNFINISHED = "1 trial unfinished"
 
 
 @pytest.fixture
-def launch(make_launch: MakeLaunch, store: str, tmp_path: Path) -> Any:
-    """A launch of one training with two cells, neither of them there."""
-    config = LaunchConfig(storage_path=str(tmp_path / "ray_results"))
-    return make_launch(config=config.model_dump(mode="json"), tracking_uri=store)
+def launch(make_launch: MakeLaunch, store: str) -> Any:
+    """A launch of one training with two cells, neither of which exists yet."""
+    return make_launch(config={}, tracking_uri=store)
 
 
-def found(storage_path: Path, store: str, *, dry_run: bool = False) -> list[Finding]:
-    return list(examine(str(storage_path), store, dry_run=dry_run))
+@pytest.fixture
+def search(make_launch: MakeLaunch, store: str) -> Any:
+    """A search for 3 trials of 6 epochs, of which two have begun."""
+    space = {"lr": {"type": "float"}, "loss": {"type": "categorical"}}
+    config = {"search": {"space": space, "sampler": "tpe", "scheduler": None, "num_samples": 3}}
+    launch = make_launch(kind="search", models=[], epochs=[6], config=config, tracking_uri=store)
+    launch.add_trial("0000-cnn1", "cnn1", 1e-3)
+    launch.add_trial("0001-cnn1", "cnn1", 1e-4)
+    Budget(launch.storage).allow(Allowance(3, cpu_hours=1.0))
+    return launch
 
 
-def about(findings: list[Finding], words: str) -> Finding:
-    (one,) = [finding for finding in findings if words in finding.what]
-    return one
+def found(launch: Any, store: str, *, dry_run: bool = False) -> list[Finding]:
+    return list(examine(str(launch.folder.parent), store, dry_run=dry_run))
 
 
-def begin(launch: Any, store: str, epoch: int) -> Projector:
+def problems(launch: Any, store: str, *, dry_run: bool = False) -> list[tuple[str, str]]:
+    return [(one.problem, one.status) for one in found(launch, store, dry_run=dry_run)]
+
+
+def begin(launch: Any, store: str) -> None:
     """Bring a training's first epoch to MLflow, as a process does that is then killed."""
     projector = Projector(LaunchPlan(launch.storage), store)
     projector.parent.open()
     (training_id,) = launch.training_ids()
-    projector.observe(training_id, [launch.record(epoch)])
+    projector.observe(training_id, [launch.record(1)])
     projector.deliver(training_id)
-    return projector
 
 
-def all_runs(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
-
-
-def statuses(client: MlflowClient) -> dict[str, str]:
-    return {run.data.tags.get(f"{TAG}cell_id", ""): run.info.status for run in all_runs(client)}
+def runs(client: MlflowClient) -> dict[str, tuple[str, str]]:
+    """Status and outcome of each cell's run; the parent's key is empty."""
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return {
+        run.data.tags.get(f"{TAG}cell_id", ""): (run.info.status, run.data.tags[f"{TAG}outcome"])
+        for run in client.search_runs(ids)
+    }
 
 
 def files_below(folder: Path) -> dict[Path, int]:
@@ -79,45 +83,88 @@ def files_below(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.parametrize("own_store", [None, "http://localhost:5000"], ids=["same", "other name"])
 def test_runs_of_a_killed_process_are_ended_and_nothing_else(
-    launch: Any, store: str, client: MlflowClient
+    make_launch: MakeLaunch, store: str, client: MlflowClient, own_store: str | None
 ) -> None:
-    begin(launch, store, 1)
-    cell = "cnn1-relu-lr0.001-e2"
-    assert statuses(client) == {"": "RUNNING", cell: "RUNNING"}
-    root = launch.folder.parent
+    launch = make_launch(config={}, tracking_uri=own_store or store)
+    begin(launch, store)
+    problem = "2 runs RUNNING in MLflow, but no process trains them"
+    expected = [(problem, "fixable"), (UNFINISHED, "needs you")]
+    assert problems(launch, store, dry_run=True) == expected
+    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
 
-    told = about(found(root, store, dry_run=True), "RUNNING in MLflow")
-    assert (told.where, told.mended) == (launch.folder.name, False)
-    assert told.what.startswith("2 runs RUNNING")
-    assert statuses(client)[cell] == "RUNNING"  # it only told
-
-    findings = found(root, store)
-    assert about(findings, "RUNNING in MLflow").mended
-    assert set(statuses(client).values()) == {"KILLED"}
-    assert "chromatune resume" in about(findings, "1 of 1 trials have not ended").remedy
-    left = [one for one in found(root, store) if "prepare" not in one.remedy]
-    assert [one.what for one in left] == ["1 of 1 trials have not ended"]
+    assert problems(launch, store) == [(problem, "fixed"), (UNFINISHED, "needs you")]
+    assert {status for status, _ in runs(client).values()} == {"KILLED"}
+    (left,) = found(launch, store)
+    assert left.action == f"resume with `chromatune resume {launch.folder}`"
 
 
+@pytest.mark.parametrize("own_store", ["", "sqlite:////no/such/machine/mlflow.db", None])
 def test_cells_that_mlflow_lacks_are_written_once(
-    launch: Any, store: str, client: MlflowClient
+    make_launch: MakeLaunch, store: str, client: MlflowClient, own_store: str | None
 ) -> None:
+    """Also those of a launch trained without MLflow, or on another machine and copied here."""
+    launch = make_launch(config={}, tracking_uri=store if own_store is None else own_store)
     launch.finish_all()
-    root = launch.folder.parent
-    told = about(found(root, store, dry_run=True), "not in MLflow")
-    assert told.what == ("2 ended cells not in MLflow: cnn1-relu-lr0.001-e2, cnn1-relu-lr0.001-e4")
-    assert client.search_experiments() == [] or not any(statuses(client).values())
-    assert about(found(root, store), "not in MLflow").mended
-    assert statuses(client) == {
-        "": "FINISHED", "cnn1-relu-lr0.001-e2": "FINISHED", "cnn1-relu-lr0.001-e4": "FINISHED"
-    }  # fmt: skip
-    assert found(root, store) == []
+    problem = f"2 cells not in MLflow: {', '.join(CELLS)}"
+    assert problems(launch, store, dry_run=True) == [(problem, "fixable")]
+    assert runs(client) == {}
+    assert problems(launch, store) == [(problem, "fixed")]
+    assert runs(client) == dict.fromkeys(["", *CELLS], ("FINISHED", "finished"))
+    assert found(launch, store) == []
 
 
-def test_what_was_half_written_is_deleted_and_whole_checkpoints_stay(
-    launch: Any, store: str
+def test_a_launch_of_another_store_is_not_written_to_this_one(
+    make_launch: MakeLaunch, store: str, client: MlflowClient
 ) -> None:
+    launch = make_launch(config={}, tracking_uri="http://anna:hunter2@127.0.0.1:1")
+    launch.finish_all()
+    assert found(launch, store) == []
+    assert runs(client) == {}
+
+
+def test_a_diverged_training_that_mlflow_lacks_is_written(
+    make_launch: MakeLaunch, store: str, client: MlflowClient
+) -> None:
+    launch = make_launch(config={}, tracking_uri=store, epochs=[2, 4, 6])
+    (training,) = launch.training_ids()
+    launch.finish_cell(training, 2)
+    launch.fail(training, 3, "the loss is nan")
+    assert problems(launch, store) == [(f"2 cells not in MLflow: {', '.join(CELLS)}", "fixed")]
+    assert [runs(client)[cell] for cell in CELLS] == [
+        ("FINISHED", "finished"),
+        ("FAILED", "diverged"),
+    ]
+    assert found(launch, store) == []
+
+
+def test_pruned_and_stopped_trials_that_mlflow_lacks_are_written(
+    search: Any, store: str, client: MlflowClient
+) -> None:
+    search.finish_cell("0000-cnn1", 6, trained=3, outcome="pruned")
+    search.finish_cell("0001-cnn1", 6, trained=3, outcome="stopped")
+    Budget(search.storage).ended(is_over=True)
+    problem = "2 cells not in MLflow: 0000-cnn1-e6, 0001-cnn1-e6"
+    assert problems(search, store) == [(problem, "fixed"), (UNFINISHED, "needs you")]
+    assert runs(client)["0000-cnn1-e6"][1] == "pruned"
+    assert runs(client)["0001-cnn1-e6"][1] == "stopped"
+    assert problems(search, store) == [(UNFINISHED, "needs you")]
+
+
+def test_a_search_that_was_killed_between_two_trials_is_unfinished(search: Any, store: str) -> None:
+    for name in search.training_ids():
+        search.finish_cell(name, 6)
+    found(search, store)
+    early = [("the search ended early, after 2 of 3 trials", "needs you")]
+    assert problems(search, store) == early
+    Budget(search.storage).ended(is_over=True)
+    assert found(search, store) == []
+    Budget(search.storage).allow(Allowance(1, cpu_hours=0.0))  # its hours are used up
+    assert found(search, store) == []
+
+
+def test_incomplete_files_are_deleted_and_whole_checkpoints_stay(launch: Any, store: str) -> None:
     (training_id,) = launch.training_ids()
     folder = launch.folder / training_id
     fit = FitConfig("cnn1", "relu", 1e-3, milestones=(2, 4))
@@ -132,213 +179,111 @@ def test_what_was_half_written_is_deleted_and_whole_checkpoints_stay(
     (launch.folder / "launch.json.99.tmp").write_text("{")
     before = files_below(launch.folder)
 
-    told = found(launch.folder.parent, store, dry_run=True)
+    listed = [one.problem for one in found(launch, store, dry_run=True) if one.status == "fixable"]
     assert files_below(launch.folder) == before
-    about(told, "checkpoint_000001: the checkpoint is damaged: model-")
-    about(told, "checkpoint_000002: there is no checkpoint: state.json is missing")
-    assert sum("was never finished" in one.what for one in told) == 2
-
-    findings = found(launch.folder.parent, store)
-    assert sum(one.mended is True for one in findings) == 4
+    assert sorted(listed) == [
+        f"{training_id}/cells/{scratch.name}: incomplete",
+        f"{training_id}/checkpoint_000001: the checkpoint is damaged: {torn.name} is not what was "
+        f"written",
+        f"{training_id}/checkpoint_000002: there is no checkpoint: state.json is missing",
+        "launch.json.99.tmp: incomplete",
+    ]
+    assert [status for _, status in problems(launch, store)].count("fixed") == 4
     assert [path.name for path in folder.glob("checkpoint_*")] == ["checkpoint_000000"]
     assert not list(launch.folder.rglob("*.tmp"))
     assert TrainState.load(folder / "checkpoint_000000", fit).epoch == 0
 
 
-def test_without_a_whole_checkpoint_the_trial_begins_anew(launch: Any, store: str) -> None:
-    (training_id,) = launch.training_ids()
-    folder = launch.folder / training_id / "checkpoint_000000"
-    TrainState.create(FitConfig("cnn1", "relu", 1e-3, milestones=(2, 4))).save(folder)
-    (torn,) = folder.glob("model-*")
-    torn.write_bytes(torn.read_bytes()[:-1])
-    told = about(found(launch.folder.parent, store), "the checkpoint is damaged")
-    assert told.remedy == "deleted; the trial begins anew"
-
-
-def test_a_launch_of_another_store_is_left_out_of_this_one(
-    make_launch: MakeLaunch, store: str, tmp_path: Path, client: MlflowClient
-) -> None:
-    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
-    there = make_launch(config=config, tracking_uri="http://anna:hunter2@127.0.0.1:1")
-    there.finish_all()
-    assert not any("MLflow" in one.what for one in found(there.folder.parent, store))
-    assert statuses(client) == {}
-
-
-def test_runs_left_open_in_a_store_that_the_launch_does_not_name_are_ended(
-    make_launch: MakeLaunch, store: str, tmp_path: Path, client: MlflowClient
-) -> None:
-    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
-    # As the same server by another name, or as the first store of a launch resumed into a second.
-    launch = make_launch(config=config, tracking_uri="http://localhost:5000")
-    begin(launch, store, 1)
-    root = launch.folder.parent
-    assert about(found(root, store, dry_run=True), "RUNNING in MLflow").mended is False
-    told = about(found(root, store), "RUNNING in MLflow")
-    assert (told.where, told.mended) == (launch.folder.name, True)
-    assert set(statuses(client).values()) == {"KILLED"}
-    assert not any("MLflow" in one.what for one in found(root, store))
-
-
-def test_changed_and_missing_pictures_are_told_while_something_is_left_to_train(
-    make_launch: MakeLaunch, store: str, tmp_path: Path
-) -> None:
-    settings = PrepareSettings(dataset="synthetic-faces", count=12, augment=1)
-    dataset = prepare(settings, tmp_path / "data").dataset
-    data = DataConfig(dataset="synthetic-faces", count=12, augment=1, root=tmp_path / "data")
-    root = tmp_path / "ray_results"
-    config = LaunchConfig(storage_path=str(root), data=data).model_dump(mode="json")
-    options = {"config": config, "tracking_uri": store, "dataset": "synthetic-faces"}
-    make_launch(digest=dataset.digest, **options)
-    assert not any("digest" in one.what for one in found(root, store))
-
-    array = dataset.folder / "train" / "a.npy"
-    whole = array.read_bytes()
-    array.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert about(found(root, store), "train/a.npy differs from what was written").mended is None
-    array.write_bytes(whole)
-
-    shutil.rmtree(root)
-    changed = make_launch(digest="e" * 64, **options)
-    told = about(found(root, store), "digest")
-    assert told.mended is None
-    assert f"digest eeeeeeeeeeee, and the prepared data have {dataset.digest[:12]}" in told.what
-    changed.finish_all()
-    assert not any("digest" in one.what for one in found(root, store))
-
-
-def test_runs_of_a_launch_that_is_gone_end_only_after_an_hour_without_a_word(
-    launch: Any, store: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = launch.folder.parent
-    begin(launch, store, 1)
-    shutil.rmtree(launch.folder)
-    now = time.time()
-    heard = max(run.info.start_time for run in all_runs(client)) / 1000
-    monkeypatch.setattr(time, "time", lambda: heard + 600)
-    told = about(found(root, store), "lies elsewhere")
-    assert told.mended is None
-    assert set(statuses(client).values()) == {"RUNNING"}
-
-    monkeypatch.setattr(time, "time", lambda: max(now, heard) + 3700)
-    assert about(found(root, store, dry_run=True), "without a word").mended is False
-    assert set(statuses(client).values()) == {"RUNNING"}
-    assert about(found(root, store), "without a word").mended
-    assert set(statuses(client).values()) == {"KILLED"}
-    assert found(root, store) == []
-
-
-def test_a_launch_elsewhere_of_which_anything_was_heard_within_the_hour_is_left_whole(
-    launch: Any, store: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = launch.folder.parent
-    begin(launch, store, 1)
-    shutil.rmtree(launch.folder)
-    runs = all_runs(client)
-    began = max(run.info.start_time for run in runs) / 1000
-    (cell,) = (run.info.run_id for run in runs if f"{TAG}cell_id" in run.data.tags)
-    # Hours later the parent has logged nothing yet, and its cell has just ended an epoch.
-    client.log_metric(cell, "train_loss", 0.5, timestamp=round((began + 10_000) * 1000), step=2)
-    monkeypatch.setattr(time, "time", lambda: began + 10_600)
-    (told,) = found(root, store)
-    assert "lies elsewhere" in told.what
-    assert set(statuses(client).values()) == {"RUNNING"}
-
-    # Between two cells the parent is the only one that is open.
-    client.set_terminated(cell, end_time=round((began + 13_000) * 1000))
-    monkeypatch.setattr(time, "time", lambda: began + 16_000)
-    (told,) = found(root, store)
-    assert "lies elsewhere" in told.what
-    assert statuses(client)[""] == "RUNNING"
-
-
-def test_a_launch_at_work_is_left_alone(launch: Any, store: str, client: MlflowClient) -> None:
-    begin(launch, store, 1)
-    root = launch.folder.parent
-    with open_launch(launch.folder.name, str(root)).held():
+def test_a_launch_in_use_is_skipped(launch: Any, store: str, client: MlflowClient) -> None:
+    begin(launch, store)
+    with open_launch(launch.folder.name, str(launch.folder.parent)).held():
         for dry_run in (False, True):
-            (told,) = found(root, store, dry_run=dry_run)
-            assert "is in use by process" in told.what
-    assert set(statuses(client).values()) == {"RUNNING"}
-    about(found(root, store, dry_run=True), "2 runs RUNNING")  # it has let go
+            ((problem, status),) = problems(launch, store, dry_run=dry_run)
+            assert "is in use by process" in problem
+            assert status == "skipped"
+    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
+    assert len(found(launch, store, dry_run=True)) == 2  # it is no longer in use
+
+
+def test_runs_of_a_launch_elsewhere_are_skipped(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    begin(launch, store)
+    shutil.rmtree(launch.folder)
+    expected = [("2 runs RUNNING in MLflow, and no such launch here", "skipped")]
+    assert problems(launch, store) == expected
+    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
 
 
 def test_a_dry_run_writes_nothing_and_needs_to_write_nothing(
     launch: Any, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(launch, store, 1)
+    begin(launch, store)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     before = files_below(tmp_path)
     database = sqlite3.connect(store.removeprefix("sqlite:///"), isolation_level=None)
     with contextlib.closing(database):
         database.execute("BEGIN IMMEDIATE")  # nobody else can write meanwhile
-        about(found(launch.folder.parent, store, dry_run=True), "2 runs RUNNING")
+        assert len(found(launch, store, dry_run=True)) == 2
+    missing = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
+    assert problems(launch, missing, dry_run=True) == [(UNFINISHED, "needs you")]
     assert files_below(tmp_path) == before
 
 
-def test_of_a_folder_that_cannot_be_used_it_is_told_and_the_others_are_looked_at(
-    make_launch: MakeLaunch, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_launches_that_cannot_be_used_are_reported_and_the_others_are_checked(
+    make_launch: MakeLaunch, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = LaunchConfig(storage_path=str(tmp_path / "ray_results")).model_dump(mode="json")
-    options = {"config": config, "tracking_uri": store}
-    names = ["grid-a", "grid-b", "grid-c"]
+    names = ["grid-a", "grid-b", "grid-c", "grid-d"]
     for name in names:
-        make_launch(launch_id=name, **options).finish_all()
-    refused = PermissionError(13, "Permission denied")
-    read_document = doctor.read_document
-    list_dir = LaunchStorage.list_dir
+        launch = make_launch(launch_id=name, config={}, tracking_uri=store)
+        launch.finish_all()
+    (launch.folder.parent / "grid-a" / "launch.json").write_text("{")
+    read_document, list_dir = launch_folder.read_document, LaunchStorage.list_dir
 
-    def read(storage: LaunchStorage) -> dict[str, Any]:
-        if storage.name == "grid-a":
-            raise refused
+    def read(storage: LaunchStorage) -> Any:
+        if storage.name == "grid-b":
+            raise PermissionError(13, "Permission denied")
         return read_document(storage)
 
     def listed(storage: LaunchStorage, path: str = "") -> list[str]:
-        if storage.name == "grid-b":
-            raise refused
+        if storage.name == "grid-c":
+            raise PermissionError(13, "Permission denied")
         return list_dir(storage, path)
 
-    monkeypatch.setattr(doctor, "read_document", read)
+    monkeypatch.setattr(launch_folder, "read_document", read)
     monkeypatch.setattr(LaunchStorage, "list_dir", listed)
-    for dry_run in (True, False):
-        told = found(tmp_path / "ray_results", store, dry_run=dry_run)
-        assert [one.where for one in told] == names
-        assert [one.mended for one in told] == [None, None, not dry_run]
-        assert "cannot be used: [Errno 13] Permission denied" in told[0].what
-        assert told[0].what == told[1].what
+    for dry_run, last in ((True, "fixable"), (False, "fixed")):
+        reported = found(launch, store, dry_run=dry_run)
+        assert [one.where for one in reported] == names
+        assert [one.status for one in reported] == ["needs you", "needs you", "skipped", last]
+        assert "launch.json is not valid JSON" in reported[0].problem
+        assert reported[1].problem.endswith("Permission denied")
 
 
-def test_a_folder_that_cannot_be_read_is_told(launch: Any, store: str) -> None:
-    launch.finish_all()
-    found(launch.folder.parent, store)
-    (launch.folder / "launch.json").write_text("{")
-    (told,) = found(launch.folder.parent, store)
-    assert (told.where, told.mended) == (launch.folder.name, None)
-    assert "launch.json cannot be read" in told.what
-
-
-def test_little_space_is_told(launch: Any, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    launch.finish_all()
-    found(launch.folder.parent, store)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**29))
-    told = found(launch.folder.parent, store)
-    assert [one.what for one in told] == [
-        "0.5 GiB are left for launches",
-        "0.5 GiB are left for the tracking store",
-    ]
-
-
-def test_the_command_tells_by_its_exit_status_whether_something_is_left(
-    launch: Any, store: str
+@pytest.mark.parametrize("lacks", [None, "trace_info"])
+def test_a_database_of_an_older_mlflow_is_one_error_that_names_the_upgrade(
+    launch: Any, store: str, lacks: str | None
 ) -> None:
+    path = Path(store.removeprefix("sqlite:///"))
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        if lacks:
+            database.execute(f"DROP TABLE {lacks}")
+    before = path.read_bytes()
+    with pytest.raises(ChromatuneError, match="mlflow db upgrade"):
+        found(launch, store, dry_run=True)
+    assert path.read_bytes() == before
+
+
+def test_the_exit_status_says_whether_problems_are_left(launch: Any, store: str) -> None:
     words = ["doctor", "--storage-path", str(launch.folder.parent), "--tracking-uri", store]
     launch.finish_all()
-    told = CliRunner().invoke(app, [*words, "--dry-run"])
-    assert told.exit_code == 1
-    assert "to mend" in told.stdout
-    mended = CliRunner().invoke(app, [*words, "--format", "json"])
-    assert mended.exit_code == 0
-    assert [one["mended"] for one in json.loads(mended.stdout)] == [True]
+    report = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert report.exit_code == 1
+    assert "fixable" in report.stdout
+    fixed = CliRunner().invoke(app, [*words, "--format", "json"])
+    assert fixed.exit_code == 0
+    assert [one["status"] for one in json.loads(fixed.stdout)] == ["fixed"]
     well = CliRunner().invoke(app, words)
-    assert (well.exit_code, well.stdout) == (0, "nothing is amiss\n")
+    assert (well.exit_code, well.stdout) == (0, "no problems found\n")
