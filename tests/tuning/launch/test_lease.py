@@ -30,10 +30,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_SETTLE_S", 0.1)
 
 
-def write_owner(storage: LaunchStorage, **differences: Any) -> None:
+def write_owner(storage: LaunchStorage, silent_s: float = 0.0, **differences: Any) -> None:
     """An owner on another machine, if `differences` do not say otherwise."""
     owner = {"host": "elsewhere", "pid": 1, "machine": "another boot", "started": "1"}
-    owner |= {"token": "0123", "heartbeat": time.time(), **differences}
+    owner |= {"token": "0123", "heartbeat": time.time() - silent_s, **differences}
     storage.write_json(OWNER, owner)
 
 
@@ -101,8 +101,8 @@ with leased(LaunchStorage({str(tmp_path)!r})) as other:
     ("differences", "lives"),
     [
         ({}, True),
-        ({"heartbeat": time.time() - 90}, True),
-        ({"heartbeat": time.time() - 600}, False),
+        ({"silent_s": 90}, True),
+        ({"silent_s": 600}, False),
         ({"host": "the same host", "machine": lease._machine(), "pid": 2**22 + 1}, False),
         ({"machine": lease._machine(), "pid": os.getpid()}, False),
         ({"pid": "no number"}, True),
@@ -124,8 +124,8 @@ def test_dead_owners_are_replaced_and_others_only_on_request(
 
 
 def test_an_owner_elsewhere_whose_clock_is_slow_is_heard(any_storage: LaunchStorage) -> None:
-    write_owner(any_storage, heartbeat=time.time() - 600)
-    beat = threading.Timer(0.05, write_owner, [any_storage], {"heartbeat": time.time() - 599})
+    write_owner(any_storage, silent_s=600)
+    beat = threading.Timer(0.05, write_owner, [any_storage], {"silent_s": 599})
     beat.start()
     with leased(any_storage) as other:
         assert "process 1 on elsewhere" in other
