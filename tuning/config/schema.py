@@ -28,7 +28,7 @@ from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
 Head = Literal["relu", "sigmoid", "tanh"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
-_LONGEST = 120  # as much of a wrong value as is shown
+_MAX_SHOWN = 120  # characters of a wrong value
 _RESOLVING = "resolving"  # the context of validation in `resolve`
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -53,7 +53,7 @@ class _Strict(BaseModel):
 
 
 class DataConfig(_Strict):
-    """Which prepared pictures to train on; the defaults are the report's."""
+    """Which prepared dataset to train on; the defaults are those of the original paper."""
 
     dataset: str = "faces"
     root: Path = Path("data")
@@ -65,7 +65,7 @@ class DataConfig(_Strict):
 
 
 class TrainingConfig(_Strict):
-    """What every training of a launch shares; the defaults are the report's."""
+    """What all trainings of a launch share; the defaults are those of the original paper."""
 
     batch_size: Count = 100
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
@@ -125,7 +125,7 @@ class GridConfig(_Strict):
 
 
 class FinetuneConfig(_Strict):
-    """Fine-tuning of a registered model on another dataset; defaults are the report's."""
+    """Fine-tuning of a registered model on another dataset; defaults as in the original paper."""
 
     source: str = "faces"
     model: str | None = None
@@ -135,7 +135,7 @@ class FinetuneConfig(_Strict):
 
 
 class FinalsConfig(_Strict):
-    """The report's single trainings; None takes the winner of the finished grid."""
+    """The original paper's single trainings; None takes the best cell of the finished grid."""
 
     lr: Positive | None = None
     epochs: Count | None = None
@@ -144,7 +144,7 @@ class FinalsConfig(_Strict):
 
 
 class TrainConfig(_Strict):
-    """One training, in the words of FitConfig, which says what they mean.
+    """One training; the fields are those of `tuning.training.config.FitConfig`.
 
     `initial_model` names a registered model to start from instead of random weights; with
     `promote`, the result goes through the promotion gate.
@@ -176,7 +176,7 @@ class TrainConfig(_Strict):
 
 
 class LaunchConfig(_Strict):
-    """Everything that every launch needs; each kind adds its own section."""
+    """What every launch needs; each kind adds a section of its own."""
 
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
@@ -308,7 +308,7 @@ def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
 
 def _short(value: Any) -> str:
     text = redact(repr(value))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
 def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Configuration of a search, in the words of Optuna and Ray Tune."""
+"""Configuration of a search, with the names of Optuna and Ray Tune."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Scheduler = Literal["asha", "median", "none"]
 class SearchConfig(BaseModel):
     """What is searched, how, and for how long.
 
-    `space` and `points` are checked when the search knows its task and its data: see `read_space`.
-    `scheduler` None stands for `asha`, or `none` with several objectives: to cut by one of them
-    would be to decide by it alone.
+    `space` and `points` are checked when the task and the dataset are known: see `read_space`.
+    `scheduler` None stands for `asha`, or for `none` with several objectives, because a scheduler
+    stops trials by a single one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,17 +41,17 @@ class SearchConfig(BaseModel):
     @field_validator("study_storage")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        # A search is gone on with from any folder.
+        # A search can be resumed from any folder.
         return value if value is None else absolute_storage(value)
 
     @property
     def chosen_scheduler(self) -> Scheduler:
-        """The scheduler, where none is named the one that suits the number of objectives."""
+        """The configured scheduler, or the default for the number of objectives."""
         return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
 
 
 def absolute_storage(value: str) -> str:
-    """A study's storage with its path, of a journal file or a SQLite database, made absolute."""
+    """Make the path of a journal file or a SQLite database absolute."""
     scheme, separator, rest = value.partition(":///")
     if separator and scheme.partition("+")[0] == "sqlite":
         return f"{scheme}:///{Path(rest).expanduser().absolute()}"

@@ -1,1 +1,1 @@
-"""A trained network at work: pictures in, colours out, files and exports."""
+"""Inference with trained networks: colorizing image files, sample sheets, model export."""

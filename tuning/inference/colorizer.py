@@ -1,4 +1,4 @@
-"""Grayscale planes in, their colours out: the networks at work, without files or registry."""
+"""Predict the colours of L planes and paint them; knows neither files nor the registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HALVINGS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the networks make of one picture, chrominance in [0, 1].
+    """Prediction for one picture, chrominance in [0, 1].
 
     `ab` holds the a and b planes (2, size, size) at the colorizer's size. `regressed_ab` is the
     mean a and b by the regressor, None without one.
@@ -46,14 +46,14 @@ class Prediction:
 
     @property
     def mean_ab(self) -> tuple[float, float]:
-        """Mean a and b by the network that was trained for them, else the colorizer's own."""
+        """Mean a and b by the regressor, else the colorizer's own."""
         return self.own_mean_ab if self.regressed_ab is None else self.regressed_ab
 
 
 class Colorizer:
     """A colorizer, and the regressor of the same dataset if there is one, on one device.
 
-    May be used from several threads. ChromatuneError if a network has the other's task.
+    Thread-safe. ChromatuneError if a network is of the wrong task.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class Colorizer:
         for network, task in ((colorizer, "colorizer"), (regressor, "regression")):
             if network is not None and network.task != task:
                 raise ChromatuneError(
-                    f"a {task} is needed here, but {network.spec['name']} is of the task "
-                    f"{network.task}"
+                    f"a {task} model is needed, but {network.spec['name']} is for {network.task}"
                 )
         self._device = torch.device(device)
         self._colorizer = colorizer.to(self._device).eval()
@@ -82,11 +81,11 @@ class Colorizer:
             return []
         ab = self._run(self._colorizer, planes)
         if self._regressor is None:
-            return [Prediction(one, None) for one in ab]
+            return [Prediction(planes_ab, None) for planes_ab in ab]
         means = self._run(self._regressor, planes)
         return [
-            Prediction(one, (float(mean_a), float(mean_b)))
-            for one, (mean_a, mean_b) in zip(ab, means, strict=True)
+            Prediction(planes_ab, (float(mean_a), float(mean_b)))
+            for planes_ab, (mean_a, mean_b) in zip(ab, means, strict=True)
         ]
 
     def _run(self, network: ChromaModel, planes: Sequence[Bytes]) -> Floats:
@@ -115,13 +114,13 @@ def paint(L: Bytes, ab: Floats) -> Bytes:
 
     L is kept: converted back, the picture has it to within one level of 8-bit Lab. Where a colour
     of that lightness lies outside sRGB, it is made paler until it fits, rather than darker or
-    lighter; its hue stays.
+    lighter, at the same hue.
     """
     a, b = chroma_planes(ab, *L.shape)
     rgb = lab_to_rgb(L, a, b)
     lost = _off(L, rgb)
     if lost.any():
-        # There are far fewer such colours than pixels of them.
+        # There are far fewer such colours than such pixels.
         packed = L[lost].astype(np.uint32) << 16 | a[lost].astype(np.uint32) << 8 | b[lost]
         colours, places = np.unique(packed, return_inverse=True)
         rgb[lost] = _paler(colours >> 16, colours >> 8 & 255, colours & 255)[places]
@@ -151,12 +150,12 @@ def _paler(L: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Byt
 
 
 def _off(L: Bytes, rgb: Bytes) -> npt.NDArray[np.bool_]:
-    """Tell where a picture (H, W, 3) has another lightness than L (H, W)."""
+    """Mask of pixels (H, W) where a picture (H, W, 3) has another lightness than L (H, W)."""
     return np.asarray(np.abs(rgb_to_lab(rgb)[..., 0].astype(np.int16) - L) > _TOLERANCE)
 
 
 def _resized(plane: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    """Average areas where the plane shrinks, interpolate where it grows: as the served model."""
+    """Average areas to shrink, interpolate to enlarge, as the registered MLflow model does."""
     if plane.shape == (height, width):
         return plane
     shrinks = plane.size > height * width

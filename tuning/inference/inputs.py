@@ -1,4 +1,4 @@
-"""Which pictures are colorized, and where each result goes."""
+"""Find the pictures to colorize and choose where each result goes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SHEETS = "sheets"
 class Job:
     """One picture: `source` is read, its colorized version and the sheet are written.
 
-    `name` is what to call it: its path, or where one folder was asked for, its path in there; it
-    can always be printed.
+    `name` is shown to users: the path, relative to the folder if only one was given. It is always
+    printable.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """The jobs in the order they were asked for, and what was passed over with the reason."""
+    """The jobs in the order of the paths, and skipped files with the reason."""
 
     jobs: list[Job]
     skipped: list[tuple[str, str]]
@@ -38,9 +38,9 @@ class Listing:
 def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
     """Find the pictures in files and folders and give each a place in `out`.
 
-    Folders keep their subfolders there; what lies in `out` already is no input. A picture named
-    twice is colorized once, and two of one name get two results. Raises ChromatuneError if a path
-    is missing, there is no picture, or a picture would be replaced by its result.
+    Subfolders are kept; earlier results in `out` are no input. A picture given twice is colorized
+    once, and pictures of the same name get different results. Raises ChromatuneError if a path is
+    missing, there is no picture, or a result would replace a picture.
     """
     found: dict[Path, tuple[Path, PurePosixPath]] = {}
     skipped: list[tuple[str, str]] = []
@@ -55,7 +55,7 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
     taken: set[PurePosixPath] = set()
     jobs = []
     for source, (named, relative) in found.items():
-        # The bytes of a file's name need not be text.
+        # File names need not be valid text.
         name = os.fsencode(relative if len(paths) == 1 else named).decode(errors="replace")
         place = _free(relative.with_suffix(".png"), taken)
         taken |= {place, SHEETS / place}
@@ -75,7 +75,7 @@ def _pictures(
         raise ChromatuneError(f"there is no picture or folder {path}{nearest(path.name, siblings)}")
     if out.resolve() == path.resolve():
         raise ChromatuneError(
-            f"--out {out} is the folder of the pictures itself: choose another for the results"
+            f"--out {out} is the folder of the pictures: choose another one for the results"
         )
     listing = FolderSource(path).list()
     skipped += [(str(path / name), reason) for name, reason in listing.skipped]
@@ -102,6 +102,6 @@ def _refuse_replacing(jobs: Sequence[Job]) -> None:
         for target in (job.picture, job.sheet):
             if target.resolve() in sources:
                 raise ChromatuneError(
-                    f"the picture {target} would be replaced by a colorized one: choose another "
-                    f"folder with --out"
+                    f"the result would replace the picture {target}: choose another folder with "
+                    f"--out"
                 )

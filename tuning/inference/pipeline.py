@@ -1,4 +1,4 @@
-"""Files through a colorizer: read ahead in threads, predicted in batches, written in threads."""
+"""Colorize files: decode in threads, predict in batches, write in threads."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _MAX_THREADS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Colorized:
-    """A picture that was written. Means are in [0, 1]; `scores` is empty if nothing was compared.
+    """A picture that was written. Means are in [0, 1]; `scores` is empty without an original.
 
-    `mean_ab` is the regressor's where there is one, `own_mean_ab` that of the written colours.
+    `mean_ab` is the regressor's if there is one, `own_mean_ab` that of the written colours.
     """
 
     job: Job
@@ -61,7 +61,7 @@ class Failed:
 class _Decoded:
     job: Job
     L: Bytes
-    original: Bytes | None  # RGB, kept only to be compared with
+    original: Bytes | None  # RGB, only for the comparison
 
 
 def colorize_files(
@@ -69,9 +69,9 @@ def colorize_files(
 ) -> Iterator[Colorized | Failed]:
     """Colorize pictures and yield each result in the order of `jobs`, as soon as it is written.
 
-    A file that is no readable picture is a Failed and stops nothing. With `evaluate` pictures that
-    have colours are compared with them. Every file appears whole or not at all. Raises
-    ChromatuneError if a result cannot be written, or the model predicts NaN.
+    An unreadable file is yielded as Failed. With `evaluate`, results are compared with the colours
+    of pictures that have some. Every file appears whole or not at all. Raises ChromatuneError if a
+    result cannot be written, or the model predicts NaN.
     """
     threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
 
@@ -94,14 +94,14 @@ def colorize_files(
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
-    """Yield `work(item)` in order, with at most `ahead` items begun before they are asked for."""
-    begun: deque[Future[Result]] = deque()
+    """Yield `work(item)` in order, with at most `ahead` items started in advance."""
+    started: deque[Future[Result]] = deque()
     for item in items:
-        begun.append(pool.submit(work, item))
-        if len(begun) > ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
+        started.append(pool.submit(work, item))
+        if len(started) > ahead:
+            yield started.popleft().result()
+    while started:
+        yield started.popleft().result()
 
 
 def _batches(items: Iterable[_Decoded | Failed]) -> Iterator[list[_Decoded | Failed]]:

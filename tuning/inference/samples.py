@@ -1,8 +1,8 @@
-"""What a finished model makes of its test pictures: sheets of tiles and a score for each picture.
+"""A model's predictions for its test pictures: sheets of tiles and a score for each picture.
 
-Made where the model is measured on the test set, and kept beside its figures, so that a report
-needs neither the pictures nor the model. Every file but `error_map.png` is a sheet of bare tiles;
-`scores.json` says what is in it and is written last.
+Made when the model is evaluated on the test set and stored with its metrics, so that a report needs
+neither the pictures nor the model. Every file but `error_map.png` is a sheet of bare tiles;
+`scores.json` describes them and is written last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tuning.training.metrics import constant_baseline, predict, to_bytes
 
 FORMAT = 1
 SCORES = "scores.json"
-# Of a tile's per-pixel distance in the a, b plane; what is farther off is darkest.
+# The distance in the a, b plane, in Lab units, that an error tile shows darkest.
 ERROR_SCALE = 30.0
 COPIES = (
     *("original", "flip", "flip", "flip", "zoom", "zoom", "vertical shift + zoom"),
@@ -113,7 +113,7 @@ def _scores(predicted: Floats, split: Split) -> Floats:
 def _train_samples(
     model: ChromaModel, dataset: PreparedDataset, folder: Path, device: str
 ) -> dict[str, Any]:
-    """Draw what the model makes of pictures that it was trained on: originals, no copies."""
+    """Draw predictions for training pictures: originals, no augmented copies."""
     train = load_split(dataset, "train", "colorizer")
     copies = dataset.manifest.settings.augment
     numbers = _spread(len(train) // copies, _SAMPLES)
@@ -126,8 +126,8 @@ def _train_samples(
 def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
     """Draw the planes of two training pictures, and their ten copies as the preparation cut them.
 
-    The copies are drawn again from the prepared picture, by the very draws of the preparation, so
-    that they can be shown of a set that was prepared without any.
+    The copies are made again from the prepared picture with the preparation's random numbers, so
+    that they can also be shown for a dataset that was prepared without augmentation.
     """
     train = dataset.planes("train")
     files, settings = dataset.files("train"), dataset.manifest.settings

@@ -1,4 +1,4 @@
-"""How near a colorized picture comes to the original."""
+"""PSNR and SSIM of a colorized picture against the original."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def compare(rgb: Bytes, ab: Floats, original: Bytes) -> dict[str, float]:
     """Measure a colorized picture against the original (both H, W, 3) at the picture's own size.
 
     `psnr` and `ssim` are those of the tables: over the a and b planes in [0, 1], here the
-    predicted ones as 8-bit Lab. `psnr_rgb` and `ssim_rgb` compare the RGB pictures. SSIM is left
-    out of a picture under 7 px a side, where its window does not fit.
+    predicted ones as 8-bit Lab. `psnr_rgb` and `ssim_rgb` compare the RGB pictures. Pictures
+    under 7 px a side have no SSIM, because its window does not fit.
     """
     true = rgb_to_lab(original)
     pairs = list(zip((true[..., 1], true[..., 2]), chroma_planes(ab, *true.shape[:2]), strict=True))

@@ -1,1 +1,1 @@
-"""What knows nothing of launches: secrets, YAML, provenance."""
+"""Helpers that know nothing of launches: secrets, YAML, provenance."""

@@ -7,20 +7,20 @@ import secrets
 import sys
 
 _DEFAULTS = {
-    # Nothing phones home unless the user asks for it.
+    # No telemetry unless the user asks for it.
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
-    # Ray Tune's own progress tables and loggers give way to ours.
+    # The project has its own progress tables and loggers.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # A trial that fails before its first validation has nothing for a scheduler to judge.
+    # A trial that fails before its first validation reports no metric to a scheduler.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Ray fails a trial whose actor's last training does not end within 2 s of its being cut.
+    # By default Ray fails a trial that does not end within 2 s of being stopped.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    # What Ray writes down of a launch is never read again: not more often than once an hour.
+    # Ray's own experiment state is never read: write it at most once an hour.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # Nor does the driver need what was reported with every checkpoint.
+    # The driver does not need the metrics that were reported with a checkpoint.
     "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     # Trials of CPU launches must not see the GPUs that other trials were given.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
@@ -39,12 +39,12 @@ def set_defaults() -> None:
 
 
 def _guard_ray() -> None:
-    """Ray's daemons listen on every address of the machine, those of a local Ray too.
+    """Require a token of all clients: Ray's daemons listen on every address of the machine.
 
     Ray reads the mode when it is imported: set later, its daemons would refuse this process.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # Known to this process and those it starts alone; a cluster that asks for none ignores it.
+    # Known only to this process and its children; a cluster without authentication ignores it.
     if not _TOKENS & os.environ.keys() and not _has_token_file():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 

@@ -1,4 +1,4 @@
-"""Names that become files and folders, checked wherever a document brings them."""
+"""Names that become files and folders, validated wherever a document holds one."""
 
 from __future__ import annotations
 

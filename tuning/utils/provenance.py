@@ -70,7 +70,7 @@ def git_commit() -> str | None:
 
 
 def command() -> str:
-    """The command line that started this process, as one could type it, without its secrets."""
+    """The command line that started this process, ready to paste, without secrets."""
     program = Path(sys.argv[0])
     words = [program.name]
     if program.name == "__main__.py":  # `python -m tuning`

@@ -1,4 +1,4 @@
-"""Secrets out of text and documents before they are shown, stored or logged."""
+"""Hide secrets in text and documents before they are shown, stored or logged."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SECRET_KEY = re.compile(rf"(?i)(?:^|[_.-]){_SECRET_WORD}s?$")
 
 
 def redact(text: str) -> str:
-    """Hide user names and passwords in URLs, values given to words such as `token=`, and what the
-    environment holds under such names.
+    """Hide user names and passwords in URLs, values after words such as `token=`, and the values of
+    environment variables with such names.
     """
     for secret in _of_environment():
         text = text.replace(secret, HIDDEN)
@@ -47,9 +47,9 @@ def redact_document(value: Any) -> Any:
 
 
 def _of_environment() -> list[str]:
-    """Secrets long enough that they mean nothing else; the longest first, as one may hold another.
+    """Secrets in the environment, the longest first, as one may contain another.
 
-    A path, such as that of a file with a token, is none.
+    Short values are left out, because they occur by chance, and so are paths of token files.
     """
     found = {
         value

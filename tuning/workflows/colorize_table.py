@@ -1,4 +1,4 @@
-"""What was colorized, as a table for people and as a document for programs."""
+"""Results of `chromatune colorize`, as a table and as a JSON document."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _HEADINGS = {"psnr": "PSNR, dB", "ssim": "SSIM", "psnr_rgb": "RGB, dB", "ssim_rg
 
 
 def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
-    """Lay out each picture's mean a* and b*, in Lab units and as 0 to 255, and its scores.
+    """Tabulate each picture's mean a* and b*, in Lab units and as 0 to 255, and its scores.
 
-    With `regressor` the colorizer's own means stand in a second line. The scores' columns are
-    there if anything was compared; a last row then gives their means.
+    With `regressor` the colorizer's own means are in a second line. Scores, and their means in a
+    last row, are shown if any picture was compared with its original.
     """
     compared = [result for result in results if result.scores]
     shown = SCORES if compared else ()
@@ -47,7 +47,7 @@ def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
 def colorized_document(
     choice: Choice, results: Sequence[Colorized], failed: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    """The same as JSON-able values, with the models that did it and what was passed over."""
+    """The same as a JSON-able document, with the models and the files that failed."""
     return {
         "colorizer": _model(choice.colorizer),
         "regressor": _model(choice.regressor) if choice.regressor else None,

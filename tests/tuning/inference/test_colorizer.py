@@ -60,8 +60,8 @@ def test_pictures_of_any_sizes_go_through_together_as_alone(
     colorizer = Colorizer(network)
     together = colorizer.predict(planes * 9)  # more than one batch
     alone = [colorizer.predict([plane])[0] for plane in planes]
-    for one, other in zip(together, alone * 9, strict=True):
-        np.testing.assert_allclose(one.ab, other.ab, atol=1e-5)
+    for batched, single in zip(together, alone * 9, strict=True):
+        np.testing.assert_allclose(batched.ab, single.ab, atol=1e-5)
     for plane, prediction in zip(planes, alone, strict=True):
         assert paint(plane, prediction.ab).shape == (*plane.shape, 3)
 
@@ -124,9 +124,9 @@ def test_each_network_sees_its_own_size() -> None:
 
 
 def test_a_network_of_the_other_task_is_refused() -> None:
-    with pytest.raises(ChromatuneError, match="a colorizer is needed here, but cnn1"):
+    with pytest.raises(ChromatuneError, match="a colorizer model is needed, but cnn1"):
         Colorizer(create_model("cnn1"))
-    with pytest.raises(ChromatuneError, match="a regression is needed here, but autoencoder"):
+    with pytest.raises(ChromatuneError, match="a regression model is needed, but autoencoder"):
         Colorizer(create_model("autoencoder"), create_model("autoencoder"))
 
 

@@ -104,12 +104,12 @@ def test_results_may_go_above_the_pictures(draw: Draw, tmp_path: Path) -> None:
 
 
 def test_no_picture_is_replaced_by_its_result(draw: Draw, tmp_path: Path) -> None:
-    with pytest.raises(ChromatuneError, match="is the folder of the pictures itself"):
+    with pytest.raises(ChromatuneError, match="is the folder of the pictures:"):
         list_jobs([draw("in/a.jpg").parent], tmp_path / "in")
-    with pytest.raises(ChromatuneError, match=r"in/b\.png would be replaced"):
+    with pytest.raises(ChromatuneError, match=r"would replace the picture .*in/b\.png"):
         list_jobs([draw("in/b.png")], tmp_path / "in")
     # The result of one would replace another.
-    with pytest.raises(ChromatuneError, match=r"in/b\.png would be replaced"):
+    with pytest.raises(ChromatuneError, match=r"would replace the picture .*in/b\.png"):
         list_jobs([draw("c/b.jpg"), tmp_path / "in/b.png"], tmp_path / "in")
 
 
