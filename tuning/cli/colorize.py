@@ -40,7 +40,7 @@ def colorize(
     ] = None,
     out: Annotated[Path, option("Folder of the results.")] = Path("Recon"),
     evaluate: Annotated[
-        bool, option("Compare the results with the images' own colors.", "--evaluate")
+        bool, option("Compare the results with the images' own colours.", "--evaluate")
     ] = False,
     export: Annotated[
         Path | None, option("Also write the model to this .safetensors or .onnx file.")
@@ -179,5 +179,5 @@ def _introduction(choice: Choice, device: str, regressor: bool) -> str:
 
     line = f"{choice.colorizer.label}{score_text(choice.colorizer)} on {device}"
     if regressor and choice.regressor is not None:
-        line += f"; mean colors by {choice.regressor.label}{score_text(choice.regressor)}"
+        line += f"; mean colours by {choice.regressor.label}{score_text(choice.regressor)}"
     return line

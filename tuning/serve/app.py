@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import hmac
 import importlib.metadata
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
+import anyio.to_thread
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -64,7 +65,21 @@ def create_app(cache: ModelCache, settings: ServeSettings) -> FastAPI:
     app.add_middleware(
         TrustedHostMiddleware, allowed_hosts=sorted(settings.hosts), www_redirect=False
     )
-    app.middleware("http")(_error_format(settings))
+    plain = {
+        400: "the Host header does not name this server: see --allowed-hosts",
+        413: f"the upload is over {settings.max_bytes / 1e6:g} MB",
+    }
+
+    @app.middleware("http")
+    async def finish(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Add security headers, and turn the errors of Starlette's middleware into JSON."""
+        response: Response = await call_next(request)
+        code = response.status_code
+        if code in plain and response.headers["content-type"].startswith("text/plain"):
+            response = JSONResponse({"detail": plain[code]}, code)
+        response.headers.update(_SECURITY_HEADERS)
+        return response
+
     queue = anyio.CapacityLimiter(settings.max_waiting)
     workers = anyio.CapacityLimiter(settings.workers)
     locked = [] if settings.token is None else [Depends(_bearer(settings.token))]
@@ -127,30 +142,6 @@ def create_app(cache: ModelCache, settings: ServeSettings) -> FastAPI:
         return Response(png, media_type="image/png", headers=headers)
 
     return app
-
-
-def _error_format(
-    settings: ServeSettings,
-) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    """Middleware: security headers on every response, and Starlette's own errors as JSON."""
-    plain = {
-        400: "the Host header does not name this server: see --allowed-hosts",
-        413: f"the upload is over {settings.max_bytes / 1e6:g} MB",
-    }
-
-    async def finish(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        is_text = response.headers.get("content-type", "").startswith("text/plain")
-        if is_text and response.status_code in plain:
-            code = response.status_code
-            response = JSONResponse({"detail": plain[code]}, code)
-        for name, value in _SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
-    return finish
 
 
 def _bearer(token: str) -> Callable[[HTTPAuthorizationCredentials | None], None]:

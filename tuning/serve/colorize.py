@@ -27,7 +27,7 @@ HEADERS = {
     "Chromatune-Mean-By": "Model that predicted the mean: the regressor, else the colorizer.",
     "Chromatune-Painted-Mean-A": "Mean a* of the colorizer's own planes.",
     "Chromatune-Painted-Mean-B": "Mean b* of the colorizer's own planes.",
-    "Chromatune-Input": "`colour` or `grayscale`: whether the file had colors of its own.",
+    "Chromatune-Input": "`colour` or `grayscale`: whether the file had colours of its own.",
 }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
-import requests
 import schemathesis
 from hypothesis import HealthCheck, strategies
 from PIL import Image
@@ -97,19 +96,3 @@ def test_it_answers_as_it_is_described(
     check()
     assert 200 in seen, "nothing was ever answered well"
     assert path != "/colorize" or {404, 422} <= seen
-
-
-@pytest.mark.slow
-@hypothesis.settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-@hypothesis.given(file=FILES)
-def test_any_file_is_a_picture_or_refused(guarded: Any, file: bytes) -> None:
-    answer = requests.post(
-        f"{guarded.url}/colorize",
-        files={"file": file},
-        headers={"Authorization": f"Bearer {TOKEN}"},
-        timeout=60,
-    )
-    assert answer.status_code in (200, 422)
-    hypothesis.event(str(answer.status_code))

@@ -32,7 +32,7 @@ def test_open_to_others_it_demands_names_and_a_token(
         check_hosts(host, names, token)
 
 
-def test_with_both_it_answers_to_those_names() -> None:
+def test_with_both_it_answers_to_plain_names() -> None:
     assert "box.example" in check_hosts("0.0.0.0", ["Box.Example"], TOKEN)
     with pytest.raises(ChromatuneError, match=r"'\*' is a pattern"):
         check_hosts("0.0.0.0", ["*"], TOKEN)
