@@ -7,12 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer.main
-from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
@@ -22,9 +20,8 @@ from tuning.cli import app, main
 from tuning.cli.console import errors_as_lines, show
 from tuning.cli.options import words
 from tuning.config import schema
-from tuning.config.schema import TASKS, FinalsLaunchConfig, GridLaunchConfig, resolve
+from tuning.config.schema import GridLaunchConfig, resolve
 from tuning.errors import ChromatuneError
-from tuning.workflows.finals import run_finals
 
 
 @pytest.fixture
@@ -80,26 +77,10 @@ def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> N
         *("regression", "--dataset", "ncd", "--data-root", "/pictures", "--size", "64"),
         *("--split", "subject", "--augment", "3", "--data-seed", "4", "--count", "50"),
         *("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--max-concurrent-trials", "2"),
-        *("--backend", "serial"),
-        *(
-            "--max-failures",
-            "0",
-            "--pack",
-            "3",
-            "--time-budget-s",
-            "60",
-            "--address",
-            "10.0.0.1:6379",
-        ),
-        *(
-            "--storage-path",
-            str(tmp_path),
-            "--models",
-            "cnn2, cnn1",
-            "--lrs",
-            "1e-2",
-        ),
-        *("--epochs", "5,1", "--epoch-scale", "2", "--independent-cells"),
+        *("--backend", "serial", "--max-failures", "0", "--time-budget-s", "60", "--seed", "7"),
+        *("--address", "10.0.0.1:6379", "--storage-path", str(tmp_path)),
+        *("--models", "cnn2, cnn1", "--lrs", "1e-2", "--epochs", "5,1", "--epoch-scale", "2"),
+        "--independent-cells",
     )
     assert config.data.model_dump(mode="json") == {
         **{"dataset": "ncd", "root": "/pictures", "size": 64, "split": "subject"},
@@ -107,11 +88,11 @@ def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> N
     }
     assert config.resources.model_dump() == {
         **{"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent_trials": 2},
-        **{"pack": 3, "max_failures": 0, "time_budget_s": 60.0, "backend": "serial"},
+        **{"max_failures": 0, "time_budget_s": 60.0, "backend": "serial"},
     }
     assert (config.address, config.storage_path) == ("10.0.0.1:6379", str(tmp_path))
-    assert config.grid.models == ["cnn2", "cnn1"]
-    assert config.grid.epochs == [5, 1]
+    assert config.training.seed == 7
+    assert (config.grid.models, config.grid.epochs) == (["cnn2", "cnn1"], [5, 1])
     assert config.grid.independent_cells
 
 
@@ -192,46 +173,20 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_results_and_log_are_different_streams() -> None:
-    from tuning.cli.console import log, results
-
-    assert isinstance(log, Console)
-    assert log.stderr
-    assert not results.stderr
-
-
 def test_help_shows_every_default_that_is_not_written_in_the_code() -> None:
     """Defaults in brackets are no markup."""
-    told = []
+    found = []
     for name, command in typer.main.get_group(app).commands.items():
         shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
         for parameter in command.params:
             text = getattr(parameter, "help", None) or ""
             for default in re.findall(r"\\\[(default: [^\]]*)\]", text):
                 assert default in " ".join(shown.split()), (name, parameter.name)
-                told.append(default)
-    assert len(told) > 20
+                found.append(default)
+    assert len(found) > 20
 
 
-def test_an_interrupted_half_of_the_finals_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = []
-
-    def start(kind: str, task: str, *_: Any, **__: Any) -> Any:
-        begun.append((kind, task))
-        return SimpleNamespace(interrupted=True)
-
-    monkeypatch.setattr("tuning.workflows.finals.start_launch", start)
-    monkeypatch.setattr("tuning.workflows.finals.prepare_store", lambda _: None)
-    monkeypatch.setattr(
-        "tuning.workflows.finals.open_prepared", lambda _: SimpleNamespace(size=128)
-    )
-    config = resolve(FinalsLaunchConfig, flags={"finals.lr": 1e-3, "finals.epochs": 1})
-    outcomes = run_finals(TASKS, config, tracking_uri="", console=Console())
-    assert len(list(outcomes)) == 1
-    assert begun == [("finals", "regression")]
-
-
-def test_ctrl_c_inside_a_command_is_told(
+def test_ctrl_c_inside_a_command_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
