@@ -134,7 +134,7 @@ def test_each_picture_is_written_at_its_own_size(
     for name, size in sizes.items():
         draw(f"in/{name}", size=size, gray=name == "d.png")
     done = run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    assert [one.job.name for one in done] == list(sizes)
+    assert [result.job.name for result in done] == list(sizes)
     for name, size in sizes.items():
         with Image.open(tmp_path / "out" / name) as image:
             assert (image.size, image.mode) == (size, "RGB")
@@ -157,8 +157,8 @@ def test_colour_is_ignored(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> 
     assert same.mean() > 0.8
     Image.fromarray(other).save(tmp_path / "in/b.png")
     run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    one, two = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("a.png", "b.png"))
-    assert np.abs(one[same].astype(int) - two[same]).max() <= 2
+    first, second = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("a.png", "b.png"))
+    assert np.abs(first[same].astype(int) - second[same]).max() <= 2
 
 
 def test_a_bad_file_stops_nothing(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
@@ -169,8 +169,8 @@ def test_a_bad_file_stops_nothing(draw: Draw, tmp_path: Path, colorizer: Coloriz
     (tmp_path / "in/40.png").write_bytes(b"")
     (tmp_path / "in/69.png").write_bytes(b"words")
     done = run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    assert [one.job.name for one in done] == [f"{number:02d}.png" for number in range(70)]
-    failed = {one.job.name: one.reason for one in done if isinstance(one, Failed)}
+    assert [result.job.name for result in done] == [f"{number:02d}.png" for number in range(70)]
+    failed = {result.job.name: result.reason for result in done if isinstance(result, Failed)}
     assert set(failed) == {"03.png", "40.png", "69.png"}
     assert failed["40.png"] == "empty file"
     assert len(list((tmp_path / "out").glob("*.png"))) == 67
@@ -198,13 +198,13 @@ def test_evaluation_compares_with_the_colours_there_are(
 ) -> None:
     draw("in/colour.png"), draw("in/gray.png", gray=True), draw("in/tiny.png", size=(5, 5))
     done = run(colorizer, [tmp_path / "in"], tmp_path / "out", evaluate=True)
-    scores = {one.job.name: set(one.scores) for one in done}
+    scores = {result.job.name: set(result.scores) for result in done}
     assert scores == {
         "colour.png": {"psnr", "ssim", "psnr_rgb", "ssim_rgb"},
         "gray.png": set(),
         "tiny.png": {"psnr", "psnr_rgb"},
     }
-    assert all(not one.scores for one in run(colorizer, [tmp_path / "in"], tmp_path / "out"))
+    assert all(not result.scores for result in run(colorizer, [tmp_path / "in"], tmp_path / "out"))
 
 
 def test_large_pictures_come_in_smaller_batches(

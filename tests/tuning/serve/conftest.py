@@ -64,9 +64,9 @@ class FakeCache(ModelCache):
 
     def choose(self, mode: str | None, model: str | None) -> Choice:
         regressor = card("faces", 1, "regression")
-        for one in self.cards:
-            if one.uri == model or (model is None and one.dataset == (mode or "faces")):
-                return Choice(one, regressor if one.dataset == "faces" else None)
+        for entry in self.cards:
+            if entry.uri == model or (model is None and entry.dataset == (mode or "faces")):
+                return Choice(entry, regressor if entry.dataset == "faces" else None)
         raise ChromatuneError(f"no such thing: {mode or model}")
 
     def load(self, choice: Choice) -> Colorizer:

@@ -96,10 +96,12 @@ def page(driver: webdriver.Chrome, served: Any, tmp_path: Path) -> Iterator[Page
     page.open()
     yield page
     # A refusal is reported there too, with its status.
-    said = [one["message"] for one in driver.get_log("browser")]
+    said = [entry["message"] for entry in driver.get_log("browser")]
     assert [line for line in said if "status of 4" not in line] == []
-    addresses = page.run("return performance.getEntriesByType('resource').map((one) => one.name)")
-    assert all(one.startswith((served.url, "blob:")) for one in addresses), addresses
+    addresses = page.run(
+        "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    )
+    assert all(address.startswith((served.url, "blob:")) for address in addresses), addresses
 
 
 @pytest.fixture
@@ -193,7 +195,7 @@ def test_another_mode_or_version_colorizes_the_picture_anew(
     page.wait(lambda: model.text == "ncd-colorizer version 1")
     page.driver.find_element(By.TAG_NAME, "summary").click()
     versions = Select(page.get("version"))
-    assert [one.text for one in versions.options][1:] == [
+    assert [option.text for option in versions.options][1:] == [
         "faces-colorizer version 2 (champion), test PSNR 32.00 dB",
         "faces-colorizer version 1, test PSNR 31.00 dB",
         "ncd-colorizer version 1 (champion), test PSNR 31.00 dB",

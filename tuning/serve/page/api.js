@@ -1,4 +1,4 @@
-// Requests to the server, and what goes wrong with them as one line for a person.
+// Requests to the server, and their errors, each as one line.
 
 export class Problem extends Error {
   constructor(message, status) {
@@ -9,7 +9,7 @@ export class Problem extends Error {
 
 export const keepToken = (token) => sessionStorage.setItem("token", token.trim());
 
-// Ask the server; a Problem if it cannot be reached or refuses.
+// Ask the server; throws a Problem if there is no answer, or an error.
 export async function ask(address, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
@@ -24,7 +24,7 @@ export async function ask(address, options = {}) {
   try {
     detail = (await answer.json()).detail;
   } catch {
-    // Not one of its own answers: the status will do.
+    // No JSON, as from a proxy: the status must do.
   }
   const again = answer.headers.get("Retry-After");
   throw new Problem(again ? `${detail}; try again in ${again} s` : detail, answer.status);

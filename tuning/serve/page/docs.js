@@ -15,16 +15,16 @@ function table(rows) {
 function operation(method, path, described) {
   const section = element("section", "", element("h2", `${method.toUpperCase()} ${path}`));
   section.append(element("p", described.description ?? ""));
-  const parameters = (described.parameters ?? []).map((one) => [one.name, one.description ?? ""]);
+  const parameters = (described.parameters ?? []).map((entry) => [entry.name, entry.description ?? ""]);
   if (parameters.length) section.append(element("h3", "Parameters"), table(parameters));
   if (described.requestBody) {
     const types = Object.keys(described.requestBody.content).join(" or ");
     section.append(element("h3", "Body"), element("p", `${types}: ${described.requestBody.description}`));
   }
-  const answers = Object.entries(described.responses).map(([code, one]) => [code, one.description]);
+  const answers = Object.entries(described.responses).map(([code, entry]) => [code, entry.description]);
   section.append(element("h3", "Answers"), table(answers));
-  for (const one of Object.values(described.responses)) {
-    const headers = Object.entries(one.headers ?? {}).map(([name, what]) => [name, what.description]);
+  for (const entry of Object.values(described.responses)) {
+    const headers = Object.entries(entry.headers ?? {}).map(([name, what]) => [name, what.description]);
     if (headers.length) section.append(element("h3", "Headers of the picture"), table(headers));
   }
   return section;

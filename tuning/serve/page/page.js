@@ -29,7 +29,7 @@ function showModels(found) {
   const mode = chosenMode();
   const version = $("version").value;
   $("modes").querySelectorAll("label").forEach((label) => label.remove());
-  for (const one of found.modes) $("modes").append(modeLabel(one, one.mode === mode));
+  for (const entry of found.modes) $("modes").append(modeLabel(entry, entry.mode === mode));
   if (!$("modes").querySelector(":checked")) {
     const first = $("modes").querySelector("input");
     if (first) first.checked = true;
@@ -46,22 +46,22 @@ function showModels(found) {
   $("others").hidden = !found.versions.length;
 }
 
-function modeLabel(one, checked) {
+function modeLabel(entry, checked) {
   const label = document.createElement("label");
   const input = Object.assign(document.createElement("input"), {
-    type: "radio", name: "mode", value: one.mode, checked,
+    type: "radio", name: "mode", value: entry.mode, checked,
   });
   const version = document.createElement("small");
-  version.textContent = `version ${one.champion.version}`;
-  label.append(input, one.label, version);
+  version.textContent = `version ${entry.champion.version}`;
+  label.append(input, entry.label, version);
   return label;
 }
 
-function versionOption(one) {
-  const aliases = one.aliases.length ? ` (${one.aliases.join(", ")})` : "";
-  const score = one.scores.test_psnr;
+function versionOption(entry) {
+  const aliases = entry.aliases.length ? ` (${entry.aliases.join(", ")})` : "";
+  const score = entry.scores.test_psnr;
   const psnr = score === undefined ? "" : `, test PSNR ${score.toFixed(2)} dB`;
-  return new Option(`${one.name} version ${one.version}${aliases}${psnr}`, one.uri);
+  return new Option(`${entry.name} version ${entry.version}${aliases}${psnr}`, entry.uri);
 }
 
 const chosenMode = () => $("modes").querySelector(":checked")?.value ?? localStorage.mode;
@@ -140,7 +140,7 @@ function showFacts(get) {
   $("swatch").style.background = `lab(65 ${a} ${b})`;
   const version = get("Model-Version");
   $("model").textContent = `${get("Model")}${version ? ` version ${version}` : ""}`;
-  const card = models?.versions.find((one) => one.uri === get("Model-Uri"));
+  const card = models?.versions.find((entry) => entry.uri === get("Model-Uri"));
   $("scores").textContent = scores(card?.scores ?? {});
 }
 
