@@ -49,7 +49,8 @@ def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     rgb, raw_comment = decode_rgb(data, check_header=_check_trainable)
     if is_grayscale(rgb):
         raise UnusableError("grayscale: red, green and blue are equal everywhere")
-    return resize(rgb, size), _comment_text(raw_comment)
+    comment = raw_comment.decode("latin-1") if isinstance(raw_comment, bytes) else str(raw_comment)
+    return resize(rgb, size), comment
 
 
 def decode_rgb(
@@ -70,7 +71,9 @@ def decode_rgb(
         raise UnusableError("empty file")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            _check_pixels(image, max_pixels)
+            width, height = image.size
+            if width * height > max_pixels:
+                raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
             if check_header is not None:
                 check_header(image)
             ImageOps.exif_transpose(image, in_place=True)
@@ -80,7 +83,8 @@ def decode_rgb(
     except UnidentifiedImageError:
         raise UnusableError("not a readable picture (unknown format)") from None
     except _DAMAGED as error:
-        raise UnusableError(f"not a readable picture ({_first_line(error)})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UnusableError(f"not a readable picture ({reason})") from None
 
 
 def is_grayscale(rgb: UInt8Array) -> bool:
@@ -95,12 +99,6 @@ def resize(rgb: UInt8Array, size: int) -> UInt8Array:
         return rgb
     method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=method), dtype=np.uint8)
-
-
-def _check_pixels(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
 
 
 def _check_trainable(image: Image.Image) -> None:
@@ -123,11 +121,3 @@ def _to_rgb(image: Image.Image) -> UInt8Array:
     if image.mode in ("I", "F"):
         raise UnusableError(f"32 bits per pixel (mode {image.mode}): save it with 8 or 16 bits")
     return np.asarray(image.convert("RGB"))
-
-
-def _comment_text(comment: object) -> str:
-    return comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

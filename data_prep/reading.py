@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,13 +96,12 @@ def pictures_digest(
 ) -> str:
     """Return the digest that `read_pictures` would find, without decoding anything."""
 
-    def fingerprint(name: str) -> tuple[str, str] | None:
-        try:
-            return _fingerprint(source.read(name), path_label(name, info.grouping))
-        except UnusableError:
-            return None
+    def digest(name: str) -> str | None:
+        with suppress(UnusableError):
+            return hashlib.sha256(source.read(name)).hexdigest()
+        return None
 
-    return _digest(map_threads(fingerprint, listing.names, "read", progress))
+    return _digest(listing.names, map_threads(digest, listing.names, "read", progress), info)
 
 
 def read_pictures(
@@ -117,22 +117,20 @@ def read_pictures(
     DataError if fewer than ten are usable.
     """
     pixels = create_array(spool, (max(len(listing.names), 1), size, size, 3))
+    digests: list[str | None] = [None] * len(listing.names)
 
-    def read(
-        numbered: tuple[int, str],
-    ) -> tuple[tuple[str, str] | None, Picture | SkippedEntry]:
+    def read(numbered: tuple[int, str]) -> Picture | SkippedEntry:
         index, name = numbered
-        label = path_label(name, info.grouping)
-        fingerprint = None
         try:
             data = source.read(name)
-            fingerprint = _fingerprint(data, label)
+            digests[index] = sha256 = hashlib.sha256(data).hexdigest()
             pixels[index], comment = decode_picture(data, size)
         except UnusableError as reason:
-            return fingerprint, SkippedEntry(name=name, reason=str(reason))
+            return SkippedEntry(name=name, reason=str(reason))
+        label = path_label(name, info.grouping)
         if label is None and info.grouping == "subject":
             label = subject_id(comment)
-        return fingerprint, Picture(index, name, fingerprint[0], label)
+        return Picture(index, name, sha256, label)
 
     with warnings.catch_warnings():
         # The manifest lists damaged pictures; Pillow's warnings would repeat them.
@@ -140,11 +138,11 @@ def read_pictures(
         results = map_threads(read, list(enumerate(listing.names)), "read", progress)
     skipped = [SkippedEntry(name=name, reason=reason) for name, reason in listing.skipped]
     reading = Reading(
-        pictures=[item for _, item in results if isinstance(item, Picture)],
+        pictures=[item for item in results if isinstance(item, Picture)],
         pixels=pixels,
-        skipped=skipped + [item for _, item in results if isinstance(item, SkippedEntry)],
+        skipped=skipped + [item for item in results if isinstance(item, SkippedEntry)],
         ignored=listing.ignored,
-        digest=_digest([fingerprint for fingerprint, _ in results]),
+        digest=_digest(listing.names, digests, info),
     )
     _check_usable(reading, source, info)
     return reading
@@ -172,10 +170,11 @@ def _check_usable(reading: Reading, source: PictureSource, info: DatasetInfo) ->
         )
 
 
-def _fingerprint(data: bytes, label: str | None) -> tuple[str, str]:
-    return hashlib.sha256(data).hexdigest(), label or ""
-
-
-def _digest(fingerprints: Sequence[tuple[str, str] | None]) -> str:
-    found = sorted(item for item in fingerprints if item is not None)
-    return hashlib.sha256(repr(found).encode()).hexdigest()
+def _digest(names: Sequence[str], digests: Sequence[str | None], info: DatasetInfo) -> str:
+    """Return the digest of what was readable: content and label of each picture, in no order."""
+    marks = [
+        (digest, path_label(name, info.grouping) or "")
+        for name, digest in zip(names, digests, strict=True)
+        if digest is not None
+    ]
+    return hashlib.sha256(repr(sorted(marks)).encode()).hexdigest()
