@@ -11,7 +11,7 @@ from models.heads import Head
 
 
 class ChromaModel(nn.Module):
-    """A network from lightness to chrominance, all of it in [0, 1] for whoever calls it.
+    """A network from lightness to chrominance, with inputs and outputs in [0, 1].
 
     It takes L as float32 (N, 1, H, W) in [0, 1], which is the uint8 plane divided by 255. It
     predicts (N, 2), the mean a and b of each picture, if its task is `regression`; (N, 2, H, W),
@@ -61,7 +61,7 @@ class ChromaModel(nn.Module):
         return output
 
     def raw_with_categories(self, L: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict as `raw` does, and (N, categories) scores, for a network that tells them."""
+        """Predict as `raw` does, and (N, categories) scores, if the network has them."""
         planes, scores = self.body.with_categories(L)  # type: ignore[operator]
         return self.head(planes), scores
 

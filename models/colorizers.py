@@ -1,4 +1,4 @@
-"""Colorizers: from a picture's lightness to its a and b planes, as in the report."""
+"""Colorizers: from a picture's lightness to its a and b planes, as in the paper."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AUTOENCODER_SIZES = range(64, 513, 16)
 def autoencoder(
     image_size: int, channels: Sequence[int] = (8, 16, 32, 32, 64), latent: int = 512
 ) -> nn.Module:
-    """Build the report's colorizer: an encoder, a narrow vector of `latent` values, a decoder.
+    """Build the paper's colorizer: an encoder, a narrow vector of `latent` values, a decoder.
 
     `channels` are the feature maps of the five encoder layers; the decoder mirrors them.
     """

@@ -26,11 +26,11 @@ class Head(nn.Module):
 class ReluHead(Head):
     """ReLU, trained on [0, 1]. What it predicts above 1 counts as 1, which no colour exceeds.
 
-    An output that is negative for every picture has no gradient, and many initial weights make one
+    An output that is negative for every picture has no gradient, and many initial weights make it
     so (the last bias is random, and what is added to it small). It can come back, presumably as
     Adam turns weight decay into steps of the learning rate: on the faces with seed 0, CNN1 took 8
     epochs at 1e-3 and was still dead after 25 at 1e-5. Until then the channel's MSE is its squared
-    mean, 0.3 for a, and both together have 0.15, about what the report gives for CNN1 at 1e-5.
+    mean, 0.3 for a, and both together have 0.15, about what the paper gives for CNN1 at 1e-5.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Regressors: from a picture's lightness to its mean a and mean b, as in the report.
+"""Regressors: from a picture's lightness to its mean a and mean b, as in the paper.
 
 Each begins by stretching every picture's lightness to the whole of [0, 1].
 """
@@ -41,7 +41,7 @@ def cnn1(
     image_size: int,  # noqa: ARG001  (every valid side ends at 1 px)
     channels: Sequence[int] = (3, 3, 3, 3, 3, 3, 2),
 ) -> nn.Module:
-    """Build the report's smallest convolutional network: three feature maps a layer."""
+    """Build the paper's smallest convolutional network: three feature maps a layer."""
     return _cnn("cnn1", channels, hidden=())
 
 
@@ -51,7 +51,7 @@ def cnn2(
     channels: Sequence[int] = (16, 32, 64, 128, 256, 256, 256),
     hidden: Sequence[int] = (64,),
 ) -> nn.Module:
-    """Build the convolutional network that the report chose."""
+    """Build the convolutional network that the paper chose."""
     return _cnn("cnn2", channels, hidden)
 
 
@@ -61,7 +61,7 @@ def cnn3(
     channels: Sequence[int] = (32, 64, 128, 256, 256, 512, 512),
     hidden: Sequence[int] = (128,),
 ) -> nn.Module:
-    """Build the report's largest convolutional network."""
+    """Build the paper's largest convolutional network."""
     return _cnn("cnn3", channels, hidden)
 
 
@@ -71,7 +71,7 @@ def _cnn(name: str, channels: Sequence[int], hidden: Sequence[int]) -> nn.Module
     layers: list[nn.Module] = [MinMaxScale()]
     for before, after in pairwise((1, *channels)):
         layers += [nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1), nn.ReLU()]
-    # The report has no activation between the linear layers of its convolutional networks.
+    # The paper has no activation between the linear layers of its convolutional networks.
     return nn.Sequential(*layers, nn.Flatten(), *_linear(channels[-1], hidden, relu=False))
 
 

@@ -67,8 +67,8 @@ def test_crops_reach_every_place_and_size(picture: np.ndarray) -> None:
 def test_a_copy_depends_on_neither_factor_nor_order(picture: np.ndarray) -> None:
     few, many = (list(augmented_copies(picture, factor, "k")) for factor in (6, 25))
     assert len(many) == 25
-    for one, other in zip(few, many, strict=False):
-        assert np.array_equal(one, other)
+    for copy, same in zip(few, many, strict=False):
+        assert np.array_equal(copy, same)
     extra = {copy.tobytes() for copy in many[10:]}
     assert len(extra) == 15
     assert not np.array_equal(few[4], list(augmented_copies(picture, 6, "other"))[4])

@@ -145,7 +145,7 @@ def test_sixteen_bit_grayscale_keeps_its_high_bytes(kind: str) -> None:
     assert np.abs(rgb[..., 1] - levels / 65535 * 255).max() <= 0.51
 
 
-def test_floating_point_pixels_are_refused() -> None:
+def test_floating_point_pixels_are_rejected() -> None:
     with pytest.raises(UnusableError, match="save it with 8 or 16 bits"):
         decode_rgb(_saved(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))
 

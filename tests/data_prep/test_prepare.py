@@ -133,7 +133,7 @@ def test_factor_changes_no_copy(faces: Path, tmp_path: Path) -> None:
         assert np.array_equal(few.L[row * 3 : row * 3 + 3], many.L[row * 12 : row * 12 + 3])
 
 
-def test_strange_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make) -> None:
+def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make) -> None:
     (faces / "empty.png").write_bytes(b"")
     (faces / "cut.png").write_bytes(make_png(50)[:-200])
     (faces / "tiny.png").write_bytes(make_png(51, 1, 1))
@@ -236,7 +236,7 @@ def _tamper(folder: Path, how: str) -> None:
     ["no folder", "no array", "short array", "other array", "pickled array", "cut manifest",
      "unknown key", "other digest"],
 )  # fmt: skip
-def test_damage_is_told_with_the_command_that_mends_it(
+def test_a_damaged_dataset_is_an_error_with_the_command_that_repairs_it(
     how: str, faces: Path, tmp_path: Path
 ) -> None:
     folder = prepare(SMALL, tmp_path, source=faces).dataset.folder

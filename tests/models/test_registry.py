@@ -1,4 +1,4 @@
-"""Every registered model keeps the same promises; wrong names and arguments are refused."""
+"""Every registered model keeps the same promises; invalid names and arguments are rejected."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_image_sizes(name: str, valid: list[int], invalid: list[int], named: str
         (lambda: create_model_from_spec({"name": "cnn1"}), "a model spec needs head, image_size"),
     ],
 )
-def test_what_is_not_offered_is_refused(call: object, message: str) -> None:
+def test_invalid_arguments_are_rejected(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(ModelError, match=message):
         call()
