@@ -58,18 +58,11 @@ def test_every_command_on_a_page_can_be_typed(command: str) -> None:
 
 
 def test_every_champion_beats_the_published_model() -> None:
-    """Rounded independently: the page shows of each champion what was measured."""
-    page = (ROOT / "docs" / "models.md").read_text()
     for champion in update.champions():
         assert champion["runs"], champion["config"]
-        for run in champion["runs"]:
-            metrics = run["test_metrics"]
-            for channel in "ab":
-                if champion["task"] == "colorizer":
-                    assert f"{metrics[f'test_psnr_{channel}']:.2f}" in page
-                if champion["published"] and champion["split"] == "random":
-                    name = f"test_mse_{channel}"
-                    assert metrics[name] < champion["published"][name]
+        for name, value in champion["published"].items():
+            if champion["split"] == "random" and name.startswith("test_mse"):
+                assert all(run["test_metrics"][name] < value for run in champion["runs"])
 
 
 @pytest.mark.parametrize("name", ["soak", "cluster"])

@@ -1,1 +1,1 @@
-"""The same grids trained in other ways: what Chromatune is held against."""
+"""Other implementations of the published grids, which Chromatune is compared with."""

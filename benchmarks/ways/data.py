@@ -1,4 +1,4 @@
-"""What both other ways read: the prepared pictures as the report's program held them."""
+"""Options and data of the other implementations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
 
 
 def asked_grid(asked: argparse.Namespace) -> GridConfig:
-    """The report's grid of the task at the epochs, learning rates and heads that were asked for."""
+    """The published grid of the task with the given epochs, learning rates and heads."""
     grid = {
         **REPORT_GRIDS[asked.task],
         "epochs": [int(epochs) for epochs in asked.epochs.split(",")],

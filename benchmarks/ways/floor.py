@@ -1,7 +1,7 @@
-"""The floor: the trainings a grid needs, through `fit()` alone, one process for each slot.
+"""The floor: the trainings of a grid through `fit()` alone, one process per slot.
 
-There is no Ray and no MLflow. What comes out are the seconds spent inside `fit()`, from its call to
-its end, validation included, of every training; their sum over the slots is the floor.
+No Ray, no MLflow. Measures the seconds spent in `fit()` for every training, validation included;
+their sum divided by the number of slots is the floor.
 """
 
 from __future__ import annotations

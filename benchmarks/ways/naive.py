@@ -1,7 +1,7 @@
-"""The way of the report's own program: one cell after another, from scratch.
+"""A grid as the program behind the original paper trains it: one cell after another, from scratch.
 
-Pictures lie in memory as float64; each batch becomes a float32 tensor and goes to the device when
-its turn comes. Threads are as many as torch takes. There is no Ray, no MLflow and no checkpoint.
+Pictures are kept in memory as float64; each batch is converted to a float32 tensor and copied to
+the device when it is needed. torch chooses the threads. No Ray, no MLflow, no checkpoints.
 """
 
 from __future__ import annotations

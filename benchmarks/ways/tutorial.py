@@ -1,7 +1,7 @@
-"""The way of Ray Tune's tutorials: a trial for every cell, a DataLoader, the stock MLflow callback.
+"""A grid as in Ray Tune's tutorials: a trial per cell, a DataLoader, the stock MLflow callback.
 
-Each trial loads the data, trains its cell from scratch, reports every epoch and leaves a checkpoint
-at its end. All else is as Ray has it.
+Each trial loads the data, trains its cell from scratch, reports every epoch and saves a checkpoint
+at the end. Everything else has Ray's defaults.
 """
 
 from __future__ import annotations

@@ -36,8 +36,7 @@ def reproduce(
     from tuning.config.schema import configs_folder
     from tuning.report import check_report_folder
     from tuning.tracking.store import prepare_store
-    from tuning.workflows.reproduce import ReproduceConfig, report_on
-    from tuning.workflows.reproduce import reproduce as steps_of
+    from tuning.workflows.reproduce import Job, ReproduceConfig
 
     flags: dict[str, str] = {}
     sources: dict[str, str] = {}
@@ -53,14 +52,15 @@ def reproduce(
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
+    job = Job(config, sources, uri, log)
     steps = []
-    for step in steps_of(config, sources=sources, tracking_uri=uri, console=log):
+    for step in job.run():
         steps.append(step)
         _show(step)
     if steps[-1].interrupted:
         log.print("interrupted: the same command resumes from here")
         sys.exit(INTERRUPTED)
-    for path in report_on(config, uri, report_folder):
+    for path in job.report(report_folder):
         print_line(f"report: {path}")
     _print_next_steps(uri, config.data.dataset)
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)

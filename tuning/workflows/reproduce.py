@@ -1,4 +1,4 @@
-"""The whole job: pictures in, promoted and fine-tuned models out."""
+"""Everything in one command: prepare, grids, finals, promotion, fine-tuning, report."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from tuning.workflows.grid import conclude_grid, run_grid
 
 
 class ReproduceConfig(LaunchConfig):
-    """The whole report: grids and finals train on `data`, the champions go on to `target`.
+    """Grids and finals train on `data`; the champions are fine-tuned on `target`.
 
-    `grids` says for each task what differs from the report's grid; `epoch_scale` shrinks the grids'
-    epochs. Without `finals` the single trainings are left out.
+    `grids` has the differences from the published grid of each task; `epoch_scale` multiplies the
+    epochs of the grids. Without `finals`, the single trainings are left out.
     """
 
     target: DataConfig = DataConfig(dataset="ncd")
@@ -54,16 +54,24 @@ class ReproduceConfig(LaunchConfig):
     finals: FinalsConfig | None = FinalsConfig()
     finetune: FinetuneConfig = FinetuneConfig(compare_scratch=True)
 
+    def for_launch(self, **sections: Any) -> dict[str, Any]:
+        """The sections that all launches have, and `sections`."""
+        return {name: getattr(self, name) for name in LaunchConfig.model_fields} | sections
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One finished step of the job, with what it has to show."""
+    """The results of a finished step: a line, or a table with what the gate decided."""
 
-    title: str
     line: str = ""
     table: ResultTable | None = None
     promotion: Promotion | None = None
     conclusion: Conclusion | None = None
+
+    @classmethod
+    def of(cls, conclusion: Conclusion) -> Step:
+        """The results of a launch."""
+        return cls("", conclusion.table, conclusion.promotion, conclusion)
 
     @property
     def succeeded(self) -> bool:
@@ -76,96 +84,84 @@ class Step:
         return self.conclusion is not None and self.conclusion.outcome.interrupted
 
 
-def reproduce(
-    config: ReproduceConfig, *, sources: Mapping[str, str], tracking_uri: str, console: Console
-) -> Iterator[Step]:
-    """Do the whole job, yielding each step as it ends; ends early if the user interrupts one.
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All steps of `chromatune reproduce`.
 
-    `sources` says for each dataset where its pictures are; others are downloaded or made. A step
-    that an earlier call has finished is taken from there, one that it has begun is gone on with.
-    Raises ChromatuneError as the single commands do.
+    `sources` has the folders of datasets; others are downloaded or drawn. What an earlier call has
+    finished is not done again, what it has begun is resumed.
     """
-    steps = list(_steps(config, sources, {"tracking_uri": tracking_uri, "console": console}))
-    with lasting():
-        for number, (title, act) in enumerate(steps, start=1):
-            console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
-            step = Step(title, **act())
-            yield step
-            if step.interrupted:
-                return
 
+    config: ReproduceConfig
+    sources: Mapping[str, str]
+    tracking_uri: str
+    console: Console
 
-def report_on(config: ReproduceConfig, tracking_uri: str, folder: Path) -> list[Path]:
-    """Write the report of the job's data into `folder`, and return its files.
+    def run(self) -> Iterator[Step]:
+        """Yield each step as it ends; stop early if the user interrupts one.
 
-    Raises ChromatuneError if the store cannot be read or the folder not be written.
-    """
-    store, archive = read_store(tracking_uri)
-    data, target = (
-        f"{dataset.name}@{dataset.digest}"
-        for dataset in map(open_prepared, (config.data, config.target))
-    )
-    return write_report(build_report(store, archive, Options(data, target)), folder)
+        Raises ChromatuneError as the single commands do.
+        """
+        steps = list(self._steps())
+        with lasting():
+            for number, (title, run_step) in enumerate(steps, start=1):
+                self.console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
+                step = run_step()
+                yield step
+                if step.interrupted:
+                    return
 
+    def report(self, folder: Path) -> list[Path]:
+        """Write the report on the job's data into `folder`, and return its files.
 
-def _steps(
-    config: ReproduceConfig, sources: Mapping[str, str], how: dict[str, Any]
-) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """Every step's title and what it does."""
-    for data in (config.data, config.target):
-        yield f"prepare {data.dataset}", partial(_prepare, data, sources.get(data.dataset))
-    for task in config.grids:
-        yield f"grid {task}", partial(_grid, task, config, how)
-    for task in config.grids if config.finals else ():
-        yield f"finals {task}", partial(_finals, task, config, how)
-    for task in config.grids:
-        yield f"promote {task}", partial(_promote, task, config, how)
-    for task in config.grids:
-        name = f"finetune {task} on {config.target.dataset}"
-        yield name, partial(_finetune, task, config, how)
+        Raises ChromatuneError if the store cannot be read or the folder cannot be written.
+        """
+        store, archive = read_store(self.tracking_uri)
+        data, target = (
+            f"{dataset.name}@{dataset.digest}"
+            for dataset in map(open_prepared, (self.config.data, self.config.target))
+        )
+        return write_report(build_report(store, archive, Options(data, target)), folder)
 
+    def _steps(self) -> Iterator[tuple[str, Callable[[], Step]]]:
+        """Title and function of every step."""
+        config = self.config
+        for data in (config.data, config.target):
+            yield f"prepare {data.dataset}", partial(self._prepare, data)
+        for task in config.grids:
+            yield f"grid {task}", partial(self._grid, task)
+        for task in config.grids if config.finals else ():
+            yield f"finals {task}", partial(self._finals, task)
+        for task in config.grids:
+            yield f"promote {task}", partial(self._promote, task)
+        for task in config.grids:
+            yield f"finetune {task} on {config.target.dataset}", partial(self._finetune, task)
 
-def _prepare(data: DataConfig, source: str | None) -> dict[str, Any]:
-    return {"line": prepare(prepare_settings(data), data.root, source=source).summary}
+    def _prepare(self, data: DataConfig) -> Step:
+        source = self.sources.get(data.dataset)
+        return Step(prepare(prepare_settings(data), data.root, source=source).summary)
 
+    def _grid(self, task: Task) -> Step:
+        grid = {"epoch_scale": self.config.epoch_scale, **self.config.grids[task]}
+        launch = self.config.model_dump(include=set(LaunchConfig.model_fields), exclude_unset=True)
+        config = resolve(GridLaunchConfig, defaults=launch | {"grid": REPORT_GRIDS[task] | grid})
+        return Step.of(conclude_grid(run_grid(task, config, reuse=True, **self._where)))
 
-def _grid(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str, Any]:
-    grid = {**REPORT_GRIDS[task], "epoch_scale": config.epoch_scale, **config.grids[task]}
-    launch = resolve(GridLaunchConfig, defaults={**_dumped(config), "grid": grid})
-    return _concluded(conclude_grid(run_grid(task, launch, reuse=True, **how)))
+    def _finals(self, task: Task) -> Step:
+        config = FinalsLaunchConfig(**self.config.for_launch(finals=self.config.finals))
+        (outcome,) = run_finals([task], config, reuse=True, **self._where)
+        return Step.of(conclude_finals(outcome, self.tracking_uri))
 
+    def _promote(self, task: Task) -> Step:
+        promotion = promote(open_prepared(self.config.data), task, self.tracking_uri)
+        return Step(table=promotion_table(promotion, task), promotion=promotion)
 
-def _finals(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str, Any]:
-    launch = FinalsLaunchConfig(**_shared(config), finals=config.finals or FinalsConfig())
-    (outcome,) = run_finals([task], launch, reuse=True, **how)
-    return _concluded(conclude_finals(outcome, how["tracking_uri"]))
+    def _finetune(self, task: Task) -> Step:
+        finetune = self.config.finetune.model_copy(update={"source": self.config.data.dataset})
+        sections = self.config.for_launch(data=self.config.target, finetune=finetune)
+        outcome = run_finetune(task, FinetuneLaunchConfig(**sections), reuse=True, **self._where)
+        return Step.of(conclude_finetune(outcome, self.tracking_uri))
 
-
-def _promote(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str, Any]:
-    promotion = promote(open_prepared(config.data), task, how["tracking_uri"])
-    return {"table": promotion_table(promotion, task), "promotion": promotion}
-
-
-def _finetune(task: Task, config: ReproduceConfig, how: dict[str, Any]) -> dict[str, Any]:
-    finetune = config.finetune.model_copy(update={"source": config.data.dataset})
-    shared = _shared(config) | {"data": config.target}
-    launch = FinetuneLaunchConfig(**shared, finetune=finetune)
-    outcome = run_finetune(task, launch, reuse=True, **how)
-    return _concluded(conclude_finetune(outcome, how["tracking_uri"]))
-
-
-def _concluded(conclusion: Conclusion) -> dict[str, Any]:
-    return {
-        "table": conclusion.table,
-        "promotion": conclusion.promotion,
-        "conclusion": conclusion,
-    }
-
-
-def _dumped(config: ReproduceConfig) -> dict[str, Any]:
-    return config.model_dump(include=set(LaunchConfig.model_fields), exclude_unset=True)
-
-
-def _shared(config: ReproduceConfig) -> dict[str, Any]:
-    """The sections that every launch has, as they are configured here."""
-    return {name: getattr(config, name) for name in LaunchConfig.model_fields}
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"tracking_uri": self.tracking_uri, "console": self.console}
