@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import time
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
@@ -89,7 +89,7 @@ def small_job(**changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def job(make_place: Callable[[], Any]) -> Job:
     place = make_place()
-    (place.folder / "tiny.yaml").write_text(yaml.safe_dump(small_job(), sort_keys=False))
+    (place.folder / "tiny.yaml").write_text(json.dumps(small_job()))
     words = ("reproduce", "-c", "tiny.yaml")
 
     driver = place.start(*words)
@@ -254,7 +254,7 @@ def test_the_job_on_real_pictures_makes_champions_on_faces_and_ncd(
     grids = {"regression": {"models": ["cnn1"], **one}, "colorizer": {"heads": ["tanh"], **one}}
     sections = {"data": {"augment": 1, "size": SIZE}, "target": {"augment": 1, "size": SIZE}}
     config = small_job(**sections, grids=grids, finals=None, finetune={"epochs": 1})
-    (place.folder / "real.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (place.folder / "real.yaml").write_text(json.dumps(config))
     words = ("-c", "real.yaml", "--data", str(real_data))
     finished = _do(place, "reproduce", *words)
     assert finished.status == 0, finished.err
