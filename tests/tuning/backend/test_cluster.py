@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +10,10 @@ from typing import Any
 
 import pytest
 import ray
-from rich.console import Console
 
-from tuning.backend import cluster
-from tuning.backend.cluster import await_resources, connected, lasting, trial_resources
+from tuning.backend import resources
+from tuning.backend.cluster import connected, lasting
+from tuning.backend.resources import TrialShares, trial_resources, wait_for_nodes
 from tuning.config.schema import ResourcesConfig
 from tuning.errors import ChromatuneError
 
@@ -53,7 +52,7 @@ def test_defaults_fit_the_cluster(
     nodes: Callable[..., None],
 ) -> None:
     nodes(*described)
-    share = trial_resources(ResourcesConfig())
+    share = trial_resources(ResourcesConfig(), "cnn1")
     assert (share.cpus, share.gpus, share.slots) == expected
 
 
@@ -67,13 +66,15 @@ def test_defaults_fit_the_cluster(
         ({"gpus_per_trial": 0.0}, 4),
         ({"gpus_per_trial": 0.1, "max_concurrent_trials": 3}, 3),
         ({"cpus_per_trial": 4.0, "max_concurrent_trials": 3}, 1),
+        ({"gpus_per_trial": {"cnn1": 0.5, "unet": 1.0}}, 2),
+        ({"gpus_per_trial": {"unet": 1.0}}, 4),  # others get what is usual
     ],
 )
-def test_wishes_are_counted_in_slots(
+def test_what_is_wanted_is_counted_in_slots(
     wanted: dict[str, Any], slots: int, nodes: Callable[..., None]
 ) -> None:
     nodes((4, 1))
-    assert trial_resources(ResourcesConfig(**wanted)).slots == slots
+    assert trial_resources(ResourcesConfig(**wanted), "cnn1").slots == slots
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,46 @@ def test_what_no_node_can_hold_is_refused(
 ) -> None:
     nodes((4, 0), (2, 1))
     with pytest.raises(ChromatuneError) as refusal:
-        trial_resources(ResourcesConfig(**wanted))
+        trial_resources(ResourcesConfig(**wanted), "cnn1")
     assert f"a trial of {request_}" in str(refusal.value)
     assert "the nodes have: 4 CPU and 0 GPU; 2 CPU and 1 GPU" in str(refusal.value)
+
+
+def test_a_trial_is_given_what_its_model_needs(nodes: Callable[..., None]) -> None:
+    nodes((16, 1))
+    shares = TrialShares(ResourcesConfig(gpus_per_trial={"unet": 0.5}))
+    for model, gpus in (("unet", 0.5), ("cnn1", 0.25)):
+        group = shares({"training": {"params": {"model": model}}})
+        assert group.required_resources == {"CPU": 1.0, "GPU": gpus}
+
+
+@pytest.mark.parametrize(
+    ("running", "has_room"),
+    [
+        ([], True),
+        (["cnn1"] * 3, True),
+        (["cnn1"] * 4, False),
+        (["unet", "cnn1"], True),
+        (["unet", "cnn1", "cnn1"], False),
+        (["unet", "unet"], False),
+    ],
+)
+def test_there_is_room_until_the_shares_of_running_trials_add_up(
+    running: list[str], has_room: bool, nodes: Callable[..., None]
+) -> None:
+    nodes((16, 1))
+    shares = TrialShares(ResourcesConfig(gpus_per_trial={"unet": 0.5}))
+    assert shares.has_room(running) == has_room
+
+
+def test_where_nodes_come_with_the_work_one_more_trial_may_wait(
+    nodes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes((2, 0))
+    monkeypatch.setattr(resources, "may_grow", lambda: True)
+    shares = TrialShares(ResourcesConfig())
+    assert shares.has_room(["cnn1"] * 2)
+    assert not shares.has_room(["cnn1"] * 3)
 
 
 @pytest.fixture
@@ -140,9 +178,9 @@ def autoscaler(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, float]]]:
     """What an autoscaler is asked for, that has a head alone and adds a node at the third look."""
     asked: list[list[dict[str, float]]] = []
     looks = iter([[HEAD], [HEAD], [HEAD]])
-    monkeypatch.setattr(cluster, "may_grow", lambda: True)
-    monkeypatch.setattr(cluster, "_LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(cluster, "request_resources", lambda bundles: asked.append(bundles))
+    monkeypatch.setattr(resources, "may_grow", lambda: True)
+    monkeypatch.setattr(resources, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(resources, "request_resources", lambda bundles: asked.append(bundles))
     monkeypatch.setattr(ray, "nodes", lambda: next(looks, [HEAD, WORKER]))
     return asked
 
@@ -156,30 +194,30 @@ def test_where_nodes_come_with_the_work_one_is_asked_for_and_waited_for(
     bundle: dict[str, float],
     autoscaler: list[list[dict[str, float]]],
 ) -> None:
-    console = Console(file=io.StringIO(), width=200)
-    resources = ResourcesConfig.model_validate(wanted)
-    await_resources(resources, console)
-    assert trial_resources(resources).gpus == (wanted.get("gpus_per_trial") or 0.25)
+    said: list[str] = []
+    config = ResourcesConfig.model_validate(wanted)
+    wait_for_nodes(config, "cnn1", said.append)
+    assert trial_resources(config, "cnn1").gpus == (wanted.get("gpus_per_trial") or 0.25)
     assert autoscaler == [[bundle], []]  # asked for, and no longer held
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert said.count("waiting for the autoscaler to add one, 15 minutes at most") == 1
+    (line,) = said
+    assert "waiting for the autoscaler to add one, 15 minutes at most" in line
 
 
 def test_a_node_that_never_comes_is_waited_for_no_longer_than_told(
     autoscaler: list[list[dict[str, float]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
-    monkeypatch.setattr(cluster, "_NODE_WITHIN_S", 0)
-    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
+    monkeypatch.setattr(resources, "_NODE_WITHIN_S", 0)
+    wait_for_nodes(ResourcesConfig(), "cnn1", lambda _: None)
     assert autoscaler == [[{"CPU": 1}], []]
     with pytest.raises(ChromatuneError, match="no node can ever run a trial of 1 CPU"):
-        trial_resources(ResourcesConfig())
+        trial_resources(ResourcesConfig(), "cnn1")
 
 
 def test_nobody_waits_where_no_node_will_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "request_resources", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(resources, "request_resources", lambda _: pytest.fail("asked"))
     monkeypatch.setattr(ray, "nodes", lambda: [HEAD])
-    await_resources(ResourcesConfig(), Console(file=io.StringIO()))
+    wait_for_nodes(ResourcesConfig(), "cnn1", lambda _: None)
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ import torch
 
 from models import load_model
 from tuning.launch import cells
-from tuning.launch.cells import write_cell
+from tuning.launch.cells import cut_cell, write_cell
+from tuning.launch.records import read_cell
+from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import make_training
 from tuning.training.data import TaskData
 from tuning.training.loop import EpochResult, FitConfig, fit
 from tuning.training.metrics import constant_baseline, evaluate
@@ -27,27 +30,20 @@ def trained(data: TaskData, model: str) -> tuple[FitConfig, EpochResult]:
     return setup, result
 
 
-def write(folder: Path, data: TaskData, setup: FitConfig, result: EpochResult) -> None:
-    write_cell(
-        folder,
-        cell_id="tints-e2",
-        training_id="tints",
-        config=setup,
-        history=result.state.history,
-        metrics=result.record,
-        model=result.state.model,
-        data=data,
-        device="cpu",
-    )
+def write(root: Path, data: TaskData, setup: FitConfig, result: EpochResult) -> Path:
+    """Write the training's last cell into the launch folder `root`; return the cell's folder."""
+    training = make_training(setup)
+    cell_id = write_cell(LaunchStorage(root), training, result.state, data)
+    return root / training.training_id / "cells" / cell_id
 
 
 @pytest.mark.parametrize(("model", "task"), [("cnn1", "regression"), ("autoencoder", "colorizer")])
-def test_what_a_cell_tells(model: str, task: str, tmp_path: Path, make_data: MakeData) -> None:
+def test_what_a_cell_holds(model: str, task: str, tmp_path: Path, make_data: MakeData) -> None:
     data = make_data(task)
     setup, result = trained(data, model)
-    write(tmp_path / "cells" / "tints-e2", data, setup, result)
-
-    (folder,) = (tmp_path / "cells").iterdir()  # nothing half-written beside it
+    folder = write(tmp_path, data, setup, result)
+    (only,) = folder.parent.iterdir()  # nothing half-written beside it
+    assert only == folder
     sheet = {"sheet.png"} if task == "colorizer" else set()
     assert {item.name for item in folder.iterdir()} == {"cell.json", "model.safetensors"} | sheet
     cell: dict[str, Any] = json.loads((folder / "cell.json").read_text())
@@ -61,10 +57,10 @@ def test_what_a_cell_tells(model: str, task: str, tmp_path: Path, make_data: Mak
         "seed": 3,
         "image_size": 64,
     }
-    told = {name: cell[name] for name in ("cell_id", "training_id", "task", "dataset", "device")}
-    assert told == {
-        "cell_id": "tints-e2",
-        "training_id": "tints",
+    named = {name: cell[name] for name in ("cell_id", "training_id", "task", "dataset", "device")}
+    assert named == {
+        "cell_id": f"{model}-tanh-lr1e-3-e2",
+        "training_id": f"{model}-tanh-lr1e-3",
         "task": task,
         "dataset": "synthetic-tints",
         "device": "cpu",
@@ -90,13 +86,14 @@ def test_the_sheet_shows_up_to_six_pictures_of_val(
 ) -> None:
     shown: list[Any] = []
 
-    def note(L: Any, predicted_a: Any, *_rest: Any) -> None:
+    def note(L: Any, predicted_a: Any, *rest: Any) -> None:
         shown.append((L, predicted_a))
+        rest[3].write_bytes(b"a sheet")
 
     monkeypatch.setattr(cells, "picture_sheet", note)
     data = make_data("colorizer", train=4, val=count)
     setup, result = trained(data, "autoencoder")
-    write(tmp_path / "cell", data, setup, result)
+    write(tmp_path, data, setup, result)
     ((L, predicted_a),) = shown
     assert len(L) == len(predicted_a) == min(count, 6)
     assert (L[0] == data.val.L[0]).all()
@@ -106,8 +103,7 @@ def test_the_sheet_shows_up_to_six_pictures_of_val(
 def test_the_sheet_is_a_picture(tmp_path: Path, make_data: MakeData) -> None:
     data = make_data("colorizer")
     setup, result = trained(data, "autoencoder")
-    write(tmp_path / "cell", data, setup, result)
-    sheet = cv2.imread(str(tmp_path / "cell" / "sheet.png"))
+    sheet = cv2.imread(str(write(tmp_path, data, setup, result) / "sheet.png"))
     assert sheet is not None
     height, width = sheet.shape[:2]
     assert height >= 6 * 64
@@ -125,23 +121,54 @@ def test_a_cell_that_fails_half_way_leaves_no_folder(
 
     monkeypatch.setattr(cells, "picture_sheet", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write(tmp_path / "cell", data, setup, result)
+        write(tmp_path, data, setup, result)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_a_cell_again_replaces_it(tmp_path: Path, make_data: MakeData) -> None:
+@pytest.mark.parametrize("ended", ["finished", "pruned"])
+def test_a_stopped_cell_is_replaced_and_one_that_has_ended_stays(
+    ended: str, tmp_path: Path, make_data: MakeData
+) -> None:
     data = make_data("regression")
     setup, result = trained(data, "cnn1")
-    folder = tmp_path / "cell"
-    write(folder, data, setup, result)
-    (folder / "leftover").touch()
-    first = (folder / "model.safetensors").read_bytes()
-    write(folder, data, setup, result)
-    assert {item.name for item in folder.iterdir()} == {"cell.json", "model.safetensors"}
-    assert (folder / "model.safetensors").read_bytes() == first
+    storage, training = LaunchStorage(tmp_path), make_training(setup)
+    for outcome in ("stopped", ended, "stopped"):
+        cell_id = write_cell(storage, training, result.state, data, outcome=outcome)
+    record = read_cell(storage, training.training_id, cell_id)
+    assert record is not None
+    assert record.outcome == ended
 
 
-def test_arguments_of_the_model_are_told_where_there_are_any(
+def test_a_cut_cell_is_of_the_newest_whole_checkpoint_and_knows_later_epochs(
+    tmp_path: Path, make_data: MakeData
+) -> None:
+    data = make_data("regression")
+    setup = FitConfig("cnn1", "tanh", 1e-3, (6,), batch_size=4, image_size=64, keep="best")
+    storage, training = LaunchStorage(tmp_path), make_training(setup)
+    assert not cut_cell(storage, training, data, "pruned")
+    for result in fit(setup, data):
+        epoch = result.state.epoch
+        if epoch in (2, 3, 4):
+            result.state.save(tmp_path / training.training_id / f"checkpoint_{epoch:06}")
+    history = result.state.history
+    (tmp_path / training.training_id / "checkpoint_000004/state.json").unlink()
+    (tmp_path / training.training_id / "checkpoint_000003/model.safetensors").write_bytes(b"short")
+    assert cut_cell(storage, training, data, "pruned", history=history[:5])
+    record = read_cell(storage, training.training_id, training.cells[0].cell_id)
+    assert record is not None
+    assert record.outcome == "pruned"
+    assert record.history == history[:5]
+    best = min(history[:2], key=lambda epoch: float(epoch["val_mse"]))
+    assert record.kept_epoch == best["epoch"]
+    assert record.values == {
+        **record.metrics,
+        "parameters": float(record.parameters),
+        "train_seconds": record.seconds,
+    }
+    assert record.metrics["val_mse"] == best["val_mse"]
+
+
+def test_arguments_of_the_model_are_recorded_where_there_are_any(
     tmp_path: Path, make_data: MakeData
 ) -> None:
     data = make_data("regression")
@@ -149,6 +176,5 @@ def test_arguments_of_the_model_are_told_where_there_are_any(
         "fc", "relu", 1e-3, (1,), batch_size=4, image_size=64, model_kwargs={"hidden": (8, 4)}
     )
     *_, result = fit(setup, data)
-    write(tmp_path / "cell", data, setup, result)
-    cell = json.loads((tmp_path / "cell" / "cell.json").read_text())
+    cell = json.loads((write(tmp_path, data, setup, result) / "cell.json").read_text())
     assert cell["params"]["model_kwargs"] == {"hidden": [8, 4]}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tuning.launch.folder import Launch
-from tuning.launch.outcomes import LaunchOutcome, cell_outcomes, has_ended, run_status
+from tuning.launch.outcomes import LaunchOutcome, cell_outcomes, has_ended
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
@@ -34,7 +34,9 @@ def launch(tmp_path: Path) -> Launch:
 def finish(launch: Launch, name: str, *epochs: int) -> None:
     for epoch in epochs:
         path = f"{name}/cells/{name}-e{epoch}/cell.json"
-        launch.storage.write_json(path, {"metrics": {"val_mse": 0.5}})
+        numbers = {"metrics": {"val_mse": 0.5}, "parameters": 1, "seconds": 1.0}
+        times = {"history": [], "started": 0, "ended": 1}
+        launch.storage.write_json(path, {"cell_id": "a", "params": {}, **numbers, **times})
 
 
 def outcomes(launch: Launch, messages: dict[str, Any] | None = None) -> list[tuple[str, str]]:
@@ -42,7 +44,9 @@ def outcomes(launch: Launch, messages: dict[str, Any] | None = None) -> list[tup
 
 
 def result(launch: Launch, **details: Any) -> LaunchOutcome:
-    return LaunchOutcome(launch, cell_outcomes(launch, {}), [], **details)
+    cells = cell_outcomes(launch)
+    is_over = all(has_ended(launch, training) for training in launch.trainings)
+    return LaunchOutcome(launch, cells, [], is_over=is_over, **details)
 
 
 def test_cells_in_the_folder_are_finished_whatever_became_of_the_rest(launch: Launch) -> None:
@@ -69,7 +73,6 @@ def test_a_launch_is_complete_when_all_is_there_and_delivered(launch: Launch) ->
     for name in NAMES:
         finish(launch, name, 2, 4)
     assert result(launch).complete
-    assert not result(launch).stopped
     undelivered = LaunchOutcome(launch, cell_outcomes(launch, {}), ["cnn1-relu-lr1e-3-e2"])
     assert not undelivered.complete
 
@@ -77,33 +80,6 @@ def test_a_launch_is_complete_when_all_is_there_and_delivered(launch: Launch) ->
 def test_out_of_time_is_no_interruption(launch: Launch) -> None:
     finish(launch, NAMES[0], 2, 4)
     assert result(launch).interrupted
-    late = result(launch, out_of_time=True)
-    assert late.stopped
+    late = result(launch, ended_by="the time budget is used up")
     assert not late.interrupted
     assert not late.complete
-
-
-@pytest.mark.parametrize(
-    ("cells", "failure", "expected"),
-    [
-        (((2, 4), (2, 4)), None, "FINISHED"),
-        (((2, 4), (2,)), None, "KILLED"),
-        (((2, 4), (2,)), "diverged", "FAILED"),
-        (((2,), ()), "diverged", "KILLED"),  # something can still be trained
-    ],
-)
-def test_the_parent_run_ends_as_its_worst_cell(
-    launch: Launch,
-    cells: tuple[tuple[int, ...], tuple[int, ...]],
-    failure: str | None,
-    expected: str,
-) -> None:
-    for name, epochs in zip(NAMES, cells, strict=True):
-        finish(launch, name, *epochs)
-    if failure:
-        launch.storage.write_json(
-            f"{NAMES[1]}/failed.json", {"outcome": failure, "message": "", "history": []}
-        )
-    assert run_status(cell_outcomes(launch, {})) == expected
-    ended = [has_ended(launch, training) for training in launch.trainings]
-    assert all(ended) == (expected != "KILLED")

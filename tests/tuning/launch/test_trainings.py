@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models import create_model, list_models, model_task
 from tuning.config.schema import REPORT_GRIDS, GridConfig, TrainingConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.trainings import Training, forward_operations, grid_trainings, packs
+from tuning.launch.trainings import Training, forward_operations, grid_trainings
 from tuning.training.config import FitConfig
 
 
@@ -53,20 +53,6 @@ def test_independent_cells_are_one_training_each_with_the_same_cell_ids() -> Non
 def test_the_costliest_trainings_come_first() -> None:
     models = [training.fit.model for training in _grid("regression")]
     assert models == ["cnn3"] * 3 + ["cnn2"] * 3 + ["cnn1"] * 3
-
-
-def test_a_pack_is_of_one_architecture_and_stands_where_its_first_training_stood() -> None:
-    trainings = _grid("regression", models=["cnn1", "cnn2"], lrs=[1e-3], independent_cells=True)
-    assert [len(pack) for pack in packs(trainings, 1)] == 6 * [1]
-    assert [pack[0] for pack in packs(trainings, 1)] == trainings
-    for pack in (found := packs(trainings, 2)):
-        assert len({one.fit.model for one in pack}) == 1
-    assert sorted(len(pack) for pack in found) == [1, 1, 2, 2]
-    places = [trainings.index(pack[0]) for pack in found]
-    assert places == sorted(places)
-    assert sorted(one.training_id for pack in found for one in pack) == sorted(
-        one.training_id for one in trainings
-    )
 
 
 @pytest.mark.parametrize("name", list_models())

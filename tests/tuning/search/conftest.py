@@ -15,8 +15,9 @@ import yaml
 from tuning.config.schema import Task, TrainingConfig
 from tuning.config.search import SearchConfig
 from tuning.launch.folder import Launch
+from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
-from tuning.search.ledger import HandOut, Ledger
+from tuning.search.ledger import Ledger
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
@@ -73,10 +74,10 @@ class Script:
         self.ledger.reconcile()
         return self.ledger
 
-    def next(self) -> HandOut:
-        hand_out = self.ledger.next()
-        assert hand_out is not None
-        return hand_out
+    def next(self) -> Assignment:
+        assignment = self.ledger.next()
+        assert assignment is not None
+        return assignment
 
     def write_cell(
         self,
@@ -98,19 +99,24 @@ class Script:
         self.launch.storage.write_json(
             f"{name}/cells/{name}/cell.json",
             {
+                "cell_id": name,
+                "params": {},
                 "outcome": outcome,
                 "metrics": metrics,
                 "history": history,
                 "kept_epoch": best["epoch"],
                 "parameters": parameters,
                 "seconds": 2.0 * len(history),
+                "started": history[0]["timestamp"] - 2000,
                 "ended": history[-1]["timestamp"],
             },
         )
 
-    def run(self, hand_out: HandOut, values: Sequence[float], outcome: str = "finished") -> None:
+    def run(
+        self, assignment: Assignment, values: Sequence[float], outcome: str = "finished"
+    ) -> None:
         """Let a trial report `values` and end."""
-        name = hand_out.training.training_id
+        name = assignment.training_id
         best = float("-inf")
         for epoch, value in enumerate(values, start=1):
             best = max(best, value)

@@ -34,11 +34,11 @@ def test_points_that_are_known_are_not_tried_again_and_that_is_said(
     enqueue(search.study, space, [point, {"lr": 1e-3}, {"lr": 2e-3}], console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert said == "2 of 3 points known already, not tried again\n"
-    tried = [search.trial(search.next().number).params for _ in range(2)]
+    tried = [search.trial(int(search.next().training_id[:4])).params for _ in range(2)]
     assert [one["lr"] for one in tried] == [1e-3, 2e-3]
 
 
-def test_a_search_that_is_gone_on_with_draws_in_the_order_it_began_with(script: Any) -> None:
+def test_a_search_that_is_resumed_draws_in_the_order_it_began_with(script: Any) -> None:
     config = SearchLaunchConfig.model_validate({"search": {"space": SPACE, "sampler": "random"}})
     storage = script().launch.storage
     storage.write_json("launch.json", {"config": config.model_dump(mode="json")})
@@ -57,9 +57,3 @@ def test_one_wrong_point_queues_none(script: Any) -> None:
     with pytest.raises(ChromatuneError, match="did you mean 'lr'"):
         enqueue(search.study, search.space, [{"lr": 5e-3}, {"lrr": 5e-3}])
     assert not search.study.trials
-
-
-def test_trainings_of_a_search_share_no_trial() -> None:
-    config = {"search": {"space": SPACE, "sampler": "random"}, "resources": {"pack": 2}}
-    with pytest.raises(ChromatuneError, match="leave out --pack"):
-        plan_search("colorizer", SearchLaunchConfig.model_validate(config), 64)

@@ -48,7 +48,7 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
     table = dry_run_table("colorizer", config)
     search = script(sampler="random", total=4)
     search.study.enqueue_trial({"lr": 5e-3})
-    numbers = [search.next().number for _ in range(4)]
+    numbers = [int(search.next().training_id[:4]) for _ in range(4)]
     assert [dict(one) for one in table.suggestions] == [
         search.trial(number).params for number in numbers
     ]
@@ -100,8 +100,8 @@ def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
     )
     search.study.enqueue_trial({"lr": 0.2, "epochs": 4})
     tried = []
-    while (hand_out := search.ledger.next()) is not None:
-        tried.append(search.trial(hand_out.number).params)
+    while (assignment := search.ledger.next()) is not None:
+        tried.append(search.trial(int(assignment.training_id[:4])).params)
     assert len(tried) == min(num_samples, 6)
     assert [dict(one) for one in table.suggestions] == tried[:5]
     assert table.cost.trials == len(tried)

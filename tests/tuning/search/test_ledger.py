@@ -39,9 +39,9 @@ def test_the_best_of_a_pruned_trial_is_told_even_if_its_reports_were_lost(
     script: MakeScript,
 ) -> None:
     search = script()
-    hand_out = search.next()
-    search.write_cell(hand_out.training.training_id, [31.0, 32.0, 30.0], "pruned")
-    search.ledger.ended(hand_out.training.training_id)
+    assignment = search.next()
+    search.write_cell(assignment.training.training_id, [31.0, 32.0, 30.0], "pruned")
+    search.ledger.ended(assignment.training.training_id)
     assert search.trial(0).value == 32.0
 
 
@@ -59,11 +59,11 @@ def test_failed_and_diverged_trials_are_told_apart(script: MakeScript) -> None:
 
 def test_trainings_are_named_after_their_trials_and_written_down(script: MakeScript) -> None:
     search = script()
-    hand_outs = [search.next() for _ in range(3)]
-    names = [one.training.training_id for one in hand_outs]
+    assignments = [search.next() for _ in range(3)]
+    names = [one.training.training_id for one in assignments]
     assert [name[:5] for name in names] == ["0000-", "0001-", "0002-"]
     assert list(search.written) == sorted(names) or set(search.written) == set(names)
-    first = hand_outs[0].training
+    first = assignments[0].training
     assert search.written[names[0]]["params"]["lr"] == first.fit.lr == search.trial(0).params["lr"]
     assert first.fit.keep == "best"
     assert [training.training_id for training in search.launch.trainings] == sorted(names)
@@ -87,7 +87,7 @@ def test_more_can_be_added_on_top(script: MakeScript) -> None:
     search.total = 3
     search.open()
     third = search.next()
-    assert third.number == 2
+    assert number_of(third) == 2
     assert search.ledger.next() is None
 
 
@@ -135,17 +135,18 @@ def test_an_interruption_changes_no_suggestion(script: MakeScript) -> None:
     ]
 
 
-def test_unfinished_trainings_come_first_when_a_search_is_gone_on_with(
+def test_unfinished_trainings_come_first_when_a_search_is_resumed(
     script: MakeScript,
 ) -> None:
     search = script()
     search.run(search.next(), [30.0])
     left = search.next()
+    search.launch.storage.write_json(f"{left.training_id}/begun.json", {})
     search.ledger.observe(left.training.training_id, 1, 31.0)
     search.open()
     again = search.next()
     assert again.training == left.training
-    assert (again.number, again.attempt) == (1, 2)
+    assert (number_of(again), again.attempt) == (1, 2)
     assert len(search.study.trials) == 2
     search.run(again, [31.0, 32.0])
     assert search.trial(1).value == 32.0
@@ -165,13 +166,13 @@ def test_a_trial_whose_training_ended_unheard_is_told_its_result(script: MakeScr
     assert [search.trial(number).value for number in (0, 1)] == [33.0, 29.0]
     assert search.trial(2).user_attrs["outcome"] == "diverged"
     assert not ledger.live
-    assert search.next().number == 3
+    assert number_of(search.next()) == 3
 
 
 def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
     search = script()
     name = search.next().training.training_id
-    assert [one.training.training_id for one in search.ledger.stopped()] == [name]
+    assert [training.training_id for training in search.ledger.stopped()] == [name]
     search.write_cell(name, [30.0], "stopped")
     assert search.trial(0).state == TrialState.RUNNING
     assert search.trial(0).user_attrs["outcome"] == "stopped"
@@ -185,9 +186,9 @@ def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(
     whole = script(folder="whole")
     expected = whole.next().training
     killed = script(folder="killed")
-    hand_out = killed.next()
+    assignment = killed.next()
     # As if the process had died between Optuna's trial and its training.json.
-    shutil.rmtree(killed.folder / hand_out.training.training_id)
+    shutil.rmtree(killed.folder / assignment.training.training_id)
     killed.open()
     assert killed.next().training == expected
     assert len(killed.study.trials) == 1
@@ -204,22 +205,20 @@ def test_a_line_cut_off_in_the_journal_harms_nothing(script: MakeScript) -> None
     assert [trial.value for trial in search.study.trials] == [30.0, 31.0]
 
 
-def test_a_training_handed_out_again_knows_its_checkpoints_and_its_larger_share(
-    script: MakeScript,
-) -> None:
+def test_a_requeued_training_comes_first_and_knows_its_checkpoints(script: MakeScript) -> None:
     search = script()
     name = search.next().training.training_id
     for attempt, epoch in (("", 3), (".2", 5)):
         folder = search.folder / f"{name}{attempt}" / "checkpoint_000000"
         folder.mkdir(parents=True)
-        state = {"training": {"lr": 2e-3, "weight_decay": 1e-5}, "dataset_digest": "0"}
-        write_state(folder, {**state, "epoch": epoch, "history": [], "files": {}})
+        files = dict.fromkeys(("model", "optimizer"), "0" * 64)
+        state = {"training": {"lr": 1e-3}, "dataset_digest": "0", "history": []}
+        write_state(folder, {**state, "epoch": epoch, "files": files})
     (search.folder / name / "checkpoint_000001").mkdir()  # what a killed worker has begun
-    search.ledger.again(name, 0.25)
+    search.ledger.requeue(name)
     again = search.next()
-    assert again.gpus == 0.25
-    assert again.training.fit.lr == 2e-3  # as PBT has changed it
     assert again.attempt == 3
+    assert not again.is_new
     assert list(again.checkpoints) == [
         f"{name}.2/checkpoint_000000",
         f"{name}/checkpoint_000000",
@@ -239,8 +238,8 @@ def test_a_grid_is_tried_whole_each_point_once(script: MakeScript, space_of: Any
     space = _gridded(space_of())
     search = script(space=space, sampler="grid", scheduler="none", total=100)
     seen = []
-    while (hand_out := search.ledger.next()) is not None:
-        search.run(hand_out, [30.0])
+    while (assignment := search.ledger.next()) is not None:
+        search.run(assignment, [30.0])
         seen.append(search.study.trials[-1].params)
     # 2 heads x 2 batch sizes x (autoencoder, or a U-Net of 5 widths)
     assert len(seen) == 24
@@ -271,8 +270,12 @@ def test_trials_of_another_launch_in_the_same_study_are_left_alone(script: MakeS
     foreign.set_user_attr("launch_id", "search-2")
     search.total = 2
     search.open()
-    assert search.next().number == 2
+    assert number_of(search.next()) == 2
     assert search.trial(1).state == TrialState.RUNNING
+
+
+def number_of(assignment: Any) -> int:
+    return int(assignment.training_id[:4])
 
 
 def _gridded(space: Any) -> Any:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tuning.errors import ChromatuneError
-from tuning.search.objectives import Objective, figures, read_objectives
+from tuning.search.objectives import Objective, read_objectives
 
 
 def test_the_tasks_own_score_is_the_default() -> None:
@@ -46,8 +46,3 @@ def test_what_is_not_finite_beats_nothing() -> None:
     assert more.better(1.0, math.nan)
     assert not more.better(math.nan, 1.0)
     assert Objective("val_mse", False).better(1.0, 2.0)
-
-
-def test_figures_are_those_of_the_kept_state_and_of_the_whole_training() -> None:
-    cell = {"metrics": {"val_psnr": 30.0}, "parameters": 7, "seconds": 2.5}
-    assert figures(cell) == {"val_psnr": 30.0, "parameters": 7.0, "train_seconds": 2.5}

@@ -40,4 +40,4 @@ def test_a_misspelled_choice_names_the_nearest() -> None:
 def test_an_extension_has_no_dry_run() -> None:
     answer = CliRunner().invoke(app, ["search", "colorizer", "--extend", "last", "--dry-run"])
     assert isinstance(answer.exception, ChromatuneError)
-    assert "give it without --extend" in str(answer.exception)
+    assert "does not go with --extend" in str(answer.exception)

@@ -85,8 +85,6 @@ def test_what_does_not_go_together_is_refused(space_of: MakeSpace) -> None:
     space = space_of()
     for search, objectives, message in (
         (config(sampler="cmaes"), [1, 2], "cmaes takes one objective"),
-        (config(scheduler="pbt"), [1], "the sampler must be random, but is tpe"),
-        (config(scheduler="pbt", sampler="random"), [1, 2], "pbt takes one objective"),
         (config(sampler="grid"), [1], "lr has no step, and a grid needs one"),
     ):
         with pytest.raises(ChromatuneError) as refusal:

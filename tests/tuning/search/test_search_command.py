@@ -79,14 +79,14 @@ def test_options_win_over_the_file(resolved: Any, tmp_path: Path) -> None:
     points = tmp_path / "points.yaml"
     points.write_text("- {lr: 1.0e-3}\n")
     config = resolved(
-        *("colorizer", "--num-samples", "7", "--sampler", "random", "--scheduler", "pbt"),
+        *("colorizer", "--num-samples", "7", "--sampler", "random", "--scheduler", "median"),
         *("--objective", "val_psnr:max", "--objective", "parameters:min", "--no-warm-start"),
         *("--points", str(points), "--budget-gpu-hours", "1.5", "--budget-cpu-hours", "3"),
         *("--study-storage", "sqlite:////studies/x.db", "--study-name", "mine", "--seed", "5"),
         *("--set", "search.space.epochs=4", "--time-budget-s", "60"),
     )
     search = config.search
-    assert (search.num_samples, search.sampler, search.scheduler) == (7, "random", "pbt")
+    assert (search.num_samples, search.sampler, search.scheduler) == (7, "random", "median")
     assert search.objectives == ["val_psnr:max", "parameters:min"]
     assert search.points == [{"lr": 1e-3}]
     assert (search.budget_gpu_hours, search.budget_cpu_hours) == (1.5, 3.0)
@@ -104,7 +104,7 @@ def test_options_win_over_the_file(resolved: Any, tmp_path: Path) -> None:
         (["--set", "search.samplr=tpe"], "unknown key 'search.samplr'; did you mean 'sampler'?"),
         (["--set", "search.sampler=tpee"], "did you mean 'tpe'?"),
         (["--objective", "val_pnsr:max"], "did you mean 'val_psnr'?"),
-        (["--scheduler", "pbt"], "the sampler must be random"),
+        (["--scheduler", "pbt"], "'pbt' is not one of"),
         (["--sampler", "grid"], "lr has no step"),
         (["--set", "search.grace_period=10"], "the longest training has 9 epochs"),
         (["--set", "search.points=[{lr: 3}]"], "a point has lr=3.0, which is not in the space"),

@@ -23,7 +23,6 @@ from tuning.launch.folder import Launch
 from tuning.search.plan import plan_search
 from tuning.search.summary import TrialSummary, pareto_set, ranked, summaries
 from tuning.search.table import SearchTable
-from tuning.search.trial_settings import train_file
 from tuning.workflows.search_report import best_trial, write_report
 from tuning.workflows.train import train_fit
 
@@ -168,27 +167,3 @@ def test_the_best_configuration_is_the_very_training(found: Any) -> None:
     trained = train_fit(resolve(TrainLaunchConfig, file=file), image_size=64)
     assert trained == best.training.fit
     assert file.read_text().startswith("# The best of search-1: trial 2, 36 on val")
-
-
-@pytest.mark.parametrize("schedule", ["constant", "onecycle"])
-def test_what_pbt_changed_on_the_way_is_in_the_best_configuration(
-    schedule: str, script: MakeScript, space_of: Any
-) -> None:
-    fixed = {"model": "autoencoder", "model_kwargs__width": None, "batch_size": 8, "head": "relu"}
-    space = space_of(**fixed, schedule=schedule)
-    search = script(space=space, sampler="random", scheduler="pbt", total=1)
-    name = search.next().training.training_id
-    # It took over the weights of another in epoch 3, and ended with its own again.
-    search.write_cell(name, [30.0, 31.0, 32.0, 33.0, 32.5], lrs=[1e-3, 1e-3, 2e-3, 2e-3, 1.6e-3])
-    search.ledger.ended(name)
-    config = {"search": {"space": {"lr": 1}, "scheduler": "pbt"}, "data": {"dataset": "faces"}}
-    resolved = SearchLaunchConfig.model_validate(config).model_dump(mode="json")
-    launch = Launch(search.launch.storage, {**search.launch.document, "config": resolved})
-    (best,) = summaries(launch, search.study, search.objectives)
-    assert best.training is not None
-    text = train_file(launch, best, best.training)
-    said = " ".join(line.removeprefix("# ") for line in text.splitlines() if line[:1] == "#")
-    assert "PBT changed lr on the way: below is what the trial began with" in said
-    taken = "were trained with lr 1e-3 until epoch 2, 2e-3 until epoch 4."
-    assert (taken in said) == (schedule == "constant")
-    assert yaml.safe_load(text)["train"]["lr"] == best.training.fit.lr
