@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import itertools
 import json
 import os
@@ -26,13 +25,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import requests
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.integration import conftest as base
 from tests.processes import descendants
 from tuning.utils import provenance
 
@@ -72,17 +71,6 @@ while True:
 """
 
 
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"cluster_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their own module up
-    spec.loader.exec_module(module)
-    return module
-
-
-base = _module(ROOT / "tests" / "integration" / "conftest.py")
 base.PATIENCE_S = 900  # several machines on one take their time
 
 
@@ -269,14 +257,7 @@ class Node:
         """What precedes a command that runs on this machine."""
         if not self._isolated:
             return []
-        return [
-            "nsenter",
-            f"--target={self._first_process()}",
-            "--mount",
-            "--uts",
-            "--net",
-            "--pid",
-        ]
+        return ["nsenter", f"--target={self._first_process()}", *["-m", "-u", "-n", "-p"]]
 
     def trials(self) -> list[int]:
         """Process ids of the trials at work here."""
@@ -407,7 +388,7 @@ def cluster(
     logs = tmp_path_factory.mktemp("nodes")
     made = Cluster(isolated, small_pictures.folder.parent, logs)
     if isolated:
-        _clear_away()
+        _ip("link", "delete", _BRIDGE, check=False)  # of a run that was killed
         _ip("link", "add", _BRIDGE, "type", "bridge")
         _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
@@ -421,21 +402,6 @@ def cluster(
             _ip("link", "delete", _BRIDGE, check=False)
 
 
-def _clear_away() -> None:
-    """Remove the nodes that a killed run of these tests has left."""
-    for name in _ip("netns", "list").splitlines():
-        namespace = name.split()[0]
-        if namespace.startswith(_NODE):
-            for pid in _ip("netns", "pids", namespace).split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-            _ip("netns", "delete", namespace)
-    for line in _ip("-oneline", "link").splitlines():
-        link = line.split()[1].rstrip(":").partition("@")[0]
-        if link.startswith(_NODE):
-            _ip("link", "delete", link, check=False)
-
-
 def _may_isolate() -> bool:
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
         return False
@@ -444,8 +410,12 @@ def _may_isolate() -> bool:
 
 
 def _ip(*words: str, check: bool = True) -> str:
-    answer = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    assert not check or answer.returncode == 0, f"ip {shlex.join(words)}: {answer.stderr}"
+    return _output(["ip", *words], check=check)
+
+
+def _output(words: list[str], *, check: bool = True, **options: Any) -> str:
+    answer = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    assert not check or answer.returncode == 0, f"{shlex.join(words)}: {answer.stderr}"
     return answer.stdout
 
 
@@ -505,15 +475,7 @@ def postgres() -> Iterator[Callable[[], str]]:
     def run(program: str, *words: str) -> None:
         path = found[-1].with_name(program)
         command = [*as_user, str(path), *words]
-        answer = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stderr
+        _output(command, cwd=folder, stdin=subprocess.DEVNULL)
 
     data = f"{folder}/data"
     run("initdb", "--pgdata", data, "--auth=trust", "--username=postgres", "--no-sync")

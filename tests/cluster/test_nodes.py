@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.checks import assert_all_in_mlflow, losses, results, run, wait_until
+
 ROOT = Path(__file__).parents[2]
 TINY = ["--heads", "relu", "--lrs", "1e-3", "--epochs", "1"]
 
@@ -24,8 +26,7 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
     server = make_server(cluster.head.address, cluster.head.inside)
     server.start()
     alone = make_user("colorizer")
-    expected = alone.start(*alone.colorizer()).wait()
-    assert expected.status == 0, expected.err
+    expected = run(alone, *alone.colorizer())
 
     user = make_user(
         "colorizer",
@@ -42,10 +43,9 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         return {path.parents[1].name for path in found}
 
     def in_mid_trial() -> bool:
-        assert driver.process.poll() is None, driver.wait()
         return len(checkpoints()) == 2 and bool(lost.trials() and other.trials())
 
-    wait_until(in_mid_trial, "a checkpoint of the trial on each worker")
+    wait_until(driver, in_mid_trial, "a checkpoint of the trial on each worker")
     # The other worker is held, or it might have done all the work before the new one has started.
     paused = other.trials()
     for pid in paused:
@@ -55,18 +55,14 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
     lost.lose_power()
     new = cluster.add()
 
-    def new_one_trains() -> bool:
-        assert driver.process.poll() is None, driver.wait()
-        return bool(new.trials())
-
-    wait_until(new_one_trains, "a trial on the new node")
+    wait_until(driver, lambda: bool(new.trials()), "a trial on the new node")
     for pid in paused:
         os.kill(pid, signal.SIGCONT)
     finished = driver.wait()
     assert finished.status == 0, finished.err
-    assert "crashed and goes on from its last checkpoint (failure 1)" in finished.err
+    assert "crashed and resumes from its last checkpoint (failure 1)" in finished.err
 
-    assert [result(cell) for cell in finished.cells] == [result(cell) for cell in expected.cells]
+    assert results(finished) == results(expected)
     cells, reference = user.cells(), alone.cells()
     assert cells.keys() == reference.keys()
     for cell_id, cell in cells.items():
@@ -74,7 +70,7 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         assert cell["metrics"] == reference[cell_id]["metrics"]
         if cell["training_id"] in begun:  # not begun anew, wherever it was finished
             assert cell["history"][0]["timestamp"] < struck_ms
-    checked = assert_all_in_mlflow(user)
+    checked, _ = assert_all_in_mlflow(user)
     if cluster.isolated:
         hosts = {cell["hostname"] for cell in cells.values()}
         assert new.name in hosts
@@ -98,23 +94,21 @@ def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
     token = cluster.head.environment
     inside = {"prefix": cluster.head.inside}
     named = make_user("colorizer", environment={**token, "RAY_ADDRESS": cluster.address}, **inside)
-    finished = named.start(*named.colorizer(*TINY)).wait()
-    assert finished.status == 0, finished.err
+    finished = run(named, *named.colorizer(*TINY))
     assert len(finished.cells) == 1
 
     jobs = make_user("colorizer", environment=token, **inside)
-    submitted = jobs.start(
-        # Ray ships what git keeps of it.
+    run(
+        jobs,
+        # Ray ships the files that git tracks.
         *("--working-dir", str(ROOT), "--", "python", "-m", "tuning"),
         *jobs.colorizer("--address", "auto", *TINY),
         program=["ray", "job", "submit", "--address", "http://127.0.0.1:8265"],
-    ).wait()
-    assert submitted.status == 0, submitted.out + submitted.err
+    )
     assert len(jobs.cells()) == 1
 
     wrong = make_user("colorizer", environment={**token, "RAY_AUTH_TOKEN": "0" * 64}, **inside)
-    refused = wrong.start(*wrong.colorizer("--address", cluster.address, *TINY)).wait()
-    assert refused.status == 2, refused.err
+    refused = run(wrong, *wrong.colorizer("--address", cluster.address, *TINY), status=2)
     *rays_own, line = refused.err.splitlines()
     assert f"cannot join a Ray cluster at {cluster.address}" in line
     assert "set RAY_AUTH_MODE and RAY_AUTH_TOKEN as there" in line
@@ -138,8 +132,7 @@ def test_what_would_fail_an_hour_later_is_told_before(
     if cluster.isolated:
         # Every machine has a /dev/shm, and each its own.
         user = make_user("colorizer", storage="/dev/shm/launches", **on_head)
-        refused = user.start(*user.colorizer("--address", cluster.address, *TINY)).wait()
-        assert refused.status == 2, refused.err
+        refused = run(user, *user.colorizer("--address", cluster.address, *TINY), status=2)
         alive = [node for node in cluster.nodes[1:] if node.process is not None]
         lines = refused.err.splitlines()
         assert len(lines) == len(alive), refused.err
@@ -163,10 +156,11 @@ def test_what_would_fail_an_hour_later_is_told_before(
     (line,) = refused.err.splitlines()
     assert re.search(rf"node {stranger.address}: its copy of Chromatune is not the driver's", line)
     assert user.launches() == []
-    too_much = user.start(
-        *user.colorizer("--address", cluster.address, "--cpus-per-trial", "3", *TINY)
-    ).wait()
-    assert too_much.status == 2, too_much.err
+    too_much = run(
+        user,
+        *user.colorizer("--address", cluster.address, "--cpus-per-trial", "3", *TINY),
+        status=2,
+    )
     assert "no node can ever run a trial of 3 CPU" in too_much.err
     kept(
         "Storage that is not shared, another version on a node, and resources that no node has are "
@@ -174,28 +168,3 @@ def test_what_would_fail_an_hour_later_is_told_before(
         refusals=refusals + 2,
         trainings_begun=0,
     )
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
-
-
-def result(cell: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in cell.items() if key not in ("launch_id", "run_id")}
-
-
-def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
-    return [(one["epoch"], one["train_loss"]) for one in cell["history"]]
-
-
-def assert_all_in_mlflow(user: Any) -> int:
-    """Every run has ended, and has every metric of its cell, once; return how many runs."""
-    runs, cells = user.runs(), user.cells()
-    assert runs.keys() == {"", *cells}
-    assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    for cell_id, cell in cells.items():
-        assert user.metric(runs[cell_id], "train_loss") == losses(cell)
-    return len(runs)

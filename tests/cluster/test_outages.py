@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
-from torch import Tensor
 
 from data_prep import PreparedDataset
-from tuning.tracking.weights import load_logged_weights
+from tests.cluster.checks import assert_all_in_mlflow, losses, results, run, wait_until
 from tuning.training.config import FitConfig
 from tuning.training.data import load_task_data
 from tuning.training.loop import fit
@@ -139,8 +136,7 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
     make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
 ) -> None:
     usual = make_user()
-    expected = usual.start(*grid(usual)).wait()
-    assert expected.status == 0, expected.err
+    expected = run(usual, *grid(usual))
 
     user = make_user(storage=f"{small_disk}/launches")
     driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
@@ -151,14 +147,10 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
     assert stopped.status == 1, stopped.err
     assert "No space left on device" in stopped.err
     assert "chromatune resume" in stopped.err
-    told = user.start("doctor", *user.where).wait()
-    assert f"{small_disk}" in told.out, told.out + told.err
-    assert "make room" in told.out
 
     ballast.unlink()
-    resumed = user.start(*user.resume("last", "--format", "json")).wait()
-    assert resumed.status == 0, resumed.err
-    assert [result(cell) for cell in resumed.cells] == [result(cell) for cell in expected.cells]
+    resumed = run(user, *user.resume("last", "--format", "json"))
+    assert results(resumed) == results(expected)
     checked, points = assert_all_in_mlflow(user)
     kept(
         "A full disk stops a launch with a clear word; with room again it goes on, to the table of "
@@ -190,8 +182,7 @@ def test_a_full_disk_stops_a_search_that_then_goes_on(
     assert "RUNNING" not in {run.info.status for run in user.runs().values()}
 
     ballast.unlink()
-    resumed = user.start(*user.resume("last", "--format", "json")).wait()
-    assert resumed.status == 0, resumed.err
+    resumed = run(user, *user.resume("last", "--format", "json"))
     (table,) = json.loads(resumed.out)["tables"]
     assert table["counts"] == {"finished": 3}
     runs, points = user.runs(), 0
@@ -238,9 +229,8 @@ def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed
     assert before < len(ended) == 4, "the trials have waited for MLflow"
 
     make_read_only(store, store / "mlflow.db", undo=True)
-    resumed = user.start(*user.resume("last", "--format", "json")).wait()
-    assert resumed.status == 0, resumed.err
-    assert [result(cell) for cell in resumed.cells] == [result(cell) for cell in stopped.cells]
+    resumed = run(user, *user.resume("last", "--format", "json"))
+    assert results(resumed) == results(stopped)
     assert {cell_id: cell["ended"] for cell_id, cell in user.cells().items()} == ended
     checked, points = assert_all_in_mlflow(user)
     kept(
@@ -303,8 +293,7 @@ def test_read_only_places_are_refused_before_anything_is_trained(
     storage = make_user(storage=f"{small_disk}/launches")
     words = ("cannot open the tracking store", "cannot write to the storage path")
     for user, problem in zip((store, storage), words, strict=True):
-        refused = user.start(*grid(user)).wait()
-        assert refused.status == 2, refused.err
+        refused = run(user, *grid(user), status=2)
         (line,) = refused.err.splitlines()
         assert problem in line
         assert "Read-only file system" in line
@@ -322,8 +311,7 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server")
     usual = make_user()
-    expected = usual.start(*grid(usual)).wait()
-    assert expected.status == 0, expected.err
+    expected = run(usual, *grid(usual))
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -349,19 +337,16 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
         user = make_user(storage="s3://launches/of/mine", environment=access)
         driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
         wait_until(driver, lambda: any(key.endswith("/cell.json") for key in keys()), "a cell")
-        second = user.start(*user.resume("last")).wait()
-        assert second.status == 2, second.err
+        second = run(user, *user.resume("last"), status=2)
         assert re.search(r"grid-\S+ is in use by process \d+ on \S+ \(last", second.err)
         driver.kill()
-        resumed = user.start(*user.resume("last", "--format", "json")).wait()
-        assert resumed.status == 0, resumed.err
-        assert [result(one) for one in resumed.cells] == [result(one) for one in expected.cells]
+        resumed = run(user, *user.resume("last", "--format", "json"))
+        assert results(resumed) == results(expected)
         cells = [key for key in keys() if key.endswith("/cell.json")]
         assert len(cells) == len(expected.cells)
         objects = len(keys())
-        again = user.start(*user.resume("last", "--format", "json")).wait()
-        assert again.status == 0, again.err
-        assert [result(one) for one in again.cells] == [result(one) for one in expected.cells]
+        again = run(user, *user.resume("last", "--format", "json"))
+        assert results(again) == results(expected)
     s3.stop()
     assert not (user.folder / "s3:").exists()
     kept(
@@ -423,44 +408,3 @@ def fill(ballast: Path) -> None:
                     file.write(os.urandom(size))
             except OSError:
                 continue
-
-
-def wait_until(driver: Any, condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert driver.process.poll() is None, driver.wait()
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
-
-
-def result(cell: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in cell.items() if key not in ("launch_id", "run_id")}
-
-
-def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
-    return [(one["epoch"], one["train_loss"]) for one in cell["history"]]
-
-
-def assert_all_in_mlflow(user: Any) -> tuple[int, int]:
-    """Every run has ended, with metrics and weights of its cell, once; count runs and metrics."""
-    runs, cells = user.runs(), user.cells()
-    assert runs.keys() == {"", *cells}
-    assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    points = 0
-    for cell_id, cell in cells.items():
-        logged = user.metric(runs[cell_id], "train_loss")
-        assert logged == losses(cell)
-        points += len(logged)
-        weights, expected = logged_weights(user, runs[cell_id].info.run_id), user.weights(cell_id)
-        assert weights.keys() == expected.keys()
-        assert all(weights[name].equal(expected[name]) for name in expected)
-    return len(runs), points
-
-
-def logged_weights(user: Any, run_id: str) -> dict[str, Tensor]:
-    """The weights of a run's one model, as MLflow has them."""
-    (model,) = user.client().get_run(run_id).outputs.model_outputs
-    with tempfile.TemporaryDirectory() as scratch:
-        return load_file(
-            load_logged_weights(f"models:/{model.model_id}", user.store, Path(scratch))
-        )

@@ -1,4 +1,4 @@
-"""A victim, with prepared pictures and a launch begun on them, and a canary to stay alive."""
+"""A dataset, a launch on it that has not run, and a canary that dies if a pickle is loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import io
 import os
 import pickle
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ class _Explosive:
 
 @dataclasses.dataclass(frozen=True)
 class Canary:
-    """Whoever unpickles `bomb` makes the folder `path`."""
+    """Unpickling `bomb` creates the folder `path`."""
 
     path: Path
 
@@ -61,9 +62,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     return prepare(PICTURES, tmp_path_factory.mktemp("data")).dataset
 
 
+@pytest.fixture
+def dataset_copy(prepared: PreparedDataset, tmp_path: Path) -> Path:
+    """A prepared dataset to damage."""
+    return Path(shutil.copytree(prepared.folder, tmp_path / prepared.folder.name))
+
+
 @pytest.fixture(scope="session")
 def begin(prepared: PreparedDataset) -> Callable[..., Launch]:
-    """Write down a grid that is not run yet."""
+    """Create the launch of a grid that does not run."""
 
     def make(folder: Path, **changes: Any) -> Launch:
         config = GridLaunchConfig(
@@ -95,7 +102,7 @@ def launch(begin: Callable[..., Launch], tmp_path: Path) -> Launch:
 
 @pytest.fixture
 def refusal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run a command that must refuse what it is given: exit status 2 and one line, returned."""
+    """Run a command that must reject its input: exit status 2 and one line, which is returned."""
 
     def run(*words: str) -> str:
         out, err = io.StringIO(), io.StringIO()

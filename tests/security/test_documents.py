@@ -1,16 +1,15 @@
-"""Configurations, manifests and launches of strangers: refused in one line, nothing done."""
+"""Malicious configurations, manifests and launches: rejected in one line, nothing executed."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data_prep import DataError, PreparedDataset, open_dataset
+from data_prep import DataError, open_dataset
 from tests.security.conftest import Canary
 from tuning.config.schema import read_yaml
 from tuning.errors import ChromatuneError
@@ -86,25 +85,19 @@ def test_a_device_is_no_configuration(refusal: Refusal) -> None:
         *(("format", 2), ("digest", "0"), ("files", [{"name": "../../up"}])),
     ],
 )
-def test_a_manifest_that_leads_elsewhere(
-    key: str, value: Any, prepared: PreparedDataset, tmp_path: Path
-) -> None:
-    folder = tmp_path / prepared.folder.name
-    shutil.copytree(prepared.folder, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+def test_a_manifest_that_leads_elsewhere(key: str, value: Any, dataset_copy: Path) -> None:
+    manifest = json.loads((dataset_copy / "manifest.json").read_text())
+    (dataset_copy / "manifest.json").write_text(json.dumps({**manifest, key: value}))
     with pytest.raises(DataError, match=r"is damaged: .*; run `chromatune prepare"):
-        open_dataset(folder)
+        open_dataset(dataset_copy)
 
 
-def test_arrays_are_no_pickles(prepared: PreparedDataset, tmp_path: Path, canary: Canary) -> None:
-    folder = tmp_path / prepared.folder.name
-    shutil.copytree(prepared.folder, folder)
+def test_arrays_are_no_pickles(dataset_copy: Path, canary: Canary) -> None:
     head = b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (2, 64, 64), }"
     for data in (canary.bomb, head.ljust(127) + b"\n" + canary.bomb):
-        (folder / "val" / "L.npy").write_bytes(data)
+        (dataset_copy / "val" / "L.npy").write_bytes(data)
         with pytest.raises(DataError, match=r"val/L.npy cannot be read"):
-            open_dataset(folder)
+            open_dataset(dataset_copy)
     assert canary.lives
 
 
@@ -147,14 +140,6 @@ def test_a_launch_that_leads_elsewhere(
     assert _everything_below(file.parents[2]) == before
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": ' + "9" * 5000 + "}", "\xff", "null"])
-def test_a_launch_that_is_no_json(text: str, launch: Launch) -> None:
-    file = Path(launch.storage.uri) / "launch.json"
-    file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ChromatuneError, match=r"launch\.json"):
-        open_launch(str(file.parent), "")
-
-
 @pytest.mark.parametrize("uri", ["ftp://host/x", "s3://", "gs:///", "file://host/x", "x://[::1"])
 def test_a_storage_that_is_none(uri: str, refusal: Refusal) -> None:
     refusal("resume", "last", "--storage-path", uri)
@@ -185,7 +170,7 @@ def test_a_handed_launch_names_no_server_to_send_passwords_to(
     launch = begin(tmp_path, tracking_uri="http://evil.example:5000")
     assert store_of(launch, None) == "http://evil.example:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "correct-horse-battery")
-    with pytest.raises(ChromatuneError, match="MLFLOW_TRACKING_TOKEN would be sent there"):
+    with pytest.raises(ChromatuneError, match="would receive MLFLOW_TRACKING_TOKEN"):
         store_of(launch, None)
     assert store_of(launch, "http://evil.example:5000") == "http://evil.example:5000"
 

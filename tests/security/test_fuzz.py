@@ -1,4 +1,4 @@
-"""Whatever is in a file that a user was handed, what comes out is a result or a clear error.
+"""Fuzzing: whatever a file contains, its reader returns a result or raises a clear error.
 
 With CHROMATUNE_FUZZ_MINUTES each reader is tried for so long instead of for a moment.
 """
@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import time
 import warnings
 import zipfile
@@ -23,9 +22,9 @@ import torch
 import yaml
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from data_prep import DataError, PreparedDataset, open_dataset
+from data_prep import DataError, open_dataset
 from data_prep.decode import UnusableError, decode_picture, decode_rgb
 from data_prep.sources import ZipSource
 from models import ModelError, create_model, load_model, save_model
@@ -59,16 +58,20 @@ MINUTES = float(os.environ.get("CHROMATUNE_FUZZ_MINUTES", 0))
 FIT = FitConfig("cnn1", "relu", 1e-3, (2,), image_size=64)
 CLEAR = (ChromatuneError, DataError, ModelError, UnusableError)
 
-Try = Callable[[int, st.SearchStrategy[Any], Callable[[Any], object]], None]
+Try = Callable[..., None]
 
 
 @pytest.fixture
-def attempt(record_property: Callable[[str, object], None]) -> Try:
-    """Try a reader with what a strategy draws: it may read it or refuse it, and nothing else."""
+def attempt() -> Try:
+    """Read what a strategy draws, from a file at `path` if given: a result or a clear error."""
 
-    def run(examples: int, strategy: st.SearchStrategy[Any], read: Callable[[Any], object]) -> None:
+    def run(
+        examples: int,
+        strategy: st.SearchStrategy[Any],
+        read: Callable[[Any], object],
+        path: Path | None = None,
+    ) -> None:
         end = time.monotonic() + 60 * MINUTES
-        tried = 0
 
         @hypothesis.settings(
             max_examples=1000 if MINUTES else examples,
@@ -80,18 +83,17 @@ def attempt(record_property: Callable[[str, object], None]) -> Try:
         )
         @hypothesis.given(strategy)
         def check(item: Any) -> None:
-            nonlocal tried
             if MINUTES and time.monotonic() > end:
                 return
-            tried += 1
+            if path is not None:
+                path.write_bytes(item)
             with warnings.catch_warnings(), contextlib.suppress(*CLEAR):
-                warnings.simplefilter("ignore")  # Pillow's and NumPy's, of what they then refuse
-                read(item)
+                warnings.simplefilter("ignore")  # Pillow's and NumPy's, about what they then reject
+                read(path or item)
 
         check()
         while time.monotonic() < end:
             check()
-        record_property("inputs", tried)
 
     return run
 
@@ -110,18 +112,13 @@ def test_zips(tmp_path: Path, attempt: Try) -> None:
     with zipfile.ZipFile(good, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, kind in enumerate(("PNG", "JPEG")):
             archive.writestr(f"s{number}/{number}.{kind.lower()}", picture(kind, (9, 9)))
-    path = tmp_path / "changed.zip"
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        source = ZipSource(path)
-        try:
+    def read(path: Path) -> None:
+        with contextlib.closing(ZipSource(path)) as source:
             for name in source.list().names:
                 source.read(name)
-        finally:
-            source.close()
 
-    attempt(70, files(good.read_bytes()), read)
+    attempt(70, files(good.read_bytes()), read, tmp_path / "changed.zip")
 
 
 @pytest.mark.parametrize(
@@ -134,108 +131,75 @@ def test_zips(tmp_path: Path, attempt: Try) -> None:
     ],
 )
 def test_configurations(name: str, schema: Any, tmp_path: Path, attempt: Try) -> None:
-    path = configs_folder() / f"{name}.yaml"
-    good, changed = read_yaml(path), tmp_path / "changed.yaml"
-    texts = documents(good).map(lambda one: yaml.safe_dump(one).encode())
-
-    def read(data: bytes) -> None:
-        changed.write_bytes(data)
-        resolve(schema, file=changed)
-
-    attempt(30, files(path.read_bytes()) | texts | st.binary(max_size=60), read)
+    good = configs_folder() / f"{name}.yaml"
+    texts = documents(read_yaml(good)).map(lambda changed: yaml.safe_dump(changed).encode())
+    strategy = files(good.read_bytes()) | texts | st.binary(max_size=60)
+    attempt(30, strategy, lambda path: resolve(schema, file=path), tmp_path / "changed.yaml")
 
 
 def test_overrides(attempt: Try) -> None:
-    keys = (
-        st.sampled_from(("training.seed", "grid.lrs", "data", "grid.epochs.0", "x", "")) | st.text()
-    )
-    values = st.text() | st.sampled_from(
-        ("[1", "{a: [", "*a", "&a [*a]", "!!x y", "1e9999", "2020-99-01")
-    )
-    words = st.builds(lambda key, value: f"{key}={value}", keys, values) | st.text()
+    keys = st.sampled_from(("training.seed", "grid.lrs", "data", "grid.epochs.0", "x", ""))
+    odd = ("[1", "{a: [", "*a", "&a [*a]", "!!x y", "1e9999", "2020-99-01")
+    words = st.builds("{}={}".format, keys | st.text(), st.text() | st.sampled_from(odd))
+    axes = {"grid": {"models": ["cnn1"], "heads": ["relu"]}}
     attempt(
         80,
-        st.lists(words, max_size=3),
-        lambda overrides: resolve(
-            GridLaunchConfig,
-            defaults={"grid": {"models": ["cnn1"], "heads": ["relu"]}},
-            overrides=overrides,
-        ),
+        st.lists(words | st.text(), max_size=3),
+        lambda overrides: resolve(GridLaunchConfig, defaults=axes, overrides=overrides),
     )
 
 
 @pytest.mark.parametrize("task", ["regression", "colorizer"])
 def test_search_spaces(task: Any, attempt: Try) -> None:
     good = read_yaml(configs_folder() / f"search_{task}.yaml")["search"]["space"]
-    entries = documents(good).filter(lambda one: isinstance(one, dict) and one)
-    attempt(30, entries, lambda space: read_space(task, space, TrainingConfig(), 64))
+    spaces = documents(good).filter(lambda changed: isinstance(changed, dict) and changed)
+    attempt(30, spaces, lambda space: read_space(task, space, TrainingConfig(), 64))
 
 
 def test_points(tmp_path: Path, attempt: Try) -> None:
-    path = tmp_path / "points.yaml"
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        read_points(path)
-
-    attempt(40, files(b"- {lr: 1.0e-3, model: unet}\n- lr: 1.0\n") | st.binary(max_size=60), read)
+    good = b"- {lr: 1.0e-3, model: unet}\n- lr: 1.0\n"
+    attempt(40, files(good) | st.binary(max_size=60), read_points, tmp_path / "points.yaml")
 
 
-def test_manifests(prepared: PreparedDataset, tmp_path: Path, attempt: Try) -> None:
-    folder = tmp_path / prepared.folder.name
-    shutil.copytree(prepared.folder, folder)
-    good = json.loads((folder / "manifest.json").read_text())
-    texts = documents(good).map(lambda one: json.dumps(one).encode())
-
-    def read(data: bytes) -> None:
-        (folder / "manifest.json").write_bytes(data)
-        dataset = open_dataset(folder)
+def test_manifests(dataset_copy: Path, attempt: Try) -> None:
+    def read(path: Path) -> None:
+        dataset = open_dataset(path.parent)
         assert "/" not in dataset.name
         for task in ("regression", "colorizer"):
             load_task_data(dataset, task)  # type: ignore[arg-type]
 
-    attempt(70, texts | files(json.dumps(good).encode()), read)
+    manifest = dataset_copy / "manifest.json"
+    attempt(70, _json(json.loads(manifest.read_text())), read, manifest)
 
 
-def test_arrays(prepared: PreparedDataset, tmp_path: Path, attempt: Try) -> None:
-    folder = tmp_path / prepared.folder.name
-    shutil.copytree(prepared.folder, folder)
-    good = (folder / "val" / "L.npy").read_bytes()
-
-    def read(data: bytes) -> None:
-        (folder / "val" / "L.npy").write_bytes(data)
-        open_dataset(folder).planes("val")
-
-    attempt(30, files(good), read)
+def test_arrays(dataset_copy: Path, attempt: Try) -> None:
+    array = dataset_copy / "val" / "L.npy"
+    good = files(array.read_bytes())
+    attempt(30, good, lambda _: open_dataset(dataset_copy).planes("val"), array)
 
 
 def test_launches(launch: Launch, attempt: Try) -> None:
-    path = Path(launch.storage.uri) / "launch.json"
-    root = path.parent.parent
-    good = json.loads(path.read_text())
-    texts = documents(good).map(lambda one: json.dumps(one).encode())
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        list_launches(str(root))
-        opened = open_launch(str(path.parent), str(root))
+    def read(path: Path) -> None:
+        root = str(path.parents[1])
+        list_launches(root)
+        opened = open_launch(str(path.parent), root)
         for training in opened.trainings:
             has_ended(opened, training)
         store_of(opened, None)
         cluster_of(opened, None)
         LaunchPlan(opened.storage)
-        assert {one.name for one in path.parent.iterdir()} == {".lock", "launch.json"}
+        assert {file.name for file in path.parent.iterdir()} == {"launch.json"}
 
-    attempt(80, texts | files(json.dumps(good).encode()), read)
+    path = Path(launch.storage.uri) / "launch.json"
+    attempt(80, _json(json.loads(path.read_text())), read, path)
 
 
 @pytest.mark.parametrize("name", ["cell.json", "failed.json"])
 def test_cells(name: str, launch: Launch, attempt: Try) -> None:
     (training,) = launch.trainings
-    folder = f"{training.training_id}/cells/{training.cells[0].cell_id}"
-    place = f"{folder}/{name}" if name == "cell.json" else f"{training.training_id}/{name}"
+    cell_id = training.cells[0].cell_id
     good = {
-        "cell_id": training.cells[0].cell_id,
+        "cell_id": cell_id,
         "params": {"lr": 1e-3},
         "metrics": {"val_mse": 0.1},
         "parameters": 5,
@@ -246,24 +210,23 @@ def test_cells(name: str, launch: Launch, attempt: Try) -> None:
         "outcome": "diverged",
         "message": "the loss is nan",
     }
-    path = Path(launch.storage.uri) / place
+    folder = f"cells/{cell_id}/" if name == "cell.json" else ""
+    path = Path(launch.storage.uri) / training.training_id / f"{folder}{name}"
     path.parent.mkdir(parents=True)
 
-    def read(text: str) -> None:
-        path.write_text(text)
+    def read(_: Path) -> None:
         cell_outcomes(launch, {})
-        seen = LaunchPlan(launch.storage)
-        ((training_id, cells),) = seen.trainings.items()
-        seen.failure(training_id)
+        plan = LaunchPlan(launch.storage)
+        ((training_id, cells),) = plan.trainings.items()
+        plan.failure(training_id)
         for cell in cells:
-            if cell.cell_id in seen.ended_cells(training_id):
+            if cell.cell_id in plan.ended_cells(training_id):
                 read_cell(launch.storage, training_id, cell.cell_id)
 
-    attempt(50, documents(good).map(json.dumps), read)
+    attempt(50, _json(good), read, path)
 
 
 def test_checkpoints(tmp_path: Path, attempt: Try) -> None:
-    storage = LaunchStorage(tmp_path)
     folder = tmp_path / "cnn1" / "checkpoint_000000"
     state = TrainState.create(FIT)
     state.epoch_ended(1, {"epoch": 1, "val_mse": 0.1, "train_loss": 0.2})
@@ -271,19 +234,11 @@ def test_checkpoints(tmp_path: Path, attempt: Try) -> None:
     good = json.loads((folder / "state.json").read_text())
     del good["sha256"]
 
-    def write(document: Any) -> str:
-        """A document whose own digest is right, as a stranger would make it."""
-        if isinstance(document, dict):
-            canonical = json.dumps(document, sort_keys=True)
-            document = {**document, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
-        return json.dumps(document)
-
-    def read(text: str) -> None:
-        (folder / "state.json").write_text(text)
-        newest_first(storage, "cnn1")
+    def read(_: Path) -> None:
+        newest_first(LaunchStorage(tmp_path), "cnn1")
         TrainState.load(folder, FIT)
 
-    attempt(70, documents(good).map(write), read)
+    attempt(70, documents(good).map(_signed), read, folder / "state.json")
 
 
 @pytest.mark.parametrize("kind", ["model", "optimizer"])
@@ -291,26 +246,21 @@ def test_tensors_of_checkpoints(kind: str, tmp_path: Path, attempt: Try) -> None
     state = TrainState.create(FIT)
     state.save(tmp_path)
     (path,) = tmp_path.glob(f"{kind}-*.safetensors")
-    good, content = path.read_bytes(), json.loads((tmp_path / "state.json").read_text())
+    content = json.loads((tmp_path / "state.json").read_text())
+    del content["sha256"]
     names = ["rng/cpu", "step/x", "x", "exp_avg/", *state.model.state_dict()]
     shapes = st.lists(st.integers(0, 3), max_size=3)
-    tensors = st.dictionaries(
-        st.sampled_from(names), st.builds(torch.zeros, shapes), max_size=4
-    ).map(lambda one: _safetensors(one, tmp_path))
+    tensors = st.dictionaries(st.sampled_from(names), st.builds(torch.zeros, shapes), max_size=4)
 
     def read(data: bytes) -> None:
         digest = hashlib.sha256(data).hexdigest()
         (tmp_path / f"{kind}-{digest[:16]}.safetensors").write_bytes(data)
-        document = {**content, "files": {**content["files"], kind: digest}}
-        del document["sha256"]
-        canonical = json.dumps(document, sort_keys=True)
-        document["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
-        (tmp_path / "state.json").write_text(json.dumps(document))
-        loaded = TrainState.load(tmp_path, FIT)
-        with loaded.own_rng():
+        changed = {**content, "files": {**content["files"], kind: digest}}
+        (tmp_path / "state.json").write_bytes(_signed(changed))
+        with TrainState.load(tmp_path, FIT).own_rng():
             torch.rand(1)
 
-    attempt(50, files(good) | tensors, read)
+    attempt(50, files(path.read_bytes()) | tensors.map(save), read)
 
 
 @pytest.mark.parametrize("name", ["cnn2", "unet", "resnet"])
@@ -323,20 +273,25 @@ def test_models(name: str, tmp_path: Path, attempt: Try) -> None:
     spec = json.loads(header["__metadata__"]["chromatune-model-1"])
 
     def changed(document: Any) -> bytes:
-        text = json.dumps(document)
-        metadata = {"__metadata__": {"chromatune-model-1": text}}
+        metadata = {"__metadata__": {"chromatune-model-1": json.dumps(document)}}
         raw = json.dumps({**header, **metadata}).encode()
         return len(raw).to_bytes(8, "little") + raw + good[8 + length :]
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        load_model(path)
-
     specs = documents(spec).map(changed)
-    # Of the small one the header is changed byte by byte, too.
-    attempt(50, specs | files(good[: 8 + length]) if name == "cnn2" else specs, read)
+    # The header of the smallest model is also changed byte by byte.
+    strategy = specs | files(good[: 8 + length]) if name == "cnn2" else specs
+    attempt(50, strategy, load_model, path)
 
 
-def _safetensors(tensors: dict[str, torch.Tensor], folder: Path) -> bytes:
-    save_file(tensors, folder / "drawn")
-    return (folder / "drawn").read_bytes()
+def _signed(document: Any) -> bytes:
+    """A checkpoint's state with the right digest, as an attacker would write it."""
+    if isinstance(document, dict):
+        canonical = json.dumps(document, sort_keys=True)
+        document = {**document, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
+    return json.dumps(document).encode()
+
+
+def _json(good: Any) -> st.SearchStrategy[bytes]:
+    """JSON files that differ from a good one in some values or bytes."""
+    texts = documents(good).map(lambda changed: json.dumps(changed).encode())
+    return texts | files(json.dumps(good).encode())

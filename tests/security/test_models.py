@@ -1,10 +1,11 @@
-"""Models and checkpoints of strangers: weights are read, and nothing else of them is touched."""
+"""Malicious models and checkpoints: only tensors are read, and no code in them runs."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from mlflow import MlflowClient
 
 from models import ModelError, create_model, load_model, save_model
@@ -86,32 +86,25 @@ def evil(tmp_path: Path, canary: Canary) -> Path:
     return folder
 
 
-def test_a_model_of_another_loader_is_refused(
-    evil: Path, canary: Canary, store: str, register: Callable[..., str], refusal: Refusal
+@pytest.mark.parametrize("weights", ["none", "pickle", "torch", "code in the spec"])
+def test_a_model_that_runs_code_when_loaded_by_mlflow_is_rejected(
+    *, weights: str, evil: Path, canary: Canary, store: str, register: Any, refusal: Refusal
 ) -> None:
-    uri = register(evil.as_uri())
-    (evil / "shown.png").write_bytes(picture())
-    said = refusal("colorize", f"{evil}/shown.png", "--model", uri, "--tracking-uri", store)
-    assert "holds no artifacts/model.safetensors: it was not made by this project" in said
-    assert canary.lives
-
-
-@pytest.mark.parametrize("how", ["pickle", "torch", "code in the spec"])
-def test_weights_that_are_no_weights_are_refused(
-    how: str, evil: Path, canary: Canary, store: str, register: Callable[..., str], refusal: Refusal
-) -> None:
-    weights = evil / "artifacts" / "model.safetensors"
-    if how == "pickle":
-        weights.write_bytes(canary.bomb)
-    elif how == "torch":
-        weights.write_bytes(_torch_file(canary.bomb))
+    spec = {"name": "os.mkdir", "head": "relu", "image_size": 64, "kwargs": {}}
+    contents = {
+        "pickle": canary.bomb,
+        "torch": _torch_file(canary.bomb),
+        "code in the spec": _safetensors({"chromatune-model-1": json.dumps(spec)}),
+    }
+    expected = "is damaged or not a model file|do not fit the model it names"
+    if weights in contents:
+        (evil / "artifacts" / "model.safetensors").write_bytes(contents[weights])
     else:
-        spec = {"name": "os.mkdir", "head": "relu", "image_size": 64, "kwargs": {}}
-        weights.write_bytes(_safetensors({"chromatune-model-1": json.dumps(spec)}))
+        expected = "holds no artifacts/model.safetensors: it was not made by this project"
     (evil / "shown.png").write_bytes(picture())
     uri = register(evil.as_uri())
     said = refusal("colorize", f"{evil}/shown.png", "--model", uri, "--tracking-uri", store)
-    assert "is damaged or not a model file" in said or "do not fit the model it names" in said
+    assert re.search(expected, said)
     assert canary.lives
 
 
@@ -145,35 +138,24 @@ def test_a_path_out_of_the_store_leads_to_nothing_but_weights(
 
 
 @pytest.mark.parametrize(
-    "kwargs",
+    ("name", "kwargs"),
     [
-        {"channels": [10**9, 1, 1, 1]},
-        {"channels": "x" * 100},
-        {"channels": [1] * 100_000},
-        {"categories": 10**12},
-        {"__class__": "os.mkdir"},
+        ("cnn2", {"channels": [10**9, 1, 1, 1]}),
+        ("cnn2", {"channels": "x" * 100}),
+        ("cnn2", {"channels": [1] * 100_000}),
+        ("cnn2", {"categories": 10**12}),
+        ("cnn2", {"__class__": "os.mkdir"}),
+        ("cnn2", {"hidden": [1] * 20_000}),
+        ("resnet", {"blocks": 20_000}),
     ],
 )
-def test_a_spec_of_a_monster_is_refused(kwargs: dict[str, Any], tmp_path: Path) -> None:
-    spec = {"name": "cnn2", "head": "relu", "image_size": 64, "kwargs": kwargs}
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(_safetensors({"chromatune-model-1": json.dumps(spec)}))
-    with pytest.raises(ModelError):
-        load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "kwargs"), [("resnet", {"blocks": 20_000}), ("cnn2", {"hidden": [1] * 20_000})]
-)
-def test_a_network_of_endless_layers_is_refused_unbuilt(
+def test_a_huge_network_in_a_small_file_is_not_built(
     name: str, kwargs: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A file of a kilobyte could otherwise ask for all the memory there is."""
     spec = {"name": name, "head": "relu", "image_size": 64, "kwargs": kwargs}
     path = tmp_path / "model.safetensors"
     path.write_bytes(_safetensors({"chromatune-model-1": json.dumps(spec)}))
-    (key,) = kwargs
-    with pytest.raises(ModelError, match=f"{key} of {name} are"):
+    with pytest.raises(ModelError):
         load_model(path)
 
 
@@ -224,10 +206,3 @@ def _torch_file(bomb: bytes) -> bytes:
 def _safetensors(metadata: dict[str, str]) -> bytes:
     header = json.dumps({"__metadata__": metadata}).encode()
     return len(header).to_bytes(8, "little") + header
-
-
-def test_the_bomb_in_a_torch_file_is_alive(tmp_path: Path, canary: Canary) -> None:
-    """What the others refuse would have worked on a reader that unpickles."""
-    (tmp_path / "file").write_bytes(_torch_file(canary.bomb))
-    torch.load(tmp_path / "file", weights_only=False)
-    assert not canary.lives

@@ -69,9 +69,9 @@ def test_a_launch_keeps_no_secret(
 def test_a_storage_path_with_keys_is_refused_and_not_repeated(refusal: Refusal) -> None:
     for uri in (f"s3://AKIAXX:{SECRET}@bucket/x", f"s3://bucket/x?secret_key={SECRET}"):
         said = refusal("resume", "last", "--storage-path", uri)
-        assert "leave it out and give it in the environment" in said
+        assert "pass it in the environment instead" in said
         assert "hunter2" not in said
-        with pytest.raises(ChromatuneError, match="holds a secret"):
+        with pytest.raises(ChromatuneError, match="contains a secret"):
             LaunchStorage(uri)
 
 
