@@ -40,7 +40,8 @@ def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
         means = [np.mean([r.scores[s] for r in compared if s in r.scores]) for s in shown]
         values = [format_value(s, float(mean)) for s, mean in zip(shown, means, strict=True)]
         rows.append(row(f"mean of {len(compared)}", "", "", "", "", *values))
-    heads = ("mean a*", "mean b*", "a, 0-255", "b, 0-255", *(_HEADINGS[score] for score in shown))
+    # The terminal breaks headings at commas.
+    heads = ("mean, a*", "mean, b*", "0-255, a", "0-255, b", *(_HEADINGS[s] for s in shown))
     return Table("", "picture", heads, tuple(rows))
 
 

@@ -82,7 +82,7 @@ def test_a_new_champion_is_served_without_a_restart(
 def test_open_to_others_it_demands_names_and_a_token(run: Any, store: str) -> None:
     status, out, err = run("serve", "--host", "0.0.0.0", "--tracking-uri", store)
     assert (status, out) == (2, "")
-    assert err.startswith("error: --host 0.0.0.0 opens the server to others: it needs --allowed-")
+    assert err.startswith("error: --host 0.0.0.0 opens the server to others: it requires --allowed-")
     assert err.count("\n") == 1
 
 
@@ -98,7 +98,7 @@ def test_a_missing_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(serve_command, "_NEEDED", {"no_such_module": "no-such-package"})
     status, _, err = run("serve")
     assert status == 2
-    assert "the page needs no-such-package: pip install 'chromatune[serve]'" in err
+    assert "`chromatune serve` needs no-such-package: pip install 'chromatune[serve]'" in err
 
 
 @pytest.mark.slow
