@@ -82,7 +82,7 @@ def test_a_new_champion_is_served_without_a_restart(
 def test_open_to_others_it_demands_names_and_a_token(run: Any, store: str) -> None:
     status, out, err = run("serve", "--host", "0.0.0.0", "--tracking-uri", store)
     assert (status, out) == (2, "")
-    assert err.startswith("error: --host 0.0.0.0 opens the server to others: it requires --allowed-")
+    assert err.startswith("error: --host 0.0.0.0 opens the server to others: it requires --allow")
     assert err.count("\n") == 1
 
 
