@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from skimage import color
 
-from data_prep import DataError, PrepareSettings, dataset_folder, open_dataset, prepare
+from data_prep import DataError, Manifest, PrepareSettings, dataset_folder, open_dataset, prepare
 from data_prep import store as store_module
 
 Make = Callable[..., bytes]
@@ -211,36 +211,31 @@ def test_exported_planes_are_the_arrays(faces: Path, tmp_path: Path) -> None:
     assert open_dataset(dataset.folder).digest == dataset.digest
 
 
-def _tamper(folder: Path, how: str) -> None:
-    manifest = folder / "manifest.json"
-    if how == "no folder":
-        shutil.rmtree(folder)
-    elif how == "no array":
-        (folder / "val/a.npy").unlink()
-    elif how == "short array":
-        os.truncate(folder / "train/L.npy", 1000)
-    elif how == "other array":
-        np.save(folder / "train/L.npy", np.zeros((2, 16, 16), np.uint8))
-    elif how == "pickled array":
-        np.save(folder / "train/L.npy", np.array([{}], dtype=object), allow_pickle=True)
-    elif how == "cut manifest":
-        os.truncate(manifest, 100)
-    elif how == "unknown key":
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"extra": 1}))
-    elif how == "other digest":
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"digest": "0" * 64}))
+def _edit_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize(
-    "how",
-    ["no folder", "no array", "short array", "other array", "pickled array", "cut manifest",
-     "unknown key", "other digest"],
-)  # fmt: skip
+PICKLED = np.array([{}], dtype=object)
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "no folder": shutil.rmtree,
+    "no array": lambda folder: (folder / "val/a.npy").unlink(),
+    "short array": lambda folder: os.truncate(folder / "train/L.npy", 1000),
+    "other array": lambda folder: np.save(folder / "train/L.npy", np.zeros((2, 16, 16), np.uint8)),
+    "pickled array": lambda folder: np.save(folder / "train/L.npy", PICKLED, allow_pickle=True),
+    "cut manifest": lambda folder: os.truncate(folder / "manifest.json", 100),
+    "unknown key": lambda folder: _edit_manifest(folder, extra=1),
+    "wrong type": lambda folder: _edit_manifest(folder, ignored="0"),
+    "other digest": lambda folder: _edit_manifest(folder, digest="0" * 64),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_dataset_is_an_error_with_the_command_that_repairs_it(
     how: str, faces: Path, tmp_path: Path
 ) -> None:
     folder = prepare(SMALL, tmp_path, source=faces).dataset.folder
-    _tamper(folder, how)
+    DAMAGE[how](folder)
     command = "chromatune prepare faces --size 16 --augment 3"
     with pytest.raises(DataError, match=command) as caught:
         open_dataset(folder)
@@ -249,6 +244,32 @@ def test_a_damaged_dataset_is_an_error_with_the_command_that_repairs_it(
         with pytest.raises(DataError, match="--overwrite"):
             prepare(SMALL, tmp_path, source=faces)
     prepare(SMALL, tmp_path, source=faces, overwrite=True).dataset.verify()
+
+
+def test_a_manifest_of_version_0_1_0_is_read() -> None:
+    digest = "0" * 64
+    source = {"kind": "folder", "location": "/x", "sha256": None, "pictures_digest": digest}
+    file = {"name": "s01/é.jpg", "sha256": digest, "split": "val", "row": 0, "subject": "s1"}
+    written = {
+        "format": 1,
+        "dataset": "faces",
+        "settings": {"size": 16, "split": "random", "augment": 3, "seed": 0, "count": None},
+        "source": source,
+        "counts": {"train": 0, "val": 1, "test": 0},
+        "files": [file | {"category": None}],
+        "skipped": [{"name": "a.png", "reason": "empty file"}],
+        "ignored": 2,
+        "arrays": {"val/L": {"shape": [1, 16, 16], "sha256": digest}},
+        "digest": digest,
+        "versions": {"numpy": "2.4.6"},
+        "created": "2026-11-01T00:00:00+00:00",
+    }
+    manifest = Manifest.from_json(json.dumps(written, indent=1))
+    assert manifest.matches(SMALL)
+    assert manifest.model_dump(mode="json") == written
+    assert manifest.summary() == {
+        key: written[key] for key in ("settings", "source", "counts", "versions")
+    }
 
 
 def test_a_changed_byte_is_found_by_verify(faces: Path, tmp_path: Path) -> None:

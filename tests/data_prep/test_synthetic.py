@@ -9,7 +9,6 @@ import pytest
 
 from data_prep import PrepareSettings, prepare
 from data_prep.synthetic import SyntheticSource
-from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 
 
 @pytest.mark.parametrize("dataset", ["synthetic-faces", "synthetic-fruits"])
@@ -58,16 +57,3 @@ def test_colour_can_be_learned_from_luminance_alone(dataset: str, tmp_path: Path
     constant = np.square(target.mean(axis=0) - truth).mean()
     assert error < 0.7 * constant
     assert constant > 1e-5
-
-
-def test_every_category_has_its_own_colour() -> None:
-    hues = {}
-    for category in CATEGORIES:
-        rgb = np.mean([draw_fruit(0, category, n, 32) for n in range(6)], axis=0)
-        spread = rgb.max(axis=-1) - rgb.min(axis=-1)
-        hues[category] = (rgb * spread[..., None]).sum((0, 1)) / spread.sum()
-    red, green, blue = (hues[name] for name in ("apple", "cucumber", "grapes"))
-    assert red.argmax() == 0
-    assert green.argmax() == 1
-    assert blue.argmax() == 2
-    assert hues["banana"][2] < hues["banana"][:2].min() - 20
