@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -121,48 +122,41 @@ def test_image_sizes(name: str, valid: list[int], invalid: list[int], named: str
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("name", "settings", "message"),
     [
-        (lambda: create_model("cn2"), r"unknown model 'cn2'; did you mean 'cnn2'\? \(valid: auto"),
-        (lambda: create_model("vgg"), r"unknown model 'vgg' \(valid: autoencoder, cnn1"),
-        (lambda: create_model("cnn2", head="tahn"), "unknown head 'tahn'; did you mean 'tanh'"),
-        (
-            lambda: create_model("cnn2", head="sigmoid"),
-            r"cnn2 has no head 'sigmoid' \(valid: relu, tanh\)",
-        ),
-        (
-            lambda: create_model("cnn2", chanels=(1,) * 7),
-            "argument of cnn2 'chanels'; did you mean 'channels'",
-        ),
-        (
-            lambda: create_model("cnn2", channels=(1, 2)),
-            "channels of cnn2 must be 7 numbers, but got 2",
-        ),
-        (
-            lambda: create_model("autoencoder", latent=0),
-            r"latent of autoencoder must be positive whole numbers, but got \[0\]",
-        ),
-        (lambda: create_model("fc", hidden="8"), "hidden of fc must be positive whole numbers"),
-        (lambda: create_model("fc", hidden=(8.0,)), "hidden of fc must be positive whole numbers"),
-        (lambda: create_model("unet", width=12), "width of unet must be a multiple of 8, got 12"),
-        (lambda: create_model("unet", width=0), "width of unet must be positive whole numbers"),
-        (lambda: create_model("unet", depth=6), "depth of unet must be from 1 to 5, got 6"),
-        (lambda: create_model("unet", depth=2.0), "depth of unet must be from 1 to 5, got 2.0"),
-        (lambda: create_model("unet", norm="bach"), r"norm of unet 'bach'; did you mean 'batch'\?"),
-        (lambda: create_model("unet_mean", upsampling=3), "unknown upsampling of unet '3'"),
-        (lambda: create_model("unet", dropout=1), "dropout of unet must be .*, got 1"),
-        (lambda: create_model("unet", categories=-1), "categories of unet must be 0"),
-        (lambda: create_model("resnet", blocks=0), "blocks of resnet must be positive"),
-        (lambda: create_model("resnet", dropout="much"), "got 'much'"),
-        (lambda: list_models("colouring"), "unknown task 'colouring'"),
-        (lambda: models.model_task("cnn4"), r"unknown model 'cnn4'; did you mean 'cnn"),
-        (lambda: create_model_from_spec({"name": "cnn1"}), "a model spec needs head, image_size"),
+        ("cn2", {}, r"unknown model 'cn2'; did you mean 'cnn2'\? \(valid: auto"),
+        ("vgg", {}, r"unknown model 'vgg' \(valid: autoencoder, cnn1"),
+        ("cnn2", {"head": "tahn"}, "unknown head 'tahn'; did you mean 'tanh'"),
+        ("cnn2", {"head": "sigmoid"}, r"cnn2 has no head 'sigmoid' \(valid: relu, tanh\)"),
+        ("cnn2", {"chanels": (1,) * 7}, "argument of cnn2 'chanels'; did you mean 'channels'"),
+        ("cnn2", {"channels": (1, 2)}, "channels of cnn2 must be 7 numbers, but got 2"),
+        ("autoencoder", {"latent": 0}, r"latent of autoencoder must be positive .* got \[0\]"),
+        ("fc", {"hidden": "8"}, "hidden of fc must be positive whole numbers"),
+        ("fc", {"hidden": (8.0,)}, "hidden of fc must be positive whole numbers"),
+        ("unet", {"width": 12}, "width of unet must be a multiple of 8, got 12"),
+        ("unet", {"width": 0}, "width of unet must be positive whole numbers"),
+        ("unet", {"depth": 6}, "depth of unet must be from 1 to 5, got 6"),
+        ("unet", {"depth": 2.0}, "depth of unet must be from 1 to 5, got 2.0"),
+        ("unet", {"norm": "bach"}, r"norm of unet 'bach'; did you mean 'batch'\?"),
+        ("unet_mean", {"upsampling": 3}, "unknown upsampling of unet '3'"),
+        ("unet", {"dropout": 1}, "dropout of unet must be .*, got 1"),
+        ("unet", {"categories": -1}, "categories of unet must be 0"),
+        ("resnet", {"blocks": 0}, "blocks of resnet must be positive"),
+        ("resnet", {"dropout": "much"}, "got 'much'"),
     ],
 )
-def test_invalid_arguments_are_rejected(call: object, message: str) -> None:
-    assert callable(call)
+def test_invalid_arguments_are_rejected(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        call()
+        create_model(name, **settings)
+
+
+def test_invalid_names_are_rejected() -> None:
+    with pytest.raises(ModelError, match="unknown task 'colouring'"):
+        list_models("colouring")
+    with pytest.raises(ModelError, match=r"unknown model 'cnn4'; did you mean 'cnn"):
+        models.model_task("cnn4")
+    with pytest.raises(ModelError, match="a model spec needs head, image_size"):
+        create_model_from_spec({"name": "cnn1"})
 
 
 def test_a_name_is_registered_once() -> None:

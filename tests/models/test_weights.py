@@ -85,14 +85,11 @@ def test_a_header_that_lies_is_rejected(tmp_path: Path, header: object, length: 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("length", [0, 4, 500, -1])
-@pytest.mark.parametrize("start", [b"", b"\xff" * 8])  # a header of 2**64 bytes
-def test_a_truncated_file_is_rejected(tmp_path: Path, start: bytes, length: int) -> None:
-    path = tmp_path / "model.safetensors"
-    save_model(create_model("cnn1"), path)
-    path.write_bytes((start + path.read_bytes())[:length])
+@pytest.mark.parametrize("data", [b"", b"\3", b"\xff" * 8, b"\xff" * 8 + b"{}"])
+def test_a_file_without_a_header_is_rejected(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(ModelError, match="is damaged or not a model file"):
-        load_model(path)
+        load_model(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(
