@@ -106,13 +106,12 @@ def promises() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def kept(promises: list[dict[str, Any]], request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Write down that this test has seen a promise kept, with its figures."""
-    test = f"{request.path.relative_to(ROOT)}::{request.node.originalname}"
+def kept(promises: list[dict[str, Any]]) -> Callable[..., None]:
+    """Record that a promise was kept, with figures."""
 
     def write(promise: str, **figures: int) -> None:
         named = {name.replace("_", " "): number for name, number in figures.items()}
-        promises.append({"promise": promise, "test": test, "figures": named})
+        promises.append({"promise": promise, "figures": named})
 
     return write
 

@@ -78,8 +78,8 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         listed = cluster.on_head(["ls", str(cluster.hidden)])
         assert listed.stdout.strip()  # the driver has the data, and no worker
     kept(
-        "A worker node is killed in mid-trial: its trial goes on elsewhere from its checkpoint, a "
-        "node that joins gets work, and the table is that of one node, bit for bit",
+        "A worker node is killed during a trial: the trial resumes on another node from its "
+        "checkpoint, a new node gets work, and the table equals that of one node, bit for bit",
         nodes_killed=1,
         nodes_added=1,
         cells_equal=len(cells),
@@ -116,8 +116,8 @@ def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
     assert token["RAY_AUTH_TOKEN"] not in refused.err
     assert wrong.launches() == []
     kept(
-        "`--address`, RAY_ADDRESS and `ray job submit` reach a cluster that asks for a token, and "
-        "a wrong token is refused before anything is trained",
+        "`--address`, `RAY_ADDRESS` and `ray job submit` connect to a cluster that requires a "
+        "token; a wrong token is rejected before anything is trained",
         launches=2,
         refusals=1,
         losses=0,
@@ -163,8 +163,8 @@ def test_what_would_fail_an_hour_later_is_told_before(
     )
     assert "no node can ever run a trial of 3 CPU" in too_much.err
     kept(
-        "Storage that is not shared, another version on a node, and resources that no node has are "
-        "told in a line each before anything is trained",
+        "Storage that is not shared, another version on a node, and resources that no node has "
+        "are reported before anything is trained",
         refusals=refusals + 2,
-        trainings_begun=0,
+        trainings_started=0,
     )

@@ -77,8 +77,8 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     assert min(trained) > 0
     assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
     kept(
-        "The tracking server (on PostgreSQL) stops in mid-run and starts again: the trials go on, "
-        "everything arrives, nothing is doubled",
+        "The tracking server (on PostgreSQL) stops and starts again during a launch: training "
+        "continues, and everything is delivered once",
         seconds_away=round(started - stopped),
         epochs_trained_meanwhile=sum(trained),
         cells_finished_meanwhile=after - before,
@@ -88,9 +88,9 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
         losses=0,
     )
     kept(
-        "A tracking server that was never started is refused before anything is trained",
+        "A tracking server that was never started is reported before anything is trained",
         seconds_until_refused=round(waited),
-        trainings_begun=0,
+        trainings_started=0,
     )
 
 
@@ -121,8 +121,7 @@ def test_eight_trials_at_once_on_a_database_that_another_process_locks(
     assert min(trained) > 0
     assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
     kept(
-        "Eight trials log every epoch at once on SQLite, which another process locks meanwhile: "
-        "nothing is lost",
+        "Eight trials log every epoch on SQLite while another process locks it: nothing is lost",
         seconds_locked=LOCKED_S,
         trials_at_once=len(trained),
         epochs_trained_meanwhile=sum(trained),
@@ -153,8 +152,8 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
     assert results(resumed) == results(expected)
     checked, points = assert_all_in_mlflow(user)
     kept(
-        "A full disk stops a launch with a clear word; with room again it goes on, to the table of "
-        "one that was never disturbed",
+        "A full disk stops a launch with an error message; with space again, it resumes to the "
+        "table of an undisturbed launch",
         disks_filled=1,
         cells_equal=len(resumed.cells),
         runs_checked=checked,
@@ -196,8 +195,8 @@ def test_a_full_disk_stops_a_search_that_then_goes_on(
         assert set(losses(cell)) <= set(logged)
         points += len(logged)
     kept(
-        "A full disk stops a search with a clear word; with room again it goes on to all its "
-        "trials, no epoch of any lost or doubled",
+        "A full disk stops a search with an error message; with space again, it resumes and "
+        "completes all trials, each epoch once",
         disks_filled=1,
         trials=3,
         runs_checked=len(runs),
@@ -234,7 +233,7 @@ def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed
     assert {cell_id: cell["ended"] for cell_id, cell in user.cells().items()} == ended
     checked, points = assert_all_in_mlflow(user)
     kept(
-        "The store becomes read-only in mid-run and stays so: all is trained, and a resume writes "
+        "The store becomes read-only during a launch: training completes, and `resume` writes "
         "what MLflow lacks and trains nothing again",
         cells_finished_meanwhile=4 - before,
         runs_checked=checked,
@@ -272,8 +271,8 @@ def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     checked, points = assert_all_in_mlflow(user)
     assert checked == 1 + 2 * len(milestones)
     kept(
-        "The disk of the store is full in mid-run: training goes on, and once there is room "
-        "everything is written",
+        "The disk of the store is full during a launch: training continues, and everything is "
+        "written once there is space",
         disks_filled=1,
         cells_finished_meanwhile=meanwhile,
         runs_checked=checked,
@@ -299,9 +298,9 @@ def test_read_only_places_are_refused_before_anything_is_trained(
         assert "Read-only file system" in line
         assert user.launches() == []
     kept(
-        "A read-only store or storage path is refused in one line before anything is trained",
+        "A read-only store or storage path is rejected before anything is trained",
         refusals=2,
-        trainings_begun=0,
+        trainings_started=0,
     )
 
 
@@ -350,8 +349,8 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
     s3.stop()
     assert not (user.folder / "s3:").exists()
     kept(
-        "A launch in a bucket (`--storage-path s3://...`) is refused to a second process, survives "
-        "kill -9 of its driver and goes on, to the table of one on a local disk",
+        "A launch in a bucket (`--storage-path s3://...`) is rejected for a second process, "
+        "survives `kill -9` of its driver and resumes to the table of one on a local disk",
         launches_refused=1,
         drivers_killed=1,
         objects_written=objects,
