@@ -33,38 +33,27 @@ TaskArgument = Annotated[
 ]
 TrackingUri = Annotated[
     str | None,
-    option(
-        "MLflow tracking server or database "
-        "[default: MLFLOW_TRACKING_URI, else ./mlruns/mlflow.db].",
-        "--tracking-uri",
-    ),
+    option("MLflow server or database [default: MLFLOW_TRACKING_URI, else ./mlruns/mlflow.db]."),
 ]
 StoragePath = Annotated[
     str | None,
-    option(
-        "Folder or URI for launches: checkpoints and results [default: ./ray_results].",
-        "--storage-path",
-    ),
+    option("Folder or URI for launches: checkpoints and results [default: ./ray_results]."),
 ]
 Address = Annotated[
-    str | None,
-    option("Ray cluster to join [default: RAY_ADDRESS, else a local Ray].", "--address"),
+    str | None, option("Ray cluster to join [default: RAY_ADDRESS, else a local Ray].")
 ]
 Backend = Annotated[
     Literal["ray", "serial"] | None,
-    option("Run trials with Ray, or one by one in this process [default: ray].", "--backend"),
+    option("Run trials with Ray, or one by one in this process [default: ray]."),
 ]
 Format = Annotated[Literal["table", "json"], option("Output format.", "--format")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.", "--device")]
-LearningRate = Annotated[float | None, option("Learning rate, the highest of a schedule.", "--lr")]
-Epochs = Annotated[int | None, option("Number of epochs.", "--epochs", min=1)]
-Host = Annotated[str, option("Address to listen on.", "--host")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.")]
+LearningRate = Annotated[float | None, option("Learning rate, the highest of a schedule.")]
+Epochs = Annotated[int | None, option("Number of epochs.", min=1)]
+Host = Annotated[str, option("Address to listen on.")]
 AllowedHosts = Annotated[
     str | None,
-    option(
-        "Hostnames accepted in requests, comma-separated [default: localhost].",
-        "--allowed-hosts",
-    ),
+    option("Hostnames accepted in requests, comma-separated [default: localhost]."),
 ]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tuning.serve.model_cache import ModelCache
-from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.colorizers import how_to_make_champions, mode_label
 
 
@@ -25,6 +24,8 @@ class Health(BaseModel):
 
 class Version(BaseModel):
     """A registered colorizer."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str
     version: int
@@ -57,22 +58,10 @@ def list_models(cache: ModelCache, known: list[str]) -> Models:
     modes = cache.modes()
     return Models(
         modes=[
-            Mode(mode=name, label=mode_label(name), champion=_version(card))
+            Mode(mode=name, label=mode_label(name), champion=Version.model_validate(card))
             for name, card in modes.items()
         ],
-        versions=[_version(card) for card in cards],
+        versions=[Version.model_validate(card) for card in cards],
         missing=[mode_label(name) for name in known if name not in modes],
         advice=how_to_make_champions(of_photographs=bool(modes)),
-    )
-
-
-def _version(card: ModelCard) -> Version:
-    assert card.version is not None, "every listed model is registered"
-    return Version(
-        name=card.name,
-        version=card.version,
-        uri=card.uri,
-        dataset=card.dataset,
-        aliases=list(card.aliases),
-        scores=dict(card.scores),
     )
