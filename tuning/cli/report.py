@@ -29,28 +29,28 @@ def report(
     ] = Path("report"),
     format_: Annotated[
         str,
-        typer.Option("--format", help="Of html, pdf and md (for a README or a pull request)."),
+        typer.Option("--format", help="Formats: html, pdf, md (for a README or a pull request)."),
     ] = "html,pdf",
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Data of the first part, NAME or NAME@DIGEST \\[default: photographs before drawn "
-            "pictures, then what more cells are finished of].",
+            help="Dataset of the first part, NAME or NAME@DIGEST \\[default: real before synthetic "
+            "data, then the dataset with more finished cells].",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            help="Data of the transfer learning \\[default: what the first part's models were "
-            "fine-tuned on].",
+            help="Dataset of the transfer learning \\[default: the dataset that the first part's "
+            "models were fine-tuned on].",
             show_default=False,
         ),
     ] = None,
     published_curves: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the report's own training losses as CSV, drawn behind ours.",
+            help="Folder with the published training losses as CSV, drawn behind ours.",
             show_default=False,
         ),
     ] = None,
@@ -58,20 +58,20 @@ def report(
         bool,
         typer.Option(
             "--photographs/--no-photographs",
-            help="Show pictures of real datasets, or leave them out: drawn ones always stay.",
+            help="Show pictures of real datasets; synthetic ones are always shown.",
         ),
     ] = True,
     mlflow_url: Annotated[
         str | None,
         typer.Option(
-            help="Address of the MLflow UI that cells link to, or `none` \\[default: the tracking "
-            "server, else where `chromatune ui` serves; without a server, none for `--out -`].",
+            help="URL of the MLflow UI that cells link to, or `none` \\[default: the tracking "
+            "server, else the URL of `chromatune ui`; without a server, none for `--out -`].",
             show_default=False,
         ),
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Write the report of a tracking store: its tables and figures beside the published ones."""
+    """Write a report of the tracking store: results beside those of the original paper."""
     from tuning.report import (
         Options,
         build_report,

@@ -6,18 +6,19 @@ import contextlib
 import dataclasses
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task
-from rich.table import Column
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tuning.display.formatting import format_count, format_duration, format_value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, Task
+    from rich.text import Text
 
 Status = Literal["waiting", "running", "done", "pruned", "failed", "diverged"]
 ENDED: tuple[Status, ...] = ("done", "pruned", "failed", "diverged")
@@ -37,32 +38,19 @@ class _Training:
     reported: bool = False
 
 
-class _StateColumn(ProgressColumn):
-    """The state of the launch beside the bar, as it is when the bar is drawn."""
-
-    max_refresh = 0.5
-
-    def __init__(self, lines: Callable[[], Sequence[str]]) -> None:
-        super().__init__(Column(ratio=1))
-        self._lines = lines
-
-    def render(self, task: Task) -> Text:  # noqa: ARG002
-        return Text("\n".join(self._lines()))
-
-
 class LaunchProgress:
     """Shows a launch on `console` (stderr: stdout is for results) while used as a context manager.
 
     `trainings` lists (training id, total epochs). On a terminal it draws a bar over all epochs, the
     trials by state, the best result so far and the time left. Elsewhere it prints a line when a
-    trial ends, and the state of the launch every `heartbeat_s` seconds. `clock` returns seconds.
-    Methods may be called from any thread and never raise because of what is reported: a view must
-    not end the work it shows.
+    trial ends, and the state of the launch every `heartbeat_s` seconds. Without a console it prints
+    to stderr and needs no rich. `clock` returns seconds. Methods may be called from any thread and
+    never raise because of what is reported: a view must not end the work it shows.
     """
 
     def __init__(
         self,
-        console: Console,
+        console: Console | None,
         launch_id: str,
         trainings: Sequence[tuple[str, int]],
         metric: str,
@@ -87,11 +75,10 @@ class LaunchProgress:
 
     def __enter__(self) -> Self:
         self._started = self._clock()
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            columns = (BarColumn(20), _StateColumn(self.state))
-            self._bar = Progress(*columns, console=self._console, redirect_stdout=False)
-            self._bar.add_task("", total=None)
+        console = self._console
+        if console is not None and console.is_terminal and not console.is_dumb_terminal:
             self.message(self._title)
+            self._bar = _bar(console, self.state)
             self._refresh()
             self._stack.enter_context(self._bar)
         else:
@@ -144,7 +131,10 @@ class LaunchProgress:
     def message(self, text: str) -> None:
         """Print a line that stays, above the bar if there is one."""
         with self._lock:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            if self._console is None:
+                print(text, file=sys.stderr, flush=True)
+            else:
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def state(self) -> list[str]:
         """Where the launch stands: the time, the trials by state, the best value if there is one.
@@ -227,3 +217,19 @@ class LaunchProgress:
         finally:
             is_over.set()
             thread.join()
+
+
+def _bar(console: Console, state: Callable[[], Sequence[str]]) -> Progress:
+    """A bar over all epochs, and beside it the state as it is when the bar is drawn."""
+    from rich import progress, table, text
+
+    class StateColumn(progress.ProgressColumn):
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:  # noqa: ARG002
+            return text.Text("\n".join(state()))
+
+    columns = (progress.BarColumn(20), StateColumn(table.Column(ratio=1)))
+    bar = progress.Progress(*columns, console=console, redirect_stdout=False)
+    bar.add_task("", total=None)
+    return bar

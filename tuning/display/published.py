@@ -1,7 +1,8 @@
-"""What the course report published: its Tables I to VI, so that every result stands beside its own.
+"""What the original paper published: its Tables I to VI, to show every result beside its own.
 
-Source of every number: the course report, the table named beside it. Values are of planes in [0, 1]
-(OpenCV 8-bit Lab divided by 255), PSNR is in dB for a peak of 1. How the report measured them:
+Source of every number: the original paper (a course report), the table named beside it. Values are
+of planes in [0, 1] (OpenCV 8-bit Lab divided by 255), PSNR is in dB for a peak of 1. How they were
+measured:
 
 - Tables I and III are taken on val, the others on test; MSE and PSNR are pooled over all pictures.
 - Colorizer numbers (III, IV, VI) were taken with BatchNorm in training mode, so they depend on the
@@ -79,76 +80,37 @@ class PublishedResult:
     metrics: Mapping[str, float]
 
 
-def _mse(a: float, b: float) -> dict[str, float]:
-    return {"test_mse_a": a, "test_mse_b": b}
-
-
-def _psnr(a: float, b: float) -> dict[str, float]:
-    return {"test_psnr_a": a, "test_psnr_b": b}
-
-
-def _volume_ssim(a: float, b: float) -> dict[str, float]:
-    return {"test_ssim_a_as_reported": a, "test_ssim_b_as_reported": b}
-
-
+# MSE, PSNR and the paper's own SSIM on test, each of a and b.
+_METRICS = (
+    *("test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b"),
+    *("test_ssim_a_as_reported", "test_ssim_b_as_reported"),
+)
+_II, _IV = ("II", "faces", "regression"), ("IV", "faces", "colorizer")
 # Tables V and VI start from the Faces weights and train all layers on NCD.
-RESULTS: tuple[PublishedResult, ...] = (
-    PublishedResult("II", "faces", "regression", "fc", "relu", 1e-5, 100, _mse(0.000468, 0.000459)),
-    PublishedResult(
-        "II", "faces", "regression", "cnn2", "relu", 1e-5, 500, _mse(6.2262e-05, 0.000172)
-    ),
-    PublishedResult(
-        "II", "faces", "regression", "cnn2", "tanh", 1e-5, 500, _mse(4.40178e-05, 0.000129)
-    ),
-    PublishedResult(
-        "IV",
-        "faces",
-        "colorizer",
-        "autoencoder",
-        "sigmoid",
-        1e-3,
-        500,
-        _mse(0.000339, 0.000406) | _psnr(34.69402, 33.90814),
-    ),
-    PublishedResult(
-        "IV",
-        "faces",
-        "colorizer",
-        "autoencoder",
-        "tanh",
-        1e-3,
-        500,
-        _mse(0.000222, 0.000380) | _psnr(36.5217, 34.1997),
-    ),
-    PublishedResult("V", "ncd", "regression", "cnn2", "relu", 1e-3, 1000, _mse(0.00134, 0.00094)),
-    PublishedResult("V", "ncd", "regression", "cnn2", "tanh", 1e-3, 1000, _mse(0.00164, 0.00098)),
-    PublishedResult(
-        "VI",
-        "ncd",
-        "colorizer",
-        "autoencoder",
-        "sigmoid",
-        1e-3,
-        1000,
-        _mse(0.005042, 0.003354) | _psnr(22.97336, 24.74351) | _volume_ssim(0.706159, 0.80465),
-    ),
-    PublishedResult(
-        "VI",
-        "ncd",
-        "colorizer",
-        "autoencoder",
-        "tanh",
-        1e-3,
-        1000,
-        _mse(0.00332, 0.00299) | _psnr(24.7877, 25.2298) | _volume_ssim(0.80334, 0.83706),
-    ),
+_V, _VI = ("V", "ncd", "regression"), ("VI", "ncd", "colorizer")
+_SIGMOID_NCD = (0.005042, 0.003354, 22.97336, 24.74351, 0.706159, 0.80465)
+_TANH_NCD = (0.00332, 0.00299, 24.7877, 25.2298, 0.80334, 0.83706)
+
+RESULTS: tuple[PublishedResult, ...] = tuple(
+    PublishedResult(*table, model, head, lr, epochs, dict(zip(_METRICS, values, strict=False)))
+    for table, model, head, lr, epochs, values in (
+        (_II, "fc", "relu", 1e-5, 100, (0.000468, 0.000459)),
+        (_II, "cnn2", "relu", 1e-5, 500, (6.2262e-05, 0.000172)),
+        (_II, "cnn2", "tanh", 1e-5, 500, (4.40178e-05, 0.000129)),
+        (_IV, "autoencoder", "sigmoid", 1e-3, 500, (0.000339, 0.000406, 34.69402, 33.90814)),
+        (_IV, "autoencoder", "tanh", 1e-3, 500, (0.000222, 0.000380, 36.5217, 34.1997)),
+        (_V, "cnn2", "relu", 1e-3, 1000, (0.00134, 0.00094)),
+        (_V, "cnn2", "tanh", 1e-3, 1000, (0.00164, 0.00098)),
+        (_VI, "autoencoder", "sigmoid", 1e-3, 1000, _SIGMOID_NCD),
+        (_VI, "autoencoder", "tanh", 1e-3, 1000, _TANH_NCD),
+    )
 )
 
 
 def published_cell(task: str, model: str, head: str, lr: float, epochs: int) -> float | None:
     """Look up one cell of Table I (`regression`: MSE) or III (`colorizer`: PSNR in dB), on val.
 
-    None where the report has no such cell.
+    None where no such cell was published.
     """
     rows = _GRIDS.get(task, {}).get((model, head))
     column = next((i for i, known in enumerate(LRS) if math.isclose(lr, known)), None)
@@ -163,7 +125,7 @@ def published_results(dataset: str, task: str) -> tuple[PublishedResult, ...]:
 
 
 def published_result(dataset: str, task: str, model: str, head: str) -> PublishedResult | None:
-    """Look up the row of one final model; None where the report has none."""
+    """Look up the row of one final model; None where none was published."""
     rows = published_results(dataset, task)
     return next((row for row in rows if (row.model, row.head) == (model, head)), None)
 

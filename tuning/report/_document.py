@@ -8,7 +8,7 @@ from typing import Literal
 
 from tuning.display.table import Table
 
-Width = Literal["half", "full", "wide"]
+Width = Literal["half", "wide"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +21,13 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing as PNG, with its number and caption.
-
-    `narrow` is drawn for a narrow screen; a `wide` one is scrolled there instead.
-    """
+    """A drawing as PNG, with its number and caption."""
 
     name: str
     caption: str
     png: bytes
     alt: str
-    width: Width = "full"
-    narrow: bytes | None = None
+    width: Width = "wide"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from string import ascii_lowercase
 
 from tuning.display.formatting import format_lr, format_value, head_title, metric_title
@@ -70,13 +70,15 @@ class Grid:
             ]
             for group in groups
         }
-        title = metric_title(self.metric)
+        scaled = [(self._scaled.get(row, row), row) for row in rows]
+        labels = [str(row) if epochs == row else f"{epochs} ({row})" for epochs, row in scaled]
+        title, lrs = metric_title(self.metric), [format_lr(lr) for lr in self.lrs]
+        up = CRITERIA[self.task].higher_is_better
         return Figure(
             f"heatmap-{self.task}",
             f"Table {_NUMBERS[self.task]} as a heatmap: dark is better.",
-            self._draw(rows, values, stacked=False),
+            drawn(lambda path: grid_heatmap(title, labels, lrs, values, self.metric, up, path)),
             f"Heatmap of {title}; best is {self._best[0].name}",
-            narrow=self._draw(rows, values, stacked=True),
         )
 
     def findings(self) -> list[Text]:
@@ -151,25 +153,6 @@ class Grid:
             winner="all" if [place] == self._best else "table" if place in best_here else None,
             fails=math.isfinite(self.constant) and not beats(self.metric, value, self.constant),
             href=href,
-        )
-
-    def _draw(
-        self, rows: Sequence[int], values: Mapping[str, list[list[float]]], *, stacked: bool
-    ) -> bytes:
-        scaled = [(self._scaled.get(row, row), row) for row in rows]
-        labels = [str(row) if epochs == row else f"{epochs} ({row})" for epochs, row in scaled]
-        return drawn(
-            lambda path: grid_heatmap(
-                metric_title(self.metric),
-                labels,
-                [format_lr(lr) for lr in self.lrs],
-                values,
-                self.metric,
-                CRITERIA[self.task].higher_is_better,
-                path,
-                for_print=True,
-                stacked=stacked,
-            )
         )
 
     def _beside_the_published(self) -> list[str]:

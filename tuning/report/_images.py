@@ -11,10 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tuning.display.pictures import jpeg, picture_grid
-from tuning.display.plots import PRINT_DPI
 from tuning.report._document import TileRow
-
-_FULL_INCHES = 7.35  # of a heatmap with three panels, which fills the width
 
 
 def whole_picture(content: bytes | None) -> bytes | None:
@@ -27,12 +24,6 @@ def whole_picture(content: bytes | None) -> bytes | None:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None
     return content
-
-
-def drawn_share(png: bytes) -> float:
-    """How much of a page's width a drawing needs for its type to be as large as that of others."""
-    with Image.open(io.BytesIO(png)) as picture:
-        return min(1.0, picture.width / PRINT_DPI / _FULL_INCHES)
 
 
 def tile_sheet(columns: Sequence[str], rows: Sequence[TileRow]) -> bytes:

@@ -106,9 +106,7 @@ def draw_loss(
         for step, value in archive.history(cell.run_id, metric):
             records.setdefault(step, {"epoch": step})[metric] = value
     history = [records[step] for step in sorted(records)]
-    return drawn(
-        lambda path: loss_curve(history, title, path, published, cell.head, for_print=True)
-    )
+    return drawn(lambda path: loss_curve(history, title, path, published, cell.head))
 
 
 def _place_of(figure: LossFigure, data: Data | None) -> Place | None:

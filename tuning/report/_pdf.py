@@ -19,7 +19,7 @@ from reportlab.platypus import (
 
 from tuning.report._document import Report
 from tuning.report._pdf_blocks import CONTENT_WIDTH, MARGIN, flowables, paragraph
-from tuning.report._style import MUTED, register_fonts
+from tuning.report._pdf_style import MUTED, register_fonts
 
 _FOOT = 9 * mm
 # A section begins where there is room for its heading and its first block.

@@ -10,15 +10,16 @@ from xml.sax.saxutils import escape, quoteattr
 
 from PIL import Image as Pillow
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.units import mm
+from reportlab.lib.units import inch, mm
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, Spacer
 from reportlab.platypus import Table as PdfTable
 
+from tuning.display.plots import DPI
 from tuning.display.table import Cell, Table
 from tuning.report._document import Block, Commands, Facts, Figure, Figures, Text, Tiles
-from tuning.report._images import drawn_share, tile_sheet
-from tuning.report._style import ACCENT, BETTER, FAINT, INK, MUTED, STYLES, WASH, WORSE
+from tuning.report._images import tile_sheet
+from tuning.report._pdf_style import ACCENT, BETTER, FAINT, INK, MUTED, STYLES, WASH, WORSE
 
 MARGIN = 15 * mm
 CONTENT_WIDTH = A4[0] - 2 * MARGIN
@@ -64,8 +65,7 @@ def _flowables(block: Block) -> list[Flowable]:
         case Text():
             return [_text(block)]
         case Figure():
-            share = drawn_share(block.png) if block.width == "full" else 1.0
-            return [KeepTogether(_figure(block, CONTENT_WIDTH * 0.9 * share))]
+            return [KeepTogether(_figure(block, CONTENT_WIDTH * 0.9))]
         case Figures():
             return _figures(block)
         case Tiles():
@@ -168,7 +168,10 @@ def _figures(block: Figures) -> list[Flowable]:
     return lines
 
 
-def _figure(figure: Figure, width: float) -> list[Flowable]:
+def _figure(figure: Figure, widest: float) -> list[Flowable]:
+    """A drawing, as wide as it was drawn for if there is so much room."""
+    with Pillow.open(io.BytesIO(figure.png)) as picture:
+        width = min(widest, picture.width * inch / DPI)
     return [_picture(figure.png, width), paragraph(figure.caption, "figure")]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from data_prep import PreparedDataset
 from tuning.backend import make_backend
 from tuning.config.schema import LaunchConfig, Task
-from tuning.display.plain import PlainProgress
+from tuning.display.progress import LaunchProgress
 from tuning.launch.attempts import delete_finished
 from tuning.launch.datasets import open_recorded, recorded
 from tuning.launch.folder import Launch, create_launch, find_launch
@@ -33,8 +33,6 @@ from tuning.workflows.interruptions import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from tuning.display.progress import LaunchProgress
 
 
 Config = TypeVar("Config", bound=LaunchConfig)
@@ -248,19 +246,11 @@ def deliver(launch: Launch, tracking_uri: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _progress(
-    launch: Launch, trials: Trials, console: Console | None
-) -> Iterator[LaunchProgress | PlainProgress]:
+def _progress(launch: Launch, trials: Trials, console: Console | None) -> Iterator[LaunchProgress]:
     """The view of the launch, which shows what earlier sessions trained as done."""
     rows = [(training.training_id, training.epochs) for training in launch.trainings]
     rows += [(name, trials.longest) for name in trials.placeholders]
-    view: LaunchProgress | PlainProgress
-    if console is None:
-        view = PlainProgress(rows, trials.metric)
-    else:
-        from tuning.display.progress import LaunchProgress  # imports rich
-
-        view = LaunchProgress(console, launch.launch_id, rows, trials.metric, trials.maximize)
+    view = LaunchProgress(console, launch.launch_id, rows, trials.metric, trials.maximize)
     with view as progress:
         cells = cell_outcomes(launch)
         unfinished = {cell.training.training_id for cell in cells if cell.outcome not in STATUS}

@@ -74,8 +74,7 @@ def test_durations(seconds: float, text: str) -> None:
         ("val_ssim_rgb", "validation SSIM (in RGB)", "SSIM rgb"),
         ("val_rmse_lab_b", "validation RMSE, Lab units (channel b)", "RMSE b, Lab units"),
         (
-            "test_ssim_b_as_reported",
-            "test SSIM (channel b, as in the original paper)",
+            *("test_ssim_b_as_reported", "test SSIM (channel b, as in the original paper)"),
             "SSIM b*",
         ),
         ("train_loss", "training loss", "loss"),

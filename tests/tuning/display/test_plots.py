@@ -48,7 +48,7 @@ def test_curve_sorts_epochs_and_takes_the_later_record(tmp_path: Path, drawn: li
     loss_curve(history, "cnn2 $relu$", tmp_path / "loss.png", published=[0.5, 0.4, 0.0])
     lines = {line.get_label(): line.get_xydata().tolist() for line in drawn[0].axes[0].lines}
     assert lines == {
-        "training loss, report": [[1, 0.5], [2, 0.4]],
+        "training loss, published": [[1, 0.5], [2, 0.4]],
         "training loss": [[1, 0.3], [2, 0.2]],
         "validation MSE": [[2, 0.1]],
     }

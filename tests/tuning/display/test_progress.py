@@ -122,6 +122,14 @@ def test_a_terminal_has_a_bar_and_lines_for_what_went_wrong(
     assert capsys.readouterr().out == "a result\n"
 
 
+def test_without_a_console_lines_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with LaunchProgress(None, "grid-1", TRAININGS[:1], "val_mse", False) as progress:
+        progress.update(FIRST, 10, {"val_mse": 1e-4}, status="done")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{FIRST} done: epoch 10/10, val_mse 1.00e-4 (1 of 1 trial ended)" in err
+
+
 def test_odd_reports_end_nothing() -> None:
     progress, console, _ = make(terminal=False)
     with progress:

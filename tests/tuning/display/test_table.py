@@ -92,7 +92,7 @@ def test_html_has_classes_for_what_the_signs_say() -> None:
         assert len(re.findall(f"<{tag}[ >]", text)) == text.count(f"</{tag}>")
 
 
-@pytest.mark.parametrize("module", ["tuning.display.table", "tuning.display.grid_table"])
+@pytest.mark.parametrize("module", ["table", "grid_table", "progress"])
 def test_only_the_terminal_needs_rich(module: str) -> None:
-    program = f"import sys; sys.modules['rich'] = None; import {module}"
+    program = f"import sys; sys.modules['rich'] = None; import tuning.display.{module}"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -156,12 +156,10 @@ def test_words_tell_where_the_reports_winner_stands(grid_of: Make, whole_grid: M
     assert "is number 27 of 27 here" in upside_down
 
 
-def test_the_heatmap_is_drawn_wide_and_narrow(grid_of: Make, whole_grid: Make) -> None:
+def test_the_heatmap_names_the_best_cell(grid_of: Make, whole_grid: Make) -> None:
     figure = grid_of(whole_grid("colorizer", float), task="colorizer").heatmap()
     assert isinstance(figure, Figure)
     assert figure.png.startswith(b"\x89PNG")
-    assert figure.narrow is not None
-    assert figure.narrow != figure.png
     assert "autoencoder Tanh, lr 1e-3, 500 epochs" in figure.alt
 
 

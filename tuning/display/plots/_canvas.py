@@ -13,16 +13,15 @@ from matplotlib.figure import Figure
 from tuning.display import pictures
 
 INK, MUTED, FAINT = "#1c2733", "#5f6c7b", "#d5dbe1"
-DPI = 110
-PRINT_DPI = 200  # of figures that are also printed
+DPI = 200  # sharp on paper, too
 
 # matplotlib's font cache is shared by all figures: one drawing at a time.
 DRAWING = threading.Lock()
 
 
-def new_figure(width: float, height: float, layout: Any = "constrained", dpi: int = DPI) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """Make a white figure of `width` x `height` inches that draws without a screen."""
-    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout=layout)
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -8,15 +8,7 @@ from pathlib import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tuning.display.formatting import format_value, higher_is_better, metric_title
-from tuning.display.plots._canvas import (
-    DRAWING,
-    FAINT,
-    INK,
-    MUTED,
-    PRINT_DPI,
-    new_figure,
-    write_png,
-)
+from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, new_figure, write_png
 
 _MODEL, _CONSTANT = "#16528e", "white"
 
@@ -30,7 +22,7 @@ def category_chart(
     hollow one the constant predictor's; errors are on a logarithmic axis.
     """
     with DRAWING:
-        figure = new_figure(4.1, 0.9 + 0.24 * len(scores), dpi=PRINT_DPI)
+        figure = new_figure(4.1, 0.9 + 0.24 * len(scores))
         axes = figure.subplots()
         heights = range(len(scores), 0, -1)
         for height, (_, own, constant) in zip(heights, scores, strict=True):

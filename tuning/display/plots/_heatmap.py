@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from tuning.display.formatting import format_value, metric_title
-from tuning.display.plots._canvas import DPI, DRAWING, INK, MUTED, PRINT_DPI, new_figure, write_png
+from tuning.display.plots._canvas import DRAWING, INK, MUTED, new_figure, write_png
 
 # Light to middle blue: dark ink stays readable on every colour, lightness alone tells the order.
 _COLOURS = colormaps["GnBu"](np.linspace(0.04, 0.72, 256))
@@ -30,20 +30,16 @@ def grid_heatmap(
     metric: str,
     higher_is_better: bool,
     path: str | Path,
-    row_name: str = "epochs",
-    column_name: str = "learning rate",
-    *,
-    for_print: bool = False,
-    stacked: bool = False,
 ) -> None:
-    """Draw a grid as the report's tables: one panel per model or head, each cell with its number.
+    """Draw a grid as the published tables: one panel per model or head, each cell with its number.
+
+    `rows` are labels of epochs, `columns` of learning rates.
 
     `values` maps a panel's title to a (rows, columns) array; NaN or infinite means not run or
     failed and is hatched. A star marks the best cell of all, a frame the best of its panel. One
     colour scale serves all panels, dark is better; values worse than the best by a factor of 4 (an
     error) or by 6 dB (PSNR) share the lightest colour, so that one hopeless cell does not flatten
-    the others. `for_print` draws for the width of a page, `stacked` puts the panels below each
-    other, for a narrow screen. ValueError if there is no panel, or one does not fit the labels.
+    the others. ValueError if there is no panel, or one does not fit the labels.
     """
     panels = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
     if not panels:
@@ -58,25 +54,22 @@ def grid_heatmap(
     norm = _norm(finite, metric, higher_is_better)
     colours = ListedColormap(_COLOURS if higher_is_better else _COLOURS[::-1])
     best = _best(finite, higher_is_better)
-    across, down = (1, len(panels)) if stacked else (len(panels), 1)
-    margin, cell, narrowest = (1.35, 0.6, 1.75) if for_print else (2.0, 0.78, 1.9)
-    margin += 0.5 if stacked else 0.0
-    width = margin + across * max(narrowest, cell * len(columns)) + 0.3 * (across - 1)
-    height = 1.0 + down * (0.75 + max(0.52 * len(rows), 0.9))
+    across = len(panels)
+    width = 1.35 + across * max(1.75, 0.6 * len(columns)) + 0.3 * (across - 1)
+    height = 1.75 + max(0.52 * len(rows), 0.9)
     with DRAWING:
-        figure = new_figure(width, height, dpi=PRINT_DPI if for_print else DPI)
-        all_axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+        figure = new_figure(width, height)
+        all_axes = figure.subplots(1, across, sharey=True, squeeze=False)[0]
         for axes, (name, panel) in zip(all_axes, panels.items(), strict=True):
             _cells(axes, panel, metric, norm, colours)
             _mark(axes, panel, _best(panel[np.isfinite(panel)], higher_is_better), best)
             axes.set_title(name, fontsize=9.5, color=INK, pad=6, parse_math=False)
             axes.set_xticks(range(len(columns)), columns, fontsize=8.5, color=INK)
             axes.set_yticks(range(len(rows)), rows, fontsize=8.5, color=INK)
-            axes.set_xlabel(column_name, fontsize=8.5, color=MUTED)
+            axes.set_xlabel("learning rate", fontsize=8.5, color=MUTED)
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
-        for axes in all_axes[::across]:
-            axes.set_ylabel(row_name, fontsize=8.5, color=MUTED)
+        all_axes[0].set_ylabel("epochs", fontsize=8.5, color=MUTED)
         left = {"x": 0.012, "ha": "left"}
         figure.suptitle(title, fontsize=11, color=INK, fontweight="bold", parse_math=False, **left)
         figure.supxlabel(_legend(panels), fontsize=7.5, color=MUTED, **left)
@@ -86,7 +79,7 @@ def grid_heatmap(
 
 
 def _legend(panels: Mapping[str, NDArray[np.float64]]) -> str:
-    """Explain the marks that are there, which is all that a narrow heatmap has room for."""
+    """Explain the marks that are there."""
     marks = ["★ best of all"]
     if len(panels) > 1:
         marks.append("□ best of its panel")

@@ -10,19 +10,9 @@ from typing import Any
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tuning.display.formatting import format_lr
-from tuning.display.plots._canvas import (
-    DPI,
-    DRAWING,
-    FAINT,
-    INK,
-    MUTED,
-    PRINT_DPI,
-    new_figure,
-    write_png,
-)
+from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, new_figure, write_png
 
 _TRAIN, _VAL, _PUBLISHED = "#16528e", "#e8842c", "#9aa5b1"
-_SCREEN_SIZE, _PRINT_SIZE = (7.2, 4.1), (4.1, 2.9)
 _MUCH = 3  # times as many epochs
 
 
@@ -32,18 +22,16 @@ def loss_curve(
     path: str | Path,
     published: Sequence[float] | None = None,
     head: str = "relu",
-    *,
-    for_print: bool = False,
 ) -> None:
     """Draw the training loss and the validation MSE over the epochs, on one logarithmic axis.
 
     `history` holds epoch records (`epoch`, `train_loss`, on some epochs `val_mse` or `val_psnr`);
-    of an epoch recorded twice the later record counts. `published` is the report's own training
+    of an epoch recorded twice the later record counts. `published` is the published training
     loss, one value an epoch. With a colorizer's `val_psnr` the right-hand axis reads the same
     points in dB: PSNR = -10 log10(MSE). A `tanh` head is trained on targets in [-1, 1], where
     errors are four times those in [0, 1]; its losses are drawn divided by 4, so that all lines have
     one unit. Where one training is much longer than the other, epochs are on a logarithmic axis
-    too. `for_print` draws for half the width of a page.
+    too.
     """
     factor = 4.0 if head == "tanh" else 1.0
     loss_name = "training loss / 4" if head == "tanh" else "training loss"
@@ -51,12 +39,13 @@ def loss_curve(
     records = [by_epoch[epoch] for epoch in sorted(by_epoch)]
     train = [(r["epoch"], r.get("train_loss", math.nan) / factor) for r in records]
     val = [(r["epoch"], _validation_mse(r)) for r in records]
-    report = [(epoch, loss / factor) for epoch, loss in enumerate(published or (), start=1)]
+    theirs = [(epoch, loss / factor) for epoch, loss in enumerate(published or (), start=1)]
     with DRAWING:
-        size = _PRINT_SIZE if for_print else _SCREEN_SIZE
-        figure = new_figure(*size, dpi=PRINT_DPI if for_print else DPI)
+        figure = new_figure(4.1, 2.9)  # half the width of a page
         axes = figure.subplots()
-        _line(axes, report, f"{loss_name}, report", color=_PUBLISHED, linewidth=1.2, linestyle="--")
+        _line(
+            axes, theirs, f"{loss_name}, published", color=_PUBLISHED, linewidth=1.2, linestyle="--"
+        )
         _line(axes, train, loss_name, color=_TRAIN, linewidth=1.6)
         dots = {
             "marker": "o",
@@ -72,7 +61,7 @@ def loss_curve(
             axes.text(0.5, 0.5, "no finite loss recorded", color=MUTED, **middle)
         else:
             axes.set_xlim(0, max(1, axes.dataLim.x1) * 1.02)
-            if report and records and not 1 / _MUCH < len(report) / max(by_epoch) < _MUCH:
+            if theirs and records and not 1 / _MUCH < len(theirs) / max(by_epoch) < _MUCH:
                 _log_epochs(axes)
             _log_axis(axes)
             axes.legend(fontsize=8, frameon=False, labelcolor=INK)

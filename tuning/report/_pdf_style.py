@@ -1,20 +1,16 @@
-"""Type and colours of the report: DejaVu Sans, as matplotlib brings it, in charts, HTML and PDF."""
+"""Type and colours of the PDF: DejaVu Sans, which matplotlib brings and draws charts with."""
 
 from __future__ import annotations
 
-import io
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-from fontTools.subset import Options, Subsetter
-from fontTools.ttLib import TTFont
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase import ttfonts as pdf_fonts
+from reportlab.pdfbase.ttfonts import TTFont
 
 INK: Color = HexColor("#1c2733")
 MUTED: Color = HexColor("#5f6c7b")
@@ -24,7 +20,7 @@ ACCENT: Color = HexColor("#16528e")
 BETTER: Color = HexColor("#c4ddf1")
 WORSE = "#8a4208"
 
-_PDF_FONTS = {
+_FONTS = {
     "Sans": "DejaVuSans",
     "Sans-Bold": "DejaVuSans-Bold",
     "Sans-Italic": "DejaVuSans-Oblique",
@@ -33,38 +29,15 @@ _PDF_FONTS = {
 }
 
 
-@cache
-def web_font(name: str, characters: str) -> bytes:
-    """A font as WOFF with these characters alone; others are left to the reader's own font."""
-    options = Options()
-    options.flavor = "woff"
-    options.with_zopfli = False
-    options.layout_features = ["kern"]
-    options.notdef_outline = True
-    options.drop_tables += ["FFTM"]  # of no use to a reader, and the subsetter warns of it
-    subsetter = Subsetter(options)
-    subsetter.populate(text=characters)
-    with TTFont(_font_file(name), lazy=True) as font:
-        subsetter.subset(font)
-        font.flavor = "woff"
-        content = io.BytesIO()
-        font.save(content)
-    return content.getvalue()
-
-
 def register_fonts() -> None:
     """Make the typeface known to reportlab; called again, it changes nothing."""
     if "Sans" in pdfmetrics.getRegisteredFontNames():
         return
-    for name, file in _PDF_FONTS.items():
-        font = pdf_fonts.TTFont(name, str(_font_file(file)))
-        pdfmetrics.registerFont(font)
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    for name, file in _FONTS.items():
+        pdfmetrics.registerFont(TTFont(name, str(folder / f"{file}.ttf")))
     pdfmetrics.registerFontFamily("Sans", "Sans", "Sans-Bold", "Sans-Italic", "Sans-Both")
     pdfmetrics.registerFontFamily("Mono", "Mono", "Mono", "Mono", "Mono")
-
-
-def _font_file(name: str) -> Path:
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
 
 
 def _style(name: str, size: float, **details: Any) -> ParagraphStyle:
