@@ -26,11 +26,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-## Run everything on synthetic pictures, or on DATA/gt_faces and DATA/ncd: make run DATA=DIR
+## Run everything on synthetic images, or on DATA/gt_faces and DATA/ncd: make run DATA=DIR
 run: install
 	$(BIN)/chromatune reproduce --preset quick $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-## Lint and all tests; DATA=DIR adds those on the real pictures
+## Lint and all tests; DATA=DIR adds those on the real images
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)

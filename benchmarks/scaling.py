@@ -3,7 +3,7 @@
     python -m benchmarks.scaling --trials 2000
 
 Ray, MLflow, checkpoints, cells and models are real; only the trainings are tiny: one epoch of CNN1
-on 800 pictures of 16 px. A line fitted to the driver's time per trial extrapolates to 10,000.
+on 800 images of 16 px. A line fitted to the driver's time per trial extrapolates to 10,000.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _driver_cost(samples: Sequence[Mapping[str, float]]) -> tuple[float, float]:
 
 
 def _grid_of_tiny_trials(folder: Path, trials: int) -> list[str]:
-    """Prepare tiny pictures, and return a grid with as many learning rates as `trials`."""
+    """Prepare tiny images, and return a grid with as many learning rates as `trials`."""
     data = ["--count", "1000", "--size", "16", "--augment", "1"]
     data += ["--data-root", str(folder / "data")]
     timed(["tuning", "prepare", "synthetic-faces", *data], folder / "prepare.log")

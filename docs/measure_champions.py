@@ -103,7 +103,7 @@ def _runs(
 
 
 def _psnr_by_category(model: ChromaModel, dataset: PreparedDataset) -> dict[str, dict[str, float]]:
-    """A colorizer's PSNR over the test pictures of each category, and their number."""
+    """A colorizer's PSNR over the test images of each category, and their number."""
     names = [entry.category for entry in dataset.files("test")]
     if model.task != "colorizer" or None in names:
         return {}

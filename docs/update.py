@@ -144,7 +144,7 @@ def _categories(run: Mapping[str, Any]) -> str:
     listed = ", ".join(
         f"{name} {found['psnr']:.1f} ({found['pictures']})" for name, found in ordered
     )
-    return f"\nPSNR in dB by category, seed {run['seed']} (test pictures): {listed}.\n"
+    return f"\nPSNR in dB by category, seed {run['seed']} (test images): {listed}.\n"
 
 
 def _configs() -> dict[Path, str]:

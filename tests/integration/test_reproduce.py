@@ -1,4 +1,4 @@
-"""The whole job by its one command: killed in the middle, gone on with, and done a second time."""
+"""`chromatune reproduce`: killed in the middle, resumed, and run a second time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
 TASKS = ("regression", "colorizer")
 CHAMPIONS = [f"synthetic-{kind}-{task}" for kind in ("faces", "fruits") for task in TASKS]
 SIZE, COUNT = 64, 80
-# What a served model answers for the test set, without this project and without its tracking code.
+# Predictions of a served model for the test set, in a process without this project.
 PREDICT = """
 import sys, mlflow, numpy
 store, model, planes, answer = sys.argv[1:]
@@ -116,7 +116,9 @@ def test_what_was_trained_before_the_kill_is_kept_and_nothing_is_double(job: Job
         for task in TASKS
     )
     tags = [run.data.tags for run in job.runs()]
-    keys = [(one["chromatune.launch_id"], one.get("chromatune.cell_id")) for one in tags]
+    keys = [
+        (run_tags["chromatune.launch_id"], run_tags.get("chromatune.cell_id")) for run_tags in tags
+    ]
     assert len(set(keys)) == len(keys)
     cells = [
         path.parent.name for path in job.place.folder.glob("ray_results/*/*/cells/*/cell.json")
@@ -232,7 +234,7 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(job: Job) -> 
     assert job.second == job.first
 
 
-def test_real_pictures_that_are_not_there_are_refused_in_one_line(
+def test_missing_folders_of_the_real_datasets_are_reported(
     tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
