@@ -124,16 +124,16 @@ class LaunchStorage:
         target = Path(self._root, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(f"{target}.{secrets.randbelow(10**9)}.tmp")
-        shutil.copyfile(local, scratch)
-        if not if_absent:
-            scratch.replace(target)
-            return True
         try:
-            target.hardlink_to(scratch)
+            shutil.copyfile(local, scratch)
+            if if_absent:
+                target.hardlink_to(scratch)
+            else:
+                scratch.replace(target)
         except FileExistsError:
             return False
         finally:
-            scratch.unlink()
+            scratch.unlink(missing_ok=True)
         return True
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.fs
 import pytest
 
 from tuning.launch.source import Assignment
@@ -106,3 +107,13 @@ def make_small() -> Callable[..., Training]:
         return make_training(fit)
 
     return make
+
+
+@pytest.fixture(params=["local", "remote"])
+def any_storage(request: pytest.FixtureRequest, tmp_path: Path) -> LaunchStorage:
+    """A launch folder; a SubTreeFileSystem stands in for a bucket, whose paths are no files."""
+    (tmp_path / "launch-1").mkdir()
+    if request.param == "local":
+        return LaunchStorage(tmp_path / "launch-1")
+    bucket = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    return LaunchStorage("launch-1", bucket)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +85,8 @@ def test_a_failed_write_leaves_the_old_file(
     monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(OSError, match="no space"):
         storage.write_json("value.json", "new")
-    assert json.loads((tmp_path / "launch/value.json").read_text()) == "old"
+    assert storage.read_json("value.json") == "old"
+    assert storage.list_dir() == ["value.json"]
 
 
 def test_uris_are_taken(tmp_path: Path) -> None:
