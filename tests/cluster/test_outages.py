@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -135,10 +137,10 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
     make_user: Callable[..., Any], small_disk: Path, kept: Callable[..., None]
 ) -> None:
     usual = make_user()
-    expected = run(usual, *grid(usual))
+    expected = run(usual, *grid(usual, *ONE_BY_ONE))
 
     user = make_user(storage=f"{small_disk}/launches")
-    driver = user.start(*grid(user, "--max-concurrent-trials", "1"))
+    driver = user.start(*grid(user, "--max-concurrent-trials", "1", *ONE_BY_ONE))
     user.wait_for_first_cell(driver)
     ballast = small_disk / "ballast"
     fill(ballast)
@@ -401,9 +403,10 @@ def trained_between(user: Any, begin: float, end: float) -> tuple[list[int], flo
 def fill(ballast: Path) -> None:
     """Take up what is left on a disk, to the last byte."""
     with ballast.open("wb", buffering=0) as file:
-        for size in (2**20, 2**10, 1):
-            try:
+        # At once, or the trainings might end meanwhile.
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free - 2**20)
+        file.seek(0, os.SEEK_END)
+        for size in (2**10, 1):
+            with contextlib.suppress(OSError):
                 while True:
-                    file.write(os.urandom(size))
-            except OSError:
-                continue
+                    file.write(bytes(size))
