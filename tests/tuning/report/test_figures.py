@@ -16,6 +16,7 @@ from PIL import Image
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from models import create_model
+from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Table
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import write_showcase
@@ -43,7 +44,7 @@ def curves_of(blocks: list[Block]) -> dict[str, str]:
 
 
 @pytest.fixture
-def finals(make_launch: Make, make_cell: Make) -> Any:
+def finals() -> Any:
     return make_launch([make_cell("cnn2", "relu", epochs=3, val_mse=1e-4)], kind="finals")
 
 
@@ -55,9 +56,7 @@ def trained(finals: Any, archive: Any) -> Any:
     return finals
 
 
-def test_a_training_has_its_figure_and_the_others_say_not_run(
-    trained: Any, archive: Any, make_store: Make
-) -> None:
+def test_a_training_has_its_figure_and_the_others_say_not_run(trained: Any, archive: Any) -> None:
     blocks = section(build_report(make_store(trained), archive, Options()), "III")
     assert curves_of(blocks) == {
         "figure-02": "Fig. 2: training loss of cnn2 ReLU, lr 1e-3, 3 epochs."
@@ -65,9 +64,7 @@ def test_a_training_has_its_figure_and_the_others_say_not_run(
     assert "Fig. 1 (fc ReLU, not run), Fig. 3 (cnn2 Tanh, not run)" in texts(blocks)
 
 
-def test_the_published_curve_is_drawn_behind(
-    trained: Any, archive: Any, make_store: Make, tmp_path: Path
-) -> None:
+def test_the_published_curve_is_drawn_behind(trained: Any, archive: Any, tmp_path: Path) -> None:
     (tmp_path / CURVE).write_text("0.27\n0.16\n\n0.006\n")
     curves = read_published_curves(tmp_path)
     assert curves == {2: [0.27, 0.16, 0.006]}
@@ -94,15 +91,6 @@ def test_wrong_curves_are_refused(tmp_path: Path) -> None:
             read_published_curves(tmp_path)
 
 
-def test_a_training_without_an_epoch_is_no_figure(
-    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
-) -> None:
-    launch = make_launch([make_cell("cnn2", "tanh", outcome="failed")], kind="finals")
-    blocks = section(build_report(make_store(launch), archive, Options()), "III")
-    assert curves_of(blocks) == {}
-    assert "Fig. 3 (cnn2 Tanh, failed, no losses kept)" in texts(blocks)
-
-
 @pytest.fixture(scope="module")
 def fruits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     settings = PrepareSettings(dataset="synthetic-fruits", count=120, size=32, augment=1)
@@ -119,9 +107,7 @@ def showcase(fruits: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def measured(
-    showcase: dict[str, bytes], make_launch: Make, make_cell: Make, archive: Any
-) -> Callable[..., Any]:
+def measured(showcase: dict[str, bytes], archive: Any) -> Callable[..., Any]:
     """A store's launch with two measured models; `photographs` is what their scores say."""
 
     def make(photographs: bool = False) -> Any:
@@ -141,7 +127,7 @@ def measured(
 
 
 def test_best_and_worst_pictures_are_shown_with_their_scores(
-    measured: Make, make_store: Make, archive: Any, showcase: dict[str, bytes]
+    measured: Make, archive: Any, showcase: dict[str, bytes]
 ) -> None:
     report = build_report(make_store(measured()), archive, Options())
     tiles = {block.name: block for block in section(report, "closer") if isinstance(block, Tiles)}
@@ -155,9 +141,7 @@ def test_best_and_worst_pictures_are_shown_with_their_scores(
         assert all(tile.startswith(b"\xff\xd8\xff") for row in sheet.rows for tile in row.tiles)
 
 
-def test_the_training_of_a_model_beyond_the_report_is_drawn(
-    measured: Make, make_store: Make, archive: Any
-) -> None:
+def test_the_training_of_a_model_beyond_the_report_is_drawn(measured: Make, archive: Any) -> None:
     launch = measured()
     for cell in launch.cells:
         archive.histories[cell.run_id, "train_loss"] = [(1, 0.2), (2, 0.1)]
@@ -177,9 +161,7 @@ def test_the_training_of_a_model_beyond_the_report_is_drawn(
     ]
 
 
-def test_the_pipeline_shows_planes_and_each_kind_of_copy_once(
-    measured: Make, make_store: Make, archive: Any
-) -> None:
+def test_the_pipeline_shows_planes_and_each_kind_of_copy_once(measured: Make, archive: Any) -> None:
     report = build_report(make_store(measured()), archive, Options())
     tiles = {block.name: block for block in section(report, "II") if isinstance(block, Tiles)}
     assert tiles["planes-faces"].columns == ("picture", "L", "a", "b")
@@ -190,7 +172,7 @@ def test_the_pipeline_shows_planes_and_each_kind_of_copy_once(
 
 
 def test_photographs_are_left_out_on_request_and_drawn_pictures_stay(
-    measured: Make, make_store: Make, archive: Any
+    measured: Make, archive: Any
 ) -> None:
     def shown(photographs: bool, options: Options) -> tuple[int, str]:
         archive.files.clear()
@@ -225,9 +207,7 @@ def test_categories_are_means_over_their_pictures(
 
 
 @pytest.mark.parametrize("damage", ["scores.json", "best.png"])
-def test_damaged_artifacts_are_told_not_raised(
-    measured: Make, make_store: Make, archive: Any, damage: str
-) -> None:
+def test_damaged_artifacts_are_told_not_raised(measured: Make, archive: Any, damage: str) -> None:
     launch = measured()
     for cell in launch.cells:
         archive.files[cell.run_id, f"test/{damage}"] = b"\x89PNG but not really"
@@ -236,9 +216,7 @@ def test_damaged_artifacts_are_told_not_raised(
     assert "cannot be read" in words or "holds no test pictures and scores" in words
 
 
-def test_a_search_is_shown_with_its_plots_and_its_best(
-    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
-) -> None:
+def test_a_search_is_shown_with_its_plots_and_its_best(archive: Any) -> None:
     cells = [make_cell(val_mse=1e-4), make_cell("cnn1", outcome="pruned")]
     launch = make_launch(cells, kind="search")
     bare = build_report(make_store(launch), archive, Options())
@@ -279,18 +257,11 @@ def png() -> bytes:
 
 
 @pytest.mark.parametrize("content", [b"[1, 2]", b"{", b'{"objectives": ["x"], "trials": [{}]}'])
-def test_a_damaged_list_of_trials_is_left_out(
-    make_launch: Make, make_store: Make, archive: Any, content: bytes
-) -> None:
+def test_a_damaged_list_of_trials_is_left_out(archive: Any, content: bytes) -> None:
     launch = make_launch(kind="search")
     archive.files[launch.run_id, "search/top10.json"] = content
     blocks = section(build_report(make_store(launch), archive, Options()), "search")
     assert not any(isinstance(block, Table) for block in blocks)
-
-
-def test_no_search_has_no_section(make_store: Make, archive: Any, finals: Any) -> None:
-    report = build_report(make_store(finals), archive, Options())
-    assert "search" not in [one.anchor for one in report.sections]
 
 
 def speedup(cpu: float, gpu: float, created: int = 0) -> StoredSpeedup:
@@ -298,7 +269,7 @@ def speedup(cpu: float, gpu: float, created: int = 0) -> StoredSpeedup:
     return StoredSpeedup("r", "7", created, "faces", params, cpu, gpu, "a CPU", "a GPU")
 
 
-def test_the_factor_stands_beside_the_published_one(make_store: Make, archive: Any) -> None:
+def test_the_factor_stands_beside_the_published_one(archive: Any) -> None:
     store = make_store(speedups=(speedup(600.0, 50.0), speedup(300.0, float("nan"), 9)))
     blocks = section(build_report(store, archive, Options()), "VI")
     assert "12 times faster" in texts(blocks)
@@ -308,7 +279,7 @@ def test_the_factor_stands_beside_the_published_one(make_store: Make, archive: A
     assert table.rows[2].cells[0].below == ("published 8.5 times",)
 
 
-def test_a_missing_gpu_is_told(make_store: Make, archive: Any) -> None:
+def test_a_missing_gpu_is_told(archive: Any) -> None:
     half = make_store(speedups=(speedup(600.0, float("nan")),))
     blocks = section(build_report(half, archive, Options()), "VI")
     assert "Only the CPU half has been measured" in texts(blocks)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.tuning.report.stores import make_cell, make_launch, make_store, whole_grid
 from tuning.display.published import TABLE_I, published_cell
 from tuning.display.table import Cell, Table
 from tuning.report import Options, build_report
@@ -18,7 +19,7 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def grid_of(make_store: Make) -> Callable[..., Grid]:
+def grid_of() -> Callable[..., Grid]:
     def make(*launches: Any, task: str = "regression") -> Grid:
         store = make_store(*launches)
         return Grid(choose(store).source, task, store)
@@ -30,7 +31,7 @@ def cells(tables: list[Table]) -> list[Cell]:
     return [cell for table in tables for row in table.rows for cell in row.cells]
 
 
-def test_every_cell_stands_beside_its_published_figure(grid_of: Make, whole_grid: Make) -> None:
+def test_every_cell_stands_beside_its_published_figure(grid_of: Make) -> None:
     tables = grid_of(whole_grid("regression", lambda value: value / 2)).tables()
     captions = [table.caption for table in tables]
     assert captions == [
@@ -51,14 +52,7 @@ def test_every_cell_stands_beside_its_published_figure(grid_of: Make, whole_grid
                 assert cell.href.startswith("http://ui/#/experiments/7/runs/run-")
 
 
-def test_worse_and_equal_are_told_apart(grid_of: Make, whole_grid: Make) -> None:
-    worse = grid_of(whole_grid("regression", lambda value: value * 2)).tables()
-    assert {cell.verdict for cell in cells(worse)} == {"worse"}
-    equal = grid_of(whole_grid("regression", lambda value: value)).tables()
-    assert {cell.verdict for cell in cells(equal)} == {"equal"}
-
-
-def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make, whole_grid: Make) -> None:
+def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make) -> None:
     tables = grid_of(whole_grid("regression", lambda value: value)).tables()
     (winner,) = [cell for cell in cells(tables) if cell.winner == "all"]
     assert winner.text == "1.08e-4"  # CNN2 after 500 epochs at 1e-5
@@ -66,7 +60,7 @@ def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make, whole_grid: Ma
         assert sum(cell.winner is not None for cell in cells([table])) == 1
 
 
-def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make, whole_grid: Make) -> None:
+def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make) -> None:
     """It has 1.65e-4, which CNN1 never reaches and CNN3 always."""
     first, _, third = grid_of(whole_grid("regression", lambda value: value)).tables()
     assert all(cell.fails and cell.below[1].startswith("✗ const. ") for cell in cells([first]))
@@ -75,7 +69,7 @@ def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make, whole_
     assert first.notes == ("Constant predictor: 1.65e-4",)
 
 
-def test_what_was_not_run_says_so(grid_of: Make, make_launch: Make, make_cell: Make) -> None:
+def test_what_was_not_run_says_so(grid_of: Make) -> None:
     launch = make_launch(
         [
             make_cell("cnn1", lr=1e-3, epochs=100, val_mse=1e-4),
@@ -93,9 +87,7 @@ def test_what_was_not_run_says_so(grid_of: Make, make_launch: Make, make_cell: M
     assert "1 of 27 planned cells have finished" in grid.notes()[0].text
 
 
-def test_a_shorter_training_stands_in_the_row_of_the_report(
-    grid_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_a_shorter_training_stands_in_the_row_of_the_report(grid_of: Make) -> None:
     launch = make_launch(
         [make_cell("cnn2", epochs=n, published=p, val_mse=1e-4) for n, p in ((5, 100), (25, 500))]
     )
@@ -105,9 +97,7 @@ def test_a_shorter_training_stands_in_the_row_of_the_report(
     assert row.cells[0].verdict == "better"
 
 
-def test_seeds_are_averaged_and_their_spread_is_shown(
-    grid_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_seeds_are_averaged_and_their_spread_is_shown(grid_of: Make) -> None:
     launches = [
         make_launch([make_cell("cnn2", epochs=100, seed=seed, val_mse=value)], age=seed)
         for seed, value in enumerate((1e-4, 2e-4, 3e-4))
@@ -117,7 +107,7 @@ def test_seeds_are_averaged_and_their_spread_is_shown(
     assert cell.below[0] == "± 1.00e-4, n = 3"
 
 
-def test_other_pictures_are_compared_with_nothing(grid_of: Make, whole_grid: Make) -> None:
+def test_other_pictures_are_compared_with_nothing(grid_of: Make) -> None:
     drawn = whole_grid(
         "colorizer", lambda value: value + 5, dataset="synthetic-faces", source="synthetic"
     )
@@ -127,9 +117,7 @@ def test_other_pictures_are_compared_with_nothing(grid_of: Make, whole_grid: Mak
     assert "published" not in grid.findings()[0].text
 
 
-def test_models_beyond_the_report_have_tables_of_their_own(
-    grid_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_models_beyond_the_report_have_tables_of_their_own(grid_of: Make) -> None:
     launch = make_launch([make_cell("resnet", lr=3e-4, epochs=40, val_mse=9e-5)])
     tables = grid_of(launch).tables()
     assert tables[3].caption.startswith("Table I (d) resnet, ReLU, not published")
@@ -139,16 +127,14 @@ def test_models_beyond_the_report_have_tables_of_their_own(
     assert row.cells[1].verdict is None
 
 
-def test_a_wide_grid_is_continued_in_a_second_table(
-    grid_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_a_wide_grid_is_continued_in_a_second_table(grid_of: Make) -> None:
     lrs = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
     launch = make_launch([make_cell("cnn1", lr=lr, epochs=100, val_mse=lr) for lr in lrs])
     captions = [table.caption for table in grid_of(launch).tables()]
     assert captions[1] == f"{captions[0]} (continued)"
 
 
-def test_words_tell_where_the_reports_winner_stands(grid_of: Make, whole_grid: Make) -> None:
+def test_words_tell_where_the_reports_winner_stands(grid_of: Make) -> None:
     same = grid_of(whole_grid("regression", lambda value: value)).findings()[0].text
     assert "The published winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same
     assert "0 of 27 cells are better and 0 worse, 27 equal" in same
@@ -156,14 +142,14 @@ def test_words_tell_where_the_reports_winner_stands(grid_of: Make, whole_grid: M
     assert "is number 27 of 27 here" in upside_down
 
 
-def test_the_heatmap_names_the_best_cell(grid_of: Make, whole_grid: Make) -> None:
+def test_the_heatmap_names_the_best_cell(grid_of: Make) -> None:
     figure = grid_of(whole_grid("colorizer", float), task="colorizer").heatmap()
     assert isinstance(figure, Figure)
     assert figure.png.startswith(b"\x89PNG")
     assert "autoencoder Tanh, lr 1e-3, 500 epochs" in figure.alt
 
 
-def test_without_a_grid_the_tables_stand_empty(make_store: Make, archive: Any) -> None:
+def test_without_a_grid_the_tables_stand_empty(archive: Any) -> None:
     report = build_report(make_store(), archive, Options())
     section = next(one for one in report.sections if one.number == "III")
     texts = [block.text for block in section.blocks if hasattr(block, "text")]

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.tuning.report.stores import make_cell, make_launch
 from tuning.report._places import gather, own_training_first, ranked
 
 Make = Callable[..., Any]
 
 
-def test_seeds_of_one_place_stand_together(make_launch: Make, make_cell: Make) -> None:
+def test_seeds_of_one_place_stand_together() -> None:
     values = {0: 1e-4, 1: 3e-4, 2: 5e-4}
     launches = [
         make_launch([make_cell(seed=seed, val_mse=value)], age=seed)
@@ -27,7 +28,7 @@ def test_seeds_of_one_place_stand_together(make_launch: Make, make_cell: Make) -
     assert best.seed == "0"
 
 
-def test_of_one_seed_the_newest_finished_cell_counts(make_launch: Make, make_cell: Make) -> None:
+def test_of_one_seed_the_newest_finished_cell_counts() -> None:
     old = make_launch([make_cell(val_mse=1e-4)])
     new = make_launch([make_cell(val_mse=2e-4)], age=1)
     broken = make_launch([make_cell(outcome="failed", val_mse=9.0)], age=2)
@@ -37,7 +38,7 @@ def test_of_one_seed_the_newest_finished_cell_counts(make_launch: Make, make_cel
     assert math.isnan(place.spread("val_mse"))
 
 
-def test_another_recipe_has_a_place_of_its_own(make_launch: Make, make_cell: Make) -> None:
+def test_another_recipe_has_a_place_of_its_own() -> None:
     plain = make_cell(val_mse=1e-4)
     other = make_cell(val_mse=2e-4, seed=1, params={"loss": "huber", "eval_every": "5"})
     cells = make_launch([plain, other]).cells
@@ -45,12 +46,7 @@ def test_another_recipe_has_a_place_of_its_own(make_launch: Make, make_cell: Mak
     assert len(gather(cells, one_recipe=True)) == 1
 
 
-def test_fine_tuned_and_from_scratch_are_two(make_launch: Make, make_cell: Make) -> None:
-    cells = make_launch([make_cell(parent="models:/x/1"), make_cell(suffix="-scratch")]).cells
-    assert sorted(place.tuned for place in gather(cells)) == [False, True]
-
-
-def test_ranking_knows_which_way_is_better(make_launch: Make, make_cell: Make) -> None:
+def test_ranking_knows_which_way_is_better() -> None:
     cells = make_launch(
         [
             make_cell("a", val_mse=1.0, val_psnr=30.0),
@@ -64,7 +60,7 @@ def test_ranking_knows_which_way_is_better(make_launch: Make, make_cell: Make) -
     assert [place.model for place in ranked(places, "val_psnr")] == ["a", "b"]
 
 
-def test_a_training_of_its_own_stands_before_a_grids(make_launch: Make, make_cell: Make) -> None:
+def test_a_training_of_its_own_stands_before_a_grids() -> None:
     grid = make_launch(
         [make_cell(epochs=n, val_mse=value) for n, value in ((100, 3e-4), (300, 1e-4), (500, 2e-4))]
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Table
 from tuning.report import Options, build_report
 from tuning.report._document import Commands, Facts
@@ -21,9 +22,7 @@ def facts_of(report: Any) -> dict[str, str]:
     return dict(facts.facts)
 
 
-def test_everything_to_judge_and_repeat_the_figures_is_there(
-    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
-) -> None:
+def test_everything_to_judge_and_repeat_the_figures_is_there(archive: Any) -> None:
     launches = [
         make_launch([make_cell(seed=seed, val_mse=1e-4, train_seconds=1800.0)], age=seed)
         for seed in (0, 1)
@@ -41,7 +40,7 @@ def test_everything_to_judge_and_repeat_the_figures_is_there(
     assert table.rows[0].cells[0].below == ("22:13 UTC, commit aaaaaaa",)
 
 
-def test_a_training_of_three_cells_is_counted_once(make_launch: Make, make_cell: Make) -> None:
+def test_a_training_of_three_cells_is_counted_once() -> None:
     cells = [
         make_cell(epochs=epochs, train_seconds=36.0 * epochs, val_mse=1.0)
         for epochs in (100, 300, 500)
@@ -49,9 +48,7 @@ def test_a_training_of_three_cells_is_counted_once(make_launch: Make, make_cell:
     assert device_hours([make_launch(cells)]) == {"cpu": pytest.approx(5.0)}
 
 
-def test_what_is_left_out_is_counted(
-    make_launch: Make, make_cell: Make, make_store: Make, archive: Any
-) -> None:
+def test_what_is_left_out_is_counted(archive: Any) -> None:
     done = [make_cell(val_mse=1e-4)]
     drawn = make_launch(done, dataset="synthetic-faces", source="synthetic")
     store = make_store(make_launch(done), drawn, foreign_runs=3, broken_runs=("x",))
@@ -77,9 +74,7 @@ def test_folders_of_a_machine_are_not_told(text: str, shown: str) -> None:
     assert without_paths(text) == shown
 
 
-def test_no_file_of_the_report_tells_a_folder(
-    make_launch: Make, make_cell: Make, make_store: Make, archive: Any, tmp_path: Any
-) -> None:
+def test_no_file_of_the_report_tells_a_folder(archive: Any, tmp_path: Any) -> None:
     report = build_report(make_store(make_launch([make_cell(val_mse=1.0)])), archive, Options())
     for path in write_report(report, tmp_path, ("html", "md")):
         assert "/home/someone" not in path.read_text()

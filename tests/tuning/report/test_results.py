@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Row
 from tuning.report._results import Results
 from tuning.report._selection import choose
@@ -24,7 +25,7 @@ CONSTANT = {
 
 
 @pytest.fixture
-def results_of(make_store: Make) -> Callable[..., Results]:
+def results_of() -> Callable[..., Results]:
     def make(
         *launches: Any, role: str = "faces", task: str = "regression", **fields: Any
     ) -> Results:
@@ -44,9 +45,7 @@ def row_of(results: Results, label: str) -> Row:
     return next(row for row in results.table().rows if row.label == label)
 
 
-def test_rows_are_those_of_the_report_in_its_order(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_rows_are_those_of_the_report_in_its_order(results_of: Make) -> None:
     finals = make_launch([make_cell("cnn2", "tanh", **mse(4e-5, 2e-4))], kind="finals")
     table = results_of(finals).table()
     assert table.caption.startswith("Table II")
@@ -63,9 +62,7 @@ def test_rows_are_those_of_the_report_in_its_order(
     assert [cell.text for cell in table.rows[3].cells] == ["7.34e-5", "2.07e-4"]
 
 
-def test_what_does_not_beat_the_constant_is_crossed(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_what_does_not_beat_the_constant_is_crossed(results_of: Make) -> None:
     finals = make_launch([make_cell("cnn2", "relu", **mse(7.34e-5, 1e-4))], kind="finals")
     a, b = row_of(results_of(finals), "cnn2 ReLU").cells
     assert a.fails
@@ -73,9 +70,7 @@ def test_what_does_not_beat_the_constant_is_crossed(
     assert not b.fails
 
 
-def test_a_grids_cell_stands_in_and_says_so(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_a_grids_cell_stands_in_and_says_so(results_of: Make) -> None:
     promoted = make_cell("cnn2", "relu", epochs=25, published=500, **mse(6e-5, 2e-4))
     grid = make_launch([promoted, make_cell("cnn1", val_mse=1.0)])
     row = row_of(results_of(grid), "cnn2 ReLU")
@@ -86,9 +81,7 @@ def test_a_grids_cell_stands_in_and_says_so(
     assert [row.label for row in both.table().rows][3] == "cnn2 ReLU"  # the grid's, further down
 
 
-def test_the_best_of_a_column_is_marked(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_the_best_of_a_column_is_marked(results_of: Make) -> None:
     cells = [make_cell("cnn2", "relu", **mse(6e-5, 2e-4)), make_cell("fc", **mse(7e-5, 1e-4))]
     results = results_of(make_launch(cells, kind="finals"))
     assert [cell.winner for cell in row_of(results, "cnn2 ReLU").cells] == ["all", None]
@@ -97,9 +90,7 @@ def test_the_best_of_a_column_is_marked(
     assert [cell.winner for cell in row_of(alone, "cnn2 ReLU").cells] == [None, None]
 
 
-def test_transfer_compares_what_was_fine_tuned(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_transfer_compares_what_was_fine_tuned(results_of: Make) -> None:
     parent = "models:/faces-regression/1"
     tuned = make_cell("cnn2", "relu", parent=parent, suffix="-finetuned", **mse(2e-3, 4e-4))
     scratch = make_cell("cnn2", "relu", suffix="-scratch", **mse(1e-3, 4e-4))
@@ -121,9 +112,7 @@ def test_transfer_compares_what_was_fine_tuned(
     assert "500 epochs, from scratch is better than the best published in 2 of 2 values." in words
 
 
-def test_a_model_beyond_the_report_stands_beside_its_best(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_a_model_beyond_the_report_stands_beside_its_best(results_of: Make) -> None:
     alone = make_launch([make_cell("unet_mean", "tanh", **mse(4.3e-5, 3e-4))], kind="train")
     results = results_of(alone)
     row = row_of(results, "unet_mean Tanh")
@@ -137,9 +126,7 @@ def test_a_model_beyond_the_report_stands_beside_its_best(
     assert "best published" not in results_of(own).findings()[0].text
 
 
-def test_table_vi_has_the_reports_own_ssim(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_table_vi_has_the_reports_own_ssim(results_of: Make) -> None:
     figures = {
         "test_psnr": 24.0,
         "test_mse_a": 4e-3,
@@ -159,9 +146,7 @@ def test_table_vi_has_the_reports_own_ssim(
     assert any("measured as in the original paper" in note for note in table.notes)
 
 
-def test_the_best_model_is_the_champion_not_the_best_on_test(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_the_best_model_is_the_champion_not_the_best_on_test(results_of: Make) -> None:
     lucky = make_cell("cnn1", **{**mse(1e-6, 1e-6), "val_mse": 1.0})
     chosen = make_cell("cnn2", **{**mse(6e-5, 6e-5), "val_mse": 1e-5})
     launch = make_launch([lucky, chosen], kind="finals")
@@ -174,9 +159,7 @@ def test_the_best_model_is_the_champion_not_the_best_on_test(
     assert results_of(launch, champions=champions).best.model == "cnn1"  # type: ignore[union-attr]
 
 
-def test_other_pictures_have_no_verdict(
-    results_of: Make, make_launch: Make, make_cell: Make
-) -> None:
+def test_other_pictures_have_no_verdict(results_of: Make) -> None:
     cell = make_cell("cnn2", "relu", **mse(1e-6, 1e-6))
     drawn = make_launch([cell], kind="finals", dataset="synthetic-faces", source="synthetic")
     results = results_of(drawn)
