@@ -1,4 +1,4 @@
-"""The layers of a configuration and what is said when one is wrong."""
+"""The layers of a configuration, and the error messages."""
 
 from __future__ import annotations
 

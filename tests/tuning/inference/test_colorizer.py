@@ -1,4 +1,4 @@
-"""The engine: what the network sees, what is painted, and what is kept of L."""
+"""Inference on planes: what the network sees, what is painted, and that L is kept."""
 
 from __future__ import annotations
 

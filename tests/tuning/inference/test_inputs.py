@@ -1,4 +1,4 @@
-"""Which pictures are taken, where results go, and what a run over files does and survives."""
+"""Which pictures are colorized, where results go, and which files are skipped."""
 
 from __future__ import annotations
 
@@ -234,9 +234,7 @@ def test_a_result_that_cannot_be_written_is_one_line(
 @pytest.mark.parametrize(
     "name", ["a" * 251 + ".png", "\N{RED APPLE}" * 62 + ".png", "a\nb [red].png"]
 )
-def test_any_name_of_a_file_will_do(
-    draw: Draw, tmp_path: Path, colorizer: Colorizer, name: str
-) -> None:
+def test_any_file_name_works(draw: Draw, tmp_path: Path, colorizer: Colorizer, name: str) -> None:
     draw("plain.png").rename(tmp_path / name)
     (done,) = run(colorizer, [tmp_path / name], tmp_path / "out")
     done.job.name.encode()
@@ -262,7 +260,7 @@ def text_of(table: Any) -> str:
     return console.file.getvalue()
 
 
-def test_the_table_tells_means_in_lab_units_and_as_levels() -> None:
+def test_the_table_shows_means_in_lab_units_and_as_levels() -> None:
     text = text_of(colorized_table([result("a.png")], regressor=True))
     assert "12.00" in text
     assert "-8.00" in text
@@ -273,7 +271,7 @@ def test_the_table_tells_means_in_lab_units_and_as_levels() -> None:
     assert "as painted" not in text_of(colorized_table([result("a.png")], regressor=False))
 
 
-def test_the_table_ends_in_the_mean_of_what_was_compared() -> None:
+def test_the_last_row_is_the_mean_of_the_compared_pictures() -> None:
     scores = {"ssim": 0.5, "psnr_rgb": 10.0, "ssim_rgb": 0.25}
     rows = [result("a", psnr=20.0, **scores), result("b", psnr=30.0, **scores), result("c")]
     text = text_of(colorized_table(rows, regressor=True))

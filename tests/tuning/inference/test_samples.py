@@ -1,4 +1,4 @@
-"""What is kept of a model's test pictures: figures found another way, tiles seen in the sheets."""
+"""Samples of a model's test pictures: scores computed independently, tiles read from the sheets."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def pixels_of(data: bytes) -> Any:
         return np.asarray(image.convert("RGB"))
 
 
-def test_the_headers_tell_the_model_and_the_means(served: Any, photo: Photo) -> None:
+def test_the_headers_hold_the_model_and_the_means(served: Any, photo: Photo) -> None:
     headers = post(served, photo(), params={"mode": "faces"}).headers
     assert set(HEADERS) <= {name.title() for name in headers}
     assert headers["Chromatune-Model"] == "faces-colorizer"
@@ -102,7 +102,7 @@ def test_a_form_or_a_body_chooses_a_mode_or_a_version(served: Any, photo: Photo)
     assert older.headers["Chromatune-Model-Version"] == "1"
 
 
-def test_what_there_is_to_choose_from(served: Any) -> None:
+def test_modes_and_versions_are_listed(served: Any) -> None:
     found = requests.get(f"{served.url}/models", timeout=TIMEOUT_S).json()
     assert [(mode["mode"], mode["label"]) for mode in found["modes"]] == [
         ("faces", "Faces"),
@@ -113,7 +113,7 @@ def test_what_there_is_to_choose_from(served: Any) -> None:
     assert found["missing"] == []
 
 
-def test_what_is_missing_is_said(served: Any) -> None:
+def test_missing_champions_are_listed(served: Any) -> None:
     served.cache.cards = []
     found = requests.get(f"{served.url}/models", timeout=TIMEOUT_S).json()
     assert found["modes"] == found["versions"] == []
@@ -144,7 +144,7 @@ def _bomb() -> bytes:
         (lambda photo: photo(), {"mode": "x" * 200}, 422, "mode: String should have at most"),
     ],
 )
-def test_refusals_are_one_line(
+def test_errors_are_one_line(
     served: Any, photo: Photo, make: Any, params: dict[str, str], code: int, line: str
 ) -> None:
     answer = post(served, make(photo), params=params)
@@ -199,7 +199,7 @@ def test_a_picture_of_too_many_pixels_is_refused(serve: Any, photo: Photo) -> No
     assert post(served, photo(40, 25)).status_code == 200
 
 
-def test_beyond_its_places_it_asks_to_come_again(serve: Any, photo: Photo, wait_until: Any) -> None:
+def test_a_full_queue_gives_503_and_retry_after(serve: Any, photo: Photo, wait_until: Any) -> None:
     served = serve(max_waiting=3, workers=1)
     served.cache.gate.clear()
 

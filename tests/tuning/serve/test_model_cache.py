@@ -1,4 +1,4 @@
-"""Models in memory: who is champion now, and what happens while nobody can say."""
+"""Models in memory: who is champion now, and what happens while the registry is unavailable."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_without_a_mode_it_is_the_first_one(world: Any) -> None:
         world.cache.choose(None, None)
 
 
-def test_what_was_known_goes_on_while_the_registry_is_out_of_reach(world: Any) -> None:
+def test_known_answers_are_used_while_the_registry_is_unavailable(world: Any) -> None:
     world.cache.choose("faces", None)
     world.registry.is_down = True
     world.now = 100

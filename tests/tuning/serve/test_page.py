@@ -171,7 +171,7 @@ def test_a_format_that_the_browser_cannot_show_is_compared_all_the_same(
     assert page.get("before").get_attribute("src") == page.get("after").get_attribute("src")
 
 
-def test_an_unreadable_file_is_told_and_the_next_one_works(
+def test_an_unreadable_file_is_reported_and_the_next_one_works(
     page: Page, files: dict[str, Path]
 ) -> None:
     page.upload(files["gray.png"])
@@ -210,14 +210,14 @@ def test_a_new_champion_appears_without_a_reload(page: Page, served: Any) -> Non
     page.wait(lambda: "NCD" in page.get("modes").text and "Faces" not in page.get("modes").text)
 
 
-def test_with_no_champion_it_says_what_makes_one(page: Page, served: Any) -> None:
+def test_without_a_champion_it_says_how_to_make_one(page: Page, served: Any) -> None:
     served.cache.cards = []
     page.open()
     assert "No champion yet: chromatune reproduce makes" in page.get("advice").text
     assert not page.get("modes").is_displayed()
 
 
-def test_a_phone_shows_all_of_it(page: Page, files: dict[str, Path]) -> None:
+def test_it_fits_a_phone(page: Page, files: dict[str, Path]) -> None:
     page.open(width=400, height=800)
     page.upload(files["colour.jpg"])
     assert page.run("return document.documentElement.scrollWidth") == 400

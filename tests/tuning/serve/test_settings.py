@@ -16,14 +16,14 @@ TOKEN = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
-def test_on_loopback_nothing_is_demanded(host: str) -> None:
+def test_on_loopback_nothing_is_required(host: str) -> None:
     assert is_loopback(host)
     assert check_hosts(host, [], None) >= {"localhost", "127.0.0.1", "[::1]"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example", ""])
 @pytest.mark.parametrize(("names", "token"), [([], None), (["box"], None), ([], TOKEN)])
-def test_open_to_others_it_demands_names_and_a_token(
+def test_open_to_others_it_requires_names_and_a_token(
     host: str, names: list[str], token: str | None
 ) -> None:
     with pytest.raises(
@@ -50,7 +50,7 @@ def test_the_token_comes_from_a_file_or_the_environment(
 
 
 @pytest.mark.parametrize("text", ["", "short", "with spaces in its middle", "ü" * 20, "a\nb" * 9])
-def test_a_weak_or_unsendable_token_is_refused_unsaid(tmp_path: Path, text: str) -> None:
+def test_a_weak_or_unsendable_token_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_text(text)
     with pytest.raises(ChromatuneError, match="at least 16 ASCII letters") as caught:
         read_token(tmp_path / "token")
