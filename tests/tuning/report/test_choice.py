@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +9,6 @@ import pytest
 from tests.tuning.report.stores import make_cell, make_launch, make_store, whole_grid
 from tuning.errors import ChromatuneError
 from tuning.report._selection import choose, grid_launches
-
-Make = Callable[..., Any]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import io
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from tuning.report import Options, Report, build_report, render_markdown, write_
 from tuning.report._document import Commands, Facts, Figure, Figures, Section, Text, TileRow, Tiles
 from tuning.report._html import render_html
 from tuning.report._pdf import render_pdf
-
-Make = Callable[..., Any]
 
 
 def picture(kind: str, size: tuple[int, int] = (40, 30)) -> bytes:

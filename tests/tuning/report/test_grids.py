@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,23 +14,17 @@ from tuning.report._document import Figure
 from tuning.report._grids import Grid
 from tuning.report._selection import choose
 
-Make = Callable[..., Any]
 
-
-@pytest.fixture
-def grid_of() -> Callable[..., Grid]:
-    def make(*launches: Any, task: str = "regression") -> Grid:
-        store = make_store(*launches)
-        return Grid(choose(store).source, task, store)
-
-    return make
+def grid_of(*launches: Any, task: str = "regression") -> Grid:
+    store = make_store(*launches)
+    return Grid(choose(store).source, task, store)
 
 
 def cells(tables: list[Table]) -> list[Cell]:
     return [cell for table in tables for row in table.rows for cell in row.cells]
 
 
-def test_every_cell_stands_beside_its_published_figure(grid_of: Make) -> None:
+def test_every_cell_stands_beside_its_published_figure() -> None:
     tables = grid_of(whole_grid("regression", lambda value: value / 2)).tables()
     captions = [table.caption for table in tables]
     assert captions == [
@@ -52,7 +45,7 @@ def test_every_cell_stands_beside_its_published_figure(grid_of: Make) -> None:
                 assert cell.href.startswith("http://ui/#/experiments/7/runs/run-")
 
 
-def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make) -> None:
+def test_one_cell_wins_and_each_table_has_its_best() -> None:
     tables = grid_of(whole_grid("regression", lambda value: value)).tables()
     (winner,) = [cell for cell in cells(tables) if cell.winner == "all"]
     assert winner.text == "1.08e-4"  # CNN2 after 500 epochs at 1e-5
@@ -60,7 +53,7 @@ def test_one_cell_wins_and_each_table_has_its_best(grid_of: Make) -> None:
         assert sum(cell.winner is not None for cell in cells([table])) == 1
 
 
-def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make) -> None:
+def test_the_constant_predictor_stands_beside_every_figure() -> None:
     """It has 1.65e-4, which CNN1 never reaches and CNN3 always."""
     first, _, third = grid_of(whole_grid("regression", lambda value: value)).tables()
     assert all(cell.fails and cell.below[1].startswith("✗ const. ") for cell in cells([first]))
@@ -69,7 +62,7 @@ def test_the_constant_predictor_stands_beside_every_figure(grid_of: Make) -> Non
     assert first.notes == ("Constant predictor: 1.65e-4",)
 
 
-def test_what_was_not_run_says_so(grid_of: Make) -> None:
+def test_what_was_not_run_says_so() -> None:
     launch = make_launch(
         [
             make_cell("cnn1", lr=1e-3, epochs=100, val_mse=1e-4),
@@ -87,7 +80,7 @@ def test_what_was_not_run_says_so(grid_of: Make) -> None:
     assert "1 of 27 planned cells have finished" in grid.notes()[0].text
 
 
-def test_a_shorter_training_stands_in_the_row_of_the_report(grid_of: Make) -> None:
+def test_a_shorter_training_stands_in_the_row_of_the_report() -> None:
     launch = make_launch(
         [make_cell("cnn2", epochs=n, published=p, val_mse=1e-4) for n, p in ((5, 100), (25, 500))]
     )
@@ -97,7 +90,7 @@ def test_a_shorter_training_stands_in_the_row_of_the_report(grid_of: Make) -> No
     assert row.cells[0].verdict == "better"
 
 
-def test_seeds_are_averaged_and_their_spread_is_shown(grid_of: Make) -> None:
+def test_seeds_are_averaged_and_their_spread_is_shown() -> None:
     launches = [
         make_launch([make_cell("cnn2", epochs=100, seed=seed, val_mse=value)], age=seed)
         for seed, value in enumerate((1e-4, 2e-4, 3e-4))
@@ -107,7 +100,7 @@ def test_seeds_are_averaged_and_their_spread_is_shown(grid_of: Make) -> None:
     assert cell.below[0] == "± 1.00e-4, n = 3"
 
 
-def test_other_pictures_are_compared_with_nothing(grid_of: Make) -> None:
+def test_other_pictures_are_compared_with_nothing() -> None:
     drawn = whole_grid(
         "colorizer", lambda value: value + 5, dataset="synthetic-faces", source="synthetic"
     )
@@ -117,7 +110,7 @@ def test_other_pictures_are_compared_with_nothing(grid_of: Make) -> None:
     assert "published" not in grid.findings()[0].text
 
 
-def test_models_beyond_the_report_have_tables_of_their_own(grid_of: Make) -> None:
+def test_models_beyond_the_report_have_tables_of_their_own() -> None:
     launch = make_launch([make_cell("resnet", lr=3e-4, epochs=40, val_mse=9e-5)])
     tables = grid_of(launch).tables()
     assert tables[3].caption.startswith("Table I (d) resnet, ReLU, not published")
@@ -127,14 +120,14 @@ def test_models_beyond_the_report_have_tables_of_their_own(grid_of: Make) -> Non
     assert row.cells[1].verdict is None
 
 
-def test_a_wide_grid_is_continued_in_a_second_table(grid_of: Make) -> None:
+def test_a_wide_grid_is_continued_in_a_second_table() -> None:
     lrs = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
     launch = make_launch([make_cell("cnn1", lr=lr, epochs=100, val_mse=lr) for lr in lrs])
     captions = [table.caption for table in grid_of(launch).tables()]
     assert captions[1] == f"{captions[0]} (continued)"
 
 
-def test_words_tell_where_the_reports_winner_stands(grid_of: Make) -> None:
+def test_words_tell_where_the_reports_winner_stands() -> None:
     same = grid_of(whole_grid("regression", lambda value: value)).findings()[0].text
     assert "The published winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same
     assert "0 of 27 cells are better and 0 worse, 27 equal" in same
@@ -142,7 +135,7 @@ def test_words_tell_where_the_reports_winner_stands(grid_of: Make) -> None:
     assert "is number 27 of 27 here" in upside_down
 
 
-def test_the_heatmap_names_the_best_cell(grid_of: Make) -> None:
+def test_the_heatmap_names_the_best_cell() -> None:
     figure = grid_of(whole_grid("colorizer", float), task="colorizer").heatmap()
     assert isinstance(figure, Figure)
     assert figure.png.startswith(b"\x89PNG")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.tuning.report.stores import make_cell, make_launch
 from tuning.report._places import gather, own_training_first, ranked
-
-Make = Callable[..., Any]
 
 
 def test_seeds_of_one_place_stand_together() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from tuning.report import Options, build_report
 from tuning.report._document import Commands, Facts
 from tuning.report._provenance import device_hours, without_paths
 from tuning.report._write import write_report
-
-Make = Callable[..., Any]
 
 
 def facts_of(report: Any) -> dict[str, str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Row
@@ -13,7 +10,6 @@ from tuning.report._results import Results
 from tuning.report._selection import choose
 from tuning.tracking.registry.catalog import ModelCard
 
-Make = Callable[..., Any]
 CONSTANT = {
     "test_mse": 1.4e-4,
     "test_mse_a": 7.34e-5,
@@ -24,17 +20,13 @@ CONSTANT = {
 }
 
 
-@pytest.fixture
-def results_of() -> Callable[..., Results]:
-    def make(
-        *launches: Any, role: str = "faces", task: str = "regression", **fields: Any
-    ) -> Results:
-        store = make_store(*launches, **fields)
-        choice = choose(store)
-        data = choice.source if role == "faces" else choice.target
-        return Results(role, data, task, store, CONSTANT)
-
-    return make
+def results_of(
+    *launches: Any, role: str = "faces", task: str = "regression", **fields: Any
+) -> Results:
+    store = make_store(*launches, **fields)
+    choice = choose(store)
+    data = choice.source if role == "faces" else choice.target
+    return Results(role, data, task, store, CONSTANT)
 
 
 def mse(a: float, b: float) -> dict[str, float]:
@@ -45,7 +37,7 @@ def row_of(results: Results, label: str) -> Row:
     return next(row for row in results.table().rows if row.label == label)
 
 
-def test_rows_are_those_of_the_report_in_its_order(results_of: Make) -> None:
+def test_rows_are_those_of_the_report_in_its_order() -> None:
     finals = make_launch([make_cell("cnn2", "tanh", **mse(4e-5, 2e-4))], kind="finals")
     table = results_of(finals).table()
     assert table.caption.startswith("Table II")
@@ -62,7 +54,7 @@ def test_rows_are_those_of_the_report_in_its_order(results_of: Make) -> None:
     assert [cell.text for cell in table.rows[3].cells] == ["7.34e-5", "2.07e-4"]
 
 
-def test_what_does_not_beat_the_constant_is_crossed(results_of: Make) -> None:
+def test_what_does_not_beat_the_constant_is_crossed() -> None:
     finals = make_launch([make_cell("cnn2", "relu", **mse(7.34e-5, 1e-4))], kind="finals")
     a, b = row_of(results_of(finals), "cnn2 ReLU").cells
     assert a.fails
@@ -70,7 +62,7 @@ def test_what_does_not_beat_the_constant_is_crossed(results_of: Make) -> None:
     assert not b.fails
 
 
-def test_a_grids_cell_stands_in_and_says_so(results_of: Make) -> None:
+def test_a_grids_cell_stands_in_and_says_so() -> None:
     promoted = make_cell("cnn2", "relu", epochs=25, published=500, **mse(6e-5, 2e-4))
     grid = make_launch([promoted, make_cell("cnn1", val_mse=1.0)])
     row = row_of(results_of(grid), "cnn2 ReLU")
@@ -81,7 +73,7 @@ def test_a_grids_cell_stands_in_and_says_so(results_of: Make) -> None:
     assert [row.label for row in both.table().rows][3] == "cnn2 ReLU"  # the grid's, further down
 
 
-def test_the_best_of_a_column_is_marked(results_of: Make) -> None:
+def test_the_best_of_a_column_is_marked() -> None:
     cells = [make_cell("cnn2", "relu", **mse(6e-5, 2e-4)), make_cell("fc", **mse(7e-5, 1e-4))]
     results = results_of(make_launch(cells, kind="finals"))
     assert [cell.winner for cell in row_of(results, "cnn2 ReLU").cells] == ["all", None]
@@ -90,7 +82,7 @@ def test_the_best_of_a_column_is_marked(results_of: Make) -> None:
     assert [cell.winner for cell in row_of(alone, "cnn2 ReLU").cells] == [None, None]
 
 
-def test_transfer_compares_what_was_fine_tuned(results_of: Make) -> None:
+def test_transfer_compares_what_was_fine_tuned() -> None:
     parent = "models:/faces-regression/1"
     tuned = make_cell("cnn2", "relu", parent=parent, suffix="-finetuned", **mse(2e-3, 4e-4))
     scratch = make_cell("cnn2", "relu", suffix="-scratch", **mse(1e-3, 4e-4))
@@ -112,7 +104,7 @@ def test_transfer_compares_what_was_fine_tuned(results_of: Make) -> None:
     assert "500 epochs, from scratch is better than the best published in 2 of 2 values." in words
 
 
-def test_a_model_beyond_the_report_stands_beside_its_best(results_of: Make) -> None:
+def test_a_model_beyond_the_report_stands_beside_its_best() -> None:
     alone = make_launch([make_cell("unet_mean", "tanh", **mse(4.3e-5, 3e-4))], kind="train")
     results = results_of(alone)
     row = row_of(results, "unet_mean Tanh")
@@ -126,7 +118,7 @@ def test_a_model_beyond_the_report_stands_beside_its_best(results_of: Make) -> N
     assert "best published" not in results_of(own).findings()[0].text
 
 
-def test_table_vi_has_the_reports_own_ssim(results_of: Make) -> None:
+def test_table_vi_has_the_reports_own_ssim() -> None:
     figures = {
         "test_psnr": 24.0,
         "test_mse_a": 4e-3,
@@ -146,7 +138,7 @@ def test_table_vi_has_the_reports_own_ssim(results_of: Make) -> None:
     assert any("measured as in the original paper" in note for note in table.notes)
 
 
-def test_the_best_model_is_the_champion_not_the_best_on_test(results_of: Make) -> None:
+def test_the_best_model_is_the_champion_not_the_best_on_test() -> None:
     lucky = make_cell("cnn1", **{**mse(1e-6, 1e-6), "val_mse": 1.0})
     chosen = make_cell("cnn2", **{**mse(6e-5, 6e-5), "val_mse": 1e-5})
     launch = make_launch([lucky, chosen], kind="finals")
@@ -159,7 +151,7 @@ def test_the_best_model_is_the_champion_not_the_best_on_test(results_of: Make) -
     assert results_of(launch, champions=champions).best.model == "cnn1"  # type: ignore[union-attr]
 
 
-def test_other_pictures_have_no_verdict(results_of: Make) -> None:
+def test_other_pictures_have_no_verdict() -> None:
     cell = make_cell("cnn2", "relu", **mse(1e-6, 1e-6))
     drawn = make_launch([cell], kind="finals", dataset="synthetic-faces", source="synthetic")
     results = results_of(drawn)
@@ -167,7 +159,7 @@ def test_other_pictures_have_no_verdict(results_of: Make) -> None:
     assert "published" not in results.findings()[0].text
 
 
-def test_nothing_measured_says_what_to_do(results_of: Make) -> None:
+def test_nothing_measured_says_what_to_do() -> None:
     results = results_of()
     assert "No regression model has been measured" in results.notes()[0].text
     assert results.findings() == []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,25 +15,18 @@ from tuning.report._prose import (
     who_wins,
 )
 
-Make = Callable[..., Any]
+
+def places(metric: str, *values: Sequence[float]) -> list[Place]:
+    """Places of models a, b, c, … with these values, one a seed."""
+    cells = [
+        make_cell("abc"[number], seed=seed, **{metric: value})
+        for number, seeds in enumerate(values)
+        for seed, value in enumerate(seeds)
+    ]
+    return gather(make_launch(cells).cells)
 
 
-@pytest.fixture
-def places() -> Callable[..., list[Place]]:
-    """Places of models a, b, c, … with these figures, one a seed."""
-
-    def make(metric: str, *values: Sequence[float]) -> list[Place]:
-        cells = [
-            make_cell("abc"[number], seed=seed, **{metric: value})
-            for number, seeds in enumerate(values)
-            for seed, value in enumerate(seeds)
-        ]
-        return gather(make_launch(cells).cells)
-
-    return make
-
-
-def test_the_winner_is_named_with_its_lead(places: Make) -> None:
+def test_the_winner_is_named_with_its_lead() -> None:
     sentence, seeds = who_wins(places("val_mse", [2e-4], [1e-4]), "val_mse")
     assert sentence.startswith("b ReLU, lr 1e-3, 500 epochs wins with a validation MSE of 1.00e-4")
     assert "50 % below a ReLU" in sentence
@@ -59,7 +51,7 @@ def test_twins_are_told_apart_by_where_they_started() -> None:
     assert f"{name}, fine-tuned and {name}, from scratch tie" in sentence(1e-3, 1e-3)
 
 
-def test_a_tie_is_no_victory(places: Make) -> None:
+def test_a_tie_is_no_victory() -> None:
     (sentence,) = who_wins(places("val_psnr", [36.001], [36.002]), "val_psnr")
     assert "tie at a validation PSNR of 36.00 dB" in sentence
 
@@ -69,14 +61,14 @@ def test_a_tie_is_no_victory(places: Make) -> None:
     [([36.0, 36.1], [35.0, 35.1], "exceeds"), ([36.0, 34.0], [35.0, 34.5], "does not exceed")],
 )
 def test_the_gap_is_held_against_the_spread(
-    places: Make, first: list[float], second: list[float], verdict: str
+    first: list[float], second: list[float], verdict: str
 ) -> None:
     _, seeds = who_wins(places("val_psnr", first, second), "val_psnr")
     assert f" {verdict} the spread" in seeds
     assert seeds.startswith("Over 2 seeds each")
 
 
-def test_the_constant_predictor_is_beaten_or_not(places: Make) -> None:
+def test_the_constant_predictor_is_beaten_or_not() -> None:
     sentence = beside_constant(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)
     assert sentence == "The constant predictor has 2.00e-4: 1 of 3 measured cells beat it."
     sentence = beside_constant(places("val_mse", [1e-4]), "val_mse", 2e-4)
