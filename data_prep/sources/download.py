@@ -6,6 +6,7 @@ import hashlib
 import re
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from data_prep.errors import DataError
@@ -65,24 +66,22 @@ def _download(url: str, path: Path, progress: Progress | None, retries: int) -> 
         if progress is not None:
             progress("download", done, total or 0)
 
+    failed = f"cannot download {without_secrets(url)}"
+    options: dict[str, Any] = {
+        "quiet": True,
+        "use_cookies": False,
+        "resume": True,
+        "timeout": _TIMEOUT_S,
+    }
     with writing_to(path.parent):
         try:
-            gdown.download(
-                url,
-                str(path),
-                quiet=True,
-                use_cookies=False,
-                resume=True,
-                retries=retries,
-                timeout=_TIMEOUT_S,
-                progress=report,
-            )
+            gdown.download(url, str(path), retries=retries, progress=report, **options)
         except requests.HTTPError as error:
             reason = f"the server answers {error.response.status_code} {error.response.reason}"
-            raise DataError(f"cannot download {url}: {reason}; {_BY_HAND}") from None
+            raise DataError(f"{failed}: {reason}; {_BY_HAND}") from None
         except gdown.FileURLRetrievalError as error:
             reason = " ".join(str(error).partition("You may still")[0].split())
-            raise DataError(f"cannot download {url}: {reason} {_BY_HAND}") from None
+            raise DataError(f"{failed}: {reason} {_BY_HAND}") from None
         except (requests.RequestException, gdown.DownloadError) as error:
             cause = error.__cause__ or error
             if not isinstance(cause, requests.RequestException):
@@ -92,7 +91,7 @@ def _download(url: str, path: Path, progress: Progress | None, retries: int) -> 
             no_connection = type(cause) in (requests.ConnectionError, requests.Timeout)
             reason = "no connection" if no_connection else str(error).partition("\n")[0]
             raise DataError(
-                f"cannot download {url}: {reason}; run the command again to resume, or {_BY_HAND}"
+                f"{failed}: {reason}; run the command again to resume, or {_BY_HAND}"
             ) from None
 
 

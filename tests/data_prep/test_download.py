@@ -194,9 +194,10 @@ def test_an_error_of_the_server_is_named(status: int, server: Server, tmp_path: 
 
 
 def test_no_connection(server: Server, tmp_path: Path) -> None:
-    server.url = "http://127.0.0.1:9/x.zip"
-    with pytest.raises(DataError, match="no connection; run the command again"):
+    server.url = "http://anna:hunter2@127.0.0.1:9/x.zip?token=hunter2"
+    with pytest.raises(DataError, match="no connection; run the command again") as caught:
         _get(server, tmp_path)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.fixture
