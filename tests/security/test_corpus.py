@@ -16,11 +16,11 @@ from data_prep import DataError, open_dataset
 from data_prep.decode import UnusableError, decode_rgb
 from models import ModelError, load_model
 from tuning.config.schema import GridLaunchConfig, TrainingConfig, read_yaml, resolve
+from tuning.config.search import read_points
 from tuning.errors import ChromatuneError
 from tuning.launch.datasets import prepare_settings
 from tuning.launch.folder import open_launch
 from tuning.launch.trainings import grid_trainings
-from tuning.search.points import read_points
 from tuning.search.space_file import read_space
 
 CORPUS = Path(__file__).parent / "corpus"

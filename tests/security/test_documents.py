@@ -12,10 +12,10 @@ import pytest
 from data_prep import DataError, open_dataset
 from tests.security.conftest import Canary
 from tuning.config.schema import read_yaml
+from tuning.config.search import read_points
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.storage import LaunchStorage
-from tuning.search.points import read_points
 from tuning.tracking.plan import LaunchPlan
 from tuning.workflows.trust import cluster_of, store_of
 

@@ -39,14 +39,13 @@ from tuning.config.schema import (
     read_yaml,
     resolve,
 )
-from tuning.config.search import SearchLaunchConfig
+from tuning.config.search import SearchLaunchConfig, read_points
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import newest_first
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
-from tuning.search.points import read_points
 from tuning.search.space_file import read_space
 from tuning.tracking.plan import LaunchPlan
 from tuning.training.checkpoint import TrainState

@@ -85,8 +85,7 @@ def search(
 ) -> None:
     """Search with Optuna, by default over the space of `configs/search_TASK.yaml`."""
     from tuning.config.schema import configs_folder
-    from tuning.config.search import SearchLaunchConfig
-    from tuning.search.points import read_points
+    from tuning.config.search import SearchLaunchConfig, read_points
 
     flags = section(
         "search",

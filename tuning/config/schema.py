@@ -246,7 +246,7 @@ def resolve(
         return schema.model_validate(merged, context=_RESOLVING)
     except ValidationError as error:
         where = f" (in {file})" if file is not None else ""
-        raise ChromatuneError(_describe(error, schema) + where) from None
+        raise ChromatuneError(describe_fault(error, schema) + where) from None
 
 
 def configs_folder() -> Path:
@@ -267,6 +267,28 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
+def describe_fault(
+    error: ValidationError, schema: type[BaseModel] | None = None, within: str = ""
+) -> str:
+    """Describe one fault in a line, a misspelled key first; `within` is the path of the content."""
+    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    parts = [part for part in first["loc"] if part not in (_NUMBER, _MAPPING)]
+    location = [part for part in parts if isinstance(part, str)]
+    path = ".".join(map(str, [within, *parts] if within else parts))
+    if first["type"] == "extra_forbidden" and schema is not None:
+        valid = _fields_at(schema, location[:-1])
+        return (
+            f"unknown key '{path}'{nearest(location[-1], valid)} (valid here: {', '.join(valid)})"
+        )
+    if first["type"] == "missing":
+        return f"'{path}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        message += nearest(str(first["input"]), valid)
+    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
+
+
 def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:
     for key, value in layer.items():
         if isinstance(value, Mapping):
@@ -284,25 +306,6 @@ def _assign(into: dict[str, Any], path: str, value: Any) -> None:
             into[name] = {}
         into = into[name]
     into[last] = value
-
-
-def _describe(error: ValidationError, schema: type[BaseModel]) -> str:
-    first = error.errors()[0]
-    parts = [part for part in first["loc"] if part not in (_NUMBER, _MAPPING)]
-    location = [part for part in parts if isinstance(part, str)]
-    path = ".".join(map(str, parts))
-    if first["type"] == "extra_forbidden":
-        valid = _fields_at(schema, location[:-1])
-        return (
-            f"unknown key '{path}'{nearest(location[-1], valid)} (valid here: {', '.join(valid)})"
-        )
-    if first["type"] == "missing":
-        return f"'{path}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "literal_error":
-        valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        message += nearest(str(first["input"]), valid)
-    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
 
 
 def _short(value: Any) -> str:

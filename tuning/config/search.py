@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from tuning.config.schema import Count, LaunchConfig, Positive
+from tuning.errors import ChromatuneError
+from tuning.utils.safe_yaml import read_yaml_file
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
 Scheduler = Literal["asha", "median", "none"]
@@ -60,3 +70,14 @@ def absolute_storage(value: str) -> str:
 
 class SearchLaunchConfig(LaunchConfig):
     search: SearchConfig
+
+
+def read_points(file: Path) -> list[dict[str, Any]]:
+    """Read configurations to try first: a YAML list of `key: value`; missing keys are drawn."""
+    content = read_yaml_file(file, "points")
+    try:
+        return TypeAdapter(list[dict[StrictStr, Any]]).validate_python(content)
+    except ValidationError:
+        raise ChromatuneError(
+            f"{file} must hold a list of configurations, such as `- {{lr: 1.0e-3, model: unet}}`"
+        ) from None

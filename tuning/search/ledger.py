@@ -1,8 +1,8 @@
-"""The trials of a search: suggested by Optuna, which is told what became of them.
+"""The trials of a search: Optuna suggests them, and their results are reported to it.
 
-Study and launch folder are kept in step by an order that survives being killed at any point: a
-trial is asked for before its `training.json` is written, and what has ended is on disk before
-Optuna is told. `reconcile` does whatever was left undone.
+Study and launch folder agree even if the process is killed at any point: a trial is asked for
+before its `training.json` is written, and a result is on disk before it is reported to Optuna.
+`reconcile` completes interrupted steps.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ from tuning.launch.records import (
 )
 from tuning.launch.source import Assignment
 from tuning.launch.trainings import Cell, Training
-from tuning.search.grid_points import enqueue_grid_point
 from tuning.search.objectives import Objective
-from tuning.search.samplers import make_sampler, seed_of
+from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.space import Space
 from tuning.search.study import quiet
 
 
 class Ledger:
-    """The source of a search's trials: `total` of them are this launch's own."""
+    """The source of a search's trials, of which this launch runs `total`."""
 
     is_fixed = False
 
@@ -56,13 +55,13 @@ class Ledger:
         self._search = search
         self._seed = seed
         self._total = total
-        self._again: deque[tuple[Training, optuna.Trial]] = deque()
+        self._queued: deque[tuple[Training, optuna.Trial]] = deque()
         self._live: dict[str, tuple[Assignment, optuna.Trial]] = {}
         self._is_exhausted = False
 
     @property
     def study(self) -> optuna.Study:
-        """The study that it keeps."""
+        """The study of the search."""
         return self._study
 
     @property
@@ -71,39 +70,39 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        return not self._live and not self._again and not self._left
+        return not self._live and not self._queued and not self._left
 
     @property
     def _left(self) -> int:
         return 0 if self._is_exhausted else self._total - len(self._own_trials())
 
     def reconcile(self) -> None:
-        """Take up the trials that Optuna has as running: tell it what has ended, queue the rest."""
+        """Report running trials of the study that have ended, and queue the others again."""
         with quiet():
             for count, frozen in enumerate(self._own_trials()):
                 if frozen.state != TrialState.RUNNING:
                     continue
-                # One that was killed while it was drawn is drawn to the end as it was begun.
+                # A process killed during a draw leaves a part of it: the rest has the same seed.
                 self._seed_sampler(count)
                 trial = optuna.Trial(self._study, frozen._trial_id)
-                training = self._written_down(trial)
+                training = self._training_of(trial)
                 cell, failure = self._cell(training), self._failure(training)
                 if cell is not None and cell.outcome in FINAL:
                     self._tell_cell(trial, cell)
                 elif failure is not None:
                     self._tell_failure(trial, failure.outcome, failure.message)
                 else:
-                    self._again.append((training, trial))
+                    self._queued.append((training, trial))
 
     def next(self) -> Assignment | None:
         with quiet():
-            if self._again:
-                training, trial = self._again.popleft()
+            if self._queued:
+                training, trial = self._queued.popleft()
                 attempt = next_attempt(self._storage, training.training_id, training.epochs)
                 assignment = Assignment(training, attempt.number, attempt.checkpoints)
             elif self._left > 0 and (asked := self._ask()) is not None:
                 trial = asked
-                assignment = Assignment(self._written_down(trial), is_new=True)
+                assignment = Assignment(self._training_of(trial), is_new=True)
             else:
                 return None
             trial.set_user_attr("outcome", "running")
@@ -113,7 +112,7 @@ class Ledger:
     def observe(self, training_id: str, epoch: int, score: float) -> None:
         _, trial = self._live[training_id]
         if len(self._objectives) > 1:
-            return  # Optuna takes no values on the way of several objectives
+            return  # Optuna takes no intermediate values of several objectives
         if epoch not in self._frozen(trial.number).intermediate_values:
             trial.report(score, epoch)
 
@@ -133,15 +132,15 @@ class Ledger:
 
     def requeue(self, training_id: str) -> None:
         assignment, trial = self._live.pop(training_id)
-        self._again.appendleft((assignment.training, trial))
+        self._queued.appendleft((assignment.training, trial))
 
     def stopped(self) -> Sequence[Training]:
-        # Optuna keeps them as running until the search is resumed.
+        # In Optuna they stay running until the search is resumed.
         for _, trial in self._live.values():
             trial.set_user_attr("outcome", "stopped")
         return [
             *(assignment.training for assignment in self.live),
-            *(training for training, _ in self._again),
+            *(training for training, _ in self._queued),
         ]
 
     def _ask(self) -> optuna.Trial | None:
@@ -151,15 +150,15 @@ class Ledger:
             return None
         self._seed_sampler(len(own))
         trial = self._study.ask()
-        # At once: it is what tells that the trial is ours.
+        # First of all: this marks the trial as ours.
         trial.set_user_attr("launch_id", self._launch.launch_id)
         return trial
 
     def _seed_sampler(self, count: int) -> None:
         self._study.sampler = make_sampler(self._search, seed_of(self._seed, count))
 
-    def _written_down(self, trial: optuna.Trial) -> Training:
-        """Return a trial's training as it is in the folder; write it there if it is not."""
+    def _training_of(self, trial: optuna.Trial) -> Training:
+        """Return a trial's training from the launch folder; write it there if it is missing."""
         name = trial.user_attrs.get("training_id")
         if name is not None and self._storage.exists(f"{name}/{TRAINING}"):
             return Training.from_dict(self._storage.read_json(f"{name}/{TRAINING}"))
@@ -173,13 +172,15 @@ class Ledger:
         return training
 
     def _own_trials(self) -> list[FrozenTrial]:
-        """Trials of this launch; one that was killed before it was marked is ours if all are."""
-        states = tuple(state for state in TrialState if state != TrialState.WAITING)
-        trials = self._study.get_trials(deepcopy=False, states=states)
-        mine = self._launch.launch_id
-        asked = [trial for trial in trials if "known" not in trial.user_attrs]
-        shared = any(trial.user_attrs.get("launch_id", mine) != mine for trial in asked)
-        return [t for t in asked if t.user_attrs.get("launch_id", None if shared else mine) == mine]
+        """The trials that this launch marked, and one that it was killed before marking."""
+        trials = self._study.get_trials(deepcopy=False)
+        marks = [trial.user_attrs.get("launch_id") for trial in trials]
+        is_alone = set(marks) <= {None, self._launch.launch_id}
+        return [
+            trial
+            for trial, mark in zip(trials, marks, strict=True)
+            if mark == self._launch.launch_id or (mark is None and is_alone and _is_begun(trial))
+        ]
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -198,7 +199,7 @@ class Ledger:
         if cell.outcome == "finished":
             self._study.tell(trial, values)
             return
-        # Of a pruned trial Optuna takes the last value on its way, of several objectives none.
+        # The value of a pruned trial is its last intermediate one; several objectives have none.
         self._report_until(trial, cell.last_epoch, values[0])
         self._study.tell(trial, state=TrialState.PRUNED)
 
@@ -212,3 +213,7 @@ class Ledger:
         trial.set_user_attr("outcome", outcome)
         trial.set_user_attr("message", message)
         self._study.tell(trial, state=TrialState.FAIL)
+
+
+def _is_begun(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING or "training_id" in trial.user_attrs

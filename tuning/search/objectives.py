@@ -1,4 +1,4 @@
-"""What a search optimizes: metrics of the state that each trial keeps, and what it costs."""
+"""Objectives of a search: metrics of the state that each trial keeps, and its costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCORES: Mapping[Task, tuple[str, ...]] = {
     "colorizer": ("val_psnr", "val_mse", "val_ssim"),
 }
 _COSTS = ("parameters", "train_seconds")
-# They order models alike: PSNR = -10 log10(MSE).
+# Equivalent, as PSNR = -10 log10(MSE).
 _CRITERIA: Mapping[Task, tuple[str, ...]] = {
     "regression": ("val_mse",),
     "colorizer": ("val_psnr", "val_mse"),
@@ -25,7 +25,7 @@ _CRITERIA: Mapping[Task, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A figure of a trial and which way is better."""
+    """A metric or cost of a trial, and its direction."""
 
     name: str
     maximize: bool
@@ -45,10 +45,10 @@ class Objective:
 
 
 def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
-    """Read `val_psnr:max`, `parameters:min`, …; without any, what the task is judged by.
+    """Read `val_psnr:max`, `parameters:min`, …; the default is the task's own score.
 
     A trial keeps its best state by the task's own score, so that score must be the first. Raises
-    ChromatuneError for a word that names no figure or the wrong direction.
+    ChromatuneError for an unknown name or the wrong direction.
     """
     if not words:
         criterion = CRITERIA[task]
@@ -58,7 +58,7 @@ def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
     if names[0] not in _CRITERIA[task]:
         raise ChromatuneError(
             f"the first objective must be {' or '.join(_CRITERIA[task])}, by which a trial keeps "
-            f"its best state, but got '{words[0]}'; name '{words[0]}' behind it"
+            f"its best state, but got '{words[0]}': list '{words[0]}' after it"
         )
     if len(set(names)) != len(names) or len(set(names) & set(_CRITERIA[task])) > 1:
         raise ChromatuneError(f"objectives must differ, but got {', '.join(words)}")
@@ -66,7 +66,7 @@ def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
 
 
 def _read(task: Task, word: str) -> Objective:
-    name, colon, direction = word.partition(":")
+    name, _, direction = word.partition(":")
     valid = (*_SCORES[task], *_COSTS)
     if name not in valid:
         raise ChromatuneError(
@@ -74,7 +74,6 @@ def _read(task: Task, word: str) -> Objective:
         )
     maximize = name not in _COSTS and higher_is_better(name)
     right = "max" if maximize else "min"
-    if not colon or direction != right:
-        said = f"':{direction}'" if colon else "no direction"
-        raise ChromatuneError(f"objective '{word}' has {said}: write {name}:{right}")
+    if direction != right:
+        raise ChromatuneError(f"objective '{word}' has the wrong direction: write {name}:{right}")
     return Objective(name, maximize)

@@ -1,4 +1,4 @@
-"""A search as it is meant: its configuration, checked as a whole before anything starts."""
+"""A search's configuration, checked as a whole before anything starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuning.search.stopping import Rule, make_rule
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """A configuration and what it means; `advice` are lines that one should read."""
+    """A configuration and what it describes; `advice` are notes for the user."""
 
     config: SearchLaunchConfig
     space: Space
@@ -27,7 +27,7 @@ class SearchPlan:
         return self.config.search
 
     def make_rule(self) -> Rule | None:
-        """The rule that stops trials early, which has seen no trial yet."""
+        """Make the rule that stops trials early."""
         return make_rule(self.search, self.objectives[0], self.space.most_epochs)
 
     @property

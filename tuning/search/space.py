@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from models import model_kwargs
+from models import ModelError, model_kwargs
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
-from tuning.search.distributions import contains, decoded, described, encoded, values_of
-from tuning.search.fields import KWARG, typed
+from tuning.search.entries import KWARG, contains, decoded, described, encoded, typed, values_of
 from tuning.training.config import FitConfig
 
-# They change no weights, or only as luck does.
+# They change no weights, or only by chance.
 _NOT_COMPARED = frozenset({"seed", "keep", "patience"})
+# A range with more values is represented by its two ends.
+_FEW = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One dimension; it counts only `when` each named other has one of the values given for it."""
+    """A dimension; it counts only `when` every key named there has one of the values given."""
 
     name: str
     distribution: BaseDistribution
@@ -39,12 +41,25 @@ class Parameter:
         draw = trial.suggest_int if isinstance(among, IntDistribution) else trial.suggest_float
         return draw(name, among.low, among.high, step=among.step, log=among.log)
 
+    def values(self) -> Iterator[Any]:
+        """Yield every value; ChromatuneError if there are infinitely many."""
+        return values_of(self.name, self.distribution)
+
+    def extremes(self) -> list[Any]:
+        """All choices, or all values of a range if they are few, else its two ends."""
+        among = self.distribution
+        if not isinstance(among, CategoricalDistribution) and (
+            among.step is None or (among.high - among.low) / among.step >= _FEW
+        ):
+            return [among.low, among.high]
+        return list(self.values())
+
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """Dimensions, each behind those it depends on, and `constants`; read from YAML by `read_space`.
+    """Parameters, each after those it depends on, and `constants`; `read_space` reads it from YAML.
 
-    `training` holds what every trial shares where the space says nothing: fields of FitConfig.
+    `training` holds the fields of FitConfig that all trials share unless the space names them.
     """
 
     task: Task
@@ -54,30 +69,22 @@ class Space:
     training: Mapping[str, Any]
 
     @property
-    def names(self) -> list[str]:
-        return [parameter.name for parameter in self.parameters]
-
-    @property
     def models(self) -> list[str]:
-        """The names of all models there are."""
-        for parameter in self.parameters:
-            if parameter.name == "model":
-                return [str(value) for value in values_of("model", parameter.distribution)]
-        return [str(self.constants["model"])]
+        """The names of all models of the space."""
+        return [str(value) for value in self._extremes("model")]
 
     @property
     def most_epochs(self) -> int:
-        """The longest training there is."""
-        for parameter in self.parameters:
-            if parameter.name == "epochs":
-                distribution = parameter.distribution
-                if isinstance(distribution, CategoricalDistribution):
-                    return int(max(values_of("epochs", distribution)))
-                return int(distribution.high)  # all of a range's values could be too many to list
-        return int(self.constants["epochs"])
+        """The length of the longest training."""
+        return int(max(self._extremes("epochs")))
+
+    @property
+    def needs_planes(self) -> bool:
+        """Whether any training of the space needs the a and b planes."""
+        return any(self.fit_config(values).needs_planes for values in self.probes())
 
     def sample(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Draw the value of every key that counts; a trial that has some already keeps those."""
+        """Draw the value of every key that counts; a trial keeps the values that it has."""
         return self.walk(lambda parameter: parameter.suggest(trial))
 
     def walk(self, choose: Callable[[Parameter], Any]) -> dict[str, Any]:
@@ -87,6 +94,11 @@ class Space:
             if parameter.counts(values):
                 values[parameter.name] = typed(parameter.name, choose(parameter))
         return values
+
+    def chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters among `values`, without the constants."""
+        names = [parameter.name for parameter in self.parameters]
+        return {name: values[name] for name in names if name in values}
 
     def fit_config(self, values: Mapping[str, Any]) -> FitConfig:
         """Make the training that `values` describe; its result is its best state."""
@@ -102,88 +114,120 @@ class Space:
         )
 
     def locate(self, fit: FitConfig) -> dict[str, Any] | None:
-        """Find the parameters that mean this training; None if it lies outside the space.
+        """Find the parameters of a training, as Optuna keeps them; None outside the space.
 
-        Seeds do not count, and neither does which of its states a training kept.
+        Seeds do not count, nor does which of its states a training kept.
         """
-        arguments = {**model_kwargs(fit.model), **fit.model_kwargs}
-        kwargs = {f"{KWARG}{key}": value for key, value in arguments.items()}
-        has = {**dataclasses.asdict(fit), **kwargs, "epochs": fit.epochs}
+        arguments = {f"{KWARG}{key}": value for key, value in _arguments(fit).items()}
+        fields = {**dataclasses.asdict(fit), **arguments, "epochs": fit.epochs}
+
+        def choose(parameter: Parameter) -> Any:
+            if not contains(parameter.distribution, fields[parameter.name]):
+                raise KeyError(parameter.name)
+            return fields[parameter.name]
+
         try:
-            values = self.walk(lambda parameter: _held(parameter, has))
-            same = _compared(self.fit_config(values)) == _compared(fit)
-        except (LookupError, ChromatuneError):
+            values = self.walk(choose)
+            is_same = _compared(self.fit_config(values)) == _compared(fit)
+        except (KeyError, ChromatuneError, ModelError):
             return None
-        return (
-            {name: encoded(values[name]) for name in self.names if name in values} if same else None
-        )
+        return _encoded(self.chosen(values)) if is_same else None
 
     def checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a configuration to try as Optuna takes it; what it leaves open is drawn.
+        """Return a configuration to try as Optuna keeps it; keys that it leaves out are drawn.
 
         Raises ChromatuneError for a key or a value that is not in the space.
         """
         known = {parameter.name: parameter for parameter in self.parameters}
+        valid = [*known, *self.constants]
+        given: dict[str, Any] = {}
         for name, value in point.items():
-            if name in self.constants:
-                if typed(name, value) != self.constants[name]:
-                    raise ChromatuneError(
-                        f"a point has {name}={value!r}, but the space fixes it at "
-                        f"{self.constants[name]!r}"
-                    )
-            elif name not in known:
-                valid = [*known, *self.constants]
+            if name not in valid:
                 raise ChromatuneError(
                     f"a point has the unknown key '{name}'{nearest(str(name), valid)} "
                     f"(valid: {', '.join(valid)})"
                 )
-        given = {name: typed(name, point[name]) for name in known if name in point}
-        for name, value in given.items():
+            given[name] = typed(name, value, "search.points")
+            if given[name] != self.constants.get(name, given[name]):
+                raise ChromatuneError(
+                    f"a point has {name}={value!r}, but the space fixes it at "
+                    f"{self.constants[name]!r}"
+                )
+        values = {**self.constants, **given}
+        for name, value in self.chosen(given).items():
             if not contains(known[name].distribution, value):
                 raise ChromatuneError(
                     f"a point has {name}={value!r}, which is not in the space: "
                     f"{described(known[name].distribution)}"
                 )
             for parent, wanted in known[name].when.items():
-                present = given.get(parent, self.constants.get(parent))
-                if present is not None and present not in wanted:
+                if values.get(parent, wanted[0]) not in wanted:
                     raise ChromatuneError(
-                        f"a point has both {name} and {parent}={present}, but {name} counts only "
-                        f"for {parent} {' or '.join(map(str, wanted))}"
+                        f"a point has both {name} and {parent}={values[parent]}, but {name} counts "
+                        f"only for {parent} {' or '.join(map(str, wanted))}"
                     )
-        return {name: encoded(value) for name, value in given.items()}
+        return _encoded(self.chosen(given))
 
     def grid(self) -> Iterator[dict[str, Any]]:
-        """Yield the parameters of every configuration once, as Optuna takes them.
+        """Yield the parameters of every configuration once, as Optuna keeps them.
 
         Raises ChromatuneError if there are infinitely many.
         """
         for parameter in self.parameters:
-            next(values_of(parameter.name, parameter.distribution))
-        yield from self._branches(0, dict(self.constants))
+            next(parameter.values())
+        for values in _branches(self.parameters, self.constants):
+            yield _encoded(self.chosen(values))
 
-    def _branches(self, depth: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if depth == len(self.parameters):
-            yield {name: encoded(values[name]) for name in self.names if name in values}
-            return
-        parameter = self.parameters[depth]
-        if not parameter.counts(values):
-            yield from self._branches(depth + 1, values)
-            return
-        for value in values_of(parameter.name, parameter.distribution):
-            yield from self._branches(depth + 1, {**values, parameter.name: value})
+    def probes(self) -> Iterator[dict[str, Any]]:
+        """Yield configurations in which every parameter takes each of its `extremes` once."""
+        rng = random.Random(0)
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        extremes = {name: parameter.extremes() for name, parameter in by_name.items()}
+        yield self.walk(lambda parameter: extremes[parameter.name][0])
+        for name, values in extremes.items():
+            for value in values:
+                chosen = {other: rng.choice(others) for other, others in extremes.items()}
+                required = [by_name[name]]
+                while required:
+                    for parent, wanted in required.pop().when.items():
+                        if parent in by_name:
+                            chosen[parent] = wanted[0]
+                            required.append(by_name[parent])
+                chosen[name] = value
+                yield self.walk(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
+
+    def _extremes(self, name: str) -> list[Any]:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter.extremes()
+        return [self.constants[name]]
 
 
-def _held(parameter: Parameter, has: Mapping[str, Any]) -> Any:
-    value = has[parameter.name]
-    if not contains(parameter.distribution, value):
-        raise LookupError(parameter.name)
-    return value
+def _branches(
+    parameters: Sequence[Parameter], values: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    if not parameters:
+        yield values
+    elif not parameters[0].counts(values):
+        yield from _branches(parameters[1:], values)
+    else:
+        for value in parameters[0].values():
+            yield from _branches(parameters[1:], {**values, parameters[0].name: value})
+
+
+def _encoded(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: encoded(value) for name, value in params.items()}
+
+
+def _arguments(fit: FitConfig) -> dict[str, Any]:
+    """All arguments of the model: its defaults count as if they were written out."""
+    return {**model_kwargs(fit.model), **fit.model_kwargs}
 
 
 def _compared(fit: FitConfig) -> dict[str, Any]:
-    identity = {**fit.identity(), "epochs": fit.epochs}
-    # What a training leaves to its model is the same as the model's defaults written out.
-    arguments = {**model_kwargs(fit.model), **fit.model_kwargs}
-    identity["model_kwargs"] = {key: encoded(value) for key, value in arguments.items()}
+    identity = {
+        **fit.identity(),
+        "epochs": fit.epochs,
+        "model_kwargs": _encoded(_arguments(fit)),
+    }
     return {key: value for key, value in identity.items() if key not in _NOT_COMPARED}

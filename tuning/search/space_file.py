@@ -1,251 +1,155 @@
-"""Reading a search space from its YAML, and refusing what could not be trained."""
+"""Reading a search space from its YAML."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from models import ModelError, create_model, model_kwargs
+from models import ModelError, create_model_from_spec, model_kwargs
 from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.trainings import check_models
-from tuning.search.distributions import (
+from tuning.search.entries import (
+    KWARG,
+    checked_key,
     contains,
-    decoded,
-    is_distribution,
-    read_distribution,
+    described,
+    encoded,
+    read_entry,
+    typed,
     values_of,
 )
-from tuning.search.fields import KWARG, checked_field, typed
 from tuning.search.space import Parameter, Space
-from tuning.training.config import FitConfig
 
 _NEEDED = ("model", "head", "lr", "epochs")
-# So many values of a parameter are tried out one by one; of more, the ends.
-_TRIED = 64
 
 
 def read_space(
-    task: Task, entries: Mapping[str, Any], training: TrainingConfig, image_size: int
+    task: Task, content: Mapping[str, Any], training: TrainingConfig, image_size: int
 ) -> Space:
     """Read the section `search.space`: a mapping of keys to distributions or constants.
 
     Keys are the fields of FitConfig, `epochs`, and `model_kwargs.NAME` for a model's own arguments.
     A distribution is written in Optuna's words (`type: float | int | categorical`, `low`, `high`,
-    `log`, `step`, `choices`), and `when: {other: value}` makes it count only there. Raises
-    ChromatuneError with one line for whatever is wrong, naming the nearest valid word.
+    `log`, `step`, `choices`); with `when: {key: value}` it counts only for that value. Raises
+    ChromatuneError for whatever is wrong, with the nearest valid word.
     """
-    written = {checked_field(name): entry for name, entry in _flat(entries) if entry is not None}
-    for name in _NEEDED:
-        if name not in written:
-            raise ChromatuneError(f"search.space needs '{name}': a value or a distribution")
-        if is_distribution(written[name]) and written[name].get("when"):
+    constants: dict[str, Any] = {}
+    distributions: dict[str, BaseDistribution] = {}
+    conditions: dict[str, dict[str, Any]] = {}
+    for name, entry in _flat(content).items():
+        checked_key(name)
+        if isinstance(entry, Mapping):
+            distributions[name], conditions[name] = read_entry(name, entry)
+        elif isinstance(entry, list) and not name.startswith(KWARG):
             raise ChromatuneError(
-                f"search.space.{name} has a `when`, but no training is without it"
+                f"search.space.{name} takes one value, but got a list: to choose from it, write "
+                f"{{type: categorical, choices: [{', '.join(map(str, entry))}]}}"
             )
-    constants, parameters = {}, {}
-    for name, entry in written.items():
-        if is_distribution(entry):
-            parameters[name] = Parameter(name, read_distribution(name, entry))
-        else:
-            constants[name] = _constant(name, entry)
-    models = parameters["model"].distribution.choices if "model" in parameters else None
-    check_models(task, models or [constants["model"]])
-    for name, parameter in parameters.items():
-        when = _conditions(name, written[name].get("when"), parameters, constants)
-        parameters[name] = Parameter(name, parameter.distribution, when)
-    space = Space(task, image_size, tuple(_in_order(parameters)), constants, training.model_dump())
+        elif entry is not None:
+            constants[name] = typed(name, entry)
+    for name in _NEEDED:
+        if name not in constants and name not in distributions:
+            raise ChromatuneError(f"search.space needs '{name}': a value or a distribution")
+        if conditions.get(name):
+            raise ChromatuneError(f"search.space.{name} cannot have a `when`: every trial needs it")
+    fixed = {name: CategoricalDistribution([encoded(v)]) for name, v in constants.items()}
+    both = {**distributions, **fixed}
+    models = list(map(str, values_of("model", both["model"])))
+    check_models(task, models)
+    arguments = [f"{KWARG}{argument}" for model in models for argument in model_kwargs(model)]
+    for name in both:
+        if name.startswith(KWARG) and name not in arguments:
+            raise ChromatuneError(
+                f"search.space.{name} is not an argument of {' or '.join(models)}"
+                f"{nearest(name, arguments)} (valid: {', '.join(dict.fromkeys(arguments))})"
+            )
+    parameters = {
+        name: Parameter(name, distribution, _read_when(name, conditions[name], both))
+        for name, distribution in distributions.items()
+    }
+    space = Space(task, image_size, _in_order(parameters), constants, training.model_dump())
     _check(space)
     return space
 
 
-def example(space: Space) -> dict[str, Any]:
-    """Some configuration of the space."""
-    return next(_probes(space))
-
-
-def needs_planes(space: Space) -> bool:
-    """Whether any training of the space needs the a and b planes."""
-    return any(space.fit_config(values).needs_planes for values in _probes(space))
-
-
-def _flat(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     """Write `model_kwargs: {width: …}`, as `--set` makes it, as `model_kwargs.width: …`."""
-    nested = entries.get("model_kwargs")
-    inner = {f"{KWARG}{key}": value for key, value in nested.items()} if nested else {}
-    for name, entry in {**entries, **inner}.items():
-        if name == "model_kwargs":
-            continue
-        if is_distribution(entry) and is_distribution(entries.get(name)):
-            entry = {**entries[name], **entry}
-        yield str(name), entry
+    flat = {str(name): entry for name, entry in content.items()}
+    if isinstance(flat.get("model_kwargs"), Mapping):
+        for key, entry in flat.pop("model_kwargs").items():
+            name = f"{KWARG}{key}"
+            if isinstance(entry, Mapping) and isinstance(flat.get(name), Mapping):
+                entry = {**flat[name], **entry}
+            flat[name] = entry
+    return flat
 
 
-def _constant(name: str, entry: Any) -> Any:
-    # Models have arguments that are lists; which, is checked with the models.
-    if isinstance(entry, list) and not name.startswith(KWARG):
-        raise _is_list(name, entry)
-    return typed(name, entry)
-
-
-def _is_list(name: str, entry: Any) -> ChromatuneError:
-    return ChromatuneError(
-        f"search.space.{name} takes one value, but got a list: to choose from it, write "
-        f"{{type: categorical, choices: [{', '.join(map(str, entry))}]}}"
-    )
-
-
-def _conditions(
-    name: str,
-    when: Any,
-    parameters: Mapping[str, Parameter],
-    constants: Mapping[str, Any],
+def _read_when(
+    name: str, when: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
 ) -> dict[str, tuple[Any, ...]]:
-    if when is None:
-        return {}
+    """Read the conditions of a parameter; each must be possible."""
     where = f"search.space.{name}.when"
-    if not isinstance(when, Mapping):
-        raise ChromatuneError(f"{where} takes `key: value`, but got {when!r}")
     conditions = {}
     for other, wanted in when.items():
-        if other == name or (other not in parameters and other not in constants):
-            valid = [key for key in (*parameters, *constants) if key != name]
+        valid = [key for key in distributions if key != name]
+        if other not in valid:
             raise ChromatuneError(
-                f"{where} names '{other}', which is not in the space{nearest(str(other), valid)}"
+                f"{where} names '{other}', which is not in the space{nearest(other, valid)}"
             )
-        values = [
-            typed(other, value) for value in (wanted if isinstance(wanted, list) else [wanted])
-        ]
+        among = distributions[other]
+        if isinstance(among, FloatDistribution) and among.step is None:
+            raise ChromatuneError(f"{where}: {other} is continuous; a condition needs choices")
+        values = wanted if isinstance(wanted, list) else [wanted]
         if not values:
-            raise ChromatuneError(f"{where}: {other} waits for no value")
-        for value in values:
-            _check_possible(where, other, value, parameters, constants)
-        conditions[str(other)] = tuple(values)
+            raise ChromatuneError(f"{where}: {other} needs at least one value")
+        conditions[other] = tuple(typed(other, value, where) for value in values)
+        for value in conditions[other]:
+            if not contains(among, value):
+                choices = described(among)
+                hint = nearest(str(value), choices.split(" | "))
+                raise ChromatuneError(
+                    f"{where}: {other} is never {value!r}{hint} (valid: {choices})"
+                )
     return conditions
 
 
-def _check_possible(
-    where: str,
-    other: str,
-    value: Any,
-    parameters: Mapping[str, Parameter],
-    constants: Mapping[str, Any],
-) -> None:
-    if other in constants:
-        if value != constants[other]:
-            raise ChromatuneError(
-                f"{where}: {other} is always {constants[other]!r}, never {value!r}"
-            )
-        return
-    distribution = parameters[other].distribution
-    if isinstance(distribution, FloatDistribution) and distribution.step is None:
-        raise ChromatuneError(f"{where}: '{other}' has no single values to wait for")
-    if contains(distribution, value):
-        return
-    hint = ""
-    if isinstance(distribution, CategoricalDistribution):
-        choices = [str(decoded(choice)) for choice in distribution.choices]
-        hint = f"{nearest(str(value), choices)} (valid: {', '.join(choices)})"
-    raise ChromatuneError(f"{where}: {other} is never {value!r}{hint}")
-
-
-def _in_order(parameters: Mapping[str, Parameter]) -> list[Parameter]:
-    """Put each parameter behind those that it depends on, otherwise as they were written."""
-    waiting, ordered = dict(parameters), []
+def _in_order(parameters: Mapping[str, Parameter]) -> tuple[Parameter, ...]:
+    """Put each parameter after those that it depends on, otherwise in the order of the file."""
+    waiting = dict(parameters)
+    ordered: list[Parameter] = []
     while waiting:
-        free = [one for one in waiting.values() if not waiting.keys() & one.when.keys()]
+        free = [p for p in waiting.values() if not waiting.keys() & p.when.keys()]
         if not free:
             raise ChromatuneError(
-                f"search.space: {' and '.join(waiting)} wait for each other in `when`"
+                f"search.space: the `when` of {' and '.join(waiting)} depend on each other"
             )
-        ordered.append(free[0])
-        del waiting[free[0].name]
-    return ordered
+        ordered.append(waiting.pop(free[0].name))
+    return tuple(ordered)
 
 
 def _check(space: Space) -> None:
     """Make trainings from all over the space, so that none fails after hours of searching."""
     built: set[str] = set()
-    arguments = {model: model_kwargs(model) for model in space.models}
-    for values in _probes(space):
-        _check_kwargs(values, arguments)
+    for values in space.probes():
         try:
             fit = space.fit_config(values)
-            if (key := repr((fit.model, fit.head, fit.model_kwargs))) not in built:
-                _build(fit)
-                built.add(key)
+            spec = {
+                "name": fit.model,
+                "head": fit.head,
+                "image_size": fit.image_size,
+                "kwargs": dict(fit.model_kwargs),
+            }
+            if repr(spec) not in built:
+                with torch.device("meta"):
+                    create_model_from_spec(spec)
+                built.add(repr(spec))
         except (ChromatuneError, ModelError) as error:
-            drawn = ", ".join(f"{name}={values[name]}" for name in space.names if name in values)
-            where = f" (with {drawn}); narrow it, or add a `when`" if drawn else ""
+            drawn = ", ".join(f"{name}={value}" for name, value in space.chosen(values).items())
+            hint = f" (with {drawn}); narrow it, or add a `when`" if drawn else ""
             raise ChromatuneError(
-                f"search.space holds what cannot be trained: {error}{where}"
+                f"search.space contains a training that is not possible: {error}{hint}"
             ) from None
-
-
-def _probes(space: Space) -> Iterator[dict[str, Any]]:
-    """Configurations in which every parameter takes each of its values, or its two ends, once."""
-    rng = random.Random(0)
-    by_name = {parameter.name: parameter for parameter in space.parameters}
-    ends = {name: _ends(parameter) for name, parameter in by_name.items()}
-    yield space.walk(lambda parameter: ends[parameter.name][0])
-    for parameter in space.parameters:
-        for value in ends[parameter.name]:
-            chosen = {name: rng.choice(values) for name, values in ends.items()}
-            _force(parameter, by_name, chosen)
-            chosen[parameter.name] = value
-            yield space.walk(lambda one, chosen=chosen: chosen[one.name])  # type: ignore[misc]
-
-
-def _ends(parameter: Parameter) -> list[Any]:
-    distribution = parameter.distribution
-    if isinstance(distribution, FloatDistribution) and distribution.step is None:
-        return [distribution.low, distribution.high]
-    values = list(_first(values_of(parameter.name, distribution), _TRIED + 1))
-    return values if len(values) <= _TRIED else [distribution.low, distribution.high]
-
-
-def _first(values: Iterable[Any], count: int) -> Iterator[Any]:
-    yield from (value for _, value in zip(range(count), values, strict=False))
-
-
-def _force(parameter: Parameter, by_name: Mapping[str, Parameter], chosen: dict[str, Any]) -> None:
-    """Choose what the parameter waits for."""
-    for other, wanted in parameter.when.items():
-        if other in by_name:
-            chosen[other] = wanted[0]
-            _force(by_name[other], by_name, chosen)
-
-
-def _check_kwargs(values: Mapping[str, Any], arguments: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse what is no argument of the model; `arguments` are the defaults of every model."""
-    model = values["model"]
-    for name, value in values.items():
-        if not name.startswith(KWARG):
-            continue
-        argument = name.removeprefix(KWARG)
-        if argument not in arguments[model]:
-            raise ChromatuneError(
-                f"search.space.{name}: {model} has no argument '{argument}'"
-                f"{_taken_by(argument, arguments)}"
-            )
-        if isinstance(value, list) and not isinstance(arguments[model][argument], list | tuple):
-            raise _is_list(name, value)
-
-
-def _taken_by(argument: str, arguments: Mapping[str, Mapping[str, Any]]) -> str:
-    """What to do about an argument that a model does not have: others may."""
-    others = [model for model, known in arguments.items() if argument in known]
-    if others:
-        models = others[0] if len(others) == 1 else f"[{', '.join(others)}]"
-        return f": add `when: {{model: {models}}}`"
-    valid = dict.fromkeys(key for known in arguments.values() for key in known)
-    return f"{nearest(argument, valid)} (valid: {', '.join(valid)})"
-
-
-def _build(fit: FitConfig) -> None:
-    with torch.device("meta"):
-        create_model(fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs)

@@ -1,9 +1,10 @@
-"""The Optuna study behind a search: opened or made, and refused if it is another search's."""
+"""The Optuna study behind a search: opened or made, and rejected if it is another search's."""
 
 from __future__ import annotations
 
 import json
 import os
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from tuning.utils.redaction import redact
 
 JOURNAL = "study.journal"
 _PREFIX = "chromatune."
-_ENTRY = b'{"op_code"'  # as each entry of a journal begins
+_ENTRY = b'{"op_code"'  # the beginning of each entry of a journal
 
 
 def open_study(
@@ -31,24 +32,30 @@ def open_study(
 ) -> optuna.Study:
     """Open the study `name`, or make it, in a journal file or at a database's URL.
 
-    `facts` say what it is a study of; JSON-able, they are kept with it. Raises ChromatuneError if
-    the storage cannot be used, or if the study there has other objectives or facts.
+    `facts` say what is searched; JSON-able, they are stored with it. Raises ChromatuneError if the
+    storage cannot be used, if the study has other objectives or facts, or if another program made
+    it.
     """
-    with errors_of(storage), quiet():
+    directions = [objective.direction for objective in objectives]
+    where = f"the study '{name}' in {redact(storage)}"
+    with _errors_of(storage), quiet():
         study = optuna.create_study(
-            storage=_storage(storage),
-            study_name=name,
-            directions=[objective.direction for objective in objectives],
-            load_if_exists=True,
+            storage=_storage(storage), study_name=name, directions=directions, load_if_exists=True
         )
-        known = study.user_attrs
-        wanted = {"objectives": list(map(str, objectives)), **facts}
-        for key, value in wanted.items():
+        known = {key: value for key, value in study.user_attrs.items() if key.startswith(_PREFIX)}
+        is_new = not study.get_trials(deepcopy=False) and directions == [
+            direction.name.lower() for direction in study.directions
+        ]
+        if not known and not is_new:
+            raise ChromatuneError(
+                f"{where} was made by another program: choose another --study-name"
+            )
+        for key, value in {"objectives": list(map(str, objectives)), **facts}.items():
             found = known.get(f"{_PREFIX}{key}", value)
             if found != value:
                 raise ChromatuneError(
-                    f"the study '{name}' in {redact(storage)} searches with another {key} "
-                    f"({_short(found)}, not {_short(value)}): choose another --study-name, or the "
+                    f"{where} has another {key} ({textwrap.shorten(str(found), 60)}, not "
+                    f"{textwrap.shorten(str(value), 60)}): choose another --study-name, or the "
                     f"configuration that it began with"
                 )
             if f"{_PREFIX}{key}" not in known:
@@ -59,21 +66,21 @@ def open_study(
 
 
 @contextmanager
-def errors_of(storage: str) -> Iterator[None]:
-    """Turn what a study's storage complains of into one line."""
+def _errors_of(storage: str) -> Iterator[None]:
+    """Turn the errors of a study's storage into one line."""
     try:
         yield
     except (OSError, SQLAlchemyError, OptunaError, ImportError, ValueError, KeyError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ChromatuneError(
-            f"cannot use the study storage {redact(storage)}: {redact(lines[0])}; give "
+            f"cannot use the study storage {redact(storage)}: {redact(reason)}; give "
             f"--study-storage a journal file or a database such as sqlite:///FILE"
         ) from None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna from announcing studies, and from warning of what it calls experimental."""
+    """Silence Optuna's log messages and its warnings of experimental features."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -85,15 +92,15 @@ def quiet() -> Iterator[None]:
 
 
 def study_location(option: str | None, launch_uri: str) -> str:
-    """Where the study lies: `option`, else a journal file in the launch's folder.
+    """Where the study is: `option`, else a journal file in the launch's folder.
 
-    Raises ChromatuneError if that folder is on no local disk.
+    Raises ChromatuneError if that folder is not on a local disk.
     """
     if option is not None:
         return absolute_storage(option)
     if "://" in launch_uri:
         raise ChromatuneError(
-            f"a journal file cannot lie in {launch_uri}: give --study-storage a local file or a "
+            f"a journal file cannot be in {launch_uri}: give --study-storage a local file or a "
             f"database"
         )
     return f"{launch_uri}/{JOURNAL}"
@@ -110,17 +117,17 @@ def _storage(location: str) -> BaseStorage:
 
 
 def _mend(path: Path) -> None:
-    """Take out what a killed process or a full disk left unfinished.
+    """Remove entries that a killed process or a full disk left unfinished.
 
-    Of a last line the next would be glued to it. Where that has happened, the half line was never
-    told to anybody, and the one behind it stays.
+    The next entry would be appended to an unfinished last line. Where that has happened, only the
+    whole entry at the end of the line is kept: nobody has read the other.
     """
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
         content = path.read_bytes()
         if content[:1] not in (b"", b"{"):
-            raise ValueError(f"{path} is no journal of Optuna's")
+            raise ValueError(f"{path} is not a journal of Optuna's")
         whole = content[: content.rfind(b"\n") + 1]
         mended = b"".join(map(_whole_entry, whole.splitlines(keepends=True)))
         if mended != content:
@@ -132,14 +139,9 @@ def _mend(path: Path) -> None:
 
 
 def _whole_entry(line: bytes) -> bytes:
-    """The entry in a line of a journal, without half of another before it."""
+    """Return the entry in a line of a journal, without half of another before it."""
     try:
         json.loads(line)
     except ValueError:
         return line[max(0, line.rfind(_ENTRY)) :]
     return line
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,4 +1,4 @@
-"""What a search has found: its trials, read off the study and the launch folder."""
+"""What a search has found: its trials, read from the study and the launch folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
-from tuning.search.distributions import decoded
+from tuning.search.entries import decoded
 from tuning.search.objectives import Objective
 from tuning.search.warm_start import KNOWN
 
@@ -22,8 +22,8 @@ from tuning.search.warm_start import KNOWN
 class TrialSummary:
     """One trial: `outcome` is finished, pruned, stopped, running, diverged, failed or known.
 
-    `values` are those of the state it left, one an objective, none if it left none. `curve` maps
-    epochs to the first objective as it was then; `epochs` is how far it was trained.
+    `values` are the objectives of the state that it left, () without one. `scores` maps validated
+    epochs to the best first objective until then; `epochs` is the number of trained epochs.
     """
 
     number: int
@@ -33,32 +33,20 @@ class TrialSummary:
     values: tuple[float, ...] = ()
     kept_epoch: int | None = None
     epochs: int = 0
-    planned_epochs: int = 0
     seconds: float = 0.0
-    curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    message: str = ""
+    scores: Mapping[int, float] = dataclasses.field(default_factory=dict)
     training: Training | None = None
-
-    def best_so_far(self, objective: Objective) -> dict[int, float]:
-        """After each validation, the best value of the first objective until then."""
-        scores: dict[int, float] = {}
-        best = math.nan
-        for epoch in sorted(self.curve):
-            if objective.better(self.curve[epoch], best):
-                best = self.curve[epoch]
-            scores[epoch] = best
-        return scores
 
     @property
     def is_known(self) -> bool:
-        """Whether it came from another launch and was not searched for."""
+        """Whether it is a result of another launch."""
         return self.outcome == KNOWN
 
 
 def summaries(
     launch: Launch, study: optuna.Study, objectives: Sequence[Objective]
 ) -> list[TrialSummary]:
-    """Every trial of the study in the order of their numbers, but those that only wait."""
+    """Every trial of the study that has been asked for, in the order of their numbers."""
     return [
         _summary(launch, trial, objectives)
         for trial in study.get_trials(deepcopy=False)
@@ -67,7 +55,7 @@ def summaries(
 
 
 def ranked(trials: Sequence[TrialSummary], objective: Objective) -> list[TrialSummary]:
-    """The trials that left a state, the best first; of equals the earlier."""
+    """The trials that left a state, the best first; among equals the earlier."""
     scored = [trial for trial in trials if trial.values and math.isfinite(trial.values[0])]
     sign = -1 if objective.maximize else 1
     return sorted(scored, key=lambda trial: (sign * trial.values[0], trial.number))
@@ -76,62 +64,64 @@ def ranked(trials: Sequence[TrialSummary], objective: Objective) -> list[TrialSu
 def pareto_set(
     trials: Sequence[TrialSummary], objectives: Sequence[Objective]
 ) -> list[TrialSummary]:
-    """The trials that no other beats in every objective, the best by the first objective first.
+    """The trials that no other dominates, the best by the first objective first.
 
-    With one objective that is the best trial, and those that equal it.
+    With one objective, these are the best trial and its equals.
     """
     scored = ranked(trials, objectives[0])
-    return [one for one in scored if not any(_beats(other, one, objectives) for other in scored)]
+    return [trial for trial in scored if not any(_dominates(o, trial, objectives) for o in scored)]
 
 
-def _beats(one: TrialSummary, other: TrialSummary, objectives: Sequence[Objective]) -> bool:
-    pairs = list(zip(objectives, one.values, other.values, strict=True))
-    return all(not objective.better(b, a) for objective, a, b in pairs) and any(
-        objective.better(a, b) for objective, a, b in pairs
-    )
+def _dominates(a: TrialSummary, b: TrialSummary, objectives: Sequence[Objective]) -> bool:
+    pairs = list(zip(objectives, a.values, b.values, strict=True))
+    is_worse = any(objective.better(other, own) for objective, own, other in pairs)
+    return not is_worse and any(objective.better(own, other) for objective, own, other in pairs)
 
 
 def _summary(launch: Launch, trial: FrozenTrial, objectives: Sequence[Objective]) -> TrialSummary:
     attrs = trial.user_attrs
-    name = str(attrs.get("training_id") or attrs.get(KNOWN) or f"trial {trial.number}")
     summary = TrialSummary(
         number=trial.number,
-        name=name,
+        name=str(attrs.get("training_id") or attrs.get(KNOWN) or f"trial {trial.number}"),
         params={key: decoded(value) for key, value in trial.params.items()},
         outcome=str(attrs.get("outcome", "running")),
         values=_values(attrs.get("figures"), objectives),
         kept_epoch=attrs.get("kept_epoch"),
-        message=str(attrs.get("message", "")),
     )
-    if summary.is_known or not launch.storage.exists(f"{name}/{TRAINING}"):
+    path = f"{summary.name}/{TRAINING}"
+    if summary.is_known or not launch.storage.exists(path):
         return summary
-    training = Training.from_dict(launch.storage.read_json(f"{name}/{TRAINING}"))
-    return _with_folder(launch, summary, training, objectives)
-
-
-def _with_folder(
-    launch: Launch, summary: TrialSummary, training: Training, objectives: Sequence[Objective]
-) -> TrialSummary:
-    """Add what the launch folder knows: it is ahead of the study, and has the whole history."""
-    details: dict[str, Any] = {"training": training, "planned_epochs": training.epochs}
-    history: list[dict[str, Any]] = []
+    training = Training.from_dict(launch.storage.read_json(path))
+    # The launch folder is ahead of the study, and has the whole history.
+    details: dict[str, Any] = {}
     cell = read_cell(launch.storage, summary.name, training.cells[0].cell_id)
     failure = read_failure(launch.storage, summary.name)
+    history = cell.history if cell else failure.history if failure else []
     if cell is not None:
-        history = cell.history
-        details |= {
+        details = {
             "outcome": cell.outcome,
             "values": _values(cell.values, objectives),
             "kept_epoch": cell.kept_epoch,
-            "seconds": cell.seconds,
         }
-    elif failure is not None:
-        history = failure.history
-        details["seconds"] = math.fsum(record["seconds"] for record in history)
-    first = objectives[0].name
-    details["curve"] = {record["epoch"]: record[first] for record in history if first in record}
-    details["epochs"] = history[-1]["epoch"] if history else 0
-    return dataclasses.replace(summary, **details)
+    return dataclasses.replace(
+        summary,
+        training=training,
+        epochs=history[-1]["epoch"] if history else 0,
+        seconds=cell.seconds if cell else math.fsum(record["seconds"] for record in history),
+        scores=_best_so_far(history, objectives[0]),
+        **details,
+    )
+
+
+def _best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:
+    scores: dict[int, float] = {}
+    best = math.nan
+    for record in history:
+        if objective.name in record:
+            if objective.better(record[objective.name], best):
+                best = record[objective.name]
+            scores[record["epoch"]] = best
+    return scores
 
 
 def _values(has: Mapping[str, float] | None, objectives: Sequence[Objective]) -> tuple[float, ...]:

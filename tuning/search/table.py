@@ -1,4 +1,4 @@
-"""A search's trials as a table: the best ten, or the Pareto set and what comes behind it."""
+"""A search's trials as a table: the best ten, or the Pareto set and the next best."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from tuning.search.trial_settings import settings_text
 
 _ROWS = 10
 _OUTCOMES = ("finished", "pruned", "stopped", "running", "diverged", "failed", "known")
-_WORDS = {"pruned": "cut short", "known": "known before"}
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchTable(ResultTable):
-    """The best trials of a search; `baseline` has the constant predictor's metrics on val."""
+    """The best trials of a search; `baseline` are the constant predictor's metrics on val."""
 
     heading: str
     objectives: Sequence[Objective]
@@ -29,12 +28,12 @@ class SearchTable(ResultTable):
 
     @property
     def front(self) -> list[TrialSummary]:
-        """What no other trial beats."""
+        """The trials that no other dominates."""
         return pareto_set(self.trials, self.objectives)
 
     @property
     def shown(self) -> list[TrialSummary]:
-        """The Pareto set, then the others by the first objective: ten in all, or the whole set."""
+        """The Pareto set, then the others by the first objective: ten trials, or the whole set."""
         front = self.front
         others = [trial for trial in ranked(self.trials, self.objectives[0]) if trial not in front]
         return [*front, *others[: max(0, _ROWS - len(front))]]
@@ -76,17 +75,15 @@ class SearchTable(ResultTable):
             for objective, value in zip(self.objectives, trial.values, strict=True)
         ]
         epochs = "–" if trial.kept_epoch is None else f"{trial.kept_epoch} of {trial.epochs}"
-        ended = _WORDS.get(trial.outcome, trial.outcome)
-        known = f"{trial.name}: " if trial.is_known else ""
-        settings = known + settings_text(trial.params)
-        return Row(str(trial.number), (*values, Cell(epochs), Cell(ended), Cell(settings)))
+        settings = (f"{trial.name}: " if trial.is_known else "") + settings_text(trial.params)
+        return Row(str(trial.number), (*values, Cell(epochs), Cell(trial.outcome), Cell(settings)))
 
     def _counts(self) -> dict[str, int]:
         outcomes = [trial.outcome for trial in self.trials]
         return {name: outcomes.count(name) for name in _OUTCOMES if name in outcomes}
 
     def _notes(self) -> list[str]:
-        counts = ", ".join(f"{n} {_WORDS.get(name, name)}" for name, n in self._counts().items())
+        counts = ", ".join(f"{count} {name}" for name, count in self._counts().items())
         seconds = sum(trial.seconds for trial in self.trials)
         epochs = sum(trial.epochs for trial in self.trials)
         lines = [

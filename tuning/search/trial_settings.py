@@ -1,4 +1,4 @@
-"""A trial's configuration for people: in a table, and as a file that trains it alone."""
+"""A trial's configuration: in a line of a table, and as a file that repeats its training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from tuning.search.summary import TrialSummary
 
 def written(value: Any) -> str:
     """Write a value of a parameter: `2.5e-4`, `0.5`, `unet`."""
-    if isinstance(value, bool) or not isinstance(value, float):
+    if not isinstance(value, float):
         return str(value)
-    return f"{value:.3g}" if value == 0 or 1e-2 <= abs(value) < 1e5 else format_lr(_rounded(value))
+    if value == 0 or 1e-2 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return format_lr(float(f"{value:.2e}"))
 
 
 def settings_text(values: Mapping[str, Any]) -> str:
@@ -30,7 +32,7 @@ def settings_text(values: Mapping[str, Any]) -> str:
 def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
     """Write the configuration of a training as YAML for `chromatune train -c FILE`.
 
-    Everything that decides its numbers is in it: the very same training comes out.
+    It contains everything that decides the results: the training is repeated exactly.
     """
     fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
     defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
@@ -52,7 +54,3 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
         "#   chromatune train -c best.yaml",
     ]
     return "\n".join(head) + "\n" + yaml.safe_dump(content, sort_keys=False)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2e}")

@@ -1,4 +1,4 @@
-"""What is known before a search begins: finished cells of other launches on the same data."""
+"""Warm start: finished cells of other launches on the same data are known to a new search."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import optuna
 
+from tuning.display.formatting import format_count
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.outcomes import cell_outcomes
 from tuning.launch.records import CellRecord, read_cell
@@ -15,16 +16,20 @@ from tuning.search.space import Space
 from tuning.search.study import quiet
 from tuning.training.config import FitConfig
 
-# User attribute that marks a result which no trial of a search has found.
+# User attribute that marks the result of another launch.
 KNOWN = "known"
 
 
 @dataclasses.dataclass(frozen=True)
 class WarmStart:
-    """How many known results a search begins with, and how many lie outside its space."""
+    """How many known results were added to a study, and how many lie outside its space."""
 
     taken: int
     outside: int
+
+    def __str__(self) -> str:
+        outside = f"; {self.outside} on this dataset are outside the space" if self.outside else ""
+        return f"starts with {format_count(self.taken, 'earlier result')}{outside}"
 
 
 def feed_known(
@@ -35,38 +40,34 @@ def feed_known(
     dataset_digest: str,
     runs: Mapping[tuple[str, str], str],
 ) -> WarmStart:
-    """Enter every finished cell under `storage_path` that lies in the space, once.
+    """Add every finished cell under `storage_path` that lies in the space, once.
 
-    `runs` maps launch and cell ids to MLflow's run ids; a result is entered with the id of its run,
-    if it has one there. Trainings that began from other weights than random ones do not count.
+    `runs` maps launch and cell ids to the ids of their MLflow runs, which are stored with the
+    results. Only trainings from random weights count.
     """
-    there = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
+    known = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     taken = outside = 0
     for launch, record, fit in _finished(storage_path, space.task, dataset_digest):
         key = f"{launch.launch_id}/{record.cell_id}"
-        if key in there:
+        if key in known:
             continue
         params = space.locate(fit)
         if params is None:
             outside += 1
             continue
-        has = record.values
-        run_id = runs.get((launch.launch_id, record.cell_id))
+        values = record.values
+        attrs = {KNOWN: key, "outcome": KNOWN, "figures": values}
+        if run_id := runs.get((launch.launch_id, record.cell_id)):
+            attrs["run_id"] = run_id
         with quiet():
-            study.add_trial(
-                optuna.trial.create_trial(
-                    values=[has[objective.name] for objective in objectives],
-                    params=params,
-                    distributions={name: distributions[name] for name in params},
-                    user_attrs={
-                        KNOWN: key,
-                        "outcome": KNOWN,
-                        "figures": has,
-                        **({"run_id": run_id} if run_id else {}),
-                    },
-                )
+            trial = optuna.trial.create_trial(
+                values=[values[objective.name] for objective in objectives],
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                user_attrs=attrs,
             )
+            study.add_trial(trial)
         taken += 1
     return WarmStart(taken, outside)
 

@@ -1,4 +1,4 @@
-"""Searches: begun, resumed, extended."""
+"""Start, resume and extend searches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
-from tuning.search.space_file import needs_planes
 from tuning.search.study import study_location
 from tuning.search.summary import summaries
 from tuning.workflows.launching import (
@@ -31,9 +30,9 @@ from tuning.workflows.launching import (
     start_launch,
 )
 from tuning.workflows.search_study import (
-    begin_study,
     config_of,
     enqueue,
+    fill_study,
     study_of,
     with_hidden_password,
 )
@@ -47,7 +46,7 @@ _ERRORS = (OptunaError, SQLAlchemyError)
 def run_search(
     task: Task, config: SearchLaunchConfig, *, tracking_uri: str | None, console: Console
 ) -> LaunchOutcome:
-    """Begin a search: create its launch and its study, feed what is known, and run its trials.
+    """Start a search: create its launch and its study, add known results, and run its trials.
 
     Raises ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
     points, study storage, resources or tracking store.
@@ -60,7 +59,7 @@ def run_search(
 
     def make_trials(launch: Launch) -> Trials:
         study = study_of(launch, plan)
-        begin_study(study, plan, launch, tracking_uri, console)
+        fill_study(study, plan, launch, tracking_uri, console)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         search = config.search
         budget.allow(
@@ -73,7 +72,7 @@ def run_search(
         tracking_uri=tracking_uri,
         console=console,
         make_trials=make_trials,
-        planes=needs_planes(plan.space),
+        planes=plan.space.needs_planes,
         written_config=with_hidden_password(config),
         errors=_ERRORS,
     )
@@ -90,10 +89,10 @@ def resume_search(
     points: Sequence[Mapping[str, Any]] = (),
     take_over: bool = False,
 ) -> LaunchOutcome:
-    """Resume a search: first what was begun, then new suggestions until its number of trials.
+    """Resume a search: first its unfinished trials, then new ones up to its number of trials.
 
-    With `more`, so many trials and hours of devices come on top; `points` are tried first. Raises
-    ChromatuneError if the hours are used up, or if the data are no longer what they were.
+    `more` adds trials and hours of devices; `points` are tried first. Raises ChromatuneError if the
+    hours are used up, or if the dataset has changed.
     """
     config = resumed_config(config_of(launch), address, backend)
     size = int(launch.document["dataset_manifest"]["settings"]["size"])
@@ -122,7 +121,7 @@ def resume_search(
         launch,
         make_trials,
         config,
-        data=functools.partial(load_recorded, launch, planes=needs_planes(plan.space)),
+        data=functools.partial(load_recorded, launch, planes=plan.space.needs_planes),
         tracking_uri=tracking_uri,
         console=console,
         take_over=take_over,
@@ -140,10 +139,10 @@ def _trials(launch: Launch, plan: SearchPlan, budget: Budget) -> Trials:
     first = plan.objectives[0]
     rule = plan.make_rule()
     if rule is not None:
-        # A new rule decides as the last one would: it takes in what that had seen.
+        # A new rule decides as the last one would: it is given the scores that that one had seen.
         for trial in summaries(launch, study, plan.objectives):
             if not trial.is_known:
-                for epoch, score in trial.best_so_far(first).items():
+                for epoch, score in trial.scores.items():
                     rule.stops(trial.name, epoch, score)
     known = len(launch.trainings)
     return Trials(

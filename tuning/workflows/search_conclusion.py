@@ -1,28 +1,38 @@
-"""What a search has come to: its table, its report in the launch folder and in MLflow."""
+"""The end of a search: its table, and its report in the launch folder and in MLflow."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import tempfile
+from pathlib import Path
 from typing import ClassVar
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
+from tuning.launch.records import cell_folder
 from tuning.search.plan import plan_search
-from tuning.search.summary import summaries
+from tuning.search.plots import draw_study
+from tuning.search.study import JOURNAL, quiet
+from tuning.search.summary import TrialSummary, ranked, summaries
 from tuning.search.table import SearchTable
+from tuning.search.trial_settings import train_file
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.search_report import best_trial, write_report
 from tuning.workflows.search_study import config_of, study_of
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConclusion(Conclusion):
-    """A search's outcome and its table; `best_file` is what trains its best alone.
+    """A search's outcome and its table; `best_file` is the configuration of its best trial.
 
-    That a trial was cut short or diverged is a result; that one failed is not. `problem` says why
-    the report is not in MLflow.
+    Pruned and diverged trials are results; a failed one is not. `problem` says why the report is
+    not in MLflow.
     """
 
     retries_failed: ClassVar[bool] = False
@@ -32,34 +42,32 @@ class SearchConclusion(Conclusion):
 
     @property
     def succeeded(self) -> bool:
-        outcomes = {cell.outcome for cell in self.outcome.cells}
         is_delivered = not self.outcome.undelivered and self.problem is None
-        is_whole = is_delivered and not self.outcome.interrupted
-        return is_whole and "failed" not in outcomes and self.best_file is not None
+        is_whole = is_delivered and not self.outcome.interrupted and self.best_file is not None
+        return is_whole and all(cell.outcome != "failed" for cell in self.outcome.cells)
 
     @property
     def advice(self) -> list[str]:
         lines = super().advice
-        ended_by = self.outcome.ended_by
+        launch, ended_by = self.outcome.launch, self.outcome.ended_by
         if ended_by is not None:
-            launch = self.outcome.launch
             more = f"chromatune search {launch.task} --extend {launch.found_by} --budget-…-hours N"
-            if ended_by == TIME_IS_UP:  # which begins anew with each command
+            if ended_by == TIME_IS_UP:  # starts anew with each command
                 more = f"chromatune resume {launch.found_by}"
-            kept = "the best until then is kept" if self.best_file else "no trial has a result yet"
+            kept = "the best model is kept" if self.best_file else "no trial has a result yet"
             lines = [line for line in lines if not line.startswith("stopped; ")]
-            lines.append(f"{ended_by}: {kept}; `{more}` continues")
+            lines.append(f"{ended_by}: {kept}; resume with `{more}`")
         if self.problem is not None:
             lines.append(self.problem)
         if self.best_file is not None:
-            lines.append(f"train the best alone: `chromatune train -c {self.best_file}`")
+            lines.append(f"train the best again with `chromatune train -c {self.best_file}`")
         return lines
 
 
 def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchConclusion:
-    """Lay out the best trials, and write the report into the launch folder and into MLflow.
+    """Make the table of the best trials, and write the report into the launch folder and MLflow.
 
-    Done again, it replaces what is there.
+    An earlier report is replaced.
     """
     launch = outcome.launch
     size = int(launch.document["dataset_manifest"]["settings"]["size"])
@@ -71,15 +79,44 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
         summaries(launch, study, plan.objectives),
         launch.document["baseline"],
     )
-    write_report(launch, plan, study, table)
+    write_report(launch, study, table)
     problem = None if tracking_uri is None else _log(launch, tracking_uri)
-    has_best = best_trial(table) is not None
-    best_file = f"{launch.storage.uri}/{SEARCH}/best.yaml" if has_best else None
+    best_file = f"{launch.storage.uri}/{SEARCH}/best.yaml" if best_trial(table) else None
     return SearchConclusion(outcome, table, best_file=best_file, problem=problem)
 
 
+def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> None:
+    """Write plots, the ten best trials, the best one and the study into the folder `search`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        name = f"Search {launch.document['dataset']} {launch.task}"
+        draw_study(study, table.objectives, folder, name)
+        (folder / "top10.json").write_text(json.dumps(table.to_json(), indent=1))
+        (folder / "top10.md").write_text(table.markdown())
+        best = best_trial(table)
+        if best is not None and best.training is not None:
+            (folder / "best.yaml").write_text(train_file(launch, best, best.training))
+            # MLflow has no model of a trial that may still be resumed.
+            cell = cell_folder(best.name, best.training.cells[0].cell_id)
+            launch.storage.download(f"{cell}/model.safetensors", folder / "best.safetensors")
+        with quiet():
+            optuna.copy_study(
+                from_study_name=study.study_name,
+                from_storage=study._storage,
+                to_storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            )
+        for file in sorted(folder.iterdir()):
+            launch.storage.upload_file(file, f"{SEARCH}/{file.name}")
+
+
+def best_trial(table: SearchTable) -> TrialSummary | None:
+    """The best trial of this launch, even if it shares its study; None if none has a result."""
+    own = [trial for trial in table.trials if trial.training is not None]
+    return next(iter(ranked(own, table.objectives[0])), None)
+
+
 def _log(launch: Launch, tracking_uri: str) -> str | None:
-    """Track the report of a search; return why that failed: hours of searching are worth more."""
+    """Track the report; return why that failed: the results of a search must not be lost by it."""
     from tuning.tracking.search import log_search
 
     try:

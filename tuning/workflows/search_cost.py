@@ -1,4 +1,4 @@
-"""What a search would cost: a step of each suggestion, timed here."""
+"""What a search would cost: epochs of its first suggestions, timed on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -22,10 +23,9 @@ _TIMED_EPOCHS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a search's trials would take: epochs, and hours of one device, with and without cuts.
+    """What a search's trials would take: epochs, and hours of one device.
 
-    `cut_epochs` is what is left if the scheduler cuts as it is meant to; without cuts it is the
-    same as `epochs`.
+    `cut_epochs` are left if the scheduler stops the share of trials that it is meant to.
     """
 
     device: str
@@ -44,56 +44,48 @@ class Cost:
 
 
 def search_cost(
-    plan: SearchPlan,
-    trials: int,
-    suggested: Sequence[FitConfig],
-    timed: Sequence[FitConfig],
-    data: TaskData,
+    plan: SearchPlan, trials: int, suggested: Sequence[FitConfig], timed: int, data: TaskData
 ) -> Cost:
-    """Take the means of what is suggested for all trials; on a GPU if there is one, else on a core.
+    """Extrapolate the means of the suggestions to all trials; without suggestions all is 0.
 
-    Only `timed` are timed, which may be fewer. Nothing suggested costs nothing.
+    The first `timed` are trained, on a GPU if there is one, else on one CPU core.
     """
     device = pick_device("auto")
-    seconds = [_seconds_per_epoch(one, data, device) for one in timed]
     return Cost(
         "GPU" if device == "cuda" else "core",
         trials,
-        round(trials * _mean([one.epochs for one in suggested])),
-        trials * _mean([expected_epochs(plan, one.epochs) for one in suggested]),
-        _mean(seconds),
+        round(trials * _mean([config.epochs for config in suggested])),
+        trials * _mean([expected_epochs(plan, config.epochs) for config in suggested]),
+        _mean([_seconds_per_epoch(config, data, device) for config in suggested[:timed]]),
     )
 
 
 def expected_epochs(plan: SearchPlan, epochs: int) -> float:
-    """Epochs that are left of one training on average if each rung lets its share go on."""
-    reduction = plan.search.reduction_factor
-    left, share, before = 0.0, 1.0, 0
+    """Mean number of epochs that are trained of `epochs` if each rung keeps its share of trials."""
+    expected, share, last = 0.0, 1.0, 0
     for rung in rungs(plan.search, plan.space.most_epochs):
         if rung >= epochs:
             break
-        left += share * (rung - before)
-        share, before = share / reduction, rung
-    return left + share * (epochs - before)
+        expected += share * (rung - last)
+        share, last = share / plan.search.reduction_factor, rung
+    return expected + share * (epochs - last)
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 
 
-def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:
-    """Time short epochs of a training, and take them for as many pictures as there are."""
-    shown = min(len(data.train), max(_TIMED_PICTURES, one.batch_size))
-    train = dataclasses.replace(
-        data.train,
-        L=data.train.L[:shown],
-        a=None if data.train.a is None else data.train.a[:shown],
-        b=None if data.train.b is None else data.train.b[:shown],
-        mean_ab=data.train.mean_ab[:shown],
-    )
-    short = dataclasses.replace(one, milestones=(_TIMED_EPOCHS,), eval_every=1)
+def _seconds_per_epoch(config: FitConfig, data: TaskData, device: str) -> float:
+    """Time short epochs of a training, scaled to the number of pictures."""
+    count = min(len(data.train), max(_TIMED_PICTURES, config.batch_size))
+    arrays = {name: getattr(data.train, name) for name in ("L", "a", "b", "mean_ab")}
+    first: dict[str, Any] = {
+        name: None if array is None else array[:count] for name, array in arrays.items()
+    }
+    train = dataclasses.replace(data.train, **first)
+    short = dataclasses.replace(config, milestones=(_TIMED_EPOCHS,), eval_every=1)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as a trial has them
+    torch.set_num_threads(1)  # as in a trial
     try:
         started = time.perf_counter()
         results = fit(short, dataclasses.replace(data, train=train), device=device)
@@ -101,6 +93,6 @@ def _seconds_per_epoch(one: FitConfig, data: TaskData, device: str) -> float:
         elapsed = time.perf_counter() - started
     finally:
         torch.set_num_threads(threads)
-    # The first epoch warms up. Validation takes the whole of its pictures each time.
+    # The first epoch warms up. Each validation uses all of its pictures.
     validation = (elapsed - sum(seconds)) / len(seconds)
-    return min(seconds[1:]) * len(data.train) / shown + validation
+    return min(seconds[1:]) * len(data.train) / count + validation

@@ -1,4 +1,4 @@
-"""The study of a launch: where it lies, what it begins with."""
+"""The study of a launch: its location and its first trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ADDRESS = "OPTUNA_STORAGE"
 
 
 def with_hidden_password(config: SearchLaunchConfig) -> SearchLaunchConfig:
-    """The configuration as it may be written down."""
+    """The configuration without the password of its study, as it is stored."""
     storage = config.search.study_storage
     hidden = None if storage is None else redact(storage)
     search = config.search.model_copy(update={"study_storage": hidden})
@@ -33,10 +33,10 @@ def with_hidden_password(config: SearchLaunchConfig) -> SearchLaunchConfig:
 
 
 def config_of(launch: Launch) -> SearchLaunchConfig:
-    """The configuration that a search was begun with.
+    """The configuration that a search was started with.
 
-    Raises ChromatuneError if its study lies behind a password, which is not kept, and
-    OPTUNA_STORAGE does not tell it.
+    Raises ChromatuneError if its study needs a password, which is not stored, and OPTUNA_STORAGE is
+    not set.
     """
     config = SearchLaunchConfig.model_validate(current_config(launch.document["config"]))
     storage = config.search.study_storage
@@ -44,21 +44,21 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
         return config
     if _ADDRESS not in os.environ:
         raise ChromatuneError(
-            f"the study of {launch.launch_id} lies in {storage}, whose password was not kept: give "
-            f"the whole address in the environment variable {_ADDRESS}"
+            f"the study of {launch.launch_id} is in {storage}, whose password is not stored: set "
+            f"the environment variable {_ADDRESS} to the whole address"
         )
     search = config.search.model_copy(update={"study_storage": os.environ[_ADDRESS]})
     return config.model_copy(update={"search": search})
 
 
 def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
-    """Open the launch's study, or make that of a launch which has only begun.
+    """Open the launch's study; a launch without trials creates it.
 
-    Raises ChromatuneError if it is one of something else, or is gone.
+    Raises ChromatuneError if it belongs to another search, or is missing.
     """
     location = study_location(plan.search.study_storage, launch.storage.uri)
     if "://" not in location and launch.trainings and not Path(location).exists():
-        raise ChromatuneError(f"the study of {launch.launch_id} is gone: put it back to {location}")
+        raise ChromatuneError(f"the study of {launch.launch_id} is missing: restore {location}")
     return open_study(
         location,
         plan.search.study_name or launch.launch_id,
@@ -72,16 +72,25 @@ def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
     )
 
 
-def begin_study(
+def fill_study(
     study: optuna.Study,
     plan: SearchPlan,
     launch: Launch,
     tracking_uri: str | None,
     console: Console,
 ) -> None:
-    """Feed what earlier launches found, unless told otherwise, and queue the configured points."""
+    """Add results of earlier launches, unless switched off, and queue the configured points."""
     if plan.search.warm_start:
-        _feed(study, plan, launch, tracking_uri, console)
+        digest = str(launch.document["dataset_digest"])
+        runs = {}
+        if tracking_uri is not None:
+            from tuning.tracking.reader import finished_cells
+
+            cells = finished_cells(tracking_uri, digest, launch.task)
+            runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}
+        fed = feed_known(study, plan.space, plan.objectives, plan.config.storage_path, digest, runs)
+        if fed.taken or fed.outside:
+            console.print(str(fed), markup=False)
     enqueue(study, plan.space, plan.search.points, console)
 
 
@@ -91,7 +100,7 @@ def enqueue(
     points: Sequence[Mapping[str, Any]],
     console: Console | None = None,
 ) -> None:
-    """Queue configurations to be tried first, and tell `console` of those that are known already.
+    """Queue configurations to be tried first; `console` gets the number of known ones.
 
     Raises ChromatuneError if one is not in the space.
     """
@@ -102,26 +111,5 @@ def enqueue(
             study.enqueue_trial(point, skip_if_exists=True)
     skipped = before + len(checked) - len(study.get_trials(deepcopy=False))
     if skipped and console is not None:
-        what = f"{skipped} of {format_count(len(checked), 'point')}"
-        console.print(f"{what} known already, not tried again", markup=False)
-
-
-def _feed(
-    study: optuna.Study,
-    plan: SearchPlan,
-    launch: Launch,
-    tracking_uri: str | None,
-    console: Console,
-) -> None:
-    digest = str(launch.document["dataset_digest"])
-    runs = {}
-    if tracking_uri is not None:
-        from tuning.tracking.reader import finished_cells
-
-        cells = finished_cells(tracking_uri, digest, launch.task)
-        runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}
-    fed = feed_known(study, plan.space, plan.objectives, plan.config.storage_path, digest, runs)
-    if fed.taken or fed.outside:
-        found = format_count(fed.taken, "earlier result")
-        outside = f"; {fed.outside} on the same data lie outside the space" if fed.outside else ""
-        console.print(f"begins with {found}{outside}", markup=False)
+        points_ = format_count(len(checked), "point")
+        console.print(f"skipped {skipped} of {points_}: known already", markup=False)

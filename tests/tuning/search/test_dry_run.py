@@ -40,18 +40,14 @@ def config_of(tmp_path: Path, **search: Any) -> SearchLaunchConfig:
     )
 
 
-def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
-    tmp_path: Path, script: Any
-) -> None:
+def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, script: Any) -> None:
     options = {"sampler": "random", "points": [{"lr": 5e-3}], "num_samples": 4}
     config = config_of(tmp_path, **options)
     table = dry_run_table("colorizer", config)
     search = script(sampler="random", total=4)
     search.study.enqueue_trial({"lr": 5e-3})
     numbers = [int(search.next().training_id[:4]) for _ in range(4)]
-    assert [dict(one) for one in table.suggestions] == [
-        search.trial(number).params for number in numbers
-    ]
+    assert list(table.suggestions) == [search.trial(number).params for number in numbers]
     assert not (tmp_path / "launches").exists()
 
     console = Console(file=io.StringIO(), width=100)
@@ -61,7 +57,7 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
         "float 0.0001 to 0.01, log",
         "model unet",
         "4 trials by random for val_psnr:max, scheduler asha",
-        "36 epochs or ",
+        "36 epochs, ",
         "with asha at epochs 1, 3, 9",
     ):
         assert words in shown
@@ -75,7 +71,7 @@ def test_a_dry_run_shows_the_first_suggestions_that_the_search_will_make(
 
 
 @pytest.mark.parametrize(("num_samples", "epochs"), [(9, 30), (3, 14)])
-def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
+def test_the_cost_of_a_grid_is_that_of_its_points(
     num_samples: int,
     epochs: int,
     tmp_path: Path,
@@ -103,23 +99,23 @@ def test_a_grid_is_shown_point_by_point_and_costs_no_more_than_it_holds(
     while (assignment := search.ledger.next()) is not None:
         tried.append(search.trial(int(assignment.training_id[:4])).params)
     assert len(tried) == min(num_samples, 6)
-    assert [dict(one) for one in table.suggestions] == tried[:5]
+    assert list(table.suggestions) == tried[:5]
     assert table.cost.trials == len(tried)
-    assert table.cost.epochs == sum(one["epochs"] for one in tried) == epochs
+    assert table.cost.epochs == sum(params["epochs"] for params in tried) == epochs
     assert table.cost.hours == pytest.approx(epochs / 60)
     lines = table.markdown()
-    assert ("the grid has no more that is new: 9 are asked for" in lines) == (num_samples == 9)
+    assert ("the grid has no more points: 9 trials were requested" in lines) == (num_samples == 9)
     assert table.to_json()["limits"] == {"gpu_hours": None, "cpu_hours": 2.5, "seconds": 90}
-    assert "- at most 2.5 CPU hours\n- at most 1:30 by the clock\n" in lines
+    assert "- at most 2.5 CPU hours\n- at most 1:30 of wall time\n" in lines
 
 
-def test_a_grid_that_is_known_already_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_known_grid_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     space = {"model": "autoencoder", "head": "tanh", "batch_size": 8, "lr": 0.1}
     space["epochs"] = {"type": "categorical", "choices": [4, 6]}
 
     def feed(study: optuna.Study, space: Space, *_: Any, **__: Any) -> WarmStart:
         for point in space.grid():
-            distributions = {one.name: one.distribution for one in space.parameters}
+            distributions = {p.name: p.distribution for p in space.parameters}
             known = optuna.trial.create_trial(value=30.0, params=point, distributions=distributions)
             study.add_trial(known)
         return WarmStart(2, 0)
@@ -132,7 +128,7 @@ def test_a_grid_that_is_known_already_costs_nothing(tmp_path: Path, monkeypatch:
     assert "an epoch" not in table.markdown()
 
 
-def test_what_asha_leaves_of_a_training_on_average(tmp_path: Path) -> None:
+def test_expected_epochs_under_asha(tmp_path: Path) -> None:
     plan = plan_search("colorizer", config_of(tmp_path), 64)
     # Rungs at 1, 3 and 9: all train one epoch, a third two more, a ninth six more.
     assert expected_epochs(plan, 9) == pytest.approx(1 + 2 / 3 + 6 / 9)

@@ -18,15 +18,15 @@ def test_the_tasks_own_score_is_the_default() -> None:
 def test_several_objectives() -> None:
     found = read_objectives("colorizer", ["val_psnr:max", "parameters:min", "val_ssim:max"])
     assert list(map(str, found)) == ["val_psnr:max", "parameters:min", "val_ssim:max"]
-    assert [one.direction for one in found] == ["maximize", "minimize", "maximize"]
+    assert [objective.direction for objective in found] == ["maximize", "minimize", "maximize"]
 
 
 @pytest.mark.parametrize(
     ("task", "words", "message"),
     [
         ("colorizer", ["val_pnsr:max"], "unknown objective 'val_pnsr'; did you mean 'val_psnr'?"),
-        ("colorizer", ["val_psnr:min"], "has ':min': write val_psnr:max"),
-        ("colorizer", ["val_psnr"], "has no direction: write val_psnr:max"),
+        ("colorizer", ["val_psnr:min"], "wrong direction: write val_psnr:max"),
+        ("colorizer", ["val_psnr"], "wrong direction: write val_psnr:max"),
         ("colorizer", ["parameters:min"], "the first objective must be val_psnr or val_mse"),
         ("colorizer", ["val_psnr:max", "val_mse:min"], "objectives must differ"),
         ("regression", ["val_psnr:max"], "unknown objective 'val_psnr'"),

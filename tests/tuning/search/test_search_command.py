@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from tuning.cli import app, main
 from tuning.config import schema
-from tuning.config.search import SearchLaunchConfig
+from tuning.config.search import SearchLaunchConfig, read_points
+from tuning.errors import ChromatuneError
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 
@@ -110,10 +111,11 @@ def test_options_win_over_the_file(resolved: Any, tmp_path: Path) -> None:
         (["--set", "search.points=[{lr: 3}]"], "a point has lr=3.0, which is not in the space"),
         (["--points", "nowhere.yaml"], "cannot read the points nowhere.yaml"),
         (["--set", "search.sampler_options={n_startup: 1}"], "did you mean 'n_startup_trials'?"),
-        (["--storage-path", "s3://bucket/launches"], "a journal file cannot lie in s3://bucket"),
+        (["--storage-path", "s3://bucket/launches"], "a journal file cannot be in s3://bucket"),
         (["--extend", "last"], "no launch in"),
         (["--extend", "last", "--sampler", "gp"], "--sampler does not go with --extend"),
         (["--extend", "last", "-c", "space.yaml"], "--config does not go with --extend"),
+        (["--extend", "last", "--dry-run"], "--dry-run is about a new search"),
         (["--extend", "last", "--seed", "1"], "--seed does not go with --extend"),
     ],
 )
@@ -130,3 +132,32 @@ def test_a_grid_cannot_be_extended_as_a_search(tmp_path: Path, refusal: Any) -> 
     document = {"format": 1, "created": 1, **names, **texts, **rest}
     (folder / "launch.json").write_text(json.dumps(document))
     assert "grid-1 is not a colorizer search" in refusal("--extend", str(folder))
+
+
+@pytest.mark.parametrize("text", ["lr: 1", "- 1", "[1, 2", "- [lr, 1]", "- {1: 2}", ""])
+def test_invalid_files_of_points_are_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "points.yaml"
+    file.write_text(text)
+    with pytest.raises(ChromatuneError) as refusal:
+        read_points(file)
+    assert str(file) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("st.journal", "{here}/st.journal"),
+        ("sqlite:///st.db", "sqlite:///{here}/st.db"),
+        ("sqlite:////elsewhere/st.db", "sqlite:////elsewhere/st.db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+    ],
+)
+def test_the_study_is_found_from_any_folder(
+    given: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = schema.resolve(
+        SearchLaunchConfig, defaults={"search": {"space": SPACE, "study_storage": given}}
+    )
+    assert config.search.study_storage == kept.format(here=tmp_path)

@@ -1,4 +1,4 @@
-"""The study of a search: kept, recognized, and usable by Optuna's own tools."""
+"""The study of a search: kept, recognized, and readable by Optuna's own tools."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_optuna_opens_the_journal_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("glued", [True, False])
-def test_what_a_full_disk_cut_off_in_the_journal_is_taken_out(glued: bool, tmp_path: Path) -> None:
+def test_unfinished_entries_of_the_journal_are_removed(glued: bool, tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     study = open_study(str(path), "colors", PSNR, FACTS)
     study.tell(study.ask(), 30.0)
     whole = path.read_bytes()
     study.tell(study.ask(), 31.0)
     later = path.read_bytes()[len(whole) :]
-    # Of an entry that nobody was told of; where there was room again the next went right behind it.
+    # Half an entry; if the disk has room again, the next one is appended to it.
     half = later[: later.index(b"\n") // 2]
     path.write_bytes(whole + half + (later if glued else b""))
     again = open_study(str(path), "colors", PSNR, FACTS)
@@ -53,12 +53,12 @@ def test_what_a_full_disk_cut_off_in_the_journal_is_taken_out(glued: bool, tmp_p
     assert all(json.loads(line) for line in path.read_bytes().splitlines())
 
 
-def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_study_of_another_search_is_rejected(tmp_path: Path) -> None:
     storage = str(tmp_path / "study.journal")
     open_study(storage, "colors", PSNR, FACTS)
-    with pytest.raises(ChromatuneError, match="searches with another task"):
+    with pytest.raises(ChromatuneError, match="has another task"):
         open_study(storage, "colors", PSNR, {**FACTS, "task": "regression"})
-    with pytest.raises(ChromatuneError, match="searches with another space"):
+    with pytest.raises(ChromatuneError, match="has another space"):
         open_study(storage, "colors", PSNR, {**FACTS, "space": {}})
     other = (Objective("val_mse", maximize=False),)
     with pytest.raises(ChromatuneError, match="another objectives"):
@@ -66,11 +66,24 @@ def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
     open_study(storage, "other", other, {**FACTS, "space": {}})
 
 
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_study_of_another_program_is_rejected_and_left_alone(
+    direction: str, tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{tmp_path}/study.db"
+    foreign = optuna.create_study(storage=storage, study_name="colors", direction=direction)
+    if direction == "maximize":  # without trials, only a wrong direction shows that it is foreign
+        foreign.tell(foreign.ask(), 1.0)
+    with pytest.raises(ChromatuneError, match="was made by another program: choose another"):
+        open_study(storage, "colors", PSNR, FACTS)
+    assert foreign.user_attrs == {}
+
+
 @pytest.mark.parametrize(
     "storage",
     ["nowhere://user:secret@host/x", "/proc/no/study.journal", "postgresql://u:secret@h/d"],
 )
-def test_a_storage_that_cannot_be_used_is_one_line_without_secrets(storage: str) -> None:
+def test_an_unusable_storage_is_one_line_without_secrets(storage: str) -> None:
     with pytest.raises(ChromatuneError) as refusal:
         open_study(storage, "colors", PSNR, FACTS)
     assert "cannot use the study storage" in str(refusal.value)
@@ -78,17 +91,17 @@ def test_a_storage_that_cannot_be_used_is_one_line_without_secrets(storage: str)
     assert "secret" not in str(refusal.value)
 
 
-def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("my notes")
-    with pytest.raises(ChromatuneError, match="is no journal of Optuna's"):
+    with pytest.raises(ChromatuneError, match="is not a journal of Optuna's"):
         open_study(str(file), "colors", PSNR, FACTS)
     assert file.read_text() == "my notes"
 
 
-def test_the_study_lies_in_the_launchs_folder_unless_told_otherwise() -> None:
+def test_the_study_is_in_the_launch_folder_by_default() -> None:
     assert study_location(None, "/launches/search-1") == "/launches/search-1/study.journal"
     assert study_location("sqlite:////x.db", "/launches/1") == "sqlite:////x.db"
     assert Path(study_location("studies/mine", "/launches/1")).is_absolute()
-    with pytest.raises(ChromatuneError, match="cannot lie in s3://bucket"):
+    with pytest.raises(ChromatuneError, match="cannot be in s3://bucket"):
         study_location(None, "s3://bucket/search-1")

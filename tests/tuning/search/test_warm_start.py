@@ -1,20 +1,28 @@
-"""What earlier launches found on the same data is known before the first trial."""
+"""Results of earlier launches and configured points come before the first suggestion."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from optuna.trial import TrialState
+from rich.console import Console
 
+from tuning.config.search import SearchLaunchConfig
+from tuning.errors import ChromatuneError
+from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training, make_training
 from tuning.search.objectives import read_objectives
+from tuning.search.plan import plan_search
 from tuning.search.study import open_study
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.config import FitConfig
+from tuning.workflows.search_study import config_of, enqueue
 
 MakeSpace = Callable[..., Any]
 PSNR = read_objectives("colorizer", [])
@@ -152,3 +160,33 @@ def test_known_results_take_no_trials_from_the_search(script: Any, tmp_path: Pat
     search.open()
     assert [search.next().training_id[:4] for _ in range(2)] == ["0001", "0002"]
     assert search.ledger.next() is None
+
+
+def test_points_are_queued_once_and_only_if_all_are_valid(script: Any, space_of: MakeSpace) -> None:
+    space = space_of(model="autoencoder", model_kwargs__width=None, batch_size=8)
+    search = script(space=space, sampler="random")
+    with pytest.raises(ChromatuneError, match="did you mean 'lr'"):
+        enqueue(search.study, space, [{"lr": 5e-3}, {"lrr": 5e-3}])
+    assert not search.study.trials
+    point = {"lr": 5e-3, "head": "tanh"}
+    console = Console(file=io.StringIO())
+    enqueue(search.study, space, [point, {"lr": 1e-3}], console)
+    search.run(search.next(), [30.0])
+    enqueue(search.study, space, [point, {"lr": 1e-3}, {"lr": 2e-3}], console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text == "skipped 2 of 3 points: known already\n"
+    tried = [search.next().training.fit.lr for _ in range(2)]
+    assert tried == [1e-3, 2e-3]
+
+
+def test_a_resumed_search_draws_in_the_same_order(script: Any) -> None:
+    content = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
+    config = SearchLaunchConfig.model_validate({"search": {"space": content}})
+    storage = script().launch.storage
+    storage.write_json("launch.json", {"config": config.model_dump(mode="json")})
+    again = config_of(Launch(storage, storage.read_json("launch.json")))
+    before, after = (plan_search("colorizer", c, 64).space for c in (config, again))
+    assert after == before
+    assert [p.name for p in after.parameters] == [
+        *("model", "head", "lr", "batch_size", "model_kwargs.width"),
+    ]
