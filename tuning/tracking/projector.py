@@ -165,13 +165,15 @@ class Projector:
     def finish(self, status: str | None) -> None:
         """End every run: cells that are still RUNNING as stopped, the parent last.
 
-        Without `status` the parent's follows from its cells.
+        Without `status`, a parent that is FINISHED stays so, and others' follows from the cells.
         """
         for key, run in self._runs.running():
             if key:
                 self._runs.end(run, KILLED, "stopped", _now())
         ended = _now() if status else None
-        self.parent.finish(self._delivered, status or self._status(), ended)
+        if status is None:
+            status = FINISHED if self.parent.open().is_complete else self._status()
+        self.parent.finish(self._delivered, status, ended)
         experiment_id, task = self._runs.experiment_id, self._plan.task
         best = best_runs(self._client, experiment_id, task)
         if len(best) > 1:
@@ -280,6 +282,8 @@ class Projector:
         outcomes = {self._outcome(progress) for progress in self._trainings.values()}
         if "stopped" in outcomes:
             return KILLED
+        if self._plan.search:  # it is finished when it has a result
+            return FINISHED if self._delivered else FAILED
         return FAILED if outcomes.intersection(_FAILURES) else FINISHED
 
     def _outcome(self, progress: _Progress) -> str:

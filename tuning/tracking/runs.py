@@ -103,12 +103,13 @@ class LaunchRuns:
         """Log metrics, new parameters and changed tags in one call."""
         new_params = {key: text for key, text in (params or {}).items() if key not in run.params}
         new_tags = {key: text for key, text in (tags or {}).items() if run.tags.get(key) != text}
-        self._client.log_batch(
-            run.run_id,
-            metrics=list(metrics),
-            params=[Param(key, text) for key, text in new_params.items()],
-            tags=[RunTag(key, text) for key, text in new_tags.items()],
-        )
+        batch = {
+            "metrics": list(metrics),
+            "params": [Param(key, text) for key, text in new_params.items()],
+            "tags": [RunTag(key, text) for key, text in new_tags.items()],
+        }
+        if any(batch.values()):
+            self._client.log_batch(run.run_id, **batch)
         run.params |= new_params
         run.tags |= new_tags
 

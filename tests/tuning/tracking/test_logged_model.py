@@ -150,34 +150,22 @@ def test_at_the_network_s_own_size_predictions_are_the_network_s(tmp_path: Path)
     )
 
 
-def test_float_planes_mean_the_same_as_bytes(tmp_path: Path, planes: np.ndarray) -> None:
-    save_model(create_model("autoencoder"), tmp_path / "model.safetensors")
-    model = load_serving(tmp_path / "model.safetensors")
-    almost = np.clip(planes + 0.2, 0, 255)
-    np.testing.assert_array_equal(model.predict(None, planes), model.predict(None, almost))
-
-
 @pytest.mark.parametrize(
-    ("planes", "message"),
+    ("planes", "output", "message"),
     [
-        (np.zeros((8, 8), np.uint8), r"shape \(N, H, W\), but got shape \(8, 8\)"),
-        (np.zeros((0, 8, 8), np.uint8), r"but got shape \(0, 8, 8\)"),
-        (np.full((1, 8, 8), 300.0), "in 0 to 255, but reach from 300.0 to 300.0"),
-        (np.full((1, 8, 8), np.nan), "in 0 to 255"),
+        (np.zeros((8, 8), np.uint8), "rgb", r"shape \(N, H, W\), but got shape \(8, 8\)"),
+        (np.zeros((0, 8, 8), np.uint8), "rgb", r"but got shape \(0, 8, 8\)"),
+        (np.full((1, 8, 8), 300.0), "rgb", "in 0 to 255, but reach from 300.0 to 300.0"),
+        (np.full((1, 8, 8), np.nan), "rgb", "in 0 to 255"),
+        (np.zeros((1, 8, 8), np.uint8), "hsv", "one of rgb, lab, but got 'hsv'"),
     ],
 )
-def test_refuses_what_is_no_stack_of_planes(
-    tmp_path: Path, planes: np.ndarray, message: str
+def test_wrong_input_is_rejected(
+    tmp_path: Path, planes: np.ndarray, output: str, message: str
 ) -> None:
-    save_model(create_model("cnn1"), tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=message):
-        load_serving(tmp_path / "model.safetensors").predict(None, planes)
-
-
-def test_refuses_an_unknown_output(tmp_path: Path, planes: np.ndarray) -> None:
     save_model(create_model("autoencoder"), tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="one of rgb, lab, but got 'hsv'"):
-        load_serving(tmp_path / "model.safetensors").predict(None, planes, {"output": "hsv"})
+    with pytest.raises(ValueError, match=message):
+        load_serving(tmp_path / "model.safetensors").predict(None, planes, {"output": output})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -200,44 +188,38 @@ def test_a_json_request_is_answered(make_launch: MakeLaunch, store: str, task: s
 
 @pytest.mark.parametrize("task", TASKS)
 def test_weights_come_back_without_running_stored_code(
-    make_launch: MakeLaunch, store: str, task: str
+    make_launch: MakeLaunch, store: str, tmp_path: Path, task: str
 ) -> None:
     cell, folder, weights = log_one(make_launch, store, task)
     # Whatever has been put into the stored code must not matter.
     (folder / "pyfunc.py").write_text("raise SystemExit('stored code was run')")
     (folder / "code" / "models" / "__init__.py").write_text("raise SystemExit('run')")
-    fetched = load_logged_weights(cell.model_uri, store)
-    assert fetched.read_bytes() == weights.read_bytes()
+    for target in (None, tmp_path / "fetched"):
+        fetched = load_logged_weights(cell.model_uri, store, target)
+        assert fetched.read_bytes() == weights.read_bytes()
+    assert fetched == tmp_path / "fetched" / "model.safetensors"
     network = load_registered(cell.model_uri, store)
     assert network.task == task
     expected = load_model(weights).state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
 
 
-def test_weights_can_be_put_into_a_folder(
-    make_launch: MakeLaunch, store: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/faces-colorizer@champion", "no model 'models:/faces-colorizer@champion'"),
+        ("models:/nobody/1", "no model 'models:/nobody/1'"),
+        ("runs:/abc/model", "is not a model: use models:/<name>/<version>"),
+        ("models:/", "is not a model: use models:/<name>/<version>"),
+        ("theirs", r"holds no artifacts/model\.safetensors"),
+    ],
+)
+def test_what_is_no_model_of_this_project_is_rejected_in_one_line(
+    store: str, client: MlflowClient, uri: str, message: str
 ) -> None:
-    cell, _, weights = log_one(make_launch, store, "regression")
-    fetched = load_logged_weights(cell.model_uri, store, tmp_path / "fetched")
-    assert fetched == tmp_path / "fetched" / "model.safetensors"
-    assert fetched.read_bytes() == weights.read_bytes()
-
-
-def test_refuses_a_model_of_somebody_else(store: str, client: MlflowClient) -> None:
-    experiment = client.create_experiment("others")
-    model = client.create_logged_model(experiment, "theirs")
-    with pytest.raises(ChromatuneError, match=r"holds no artifacts/model\.safetensors") as caught:
-        load_logged_weights(f"models:/{model.model_id}", store)
+    if uri == "theirs":
+        experiment = client.create_experiment("others")
+        uri = f"models:/{client.create_logged_model(experiment, 'theirs').model_id}"
+    with pytest.raises(ChromatuneError, match=message) as caught:
+        load_logged_weights(uri, store)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("uri", ["models:/faces-colorizer@champion", "models:/nobody/1"])
-def test_says_that_there_is_no_such_model(store: str, uri: str) -> None:
-    with pytest.raises(ChromatuneError, match=f"no model '{uri}'"):
-        load_logged_weights(uri, store)
-
-
-@pytest.mark.parametrize("uri", ["runs:/abc/model", "faces-colorizer", "models:/"])
-def test_refuses_what_is_no_model_uri(store: str, uri: str) -> None:
-    with pytest.raises(ChromatuneError, match="is not a model: use models:/<name>/<version>"):
-        load_logged_weights(uri, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,40 +190,33 @@ def test_a_description_that_somebody_wrote_stays(
     assert client.get_registered_model(NAME).description == "Ours. Ask Anna."
 
 
-def test_a_worse_one_is_registered_but_not_crowned(
-    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
+@pytest.mark.parametrize(
+    ("off", "force", "moved", "decision"),
+    [
+        (0.05, False, False, "does not become champion: .* does not beat champion version 1"),
+        (0.01, False, False, "does not become champion: .* does not beat champion version 1"),
+        (0.05, True, True, "becomes champion by force, though .* does not beat"),
+    ],
+    ids=["worse", "equal", "forced"],
+)
+def test_one_that_does_not_win_is_registered_and_crowned_only_by_force(
+    off: float,
+    force: bool,
+    moved: bool,
+    decision: str,
+    add_cell: AddCell,
+    data: PreparedDataset,
+    store: str,
+    client: MlflowClient,
 ) -> None:
     add_cell("first", data, off=0.01, score=1.0)
     promote(data, "regression", store)
-    add_cell("looks-better-on-val", data, off=0.05, score=2.0)
-    result = promote(data, "regression", store)
-    assert not result.moved
-    assert result.version == 2
-    assert "does not beat champion version 1" in result.decision
-    assert aliases(client) == {"champion": 1}
+    add_cell("looks-better-on-val", data, off=off, score=2.0)
+    result = promote(data, "regression", store, force=force)
+    assert (result.moved, result.version) == (moved, 2)
+    assert re.match(decision, result.decision)
+    assert aliases(client) == ({"champion": 2, "previous": 1} if moved else {"champion": 1})
     assert client.get_model_version(NAME, "2").tags["chromatune.decision"] == result.decision
-
-
-def test_an_equal_one_leaves_the_champion(
-    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
-) -> None:
-    add_cell("first", data, off=0.01, score=1.0)
-    promote(data, "regression", store)
-    add_cell("twin", data, off=0.01, score=2.0)
-    assert not promote(data, "regression", store).moved
-    assert aliases(client) == {"champion": 1}
-
-
-def test_force_crowns_a_worse_one_and_says_so(
-    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
-) -> None:
-    add_cell("first", data, off=0.01, score=1.0)
-    promote(data, "regression", store)
-    add_cell("second", data, off=0.05, score=2.0)
-    result = promote(data, "regression", store, force=True)
-    assert result.moved
-    assert "by force, though" in result.decision
-    assert aliases(client) == {"champion": 2, "previous": 1}
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(
@@ -235,6 +229,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     assert told.decision.startswith("dry run: becomes the first champion")
     assert client.search_registered_models() == []
     assert "test_mse" not in client.get_run(cell.run_id).data.metrics
+    assert pictures(client, cell) == set()
     done = promote(data, "regression", store)
     assert done.test_metrics == told.test_metrics
 
@@ -253,6 +248,7 @@ def test_the_same_run_twice_makes_no_second_version_and_is_measured_once(
         pytest.fail("the test set was touched again")
 
     monkeypatch.setattr("tuning.tracking.evaluation.evaluate", measure)
+    monkeypatch.setattr("tuning.tracking.evaluation.write_showcase", measure)
     second = promote(data, "regression", store, force=True)
     assert (second.version, second.moved) == (1, False)
     assert "is already champion (" in second.decision
@@ -412,6 +408,30 @@ def test_only_whole_finite_finished_cells_of_this_kind_count(
     assert best_cell(store, digest, "colorizer") is None
 
 
+def test_the_test_pictures_are_completed_after_a_failure(
+    add_cell: AddCell,
+    data: PreparedDataset,
+    store: str,
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = add_cell("first", data, off=0.01, score=1.0)
+    log = MlflowClient.log_artifact
+
+    def broken(self: MlflowClient, run_id: str, path: str, folder: str | None = None) -> None:
+        if path.endswith("scores.json"):
+            raise ConnectionError("the store is gone")
+        log(self, run_id, path, folder)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(MlflowClient, "log_artifact", broken)
+        with pytest.raises(ChromatuneError, match="to MLflow: the store is gone; run the same"):
+            promote(data, "regression", store)
+    promote(data, "regression", store)
+    sheets = {"samples", "train_samples", "best", "worst", "planes", "copies"}
+    assert pictures(client, cell) == {f"test/{name}.png" for name in sheets} | {"test/scores.json"}
+
+
 def test_no_champion_yet_is_none(store: str) -> None:
     assert find_champion(store, "faces", "colorizer") is None
     assert champion_uri("faces", "colorizer") == "models:/faces-colorizer@champion"
@@ -431,3 +451,7 @@ def test_an_alias_is_pinned_to_the_version_that_has_it_now(
     assert pinned(f"models:/{NAME}/7", store) == f"models:/{NAME}/7"
     with pytest.raises(ChromatuneError, match="chromatune promote colorizer --dataset"):
         pinned(champion_uri(data.name, "colorizer"), store)
+
+
+def pictures(client: MlflowClient, cell: StoredCell) -> set[str]:
+    return {file.path for file in client.list_artifacts(cell.run_id, "test")}

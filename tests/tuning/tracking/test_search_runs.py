@@ -147,6 +147,19 @@ def test_a_pruned_trial_is_finished_and_told_apart(
     assert ranks == sorted(ranks)
 
 
+def test_a_search_with_a_result_is_finished_whatever_became_of_other_trials(
+    search: Any, store: str, client: MlflowClient
+) -> None:
+    diverged = search.add_trial("0000-autoencoder-relu", "autoencoder", 3e-3)
+    search.fail(diverged, 2, "loss is nan at epoch 3")
+    best = search.add_trial("0001-autoencoder-relu", "autoencoder", 3e-4)
+    search.finish_cell(best, 6, outcome="finished")
+    project_launch(search.storage, store)
+    runs = runs_of(client)
+    assert runs[f"{diverged}-e6"].info.status == "FAILED"
+    assert runs[""].info.status == "FINISHED"
+
+
 def test_a_stopped_trial_goes_on_in_its_run_and_gets_its_model_when_it_has_ended(
     search: Any, store: str, client: MlflowClient
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,11 +23,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tuning.errors import ChromatuneError
+from tuning.launch.storage import LaunchStorage
 from tuning.tracking.projection import Projection, project_launch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 MakeLaunch = Callable[..., Any]
+CALLS_PER_CELL = 15
 
 
 def database(store: str) -> Path:
@@ -40,6 +44,15 @@ def dump(store: str) -> dict[str, list[tuple[Any, ...]]]:
             name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
             for (name,) in tables.fetchall()
         }
+
+
+def counted(method: Callable[..., Any], calls: Counter[str]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **options: Any) -> Any:
+        calls[method.__name__] += 1
+        return method(*args, **options)
+
+    return call
 
 
 def runs_of(client: MlflowClient, launch_id: str) -> dict[str, Run]:
@@ -151,6 +164,43 @@ class TestProjectLaunch:
         assert names == {"launch.json", "config.yaml", "cells.md", "heatmap.png"}
         heatmap = client.download_artifacts(parent.info.run_id, "heatmap.png", tmp_path)
         assert Path(heatmap).read_bytes().startswith(b"\x89PNG")
+
+    def test_a_launch_from_another_machine_is_written_completely_and_once(
+        self, make_launch: MakeLaunch, store: str, client: MlflowClient, tmp_path: Path
+    ) -> None:
+        here = make_launch("colorizer", launch_id="here", epochs=[2, 4])
+        here.finish_all()
+        project_launch(here.storage, store)
+        # Trained without MLflow, on pictures that are not on this machine, and copied here.
+        there = make_launch(
+            *("colorizer",),
+            launch_id="there",
+            epochs=[2, 4],
+            tracking_uri="",
+            dataset_folder="/on/another/machine",
+        )
+        there.finish_all()
+        copied = shutil.move(there.folder, tmp_path / "copied" / "there")
+        project_launch(LaunchStorage(copied), store)
+        assert contents(client, "there") == contents(client, "here")
+        before = dump(store)
+        project_launch(LaunchStorage(copied), store)
+        assert dump(store) == before
+
+    def test_the_calls_of_mlflow_for_a_further_cell_are_few(
+        self, make_launch: MakeLaunch, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls: Counter[str] = Counter()
+        for name in [name for name in vars(MlflowClient) if not name.startswith("_")]:
+            monkeypatch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name), calls))
+        counts = []
+        for cells in (2, 3):
+            launch = make_launch("colorizer", launch_id=f"of-{cells}", epochs=range(1, cells + 1))
+            launch.finish_all()
+            calls.clear()
+            project_launch(launch.storage, store)
+            counts.append(calls.total())
+        assert counts[1] - counts[0] <= CALLS_PER_CELL, calls
 
     def test_a_second_projection_changes_nothing_at_all(
         self, make_launch: MakeLaunch, store: str

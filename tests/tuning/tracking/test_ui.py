@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
 import json
 import os
 import signal
@@ -17,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from mlflow import MlflowClient
 
 from tuning.errors import ChromatuneError
-from tuning.tracking.store import prepare_store
 from tuning.tracking.ui.serve import check_address
 
 PATIENCE_S = 480
@@ -47,13 +45,6 @@ def store(tmp_path: Path, migrated_database: Path) -> str:
         client.log_text(run.info.run_id, "the table", "cells.md")
         client.set_terminated(run.info.run_id)
     return uri
-
-
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    prepare_store(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
@@ -97,7 +88,7 @@ def test_the_store_is_served_on_loopback_until_ctrl_c(
     process = start("--tracking-uri", store, "--port", str(free_port))
     lines = _lines(process, 3)
     address = f"http://127.0.0.1:{free_port}"
-    assert lines[0] == f"MLflow UI: {address} (Ctrl-C ends it)"
+    assert lines[0] == f"MLflow UI: {address} (Ctrl-C stops it)"
     assert lines[1].startswith(
         f"drawn-regression-grid, best first: {address}/#/experiments/1/runs?"
     )
@@ -105,19 +96,19 @@ def test_the_store_is_served_on_loopback_until_ctrl_c(
     assert lines[2].startswith(f"best 2: {address}/#/experiments/1/runs?viewStateShareKey=best")
     assert _listening(free_port) == {"127.0.0.1"}
 
-    page = _ask(free_port, "GET", "/")
-    assert page.status == 200
-    (experiment,) = _experiments(free_port).json["experiments"]
+    assert _ask(free_port, "/").status_code == 200
+    (experiment,) = _experiments(free_port).json()["experiments"]
     tags = {tag["key"]: tag["value"] for tag in experiment["tags"]}
-    runs = _post(free_port, "runs/search", experiment_ids=[experiment["experiment_id"]]).json
+    query = {"experiment_ids": [experiment["experiment_id"]]}
+    runs = _ask(free_port, "/api/2.0/mlflow/runs/search", query=query).json()
     ids = {one["info"]["run_name"]: one["info"]["run_id"] for one in runs["runs"]}
     best = json.loads(json.loads(tags["mlflow.sharedViewState.best"])["state"])
     order = f"'{ids['cell 1']}', '{ids['cell 2']}'"
     assert best["searchFilter"] == f"attributes.run_id IN ({order})"
-    file = _ask(free_port, "GET", f"/get-artifact?path=cells.md&run_uuid={ids['cell 1']}")
+    file = _ask(free_port, f"/get-artifact?path=cells.md&run_uuid={ids['cell 1']}")
     assert file.text == "the table"
     # Another web page's address that leads here is no way in.
-    assert _ask(free_port, "GET", "/", {"Host": "10.evil.example"}).status == 403
+    assert _ask(free_port, "/", {"Host": "10.evil.example"}).status_code == 403
 
     (server,) = _children(process.pid)
     os.killpg(process.pid, signal.SIGINT)
@@ -137,19 +128,20 @@ def test_other_machines_log_in_and_call_it_by_its_name(
     for password in (PASSWORD, f"another {PASSWORD}"):
         process = start(*words, MLFLOW_AUTH_ADMIN_PASSWORD=password)
         assert _lines(process, 1) == [
-            f"MLflow UI: http://colors.example:{free_port} (Ctrl-C ends it)"
+            f"MLflow UI: http://colors.example:{free_port} (Ctrl-C stops it)"
         ]
         name = {"Host": f"colors.example:{free_port}"}
-        login = name | _login(password)
+        login = {"auth": ("admin", password)}
         own = {"Origin": f"http://colors.example:{free_port}"}
-        assert _ask(free_port, "GET", "/", name).status == 401
-        assert _experiments(free_port, name).status == 401
+        assert _ask(free_port, "/", name).status_code == 401
+        assert _experiments(free_port, name).status_code == 401
         # The password is the one that was set last, not the first one that MLflow was told.
         wrong = f"another {PASSWORD}" if password == PASSWORD else PASSWORD
-        assert _experiments(free_port, name | _login(wrong)).status == 401
-        assert _experiments(free_port, login | own).status == 200
-        assert _experiments(free_port, login | {"Origin": "http://evil.example"}).status == 403
-        assert _experiments(free_port, _login(password) | {"Host": "evil.example"}).status == 403
+        assert _experiments(free_port, name, auth=("admin", wrong)).status_code == 401
+        assert _experiments(free_port, name | own, **login).status_code == 200
+        evil = {"Origin": "http://evil.example"}
+        assert _experiments(free_port, name | evil, **login).status_code == 403
+        assert _experiments(free_port, {"Host": "evil.example"}, **login).status_code == 403
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
@@ -208,36 +200,17 @@ def test_beyond_loopback_it_requires_a_password_and_hostnames(
         check_address(host, free_port, names)
 
 
-class _Answer:
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
-        self.status = answer.status
-        self.text = answer.read().decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-
 def _ask(
-    port: int, method: str, path: str, headers: dict[str, str] | None = None, body: str = ""
-) -> _Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        connection.request(method, path, body, headers or {})
-        return _Answer(connection.getresponse())
+    port: int, path: str, headers: dict[str, str] | None = None, query: Any = None, **options: Any
+) -> requests.Response:
+    """GET a page, or POST a query to MLflow's API."""
+    method, url = "GET" if query is None else "POST", f"http://127.0.0.1:{port}{path}"
+    return requests.request(method, url, headers=headers, json=query, timeout=PATIENCE_S, **options)
 
 
-def _post(port: int, what: str, headers: dict[str, str] | None = None, **query: Any) -> _Answer:
-    headers = {"Content-Type": "application/json", **(headers or {})}
-    return _ask(port, "POST", f"/api/2.0/mlflow/{what}", headers, json.dumps(query))
-
-
-def _experiments(port: int, headers: dict[str, str] | None = None) -> _Answer:
-    return _post(port, "experiments/search", headers, max_results=5, filter="name LIKE 'drawn-%'")
-
-
-def _login(password: str) -> dict[str, str]:
-    return {"Authorization": f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"}
+def _experiments(port: int, headers: dict[str, str] | None = None, **options: Any) -> Any:
+    query = {"max_results": 5, "filter": "name LIKE 'drawn-%'"}
+    return _ask(port, "/api/2.0/mlflow/experiments/search", headers, query, **options)
 
 
 def _lines(process: subprocess.Popen[str], count: int) -> list[str]:
