@@ -43,6 +43,7 @@ def ui(
     password for the user "admin" in MLFLOW_AUTH_ADMIN_PASSWORD. With a tracking server, which has
     its own UI, only the links are printed.
     """
+    from tuning.tracking.reader import ui_address
     from tuning.tracking.store import is_server, prepare_store
     from tuning.tracking.ui.pages import find_places
     from tuning.tracking.ui.serve import check_address, serve_ui
@@ -54,7 +55,7 @@ def ui(
     places = find_places(uri, experiment)
     opened = _opened(open_, places)
     if address is None:
-        _show(_without_password(uri), places, opened)
+        _show(ui_address(uri), places, opened)
     else:
         base, note = address.url, " (Ctrl-C stops it)"
         serve_ui(uri, address, lambda: _show(base, places, opened, note))
@@ -76,8 +77,3 @@ def _show(base: str, places: Mapping[str, Place], opened: str | None, note: str 
         print_line(f"{place.title}: {base}/{place.path}")
     if opened is not None:
         webbrowser.open(f"{base}/{places[opened].path}")
-
-
-def _without_password(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/")

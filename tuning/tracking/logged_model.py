@@ -17,7 +17,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import models
-from tuning.tracking.runs import latest_metrics
 
 with warnings.catch_warnings():
     # MLflow warns about type hints of its own classes while it is imported.
@@ -71,7 +70,8 @@ def _validation_metrics(run: Run, model_id: str, step: int) -> list[Metric]:
     """The run's own metrics with the model's id, so that the run's history stays as it is."""
     return [
         Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run.info.run_id)
-        for m in latest_metrics(run)
+        # Unlike `run.data.metrics`, these have steps and times.
+        for m in run.data.to_proto().metrics
         if m.step == step and m.key.startswith("val_")
     ]
 

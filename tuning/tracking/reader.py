@@ -71,7 +71,7 @@ def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive
             champions=_champions(tracking_uri, launches),
             foreign_runs=len(runs) - len(ours),
             broken_runs=tuple(str(run.info.run_name) for run in ours if not _is_readable(run)),
-            ui=_ui_of(tracking_uri) if ui is None else ui.rstrip("/"),
+            ui=ui_address(tracking_uri) if ui is None else ui.rstrip("/"),
         )
     return store, archive
 
@@ -240,8 +240,8 @@ def _champions(
     return {key: card for key, card in found.items() if card is not None}
 
 
-def _ui_of(tracking_uri: str) -> str:
-    """Where runs of this store are shown, without any password of the address."""
+def ui_address(tracking_uri: str) -> str:
+    """Address of the UI that shows the runs of a store, without a password."""
     if not is_server(tracking_uri):
         return _LOCAL_UI
     if tracking_uri.startswith("databricks"):

@@ -197,11 +197,6 @@ def _metrics_of(record: Mapping[str, Any]) -> list[Metric]:
     ]
 
 
-def latest_metrics(run: Run) -> list[Metric]:
-    """The last value of each metric with its step and time, which `run.data.metrics` lacks."""
-    return [Metric.from_proto(metric) for metric in run.data.to_proto().metrics]
-
-
 def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) -> None:
     """Log the dataset of a launch as the run's input; called again, it adds nothing."""
     manifest = launch.get("dataset_manifest") or {}

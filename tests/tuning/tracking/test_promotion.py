@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tuning.display.table import escape_markdown
 from tuning.errors import ChromatuneError
 from tuning.tracking.projection import project_launch
 from tuning.tracking.reader import finished_cells
@@ -160,10 +161,10 @@ def test_descriptions_tell_scores_decision_and_origin(
 
     told = client.get_model_version(NAME, "2").description
     assert told.startswith(f"{second.name} becomes champion: test_mse ")
-    assert "| this model, test&emsp;|" in told
-    assert "| champion version 1, test&emsp;|" in told
-    assert "| constant predictor, test&emsp;|" in told
-    assert "\n|:--|:--|:--|:--|\n" in told  # a padded rule would make it no table
+    assert "| **this model, test**&emsp;|" in told
+    assert "| **champion version 1, test**&emsp;|" in told
+    assert "| **constant predictor, test**&emsp;|" in told
+    assert "\n|---|---:|---:|---:|\n" in told  # a padded rule would make it no table
     assert f"runs/{second.run_id}?" in told
     parent = client.get_run(second.run_id).data.tags["mlflow.parentRunId"]
     assert f"[second](#/experiments/{second.experiment_id}/runs/{parent}?" in told
@@ -172,10 +173,10 @@ def test_descriptions_tell_scores_decision_and_origin(
     about = client.get_registered_model(NAME).description
     assert "each measured once on its test set" in about
     newest, oldest = (line for line in about.splitlines() if f"(#/models/{NAME}/versions/" in line)
-    assert "`champion`" in newest
-    assert result.decision in newest
-    assert "`previous`" in oldest
-    assert f"test_mse {mse_by_hand(data, 0.05):.2e}"[:-3] in oldest
+    assert "**champion**" in newest
+    assert escape_markdown(result.decision) in newest
+    assert "**previous**" in oldest
+    assert f"test\\_mse {mse_by_hand(data, 0.05):.2e}"[:-3] in oldest
     assert first.run_id != second.run_id
 
 

@@ -143,7 +143,7 @@ def test_a_pruned_trial_is_finished_and_told_apart(
     note = runs[""].data.tags["mlflow.note.content"]
     assert f"Best: {best}-e6, " in note
     assert "2 trials: 1 pruned, 1 finished." in note
-    ranks = [note.index(f"| {trial}-e6&emsp;|") for trial in (best, pruned)]
+    ranks = [note.index(f"| **{trial}-e6**&emsp;|") for trial in (best, pruned)]
     assert ranks == sorted(ranks)
 
 

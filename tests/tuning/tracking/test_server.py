@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from data_prep import PrepareSettings, prepare
 from tuning.report import Options, build_report
 from tuning.tracking.projection import Projection, project_launch
-from tuning.tracking.reader import finished_cells, read_store
+from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import promote
 from tuning.tracking.store import prepare_store
 from tuning.tracking.weights import load_logged_weights, load_registered
@@ -186,43 +186,3 @@ def test_the_gate_works_through_a_server(
         getattr(block, "name", "") for block in closer.blocks
     }
     assert str(held.link(held.launches[0])).startswith(f"{server.uri}/#/experiments/")
-
-
-def test_a_model_is_served_and_answers_a_plain_json_request(
-    make_launch: MakeLaunch, store: str
-) -> None:
-    launch = make_launch("colorizer", epochs=[2])
-    launch.finish_all()
-    project_launch(launch.storage, store)
-    (cell,) = finished_cells(store, launch.document["dataset_digest"], "colorizer")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    location = MlflowClient(store, store).get_logged_model(cell.model_id).artifact_location
-    command = [
-        str(Path(sys.executable).with_name("mlflow")),
-        "models",
-        "serve",
-        "--env-manager",
-        "local",
-        "--workers",
-        "1",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--model-uri",
-        location,
-    ]
-    process = start_quietly(command)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping")
-        url = f"http://127.0.0.1:{port}/invocations"
-        planes = [[[10, 200, 30], [40, 50, 60]]]
-        rgb = requests.post(url, json={"inputs": planes}, timeout=30).json()["predictions"]
-        assert (len(rgb), len(rgb[0]), len(rgb[0][0]), len(rgb[0][0][0])) == (1, 2, 3, 3)
-        asked = {"inputs": planes, "params": {"output": "lab"}}
-        lab = requests.post(url, json=asked, timeout=30).json()["predictions"]
-        assert [[pixel[0] for pixel in row] for row in lab[0]] == planes[0]
-    finally:
-        stop_group(process)

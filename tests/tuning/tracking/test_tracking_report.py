@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from tuning.report import Options, build_report, write_report
 from tuning.tracking.projection import project_launch
-from tuning.tracking.reader import _ui_of, read_store
+from tuning.tracking.reader import read_store, ui_address
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -81,8 +81,8 @@ def test_cells_link_to_their_runs_in_the_ui(store: str) -> None:
         ("databricks://profile", ""),
     ],
 )
-def test_the_ui_of_a_store_is_told_without_passwords(uri: str, ui: str) -> None:
-    assert _ui_of(uri) == ui
+def test_theui_address_a_store_is_told_without_passwords(uri: str, ui: str) -> None:
+    assert ui_address(uri) == ui
 
 
 def test_an_empty_store_gives_a_report_that_says_so(store: str, tmp_path: Path) -> None:

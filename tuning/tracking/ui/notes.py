@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from tuning.display.formatting import format_count, format_value, metric_heading, metric_title
 from tuning.display.grid_table import CellRow, GridTable
+from tuning.display.table import Cell, Row, Table, markdown, row
 from tuning.launch.records import CellRecord
 from tuning.tracking.plan import LaunchPlan, PlannedCell
 from tuning.tracking.records import StoredCell
@@ -117,9 +118,9 @@ class LaunchNote:
         for cell in self._ranked[:limit]:
             settings = [plans[cell.cell_id].params.get(name, "") for name in names]
             score = format_value(self._metric, self._value(cell))
-            rows.append([cell.cell_id, score, str(cell.last_epoch), *settings, cell.outcome])
-        heads = ["trial", metric_title(self._metric), "epochs", *names, "outcome"]
-        return _table(heads, rows) if rows else ""
+            rows.append(row(cell.cell_id, score, str(cell.last_epoch), *settings, cell.outcome))
+        heads = (metric_title(self._metric), "epochs", *names, "outcome")
+        return markdown([Table("", "trial", heads, tuple(rows), left=["outcome"])]) if rows else ""
 
     def _value(self, cell: CellRecord) -> float:
         return self._criterion.value(cell.metrics, "val_")
@@ -153,12 +154,12 @@ def version_note(cell: StoredCell, measured: Measured) -> str:
         },
     }
     columns = [f"test_{name}" for name in _VERSION_METRICS[cell.task]]
-    rows = [
-        [name, *(format_value(key, values[key]) if key in values else "–" for key in columns)]
+    rows = tuple(
+        row(name, *(format_value(key, values[key]) if key in values else "–" for key in columns))
         for name, values in figures.items()
         if values
-    ]
-    scores = _table(["", *(metric_heading(column) for column in columns)], rows)
+    )
+    scores = markdown([Table("", "", tuple(map(metric_heading, columns)), rows)])
     parts = [f"{cell.name} {measured.decision}.", _spaced(scores), _version_origin(cell)]
     if cell.task == "colorizer":
         parts.append(f"![its pictures]({artifact(cell.run_id, 'sheet.png')})")
@@ -171,10 +172,12 @@ def model_note(name: str, aliases: Mapping[str, str], versions: Iterable[ModelVe
     for version in sorted(versions, key=lambda v: -int(v.version))[:_LISTED]:
         number = int(version.version)
         measured = Measured.of(version.tags)
-        link = f"[{number}]({version_page(name, number)})"
-        names = [f"`{alias}`" for alias, held in sorted(aliases.items()) if int(held) == number]
-        rows.append([link, " ".join(names), measured.score, measured.decision])
-    return _spaced(_table(["version", "alias", "test set", "gate"], rows))
+        names = ", ".join(alias for alias, held in sorted(aliases.items()) if int(held) == number)
+        page = Cell(f"version {number}", href=version_page(name, number))
+        texts = (Cell(measured.score), Cell(measured.decision))
+        rows.append(Row(names, (page, *texts)))
+    heads = ("version", "test set", "gate")
+    return _spaced(markdown([Table("", "alias", heads, tuple(rows), left=heads)]))
 
 
 def link_line(links: Mapping[str, str]) -> str:
@@ -205,11 +208,6 @@ def _differing(cells: Sequence[PlannedCell]) -> list[str]:
     return [name for name in names if len({cell.params.get(name) for cell in cells}) > 1]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = "|:--" * len(heads) + "|"
-    return "\n".join([_row(heads), rule, *(_row(row) for row in rows)]) + "\n"
-
-
 def _spaced(table: str) -> str:
     """Pad the cells of tables: the UI sets their columns without any room between."""
     return "\n".join(
@@ -222,7 +220,3 @@ def _figure(metric: str, value: float) -> str:
     """Write a figure with its name and unit: `validation PSNR 28.84 dB`."""
     name, _, unit = metric_title(metric).partition(", ")
     return f"{name} {format_value(metric, value)} {unit}".strip()
-
-
-def _row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

@@ -9,22 +9,17 @@ import signal
 import socket
 import subprocess
 import sysconfig
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 import requests
-import uvicorn
-from mlflow.pyfunc import scoring_server
 
 from tuning.cli import serve as serve_command
 from tuning.inference.colorizer import Colorizer, chroma_planes
-from tuning.serve.server import address_of, open_socket
 from tuning.tracking.weights import load_registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -135,25 +130,3 @@ def test_mlflow_serves_the_registered_models(promote: Any, store: str, start: An
     ):
         planes = np.dstack(chroma_planes(one.ab, *plane.shape))
         np.testing.assert_array_equal(made[..., 1:], planes)
-
-
-def test_mlflows_server_answers_for_a_regressor_too(
-    promote: Any, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same server without its process, which takes long to start."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    promote("faces-regression", (0.52, 0.55))
-    model = mlflow.pyfunc.load_model("models:/faces-regression@champion")
-    server = uvicorn.Server(uvicorn.Config(scoring_server.init(model), log_level="error"))
-    with open_socket("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            address, body = f"{address_of(listener)}/invocations", {"inputs": PLANES.tolist()}
-            answer = requests.post(address, json=body, timeout=PATIENCE_S)
-        finally:
-            server.should_exit = True
-            thread.join(PATIENCE_S)
-    assert answer.status_code == 200, answer.text
-    expected = np.asarray([[0.52 * 255 - 128, 0.55 * 255 - 128]] * 2)
-    np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-3)
