@@ -27,7 +27,7 @@ _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
 _ONE_CALL_S = 45.0
 _AT_ONCE_S = 5.0
-# A repeated call cannot change these; all others may come from a store that is away for a while.
+# A repeated call cannot change these; others may come from a store that is back in a while.
 _LASTING_CODES = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"}
 )
@@ -75,7 +75,7 @@ class Projection:
         self._wake = threading.Condition()
         self._news: list[_News] = []
         self._closing_as: str | None = None
-        self._is_away = False
+        self._is_unavailable = False
         self._warned: set[str] = set()
         self._progressed_at = self._describe_at = 0.0
         self._is_described = True
@@ -131,7 +131,7 @@ class Projection:
         is_reported = False
         while self._thread.is_alive() and not self._has_waited_enough(began):
             self._thread.join(0.2)
-            if self._is_away and self.delivery_timeout_s and not is_reported:
+            if self._is_unavailable and self.delivery_timeout_s and not is_reported:
                 is_reported = True
                 _LOG.warning(
                     "waiting up to %g s for MLflow; press Ctrl-C to skip, and write the rest later "
@@ -179,8 +179,8 @@ class Projection:
             projector.forget()
             self._warn_unavailable(error)
             return False
-        if self._is_away:
-            self._is_away = False
+        if self._is_unavailable:
+            self._is_unavailable = False
             _LOG.warning("MLflow is available again; all queued results are written")
         return True
 
@@ -207,8 +207,8 @@ class Projection:
                 del self._news[0]
 
     def _warn_unavailable(self, error: BaseException) -> None:
-        if not self._is_away:
-            self._is_away = True
+        if not self._is_unavailable:
+            self._is_unavailable = True
             _LOG.warning(
                 "MLflow at %s is unavailable (%s); training continues, and its results are queued "
                 "until MLflow is available again",

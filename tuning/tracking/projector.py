@@ -26,9 +26,9 @@ from tuning.tracking.runs import (
     log_dataset,
 )
 from tuning.tracking.store import make_client, open_experiment
-from tuning.tracking.ui.experiment import best_runs, set_up_experiment, update_best_view
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
 from tuning.tracking.ui.notes import NOTE, cell_note
+from tuning.tracking.ui.pages import best_runs, set_up_experiment, update_best_view
 from tuning.tracking.weights import WEIGHTS
 from tuning.utils.redaction import redact
 

@@ -49,7 +49,7 @@ _NOISY_LOGGERS = {
     "urllib3.connectionpool": logging.ERROR,
 }
 _RUNS_PER_PAGE = 1000
-# What a call to a store that is away raises.
+# What a call to an unavailable store raises.
 DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
 # What SQLAlchemy puts in a line before the error itself.
 _PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
@@ -210,7 +210,7 @@ def reading(what: str = "the runs") -> Iterator[None]:
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Turn the errors of a store that is away or rejects a write into a ChromatuneError."""
+    """Turn the errors of a store that is unavailable or rejects a write into a ChromatuneError."""
     try:
         yield
     except DELIVERY_ERRORS as error:

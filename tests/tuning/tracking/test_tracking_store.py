@@ -67,7 +67,10 @@ class TestPrepareStore:
 
     @pytest.mark.parametrize(
         ("scheme", "message"),
-        [("http", r"127.0.0.1:\d+ cannot be reached"), ("postgresql", r"cannot open .*refused")],
+        [
+            ("http", r"127.0.0.1:\d+/mlflow cannot be reached"),
+            ("postgresql", r"cannot open .*refused"),
+        ],
     )
     def test_rejects_at_once_a_store_that_nobody_serves(self, scheme: str, message: str) -> None:
         began = time.monotonic()

@@ -17,6 +17,7 @@ from tuning.config.schema import (
 )
 from tuning.launch.folder import create_launch
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
+from tuning.launch.records import CellRecord
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.workflows.resume import conclude
@@ -54,7 +55,17 @@ def test_while_mlflow_is_away_nothing_is_measured_and_the_way_on_is_told(
     )
     (cell,) = training.cells
     path = f"{training.training_id}/cells/{cell.cell_id}/cell.json"
-    launch.storage.write_json(path, {"metrics": {"val_mse": 0.5}})
+    record = CellRecord(
+        cell_id=cell.cell_id,
+        params={},
+        metrics={"val_mse": 0.5},
+        parameters=1,
+        history=[],
+        seconds=1.0,
+        started=0,
+        ended=1,
+    )
+    launch.storage.write_json(path, record.model_dump())
     missing = [cell.cell_id, launch.launch_id]
     outcome = LaunchOutcome(launch, cell_outcomes(launch, {}), missing)
 

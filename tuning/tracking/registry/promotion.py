@@ -179,12 +179,9 @@ def _candidate(
 
 
 def _best(cells: list[StoredCell], criterion: Criterion) -> StoredCell | None:
-    best: StoredCell | None = None
-    for cell in cells:
-        present = criterion.value(best.metrics, "val_") if best else math.nan
-        if criterion.better(criterion.value(cell.metrics, "val_"), present):
-            best = cell
-    return best
+    values = {cell.run_id: criterion.value(cell.metrics, "val_") for cell in cells}
+    scored = [cell for cell in cells if math.isfinite(values[cell.run_id])]
+    return min(scored, key=lambda cell: criterion.sort_key(values[cell.run_id]), default=None)
 
 
 def _decide(
