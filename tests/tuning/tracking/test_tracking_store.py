@@ -68,7 +68,7 @@ class TestPrepareStore:
     @pytest.mark.parametrize(
         ("scheme", "message"),
         [
-            ("http", r"127.0.0.1:\d+/mlflow cannot be reached"),
+            ("http", r"127.0.0.1:\d+/mlflow cannot be"),
             ("postgresql", r"cannot open .*refused"),
         ],
     )
