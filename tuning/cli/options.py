@@ -73,9 +73,10 @@ _KEYS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class PreparationOptions:
-    """How a dataset is, or was, prepared."""
+class DataOptions:
+    """Which dataset, and how it is, or was, prepared."""
 
+    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
     data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
         None
     )
@@ -97,19 +98,12 @@ class PreparationOptions:
         """Values by key path of the configuration, None where an option was not given."""
         return {key: getattr(self, name) for name, key in _KEYS.items() if hasattr(self, name)}
 
-    def data(self, **more: Any) -> DataConfig:
+    def data(self) -> DataConfig:
         """The configuration of the dataset alone."""
         from tuning.config.schema import DataConfig, resolve
 
         flags = {key.removeprefix("data."): value for key, value in self.flags().items()}
-        return resolve(DataConfig, flags={**flags, **more})
-
-
-@dataclasses.dataclass(frozen=True)
-class DataOptions(PreparationOptions):
-    """Which prepared dataset to use."""
-
-    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
+        return resolve(DataConfig, flags=flags)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,32 +172,27 @@ class LaunchOptions(DataOptions):
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command all fields of the dataclass `options` as options of its own.
 
-    The command receives them as one object in its last parameter, `options`.
+    The command receives them as one object in its last parameter, `options`. A parameter of the
+    command replaces the option of the same name.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        fields = dataclasses.fields(options)
-        hints = typing.get_type_hints(command, include_extras=True)
-        hints |= typing.get_type_hints(options, include_extras=True)
+        fields = {field.name: field.default for field in dataclasses.fields(options)}
+        hints = typing.get_type_hints(options, include_extras=True)
+        hints |= typing.get_type_hints(command, include_extras=True)
+        signature = inspect.signature(command).parameters.values()
+        own = {each.name: each.default for each in signature if each.name != "options"}
         parameters = [
-            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in inspect.signature(command).parameters.items()
-            if name != "options"
-        ]
-        parameters += [
             inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=hints[field.name],
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name]
             )
-            for field in fields
+            for name, default in {**own, **fields, **own}.items()
         ]
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            bundle = options(**{field.name: values.pop(field.name) for field in fields})
-            command(**values, options=bundle)
+            bundle = options(**{name: values[name] for name in fields})
+            command(**{name: values[name] for name in own}, options=bundle)
 
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {each.name: each.annotation for each in parameters}

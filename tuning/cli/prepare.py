@@ -8,12 +8,12 @@ import typer
 from rich.progress import Progress
 
 from tuning.cli.console import log, print_line
-from tuning.cli.options import PreparationOptions, option, takes
+from tuning.cli.options import DataOptions, option, takes
 
 
-@takes(PreparationOptions)
+@takes(DataOptions)
 def prepare(
-    dataset: Annotated[
+    dataset: Annotated[  # noqa: ARG001  (in `options`)
         str, typer.Argument(help="faces | ncd | synthetic-faces | synthetic-fruits")
     ],
     source: Annotated[
@@ -30,13 +30,13 @@ def prepare(
         bool, option("Also write the L, a, b and augmented images as PNG.", "--export-images")
     ] = False,
     *,
-    options: PreparationOptions,
+    options: DataOptions,
 ) -> None:
     """Split, resize and augment images, and store them as Lab arrays."""
     from data_prep import prepare as prepare_images
     from tuning.launch.datasets import prepare_settings
 
-    data = options.data(dataset=dataset)
+    data = options.data()
     with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
         tasks = {}
 
