@@ -1,4 +1,4 @@
-"""What a search may spend and has spent: trials, wall time, hours of devices."""
+"""The budget of a search: trials, wall time, hours of devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tuning.errors import ChromatuneError
 from tuning.launch.limits import TimeLimit
 from tuning.launch.storage import LaunchStorage
 
@@ -19,7 +18,7 @@ _HOUR_S = 3600
 
 @dataclasses.dataclass
 class Spent:
-    """Hours of devices that trials have held, each counted with the share that it held."""
+    """Hours of devices held by trials, shares of a device in proportion."""
 
     gpu_hours: float = 0.0
     cpu_hours: float = 0.0
@@ -27,7 +26,7 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class Allowance:
-    """Trials and hours of devices; None is no limit."""
+    """Trials and hours of devices that are allowed; None is no limit."""
 
     num_samples: int
     gpu_hours: float | None = None
@@ -35,10 +34,10 @@ class Allowance:
 
 
 class Budget(TimeLimit):
-    """Keeps count in `search.json` of the launch folder, so that an interruption forgets nothing.
+    """Counts in `search.json` of the launch folder, so that nothing is lost by an interruption.
 
-    `is_over` says whether every trial that was allowed has ended. Wall time is counted from the
-    beginning of this process's work. `clock` returns seconds.
+    `is_over` says whether all allowed trials have ended. Wall time starts with this object; `clock`
+    returns seconds.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Budget(TimeLimit):
 
     @property
     def spent(self) -> Spent:
-        """What was spent until now, by the trials that are running too."""
+        """Hours spent until now, including running trials."""
         now = self._clock()
         total = dataclasses.replace(self._spent)
         for since, cpus, gpus in self._held.values():
@@ -66,7 +65,7 @@ class Budget(TimeLimit):
         return total
 
     def allow(self, more: Allowance) -> None:
-        """Allow so many more trials, and so many hours from now on."""
+        """Allow more trials, and hours from now on."""
         spent = self.spent
         self.allowance = Allowance(
             self.allowance.num_samples + more.num_samples,
@@ -77,7 +76,7 @@ class Budget(TimeLimit):
         self.save()
 
     def restore(self, allowance: Allowance, *, is_over: bool) -> None:
-        """Take back what was allowed more, for trials that were not begun."""
+        """Undo `allow`, for trials that were not started."""
         self.allowance, self.is_over = allowance, is_over
         self.save()
 
@@ -119,15 +118,9 @@ class Budget(TimeLimit):
         )
 
     def _note(self) -> None:
-        """Save on the way, where a storage that is full or away must not end the trials."""
+        """Save while trials run, which a full or unavailable storage must not end."""
         with contextlib.suppress(OSError):
             self.save()
-
-    def check_left(self, extend: str) -> None:
-        """Raise ChromatuneError if hours of devices were used up before; `extend` allows more."""
-        reason = self.used_up()
-        if reason is not None:
-            raise ChromatuneError(f"{reason}; `{extend} --budget-…-hours N` allows more")
 
 
 def _add(total: Spent, seconds: float, cpus: float, gpus: float) -> None:

@@ -20,9 +20,9 @@ from tuning.display.formatting import metric_title
 from tuning.search.objectives import Objective
 from tuning.search.study import quiet
 
-# The importances of fewer finished trials are noise.
+# Importances of fewer finished trials are noise.
 _LEAST_TO_COMPARE = 4
-# What a legend of trials has room for.
+# More trials do not fit in a legend.
 _MOST_NAMED = 20
 _WIDTH, _HEIGHT, _WIDTH_PER_PARAMETER = 8.0, 4.8, 2.6
 _WIDEST_TICKS = 18  # characters of all labels at a narrow axis
@@ -32,10 +32,10 @@ _DPI = 110
 def draw_study(
     study: optuna.Study, objectives: Sequence[Objective], folder: Path, name: str
 ) -> None:
-    """Draw a study's trials into `folder`; `name` heads every picture.
+    """Draw a study's trials into `folder`; every title starts with `name`.
 
-    All but the Pareto front show the first objective. What the study has too few trials for is left
-    out, and so are the learning curves of several objectives, of which Optuna keeps none.
+    All plots but the Pareto front show the first objective. Plots that need more trials are left
+    out, and so are learning curves of several objectives, which Optuna does not store.
     """
     first = objectives[0]
     title = metric_title(first.name)
@@ -71,7 +71,7 @@ def draw_study(
 
 
 def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
-    """Each parameter's share of what makes a trial good by its first objective.
+    """The importance of each parameter for the first objective.
 
     {} if the study has fewer than four finished trials.
     """
@@ -84,19 +84,19 @@ def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
 
 
 def _lower_is_better(objective: Objective) -> Any:
-    """The first objective as Optuna's importances want it, whatever the study's direction."""
+    """The first objective with the sign that Optuna's importances expect."""
     sign = -1 if objective.maximize else 1
     return lambda trial: sign * float(trial.values[0])
 
 
 @contextmanager
 def _pyplot() -> Iterator[None]:
-    """Let Optuna use pyplot without a screen, and leave a caller's style and figures alone."""
+    """Let Optuna use pyplot without a screen; the caller's style and figures stay as they are."""
     backend = plt.get_backend()
     plt.switch_backend("agg")
     verbosity = optuna.logging.get_verbosity()
     try:
-        # What Optuna warns of is that its plots are experimental, and of too few trials.
+        # Optuna warns that its plots are experimental, and of too few trials.
         with plt.rc_context(), warnings.catch_warnings(action="ignore"):
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             yield

@@ -1,4 +1,4 @@
-"""Stopping rules: which trials of a search are stopped early. Pure: they know scores alone."""
+"""Stopping rules: which trials of a search are stopped early. They use scores alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEDIAN_OF_AT_LEAST = 3
 
 
 class Rule(Protocol):
-    """Decides by the best score that each trial has reached until an epoch."""
+    """Decides by the best score of each trial until an epoch."""
 
     def stops(self, training_id: str, epoch: int, score: float) -> bool:
         """Take in a score; return whether to stop the trial."""
@@ -43,7 +43,7 @@ class Asha:
     """Asynchronous successive halving, by stopping.
 
     At each of `rungs` a trial is stopped if its score is not among the best 1/`reduction_factor` of
-    those that were there before. A score counts at the highest rung that its epoch has reached.
+    the earlier ones there. A score counts at the highest rung that its epoch has reached.
     (Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020; decides as Ray Tune's
     ASHAScheduler does with one bracket.)
     """
@@ -111,7 +111,7 @@ def first_rung(search: SearchConfig, longest: int) -> int:
 
 
 def rungs(search: SearchConfig, longest: int) -> list[int]:
-    """The epochs at which ASHA compares trials; none of another rule."""
+    """The epochs at which ASHA compares trials; [] for other rules."""
     if search.chosen_scheduler != "asha":
         return []
     found = [float(first_rung(search, longest))]

@@ -128,8 +128,10 @@ def _mend(path: Path) -> None:
         content = path.read_bytes()
         if content[:1] not in (b"", b"{"):
             raise ValueError(f"{path} is not a journal of Optuna's")
-        whole = content[: content.rfind(b"\n") + 1]
-        mended = b"".join(map(_whole_entry, whole.splitlines(keepends=True)))
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        mended = b"".join(
+            line if _is_json(line) else line[max(0, line.rfind(_ENTRY)) :] for line in lines
+        )
         if mended != content:
             scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
             scratch.write_bytes(mended)
@@ -138,10 +140,9 @@ def _mend(path: Path) -> None:
         lock.release()
 
 
-def _whole_entry(line: bytes) -> bytes:
-    """Return the entry in a line of a journal, without half of another before it."""
+def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
     except ValueError:
-        return line[max(0, line.rfind(_ENTRY)) :]
-    return line
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What a search has found: its trials, read from the study and the launch folder."""
+"""The results of a search, read from the study and the launch folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+import yaml
 from optuna.trial import FrozenTrial, TrialState
 
+from tuning.config.schema import TrainConfig, TrainingConfig
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
@@ -70,6 +72,33 @@ def pareto_set(
     """
     scored = ranked(trials, objectives[0])
     return [trial for trial in scored if not any(_dominates(o, trial, objectives) for o in scored)]
+
+
+def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
+    """Write the configuration of a training as YAML for `chromatune train -c FILE`.
+
+    It contains everything that decides the results: the training is repeated exactly.
+    """
+    fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
+    defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
+    train = {
+        name: fit[name]
+        for name in TrainConfig.model_fields
+        if name in fit and fit[name] != defaults[name]
+    }
+    content = {
+        "train": train,
+        "training": {name: fit[name] for name in TrainingConfig.model_fields},
+        "data": launch.config.data.model_dump(mode="json"),
+    }
+    figure = ", ".join(f"{value:.6g}" for value in best.values)
+    head = [
+        f"# The best of {launch.launch_id}: trial {best.number}, {figure} on val after "
+        f"{best.kept_epoch} of {training.epochs} epochs.",
+        "#",
+        "#   chromatune train -c best.yaml",
+    ]
+    return "\n".join(head) + "\n" + yaml.safe_dump(content, sort_keys=False)
 
 
 def _dominates(a: TrialSummary, b: TrialSummary, objectives: Sequence[Objective]) -> bool:

@@ -6,12 +6,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuning.display.formatting import format_count, format_duration, format_value, metric_heading
+from tuning.display.formatting import (
+    format_count,
+    format_duration,
+    format_lr,
+    format_value,
+    metric_heading,
+)
 from tuning.display.result_tables import ResultTable
 from tuning.display.table import Cell, Row, Table
 from tuning.search.objectives import Objective
 from tuning.search.summary import TrialSummary, pareto_set, ranked
-from tuning.search.trial_settings import settings_text
 
 _ROWS = 10
 _OUTCOMES = ("finished", "pruned", "stopped", "running", "diverged", "failed", "known")
@@ -97,3 +102,17 @@ class SearchTable(ResultTable):
             value = format_value(first, self.baseline[first])
             lines.append(f"constant predictor: {metric_heading(first)} {value}")
         return lines
+
+
+def written(value: Any) -> str:
+    """Write a value of a parameter: `2.5e-4`, `0.5`, `unet`."""
+    if not isinstance(value, float):
+        return str(value)
+    if value == 0 or 1e-2 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return format_lr(float(f"{value:.2e}"))
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Write parameters in a line: `model=unet lr=2.5e-3`."""
+    return " ".join(f"{name}={written(value)}" for name, value in values.items())

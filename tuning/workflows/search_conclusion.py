@@ -20,9 +20,8 @@ from tuning.launch.records import cell_folder
 from tuning.search.plan import plan_search
 from tuning.search.plots import draw_study
 from tuning.search.study import JOURNAL, quiet
-from tuning.search.summary import TrialSummary, ranked, summaries
+from tuning.search.summary import TrialSummary, ranked, summaries, train_file
 from tuning.search.table import SearchTable
-from tuning.search.trial_settings import train_file
 from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.search_study import config_of, study_of
 

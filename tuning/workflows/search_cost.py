@@ -25,7 +25,7 @@ _TIMED_EPOCHS = 3
 class Cost:
     """What a search's trials would take: epochs, and hours of one device.
 
-    `cut_epochs` are left if the scheduler stops the share of trials that it is meant to.
+    `cut_epochs` and `cut_hours` are left if the scheduler stops the share that it is meant to.
     """
 
     device: str
@@ -33,14 +33,8 @@ class Cost:
     epochs: int
     cut_epochs: float
     seconds_per_epoch: float
-
-    @property
-    def hours(self) -> float:
-        return self.epochs * self.seconds_per_epoch / 3600
-
-    @property
-    def cut_hours(self) -> float:
-        return self.cut_epochs * self.seconds_per_epoch / 3600
+    hours: float
+    cut_hours: float
 
 
 def search_cost(
@@ -51,12 +45,17 @@ def search_cost(
     The first `timed` are trained, on a GPU if there is one, else on one CPU core.
     """
     device = pick_device("auto")
+    seconds = _mean([_seconds_per_epoch(config, data, device) for config in suggested[:timed]])
+    epochs = round(trials * _mean([config.epochs for config in suggested]))
+    cut = trials * _mean([expected_epochs(plan, config.epochs) for config in suggested])
     return Cost(
-        "GPU" if device == "cuda" else "core",
-        trials,
-        round(trials * _mean([config.epochs for config in suggested])),
-        trials * _mean([expected_epochs(plan, config.epochs) for config in suggested]),
-        _mean([_seconds_per_epoch(config, data, device) for config in suggested[:timed]]),
+        device="GPU" if device == "cuda" else "core",
+        trials=trials,
+        epochs=epochs,
+        cut_epochs=cut,
+        seconds_per_epoch=seconds,
+        hours=epochs * seconds / 3600,
+        cut_hours=cut * seconds / 3600,
     )
 
 

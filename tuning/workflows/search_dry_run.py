@@ -19,7 +19,7 @@ from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.stopping import rungs
 from tuning.search.study import quiet
-from tuning.search.trial_settings import settings_text, written
+from tuning.search.table import settings_text, written
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.data import load_task_data
 from tuning.workflows.search_cost import Cost, search_cost
@@ -55,7 +55,7 @@ class DryRunTable(ResultTable):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        search, cost = self.plan.search, self.cost
+        search = self.plan.search
         return {
             "type": "dry run",
             "space": [dict(zip(_SPACE, texts, strict=True)) for texts in self._space()],
@@ -65,11 +65,7 @@ class DryRunTable(ResultTable):
             "suggestions": [dict(values) for values in self.suggestions],
             "known": self.known.taken,
             "outside": self.known.outside,
-            "cost": {
-                **dataclasses.asdict(cost),
-                "hours": cost.hours,
-                "cut_hours": cost.cut_hours,
-            },
+            "cost": dataclasses.asdict(self.cost),
             "limits": {
                 "gpu_hours": search.budget_gpu_hours,
                 "cpu_hours": search.budget_cpu_hours,
