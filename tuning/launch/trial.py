@@ -17,6 +17,7 @@ from models import load_model
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import attempt_folder, checkpoints_in, fetched
 from tuning.launch.cells import write_cell
+from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
@@ -65,6 +66,9 @@ def run_trial(
     failure = read_failure(trial.storage, assignment.training_id)
     if failure is not None:  # the attempt before this one died before it could report it
         trial.report(failure.outcome, failure.message)
+        return
+    if is_finished(trial.storage, assignment.training):  # likewise
+        trial.report("finished")
         return
     try:
         for result in trial.epochs():

@@ -199,15 +199,28 @@ def test_what_has_ended_is_reported_again_and_no_cell_is_rewritten(
     trials.run(training)
     cells = sorted((trials.folder / NAME / "cells").rglob("*.*"))
     before = [(path, path.read_bytes()) for path in cells]
-    # A trial that was killed before its last report, once with and once without its checkpoint.
-    trials.run(training)
-    assert (trials.epochs, trials.reports[-1]["outcome"]) == ([], "finished")
     for path in trials.checkpoints():
         shutil.rmtree(trials.folder / path)
-    trials.run(training, attempt=2)
-    assert trials.reports[-1]["outcome"] == "finished"
+    # The trial was killed before its last report.
+    for attempt in (1, 2):
+        trials.run(training, attempt)
+        assert (trials.epochs, trials.reports[-1]["outcome"]) == ([], "finished")
     assert [(path, path.read_bytes()) for path in cells] == before
-    assert sorted((trials.folder / NAME / "cells").rglob("*.*")) == cells
+    assert not trials.storage.exists(f"{NAME}.2")
+
+
+def test_a_lost_cell_is_trained_again_and_others_are_not_rewritten(
+    trials: Any, make_small: Make
+) -> None:
+    training = make_small(2, 4)
+    trials.run(training)
+    whole = trials.cell(training, 2), trials.cell(training, 4)
+    kept = trials.folder / NAME / f"cells/{NAME}-e2/cell.json"
+    before = kept.stat().st_mtime_ns
+    shutil.rmtree(trials.folder / NAME / f"cells/{NAME}-e4")
+    trials.run(training, attempt=2)
+    assert (trials.cell(training, 2), trials.cell(training, 4)) == whole
+    assert kept.stat().st_mtime_ns == before
 
 
 def test_a_divergence_is_an_outcome_that_the_next_attempt_reports_at_once(
