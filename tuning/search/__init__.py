@@ -1,5 +1,5 @@
-"""The search after the grids: Optuna suggests trainings, Ray Tune runs them.
+"""Hyperparameter search with Optuna.
 
-`space` says what may differ, `study` keeps what is known, `ledger` hands out trainings and takes
-in what became of them, `run` puts it all on Ray.
+`space_file` reads what may differ between trials, `study` stores their results, `ledger` hands them
+out to a backend, and `stopping` ends unpromising ones early.
 """

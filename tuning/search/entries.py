@@ -64,7 +64,7 @@ _FIELDS: Mapping[str, TypeAdapter[Any]] = {
 
 
 class _Entry(BaseModel):
-    """A dimension of a space in Optuna's words; it counts only `when` other keys have values."""
+    """A distribution as Optuna names it; it counts only `when` other keys have given values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

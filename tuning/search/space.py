@@ -194,7 +194,7 @@ class Space:
                             chosen[parent] = wanted[0]
                             required.append(by_name[parent])
                 chosen[name] = value
-                yield self.walk(lambda parameter, chosen=chosen: chosen[parameter.name])  # type: ignore[misc]
+                yield self.walk(lambda parameter, c=chosen: c[parameter.name])  # type: ignore[misc]
 
     def _extremes(self, name: str) -> list[Any]:
         for parameter in self.parameters:

@@ -33,7 +33,7 @@ def read_space(
     """Read the section `search.space`: a mapping of keys to distributions or constants.
 
     Keys are the fields of FitConfig, `epochs`, and `model_kwargs.NAME` for a model's own arguments.
-    A distribution is written in Optuna's words (`type: float | int | categorical`, `low`, `high`,
+    A distribution is written as in Optuna (`type: float | int | categorical`, `low`, `high`,
     `log`, `step`, `choices`); with `when: {key: value}` it counts only for that value. Raises
     ChromatuneError for whatever is wrong, with the nearest valid word.
     """

@@ -1,4 +1,4 @@
-"""Reading search spaces: what is meant is built, what is wrong is named with the nearest word."""
+"""Reading search spaces, and finding configurations in them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw(space: Any, count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [space.sample(study.ask()) for _ in range(count)]
 
 
-def test_optunas_words_become_its_distributions(space_of: MakeSpace) -> None:
+def test_entries_become_optunas_distributions(space_of: MakeSpace) -> None:
     by_name = {parameter.name: parameter for parameter in space_of().parameters}
     assert by_name["lr"].distribution == FloatDistribution(1e-4, 1e-2, log=True)
     assert by_name["model"].distribution == CategoricalDistribution(["autoencoder", "unet"])
@@ -39,7 +39,7 @@ def test_optunas_words_become_its_distributions(space_of: MakeSpace) -> None:
     assert space_of().constants == {"epochs": 9}
 
 
-def test_a_branch_counts_only_where_it_belongs(space_of: MakeSpace) -> None:
+def test_a_conditional_parameter_counts_only_in_its_branch(space_of: MakeSpace) -> None:
     space = space_of()
     for values in draw(space, 30):
         assert ("model_kwargs.width" in values) == (values["model"] == "unet")
@@ -75,7 +75,7 @@ def test_branches_may_be_nested_in_any_order(space_of: MakeSpace) -> None:
     assert seen == {True, False}
 
 
-def test_what_yaml_takes_for_a_word_is_the_number_that_was_meant(space_of: MakeSpace) -> None:
+def test_numbers_that_yaml_reads_as_text_are_numbers(space_of: MakeSpace) -> None:
     # PyYAML reads 1e-3 without a dot as a string.
     space = space_of(lr=yaml.safe_load("1e-3"))
     assert space.constants["lr"] == 1e-3
