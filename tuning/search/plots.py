@@ -94,14 +94,12 @@ def _pyplot() -> Iterator[None]:
     """Let Optuna use pyplot without a screen; the caller's style and figures stay as they are."""
     backend = plt.get_backend()
     plt.switch_backend("agg")
-    verbosity = optuna.logging.get_verbosity()
     try:
         # Optuna warns that its plots are experimental, and of too few trials.
-        with plt.rc_context(), warnings.catch_warnings(action="ignore"):
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warned = warnings.catch_warnings(action="ignore")
+        with quiet(optuna.logging.ERROR), plt.rc_context(), warned:
             yield
     finally:
-        optuna.logging.set_verbosity(verbosity)
         plt.switch_backend(backend)
 
 

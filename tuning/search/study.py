@@ -79,10 +79,10 @@ def _errors_of(storage: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet(level: int = optuna.logging.WARNING) -> Iterator[None]:
     """Silence Optuna's log messages and its warnings of experimental features."""
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

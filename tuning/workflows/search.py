@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import optuna
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -65,7 +66,7 @@ def run_search(
         budget.allow(
             Allowance(search.num_samples, search.budget_gpu_hours, search.budget_cpu_hours)
         )
-        return _trials(launch, plan, budget)
+        return _trials(launch, plan, study, budget)
 
     return start_launch(
         *("search", task, config, dataset, []),
@@ -106,7 +107,7 @@ def resume_search(
         enqueue(study, plan.space, points, console)
         if more is not None:
             budget.allow(more)
-        trials = _trials(launch, plan, budget)
+        trials = _trials(launch, plan, study, budget)
         if more is not None:
             trials = dataclasses.replace(trials, undo=before)
         if not trials.source.is_over and (reason := budget.used_up()):
@@ -129,8 +130,7 @@ def resume_search(
     )
 
 
-def _trials(launch: Launch, plan: SearchPlan, budget: Budget) -> Trials:
-    study = study_of(launch, plan)
+def _trials(launch: Launch, plan: SearchPlan, study: optuna.Study, budget: Budget) -> Trials:
     ledger = Ledger(
         *(launch, study, plan.space, plan.objectives, plan.search, plan.seed),
         total=budget.allowance.num_samples,
