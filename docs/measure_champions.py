@@ -27,6 +27,7 @@ from tuning.display.published import best_published  # noqa: E402
 from tuning.errors import ChromatuneError  # noqa: E402
 from tuning.launch.datasets import open_prepared  # noqa: E402
 from tuning.launch.folder import Launch, list_launches  # noqa: E402
+from tuning.launch.outcomes import LaunchOutcome  # noqa: E402
 from tuning.tracking.evaluation import constant_on_test, measure_model  # noqa: E402
 from tuning.tracking.registry.catalog import find_champion  # noqa: E402
 from tuning.tracking.store import tracking_uri  # noqa: E402
@@ -35,7 +36,7 @@ from tuning.training.config import FitConfig  # noqa: E402
 from tuning.training.data import DeviceSplit, load_split  # noqa: E402
 from tuning.training.metrics import predict, psnr  # noqa: E402
 from tuning.training.tasks import checked_task  # noqa: E402
-from tuning.workflows.evaluation import launch_cells  # noqa: E402
+from tuning.workflows.evaluation import delivered_cells  # noqa: E402
 from tuning.workflows.train import train_fit  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "champions.json"
@@ -86,7 +87,7 @@ def _runs(
     launch: Launch, dataset: PreparedDataset, task: str, uri: str
 ) -> Iterator[dict[str, Any]]:
     champion = find_champion(uri, dataset.name, task)
-    for cell in launch_cells(uri, launch).values():
+    for cell in delivered_cells(uri, LaunchOutcome(launch, [])):
         model = load_registered(cell.model_uri, uri)
         metrics = measure_model(model, dataset, task)
         logged = {key: cell.metrics[key] for key in metrics}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.result_tables import ResultTable
+from tuning.launch.datasets import open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 
 if TYPE_CHECKING:
+    from tuning.tracking.records import StoredCell
     from tuning.tracking.registry.promotion import Promotion
 
 
@@ -52,3 +56,54 @@ class Conclusion:
         if not cells:
             return "the launch's end is"
         return "1 finished cell is" if len(cells) == 1 else f"{len(cells)} finished cells are"
+
+
+def conclude_on_val(outcome: LaunchOutcome) -> Conclusion:
+    """Lay the launch's cells out as a grid of validation metrics."""
+    launch = outcome.launch
+    cells = [
+        CellRow(
+            cell_id=cell.cell_id,
+            model=cell.training.fit.model,
+            head=cell.training.fit.head,
+            lr=cell.training.fit.lr,
+            epochs=cell.epochs,
+            metrics=cell.metrics,
+            outcome=cell.outcome,
+            launch_id=launch.launch_id,
+            published_epochs=cell.published_epochs,
+            dataset=launch.document["dataset"],
+        )
+        for cell in outcome.cells
+    ]
+    return Conclusion(outcome, GridTable(launch.task, cells, launch.document["baseline"]))
+
+
+def conclude_on_test(
+    outcome: LaunchOutcome,
+    tracking_uri: str | None,
+    row_name: Callable[[StoredCell], str],
+    *,
+    is_published: Callable[[StoredCell], bool] = lambda _: True,
+    is_candidate: Callable[[StoredCell], bool] = lambda _: False,
+) -> Conclusion:
+    """Measure the launch's cells on the test set, and pass a candidate through the gate.
+
+    Cells that are not `is_published` are compared with no published result. Without a tracking
+    store, the validation metrics are shown.
+    """
+    if tracking_uri is None:
+        return conclude_on_val(outcome)
+    from tuning.tracking.registry.promotion import promote
+    from tuning.workflows.evaluation import delivered_cells, measured_table
+
+    task, dataset = outcome.launch.task, open_recorded(outcome.launch)
+    cells = delivered_cells(tracking_uri, outcome)
+    named = {row_name(cell): cell for cell in cells}
+    unpublished = [name for name, cell in named.items() if not is_published(cell)]
+    table = measured_table(task, dataset, named, tracking_uri, unpublished=unpublished)
+    candidate = next(filter(is_candidate, cells), None)
+    if candidate is None:
+        return Conclusion(outcome, table)
+    gate = promote(dataset, task, tracking_uri, run_id=candidate.run_id)
+    return Conclusion(outcome, table, gate)

@@ -8,7 +8,6 @@ from data_prep import PreparedDataset
 from tuning.config.schema import Task
 from tuning.display.published import best_published, published_result
 from tuning.display.result_tables import ResultRow, TestTable
-from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.tracking.evaluation import (
     constant_on_test,
@@ -36,22 +35,22 @@ _COLUMNS: Mapping[Task, tuple[str, ...]] = {
 _CONSTANT = "constant predictor"
 
 
-def launch_cells(tracking_uri: str, launch: Launch) -> dict[str, StoredCell]:
-    """The launch's finished cells as MLflow has them, by cell id, in the launch's own order."""
+def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> list[StoredCell]:
+    """The launch's finished cells as MLflow has them; none while it lacks some of them.
+
+    In the launch's own order: trials that run side by side end in any other.
+    """
+    if outcome.undelivered:
+        return []
+    launch = outcome.launch
     digest = str(launch.document["dataset_digest"])
     found = {
         cell.cell_id: cell
         for cell in finished_cells(tracking_uri, digest, launch.task, launch.kind)
         if cell.launch_id == launch.launch_id
     }
-    # Trials that run side by side end in any order, and a killed launch's in another.
     names = [cell.cell_id for training in launch.trainings for cell in training.cells]
-    return {name: found[name] for name in names if name in found}
-
-
-def delivered_cells(tracking_uri: str, outcome: LaunchOutcome) -> dict[str, StoredCell]:
-    """`launch_cells` where MLflow has all of them; none while it lacks some, as it may be away."""
-    return {} if outcome.undelivered else launch_cells(tracking_uri, outcome.launch)
+    return [found[name] for name in names if name in found]
 
 
 def measured_table(

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from data_prep import PreparedDataset
 from tuning.config.schema import FinalsLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared, open_recorded
+from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
-from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.grid import conclude_grid
+from tuning.workflows.conclusion import Conclusion, conclude_on_test
 from tuning.workflows.launching import check_store, start_launch
 
 if TYPE_CHECKING:
@@ -59,19 +58,8 @@ def run_finals(
 
 
 def conclude_finals(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
-    """Measure what was trained on the test set, beside the published and the constant predictor.
-
-    Without a tracking store, its validation metrics are shown.
-    """
-    if tracking_uri is None:
-        return conclude_grid(outcome)
-    from tuning.workflows.evaluation import delivered_cells, measured_table
-
-    launch = outcome.launch
-    dataset = open_recorded(launch)
-    trained = delivered_cells(tracking_uri, outcome)
-    cells = {_row_name(cell): cell for cell in trained.values()}
-    return Conclusion(outcome, measured_table(launch.task, dataset, cells, tracking_uri))
+    """Measure what was trained on the test set, beside the published and the constant predictor."""
+    return conclude_on_test(outcome, tracking_uri, _row_name)
 
 
 def final_trainings(

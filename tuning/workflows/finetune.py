@@ -10,18 +10,15 @@ from rich.console import Console
 from models import ChromaModel, load_model
 from tuning.config.schema import FinetuneLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared, open_recorded
+from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, make_training
 from tuning.tracking.records import StoredCell
 from tuning.tracking.registry.catalog import champion_uri, pinned
-from tuning.tracking.registry.promotion import promote
 from tuning.tracking.store import open_store
 from tuning.tracking.weights import load_logged_weights
 from tuning.training.config import FitConfig
-from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.evaluation import delivered_cells, measured_table
-from tuning.workflows.grid import conclude_grid
+from tuning.workflows.conclusion import Conclusion, conclude_on_test
 from tuning.workflows.launching import start_launch
 
 _INITIAL_WEIGHTS = "initial.safetensors"
@@ -65,27 +62,12 @@ def run_finetune(
 
 def conclude_finetune(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
     """Measure on the test set what was trained, and send the fine-tuned model through the gate."""
-    if tracking_uri is None:
-        return conclude_grid(outcome)
-    launch = outcome.launch
-    dataset = open_recorded(launch)
-    cells = delivered_cells(tracking_uri, outcome)
-    named = {
-        _row_name(cell): cell
-        for cell in sorted(cells.values(), key=lambda cell: _SCRATCH in cell.cell_id)
-    }
-    table = measured_table(
-        launch.task,
-        dataset,
-        named,
+    return conclude_on_test(
+        outcome,
         tracking_uri,
-        unpublished=[name for name, cell in named.items() if _SCRATCH in cell.cell_id],
-    )
-    tuned = next((cell for key, cell in cells.items() if _FINETUNED in key), None)
-    if tuned is None:
-        return Conclusion(outcome, table)
-    return Conclusion(
-        outcome, table, promote(dataset, launch.task, tracking_uri, run_id=tuned.run_id)
+        _row_name,
+        is_published=lambda cell: _FINETUNED in cell.cell_id,
+        is_candidate=lambda cell: _FINETUNED in cell.cell_id,
     )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tuning.config.schema import GridLaunchConfig, Task
-from tuning.display.grid_table import CellRow, GridTable
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import grid_trainings
-from tuning.workflows.conclusion import Conclusion
+from tuning.workflows.conclusion import Conclusion, conclude_on_val
 from tuning.workflows.launching import start_launch
 
 if TYPE_CHECKING:
@@ -50,20 +49,4 @@ def conclude_grid(
     tracking_uri: str | None = None,  # noqa: ARG001  (as other kinds of launches are concluded)
 ) -> Conclusion:
     """Lay the launch's cells out as a table of the grid."""
-    launch = outcome.launch
-    cells = [
-        CellRow(
-            cell_id=cell.cell_id,
-            model=cell.training.fit.model,
-            head=cell.training.fit.head,
-            lr=cell.training.fit.lr,
-            epochs=cell.epochs,
-            metrics=cell.metrics,
-            outcome=cell.outcome,
-            launch_id=launch.launch_id,
-            published_epochs=cell.published_epochs,
-            dataset=launch.document["dataset"],
-        )
-        for cell in outcome.cells
-    ]
-    return Conclusion(outcome, GridTable(launch.task, cells, launch.document["baseline"]))
+    return conclude_on_val(outcome)

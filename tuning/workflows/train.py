@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from models import load_model, model_task
 from tuning.config.schema import TrainLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared, open_recorded
+from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.training.tasks import checked_task
-from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.grid import conclude_grid
+from tuning.workflows.conclusion import Conclusion, conclude_on_test
 from tuning.workflows.launching import start_launch
 
 if TYPE_CHECKING:
@@ -82,36 +81,23 @@ def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
 
 
 def conclude_train(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
-    """Measure what was trained on the test set; send it through the gate if it was asked for.
-
-    Without a tracking store, its validation metrics are shown.
-    """
-    if tracking_uri is None:
-        return conclude_grid(outcome)
-    from tuning.tracking.registry.promotion import promote
-    from tuning.workflows.evaluation import delivered_cells, measured_table
-
-    launch = outcome.launch
-    dataset = open_recorded(launch)
-    cells = delivered_cells(tracking_uri, outcome)
-    named = {f"{cell.params['model']} {cell.params['head']}": cell for cell in cells.values()}
-    table = measured_table(launch.task, dataset, named, tracking_uri)
-    wants_gate = launch.document["config"]["train"]["promote"]
-    if not (wants_gate and cells):
-        return Conclusion(outcome, table)
-    (cell,) = cells.values()
-    gate = promote(dataset, launch.task, tracking_uri, run_id=cell.run_id)
-    return Conclusion(outcome, table, gate)
+    """Measure what was trained on the test set; send it through the gate if it was asked for."""
+    wants_gate = bool(outcome.launch.document["config"]["train"]["promote"])
+    return conclude_on_test(
+        outcome,
+        tracking_uri,
+        lambda cell: f"{cell.params['model']} {cell.params['head']}",
+        is_candidate=lambda _: wants_gate,
+    )
 
 
 def _check_fits(weights: Path, uri: str, fit: FitConfig) -> None:
-    """Refuse weights of another network; a `unet_mean` may begin as a `unet`, which it contains."""
+    """Reject weights of another network; a `unet_mean` may begin as a `unet`, which it contains."""
     spec = load_model(weights).spec
     family = {"unet_mean": "unet"}
-    names = [family.get(name, name) for name in (spec["name"], fit.model)]
     wanted = {"head": fit.head, "image_size": fit.image_size, "kwargs": dict(fit.model_kwargs)}
     differing = [f"its {key} is {spec[key]!r}" for key in wanted if spec[key] != wanted[key]]
-    if names[0] != names[1]:
+    if family.get(spec["name"], spec["name"]) != family.get(fit.model, fit.model):
         differing.insert(0, f"it is {spec['name']}")
     if differing:
         raise ChromatuneError(
