@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tuning.config.schema import Task
 from tuning.display.formatting import higher_is_better
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.tasks import CRITERIA
 
-_SCORES: Mapping[Task, tuple[str, ...]] = {
-    "regression": ("val_mse", "val_mse_a", "val_mse_b", "val_rmse_lab_a", "val_rmse_lab_b"),
-    "colorizer": ("val_psnr", "val_mse", "val_ssim"),
-}
 _COSTS = ("parameters", "train_seconds")
-# Equivalent, as PSNR = -10 log10(MSE).
-_CRITERIA: Mapping[Task, tuple[str, ...]] = {
-    "regression": ("val_mse",),
-    "colorizer": ("val_psnr", "val_mse"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,24 +41,25 @@ def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
     A trial keeps its best state by the task's own score, so that score must be the first. Raises
     ChromatuneError for an unknown name or the wrong direction.
     """
+    criterion = CRITERIA[task]
     if not words:
-        criterion = CRITERIA[task]
         return (Objective(f"val_{criterion.name}", criterion.higher_is_better),)
     objectives = tuple(_read(task, word) for word in words)
     names = [objective.name for objective in objectives]
-    if names[0] not in _CRITERIA[task]:
+    first = [f"val_{name}" for name in criterion.equivalents]
+    if names[0] not in first:
         raise ChromatuneError(
-            f"the first objective must be {' or '.join(_CRITERIA[task])}, by which a trial keeps "
+            f"the first objective must be {' or '.join(first)}, by which a trial keeps "
             f"its best state, but got '{words[0]}': list '{words[0]}' after it"
         )
-    if len(set(names)) != len(names) or len(set(names) & set(_CRITERIA[task])) > 1:
+    if len(set(names)) != len(names) or len(set(names) & set(first)) > 1:
         raise ChromatuneError(f"objectives must differ, but got {', '.join(words)}")
     return objectives
 
 
 def _read(task: Task, word: str) -> Objective:
     name, _, direction = word.partition(":")
-    valid = (*_SCORES[task], *_COSTS)
+    valid = (*(f"val_{metric}" for metric in CRITERIA[task].objectives), *_COSTS)
     if name not in valid:
         raise ChromatuneError(
             f"unknown objective '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})"

@@ -18,6 +18,7 @@ from data_prep import lab_to_rgb
 from models import ChromaModel
 from tuning.errors import ChromatuneError
 from tuning.training.data import DeviceSplit, Split
+from tuning.training.tasks import CRITERIA
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -50,7 +51,7 @@ def evaluate(
     """
     on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
     predicted = predict(model, on_device, batch_size)
-    if task == "regression":
+    if not CRITERIA[task].predicts_planes:
         return regression_metrics(predicted, split, prefix)
     # One picture has no statistics of its own to normalize by.
     reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
@@ -65,7 +66,7 @@ def constant_baseline(
 ) -> dict[str, float]:
     """Measure always predicting the chrominance `baseline_ab`, under the names of `evaluate`."""
     constant = np.asarray(baseline_ab, dtype=np.float32)
-    if task == "regression":
+    if not CRITERIA[task].predicts_planes:
         return regression_metrics(np.tile(constant, (len(split), 1)), split, prefix)
     predicted = np.broadcast_to(constant[:, None, None], (len(split), 2, *split.L.shape[1:]))
     return {

@@ -19,12 +19,17 @@ class Criterion:
     """The metric that a task is decided by, without its `val_` or `test_` prefix.
 
     `predicts_planes` says whether models of the task predict the a and b planes of an image, or
-    only their means.
+    only their means. `equivalents` are metrics that rank models in the same order. `objectives` are
+    those that a search can optimize, `tabled` those of a table of test results; all these without
+    prefix.
     """
 
     name: str
     higher_is_better: bool
-    predicts_planes: bool = False
+    predicts_planes: bool
+    equivalents: tuple[str, ...]
+    objectives: tuple[str, ...]
+    tabled: tuple[str, ...]
 
     def value(self, metrics: Mapping[str, float], prefix: str) -> float:
         """Return the metric of `metrics`, NaN if it is missing."""
@@ -46,8 +51,26 @@ class Criterion:
 
 
 CRITERIA: Mapping[str, Criterion] = {
-    "regression": Criterion("mse", higher_is_better=False),
-    "colorizer": Criterion("psnr", higher_is_better=True, predicts_planes=True),
+    "regression": Criterion(
+        "mse",
+        higher_is_better=False,
+        predicts_planes=False,
+        equivalents=("mse",),
+        objectives=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
+        tabled=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
+    ),
+    "colorizer": Criterion(
+        "psnr",
+        higher_is_better=True,
+        predicts_planes=True,
+        equivalents=("psnr", "mse"),  # PSNR = -10 log10(MSE)
+        objectives=("psnr", "mse", "ssim"),
+        tabled=(
+            *("psnr", "mse_a", "mse_b", "psnr_a", "psnr_b", "ssim", "ssim_a", "ssim_b"),
+            # The published SSIM is not the usual one: only these can be compared with it.
+            *("ssim_a_as_reported", "ssim_b_as_reported"),
+        ),
+    ),
 }
 
 

@@ -19,19 +19,8 @@ from tuning.tracking.reader import finished_cells
 from tuning.tracking.records import StoredCell
 from tuning.tracking.registry.promotion import Promotion
 from tuning.tracking.store import make_client
+from tuning.training.tasks import CRITERIA
 
-# What the gate decides by, then the columns of the report's Tables II and V, and of IV and VI.
-_COLUMNS: Mapping[Task, tuple[str, ...]] = {
-    "regression": (
-        *("test_mse", "test_mse_a", "test_mse_b", "test_rmse_lab_a", "test_rmse_lab_b"),
-    ),
-    "colorizer": (
-        *("test_psnr", "test_mse_a", "test_mse_b", "test_psnr_a", "test_psnr_b"),
-        *("test_ssim", "test_ssim_a", "test_ssim_b"),
-        # The report's own SSIM is not the usual one: only these can be held against it.
-        *("test_ssim_a_as_reported", "test_ssim_b_as_reported"),
-    ),
-}
 _CONSTANT = "constant predictor"
 
 
@@ -75,7 +64,7 @@ def measured_table(
         published = {} if name in unpublished else _published(cell, task)
         rows.append(ResultRow(name, metrics, published))
     rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))
-    return TestTable(f"{task} on {dataset.name}, test set", _COLUMNS[task], rows)
+    return TestTable(f"{task} on {dataset.name}, test set", _columns(task), rows)
 
 
 def promotion_table(promotion: Promotion, task: Task) -> TestTable:
@@ -87,7 +76,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     if champion is not None and is_rival and promotion.champion_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
     rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
-    return TestTable(f"{promotion.name}, test set", _COLUMNS[task], rows)
+    return TestTable(f"{promotion.name}, test set", _columns(task), rows)
 
 
 def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
@@ -95,3 +84,7 @@ def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
     named = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
     row = named or best_published(cell.dataset, task)
     return row.metrics if row else {}
+
+
+def _columns(task: Task) -> list[str]:
+    return [f"test_{name}" for name in CRITERIA[task].tabled]
