@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness import RESULTS, table
 from data_prep import PrepareSettings, prepare
 
-NAMES = ("grid_time", "orchestration", "tracking_cost")
+NAMES = ("grid_time", "orchestration")
 
 
 def main() -> None:
@@ -31,8 +31,7 @@ def main() -> None:
         print(prepare(settings, asked.data_root, source=source).summary, flush=True)
     options = ["--data-root", str(asked.data_root), "--dataset", dataset]
     for name in NAMES:
-        command = [sys.executable, "-m", f"benchmarks.{name}"]
-        subprocess.run(command + (options if name != "tracking_cost" else []), check=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
     print(table([json.loads((RESULTS / f"{name}.json").read_text()) for name in NAMES]))
 
 

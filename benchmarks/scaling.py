@@ -78,18 +78,14 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def limits(results: Mapping[str, Any], tracking: Mapping[str, Any]) -> str:
-    """What these costs allow, as Markdown; `tracking` are the results of `tracking_cost`."""
+def limits(results: Mapping[str, Any]) -> str:
+    """What these costs allow, as Markdown."""
     cost, slope = _driver_cost(results["samples"])
     last = cost + slope * MANY
-    report_ms = max(run["ours_with_thread_ms"] for run in tracking["runs"])
     return (
         f"- At its {MANY:,}th trial the driver spends {1e3 * last:.0f} ms of processor time on "
         f"each, so it keeps up with {NODES} nodes of {SLOTS // NODES} trials each if a trial "
         f"takes at least {SLOTS * last:.0f} s.\n"
-        f"- A report of 12 metrics costs the driver up to {report_ms:.1f} ms, the writing to "
-        f"MLflow included: {SLOTS} trials that each report once a second would need "
-        f"{SLOTS * report_ms / 1e3:.1f} cores, and the driver has one.\n"
     )
 
 

@@ -192,7 +192,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     },
     "scaling.md": {
         "scaling": _scaling,
-        "limits": lambda: scaling.limits(_benchmark("scaling"), _benchmark("tracking_cost")),
+        "limits": lambda: scaling.limits(_benchmark("scaling")),
     },
     "models.md": {"champions": _champion_tables, "ablation": _ablation},
     "reliability.md": {
