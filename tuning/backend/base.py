@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -18,6 +19,17 @@ class BackendError(Exception):
     """A backend could not go on; the first line says why. The launch can be resumed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A launch to run: with trials of `models`, on the cluster at `address` where that matters."""
+
+    launch: Launch
+    resources: ResourcesConfig
+    address: str | None
+    models: Sequence[str]
+    log: Log
+
+
 class Backend(Protocol):
     """Runs the trials of a launch: each is a call of `tuning.launch.trial.run_trial`.
 
@@ -26,21 +38,8 @@ class Backend(Protocol):
     the running trials save their last epoch and returns; the next Ctrl-C raises KeyboardInterrupt.
     """
 
-    def session(
-        self,
-        launch: Launch,
-        resources: ResourcesConfig,
-        address: str | None,
-        models: Sequence[str],
-        log: Log,
-    ) -> contextlib.AbstractContextManager[None]:
-        """Make ready to run trials of `models`; ChromatuneError if they could never run."""
+    def session(self, job: Job) -> contextlib.AbstractContextManager[None]:
+        """Make ready to run trials; ChromatuneError if they could never run."""
 
-    def run(
-        self,
-        launch: Launch,
-        resources: ResourcesConfig,
-        monitor: LaunchMonitor,
-        inputs: TrialInputs,
-    ) -> None:
+    def run(self, job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> None:
         """Run all trials, within a session; return when they have ended or were stopped."""

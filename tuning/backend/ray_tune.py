@@ -8,7 +8,7 @@ import logging
 import os
 import pickle
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ from ray import tune
 from ray.tune.error import TuneError
 from ray.tune.search import Searcher
 
-from tuning.backend.base import BackendError, Log
+from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
 from tuning.backend.stopping import stoppable
-from tuning.config.schema import ResourcesConfig
 from tuning.launch.attempts import attempt_folder, discard_ray_state
-from tuning.launch.folder import Launch
 from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
@@ -39,34 +37,21 @@ class RayBackend:
     """A Ray of this machine, or a cluster; each trial is a Ray Tune trial."""
 
     @contextlib.contextmanager
-    def session(
-        self,
-        launch: Launch,
-        resources: ResourcesConfig,
-        address: str | None,
-        models: Sequence[str],
-        log: Log,
-    ) -> Iterator[None]:
-        with connected(address):
-            for model in models:
-                wait_for_nodes(resources, model, log)
-                trial_resources(resources, model)
-            check_nodes(launch.storage, log)
+    def session(self, job: Job) -> Iterator[None]:
+        with connected(job.address):
+            for model in job.models:
+                wait_for_nodes(job.resources, model, job.log)
+                trial_resources(job.resources, model)
+            check_nodes(job.launch.storage, job.log)
             yield
 
-    def run(
-        self,
-        launch: Launch,
-        resources: ResourcesConfig,
-        monitor: LaunchMonitor,
-        inputs: TrialInputs,
-    ) -> None:
+    def run(self, job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> None:
         # Failed trials are shown by the progress view, in a line each instead of a traceback.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        discard_ray_state(launch.storage)
+        discard_ray_state(job.launch.storage)
         if monitor.source.is_fixed and may_grow():
             os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", _PENDING_TRIALS)
-        tuner = _tuner(launch, resources, monitor, inputs)
+        tuner = _tuner(job, monitor, inputs)
         # At the end Ray reads failures back from storage, where a full disk has cut them short.
         try:
             with contextlib.suppress(pickle.UnpicklingError, EOFError):
@@ -76,14 +61,12 @@ class RayBackend:
             raise BackendError(str(error).strip().rpartition("\n")[2]) from error
 
 
-def _tuner(
-    launch: Launch, resources: ResourcesConfig, monitor: LaunchMonitor, inputs: TrialInputs
-) -> tune.Tuner:
+def _tuner(job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> tune.Tuner:
     """Make a new Tuner, also when a launch is resumed: Ray would restore its own from a pickle."""
     nodes = inventory() if has_joined() else {}
     function = tune.with_parameters(_train, inputs=inputs, nodes=nodes)
-    shares = TrialShares(resources)
-    storage_path, _, name = launch.storage.uri.rpartition("/")
+    shares = TrialShares(job.resources)
+    storage_path, _, name = job.launch.storage.uri.rpartition("/")
     return tune.Tuner(
         tune.with_resources(stoppable(function), shares),
         tune_config=tune.TuneConfig(

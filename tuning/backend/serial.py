@@ -7,14 +7,13 @@ import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import torch
 
-from tuning.backend.base import Log
-from tuning.config.schema import ResourcesConfig
+from tuning.backend.base import Job
 from tuning.launch.attempts import attempt_folder
 from tuning.launch.folder import Launch
 from tuning.launch.monitor import LaunchMonitor
@@ -25,31 +24,17 @@ from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 class SerialBackend:
     """Trains on a GPU where torch finds one, else with `cpus_per_trial` threads (default 1)."""
 
-    @contextlib.contextmanager
-    def session(
-        self,
-        launch: Launch,  # noqa: ARG002
-        resources: ResourcesConfig,  # noqa: ARG002
-        address: str | None,  # noqa: ARG002
-        models: Sequence[str],  # noqa: ARG002
-        log: Log,  # noqa: ARG002
-    ) -> Iterator[None]:
-        yield
+    def session(self, job: Job) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002
+        return contextlib.nullcontext()
 
-    def run(
-        self,
-        launch: Launch,
-        resources: ResourcesConfig,
-        monitor: LaunchMonitor,
-        inputs: TrialInputs,
-    ) -> None:
-        cpus = max(1, int(resources.cpus_per_trial or 1))
+    def run(self, job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> None:
+        cpus = max(1, int(job.resources.cpus_per_trial or 1))
         with _threads(cpus), _Interrupt() as interrupt:
             while not interrupt.is_set and (assignment := monitor.next()) is not None:
-                gpus = resources.gpus_for(assignment.training.fit.model)
+                gpus = job.resources.gpus_for(assignment.training.fit.model)
                 device = claim_device(1.0 if gpus is None else gpus)
                 monitor.trial_started(assignment.training_id, cpus, float(device != "cpu"))
-                self._run_one(launch, assignment, monitor, inputs, device, interrupt)
+                self._run_one(job.launch, assignment, monitor, inputs, device, interrupt)
 
     def _run_one(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep import PreparedDataset
 from tuning.backend import make_backend
+from tuning.backend.base import Job
 from tuning.config.schema import LaunchConfig, Task
 from tuning.display.progress import LaunchProgress
 from tuning.launch.attempts import delete_finished
@@ -170,7 +171,8 @@ def run_launch(
         task_data = data()
         tracker = make_tracker(launch, tracking_uri)
         backend = make_backend(config.resources.backend)
-        with backend.session(launch, config.resources, config.address, trials.models, log):
+        job = Job(launch, config.resources, config.address, trials.models, log)
+        with backend.session(job):
             tracker.start()
             undo.pop_all()
             with sigterm_as_ctrl_c(), closing_on_error(tracker):
@@ -188,7 +190,7 @@ def run_launch(
                     )
                     objective = trials.metric if trials.is_judged else None
                     inputs = TrialInputs(launch.storage.uri, task_data, objective)
-                    backend.run(launch, config.resources, monitor, inputs)
+                    backend.run(job, monitor, inputs)
                     monitor.stopped()
                 outcome = LaunchOutcome(
                     launch,
