@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.augment import CopyBuffers, planned_copies
+from data_prep.augment import CopyBuffers, copy_keys, planned_copies
 from data_prep.color import UInt8Array
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
@@ -33,23 +33,21 @@ def choose_sides(
     unlabelled = [picture.name for picture in pictures if picture.label is None]
     if by_subject and unlabelled:
         raise DataError(
-            f"split 'subject' needs the subject of every picture, and {len(unlabelled)} of "
+            f"split 'subject' needs the subject of every image, and {len(unlabelled)} of "
             f"{len(pictures)} have none ({unlabelled[0]}): name their folders s01, s02, …, write "
             "s1 in the JPEG comment, or use split 'random'"
         )
+    digests = [picture.sha256 for picture in pictures]
     sides = split_pictures(
-        [picture.sha256 for picture in pictures],
+        digests,
         settings.seed,
         strata=[label or "" for label in labels] if info.grouping == "category" else None,
         together=labels if by_subject else None,
     )
-    empty = [side for side in SIDES if not sides[side]]
-    if empty:
-        different = len(set(labels)) if by_subject else len({p.sha256 for p in pictures})
-        kind = "subjects" if by_subject else "different pictures"
+    if not all(sides.values()):
+        kind, different = ("subjects", labels) if by_subject else ("different images", digests)
         raise DataError(
-            f"{different} {kind} cannot fill train, val and test ({', '.join(empty)} would be "
-            f"empty): more {kind} are needed"
+            f"{len(set(different))} {kind} cannot fill train, val and test: more are needed"
         )
     return sides
 
@@ -64,7 +62,7 @@ def write_arrays(
     """Augment, convert and write all pictures; return the arrays by name (`train/L`)."""
     files: dict[str, NewArray] = {}
     factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
-    keys = _augmentation_keys(settings.seed, reading)
+    keys = copy_keys(settings.seed, [picture.sha256 for picture in reading.pictures])
     own = threading.local()
 
     def write(task: tuple[Side, int, int]) -> None:
@@ -89,16 +87,6 @@ def write_arrays(
                 files[f"{side}/{plane}"] = file
         map_threads(write, tasks, "write", progress)
     return {name: file.array for name, file in files.items()}
-
-
-def _augmentation_keys(seed: int, reading: Reading) -> list[str]:
-    """Return the key of each picture's random draws: its content, and its number among equals."""
-    seen: dict[str, int] = {}
-    keys = []
-    for picture in reading.pictures:
-        twin = seen[picture.sha256] = seen.get(picture.sha256, -1) + 1
-        keys.append(f"{seed}:{picture.sha256}:{twin}")
-    return keys
 
 
 def file_entries(

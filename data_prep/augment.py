@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -62,6 +63,16 @@ def planned_copies(size: int, factor: int, key: str) -> Iterator[Copy]:
             flipped = draw.random() < 0.5
             window = _window(draw, size, axes)
         yield Copy(window, flipped)
+
+
+def copy_keys(seed: int, digests: Iterable[str]) -> list[str]:
+    """Return the key of each picture's draws: its content, and its number among equal ones."""
+    seen: Counter[str] = Counter()
+    keys = []
+    for digest in digests:
+        keys.append(f"{seed}:{digest}:{seen[digest]}")
+        seen[digest] += 1
+    return keys
 
 
 def _window(draw: random.Random, size: int, axes: str) -> Window:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from data_prep.color import UInt8Array, lab_to_rgb
+from data_prep.color import lab_to_rgb
 from data_prep.manifest import PLANES
 from data_prep.parallel import Progress, map_threads
 from data_prep.split import SIDES, Side
@@ -35,12 +35,7 @@ def export_pictures(
         L, a, b = (getattr(planes[side], plane)[row] for plane in PLANES)
         bgr = cv2.cvtColor(lab_to_rgb(L, a, b), cv2.COLOR_RGB2BGR)
         for kind, picture in zip((*PLANES, "rgb"), (L, a, b, bgr), strict=True):
-            _write_png(folder / side / kind / name, picture)
+            (folder / side / kind / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
     rows = [(side, row) for side in SIDES for row in range(len(planes[side].L))]
     map_threads(write, rows, "export", progress)
-
-
-def _write_png(path: Path, picture: UInt8Array) -> None:
-    encoded = cv2.imencode(".png", picture)[1]
-    path.write_bytes(encoded.tobytes())

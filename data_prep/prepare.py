@@ -17,23 +17,11 @@ from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
 from data_prep.export import IMAGES_FOLDER, export_pictures
-from data_prep.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    SettingsEntry,
-    SourceEntry,
-    arrays_digest,
-)
+from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, arrays_digest
 from data_prep.parallel import Progress
-from data_prep.reading import (
-    describe_skipped,
-    list_pictures,
-    open_source,
-    pictures_digest,
-    read_pictures,
-)
+from data_prep.reading import describe_skipped, open_source, pictures_digest, read_pictures
 from data_prep.settings import PrepareSettings, dataset_folder
-from data_prep.sources import PictureSource
+from data_prep.sources import ImageSource
 from data_prep.split import SIDES
 from data_prep.store import PreparedDataset, array_entries, open_dataset
 from data_prep.workspace import Workspace, sync_tree, writing_to
@@ -68,12 +56,13 @@ def prepare(
     data_root = Path(data_root)
     workspace = Workspace(dataset_folder(settings, data_root))
     target = workspace.target
+    if target.exists() and not (target / MANIFEST_NAME).is_file():
+        raise DataError(f"{target} is in the way and not a prepared dataset: move it elsewhere")
     if target.exists() and source is None and not overwrite and not export_images:
         # Nothing will be written, so a read-only data root will do.
         existing = _open_existing(target, settings)
-        return Prepared(existing, False, _summary(existing, created=False))
+        return Prepared(existing, False, _summary(existing, "already prepared, nothing to do"))
     with workspace.exclusive():
-        _check_replaceable(target)
         created = overwrite or not target.exists()
         dataset = None if created else _open_existing(target, settings)
         if created or source is not None:
@@ -81,24 +70,20 @@ def prepare(
                 if dataset is None:
                     _build(workspace, settings, opened, progress)
                 else:
-                    _check_same_pictures(dataset, opened, progress)
+                    _check_same_images(dataset, opened, progress)
         dataset = open_dataset(target)
-        exported = export_images and not (target / IMAGES_FOLDER).exists()
-        if exported:
+        state = "prepared" if created else "already prepared"
+        if export_images and not (target / IMAGES_FOLDER).exists():
             with writing_to(data_root):
                 export_pictures(dataset, workspace.begin(), progress)
                 workspace.publish_inside(IMAGES_FOLDER)
-    return Prepared(dataset, created, _summary(dataset, created=created, exported=exported))
-
-
-def _check_replaceable(target: Path) -> None:
-    """Raise DataError if the target is a folder that is not a prepared dataset."""
-    if target.exists() and not (target / MANIFEST_NAME).is_file():
-        raise DataError(f"{target} is in the way and not a prepared dataset: move it elsewhere")
+            state += f", images written to {IMAGES_FOLDER}/"
+        elif not created:
+            state += ", nothing to do"
+    return Prepared(dataset, created, _summary(dataset, state))
 
 
 def _open_existing(target: Path, settings: PrepareSettings) -> PreparedDataset:
-    _check_replaceable(target)
     dataset = open_dataset(target)
     if not dataset.manifest.matches(settings):
         raise DataError(
@@ -108,14 +93,13 @@ def _open_existing(target: Path, settings: PrepareSettings) -> PreparedDataset:
     return dataset
 
 
-def _check_same_pictures(
-    dataset: PreparedDataset, source: PictureSource, progress: Progress | None
+def _check_same_images(
+    dataset: PreparedDataset, source: ImageSource, progress: Progress | None
 ) -> None:
-    info = dataset_info(dataset.name)
     before = dataset.manifest.source
-    if pictures_digest(source, list_pictures(source), info, progress) != before.pictures_digest:
+    if pictures_digest(source, dataset_info(dataset.name), progress) != before.pictures_digest:
         raise DataError(
-            f"{dataset.folder} was prepared from other pictures ({before.location}) than those in "
+            f"{dataset.folder} was prepared from other images ({before.location}) than those in "
             f"{source.location}: add --overwrite to replace it, or choose another data root"
         )
 
@@ -123,15 +107,14 @@ def _check_same_pictures(
 def _build(
     workspace: Workspace,
     settings: PrepareSettings,
-    source: PictureSource,
+    source: ImageSource,
     progress: Progress | None,
 ) -> None:
     info = dataset_info(settings.dataset)
-    listing = list_pictures(source)
     with writing_to(workspace.target.parent):
         folder = workspace.begin()
         spool = folder / "spool.npy"
-        reading = read_pictures(source, listing, info, settings.size, spool, progress)
+        reading = read_pictures(source, info, settings.size, spool, progress)
         sides = choose_sides(settings, info, reading)
         arrays = write_arrays(folder, settings, reading, sides, progress)
         spool.unlink()
@@ -177,11 +160,11 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _summary(dataset: PreparedDataset, *, created: bool, exported: bool = False) -> str:
+def _summary(dataset: PreparedDataset, state: str) -> str:
     manifest = dataset.manifest
     counts = manifest.counts
     parts = [
-        f"{sum(counts.values())} pictures: {counts['train']} train / {counts['val']} val / "
+        f"{sum(counts.values())} images: {counts['train']} train / {counts['val']} val / "
         f"{counts['test']} test",
         f"x{manifest.settings.augment} = {manifest.arrays['train/L'].shape[0]} training rows",
         f"{dataset.size} px",
@@ -191,9 +174,4 @@ def _summary(dataset: PreparedDataset, *, created: bool, exported: bool = False)
         parts.append(describe_skipped(manifest.skipped))
     if manifest.ignored:
         parts.append(f"{manifest.ignored} other file{'s' * (manifest.ignored > 1)} ignored")
-    state = "prepared" if created else "already prepared"
-    if exported:
-        state += f", pictures written to {IMAGES_FOLDER}/"
-    elif not created:
-        state += ", nothing to do"
     return f"{dataset.folder}: {state} ({'; '.join(parts)})"

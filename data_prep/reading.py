@@ -19,8 +19,7 @@ from data_prep.parallel import Progress, map_threads
 from data_prep.settings import MIN_PICTURES, PrepareSettings
 from data_prep.sources import (
     FolderSource,
-    Listing,
-    PictureSource,
+    ImageSource,
     ZipSource,
     download_zip,
     path_label,
@@ -58,7 +57,7 @@ def open_source(
     source: str | Path | None,
     data_root: Path,
     progress: Progress | None = None,
-) -> PictureSource:
+) -> ImageSource:
     """Open a folder, a zip or the URL of a zip; None is the dataset's own archive or generator."""
     info = dataset_info(settings.dataset)
     if info.synthetic:
@@ -80,20 +79,7 @@ def open_source(
     )
 
 
-def list_pictures(source: PictureSource) -> Listing:
-    """List the source; DataError if it holds no picture at all."""
-    listing = source.list()
-    if not listing.names and not listing.skipped:
-        raise DataError(
-            f"no pictures in {source.location} ({listing.ignored} other files): "
-            "give the folder or zip that holds them"
-        )
-    return listing
-
-
-def pictures_digest(
-    source: PictureSource, listing: Listing, info: DatasetInfo, progress: Progress | None
-) -> str:
+def pictures_digest(source: ImageSource, info: DatasetInfo, progress: Progress | None) -> str:
     """Return the digest that `read_pictures` would find, without decoding anything."""
 
     def digest(name: str) -> str | None:
@@ -101,12 +87,12 @@ def pictures_digest(
             return hashlib.sha256(source.read(name)).hexdigest()
         return None
 
-    return _digest(listing.names, map_threads(digest, listing.names, "read", progress), info)
+    names = source.list().names
+    return _digest(names, map_threads(digest, names, "read", progress), info)
 
 
 def read_pictures(
-    source: PictureSource,
-    listing: Listing,
+    source: ImageSource,
     info: DatasetInfo,
     size: int,
     spool: Path,
@@ -116,6 +102,7 @@ def read_pictures(
 
     DataError if fewer than ten are usable.
     """
+    listing = source.list()
     pixels = create_array(spool, (max(len(listing.names), 1), size, size, 3))
     digests: list[str | None] = [None] * len(listing.names)
 
@@ -155,18 +142,19 @@ def describe_skipped(skipped: Sequence[SkippedEntry]) -> str:
     return f"{len(skipped)} skipped: {listed}"
 
 
-def _check_usable(reading: Reading, source: PictureSource, info: DatasetInfo) -> None:
-    pictures = reading.pictures
-    if len(pictures) < MIN_PICTURES:
-        skipped = f" ({describe_skipped(reading.skipped)})" if reading.skipped else ""
+def _check_usable(reading: Reading, source: ImageSource, info: DatasetInfo) -> None:
+    count = len(reading.pictures)
+    if count < MIN_PICTURES:
+        left_out = [describe_skipped(reading.skipped)] if reading.skipped else []
+        left_out += [f"{reading.ignored} other files"] if reading.ignored else []
         raise DataError(
-            f"only {len(pictures)} usable pictures in {source.location}{skipped}: at least "
+            f"only {count} usable images in {source.location} ({', '.join(left_out)}): at least "
             f"{MIN_PICTURES} are needed"
         )
-    if info.grouping == "category" and all(picture.label is None for picture in pictures):
+    if info.grouping == "category" and all(image.label is None for image in reading.pictures):
         raise DataError(
-            f"no category folders in {source.location} (first picture: {pictures[0].name}): "
-            f"{info.name} needs <category>/<picture>"
+            f"no category folders in {source.location} (first image: {reading.pictures[0].name}): "
+            f"{info.name} needs <category>/<image>"
         )
 
 

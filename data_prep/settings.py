@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from data_prep.datasets import dataset_info
+from data_prep.datasets import DATASETS, dataset_info
 from data_prep.errors import DataError, nearest
 
 SPLIT_RULES = ("random", "subject")
 MIN_PICTURES = 10
 _RANGES = {"size": (16, 1024), "augment": (1, 1000), "seed": (0, 2**63 - 1)}
 
-_FOLDER_NAME = re.compile(
-    r"(?P<dataset>.+)-(?P<size>\d+)px-(?P<split>[a-z]+)-x(?P<augment>\d+)-seed(?P<seed>\d+)"
-    r"(-n(?P<count>\d+))?"
-)
+_FOLDER_NAME = re.compile(r"(.+)-(\d+)px-([a-z]+)-x(\d+)-seed(\d+)(?:-n(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -63,17 +59,6 @@ class PrepareSettings:
         name = f"{self.dataset}-{self.size}px-{self.split}-x{self.augment}-seed{self.seed}"
         return name if self.count is None else f"{name}-n{self.count}"
 
-    @property
-    def command(self) -> str:
-        """The `chromatune prepare` command that makes this dataset."""
-        words = [f"chromatune prepare {self.dataset}"]
-        for name, default in (("size", 128), ("split", "random"), ("augment", 10), ("seed", 0)):
-            if getattr(self, name) != default:
-                words.append(f"--{name} {getattr(self, name)}")
-        if self.count != dataset_info(self.dataset).default_count:
-            words.append(f"--count {self.count}")
-        return " ".join(words)
-
 
 def dataset_folder(settings: PrepareSettings, data_root: Path) -> Path:
     """Return the folder of the prepared dataset, whether it exists or not."""
@@ -83,17 +68,15 @@ def dataset_folder(settings: PrepareSettings, data_root: Path) -> Path:
 def command_for(folder_name: str) -> str:
     """Return the command that prepares the folder of this name, as far as the name is valid."""
     match = _FOLDER_NAME.fullmatch(folder_name)
-    if match is not None:
-        try:
-            found = match.groupdict()
-            dataset, split = found.pop("dataset"), found.pop("split")
-            numbers: dict[str, Any] = {
-                name: None if text is None else int(text) for name, text in found.items()
-            }
-            return PrepareSettings(dataset, split=split, **numbers).command
-        except DataError:
-            pass
-    return "chromatune prepare <dataset>"
+    if match is None or match[1] not in DATASETS:
+        return "chromatune prepare <dataset>"
+    defaults: dict[str, object] = {"size": 128, "split": "random", "augment": 10, "data-seed": 0}
+    defaults["count"] = DATASETS[match[1]].default_count
+    words = [f"chromatune prepare {match[1]}"]
+    for (name, default), value in zip(defaults.items(), match.groups()[1:], strict=True):
+        if value not in (None, str(default)):
+            words.append(f"--{name} {value}")
+    return " ".join(words)
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:

@@ -36,7 +36,10 @@ class Workspace:
                 self._replaced.rename(self.target)  # killed between the two renames of `publish`
             shutil.rmtree(self._replaced, ignore_errors=True)
             shutil.rmtree(self._building, ignore_errors=True)
-            self._sweep()
+            # What killed processes left of other folders; living ones hold their locks.
+            for leftover in self._work.glob("*.new"):
+                with suppress(DataError), locked(leftover.with_suffix(".lock"), wait=False):
+                    shutil.rmtree(leftover, ignore_errors=True)
             try:
                 yield
             finally:
@@ -60,12 +63,6 @@ class Workspace:
         """Rename what was built to the folder `name` inside the target."""
         sync_tree(self._building)
         self._building.rename(self.target / name)
-
-    def _sweep(self) -> None:
-        """Remove what killed processes left of other folders; living ones hold their locks."""
-        for leftover in self._work.glob("*.new"):
-            with suppress(DataError), locked(leftover.with_suffix(".lock"), wait=False):
-                shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager

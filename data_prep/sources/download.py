@@ -66,7 +66,6 @@ def _download(url: str, path: Path, progress: Progress | None, retries: int) -> 
         if progress is not None:
             progress("download", done, total or 0)
 
-    failed = f"cannot download {without_secrets(url)}"
     options: dict[str, Any] = {
         "quiet": True,
         "use_cookies": False,
@@ -76,22 +75,21 @@ def _download(url: str, path: Path, progress: Progress | None, retries: int) -> 
     with writing_to(path.parent):
         try:
             gdown.download(url, str(path), retries=retries, progress=report, **options)
-        except requests.HTTPError as error:
-            reason = f"the server answers {error.response.status_code} {error.response.reason}"
-            raise DataError(f"{failed}: {reason}; {_BY_HAND}") from None
-        except gdown.FileURLRetrievalError as error:
-            reason = " ".join(str(error).partition("You may still")[0].split())
-            raise DataError(f"{failed}: {reason} {_BY_HAND}") from None
         except (requests.RequestException, gdown.DownloadError) as error:
             cause = error.__cause__ or error
             if not isinstance(cause, requests.RequestException):
                 # The server cannot resume, or its file has changed: the next attempt starts over.
                 for part in path.parent.glob(f"{path.name}*.part"):
                     part.unlink()
-            no_connection = type(cause) in (requests.ConnectionError, requests.Timeout)
-            reason = "no connection" if no_connection else str(error).partition("\n")[0]
+            if isinstance(error, requests.HTTPError):
+                reason = f"the server answers {error.response.status_code} {error.response.reason}"
+            elif type(cause) in (requests.ConnectionError, requests.Timeout):
+                reason = "no connection"
+            else:
+                reason = " ".join(str(error).partition("You may still")[0].split()).rstrip(".")
             raise DataError(
-                f"{failed}: {reason}; run the command again to resume, or {_BY_HAND}"
+                f"cannot download {without_secrets(url)}: {reason}; run the command again to "
+                f"resume, or {_BY_HAND}"
             ) from None
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.sources.listing import Kind, Listing, is_picture_name, read_limited
+from data_prep.sources.listing import ImageSource, Kind, Listing, is_image_name, read_limited
 
 
-class FolderSource:
+class FolderSource(ImageSource):
     """A folder of pictures. Links that lead out of it are not followed."""
 
     kind: Kind = "folder"
@@ -23,11 +22,22 @@ class FolderSource:
     def list(self) -> Listing:
         listing = Listing()
         for parent, folders, files in os.walk(self._folder, onerror=_raise_unreadable):
-            for path in (Path(parent) / name for name in folders):
-                if path.is_symlink():
-                    listing.skipped.append((self._relative(path), self._link_problem(path)))
-            for path in (Path(parent) / name for name in files):
-                self._add_file(path, listing)
+            for path in (Path(parent) / name for name in (*folders, *files)):
+                relative = path.relative_to(self._folder).as_posix()
+                is_folder = path.name in folders
+                if is_folder and not path.is_symlink():
+                    continue
+                if not (is_folder or is_image_name(relative)):
+                    listing.ignored += 1
+                # Path.resolve raises for a loop of links before Python 3.13.
+                elif not Path(os.path.realpath(path)).is_relative_to(self._folder):
+                    reason = "link that leads out of the source folder"
+                    listing.skipped.append((relative, reason))
+                elif not path.is_file():
+                    reason = "link to a folder" if is_folder else "not a regular file"
+                    listing.skipped.append((relative, reason))
+                else:
+                    listing.names.append(relative)
         return listing.sort()
 
     def read(self, name: str) -> bytes:
@@ -36,36 +46,6 @@ class FolderSource:
                 return read_limited(stream)
         except OSError as error:
             raise UnusableError(f"cannot be read ({error.strerror})") from None
-
-    def sha256(self) -> None:
-        return None
-
-    def close(self) -> None:
-        """Nothing is held open between reads."""
-
-    def _add_file(self, path: Path, listing: Listing) -> None:
-        relative = self._relative(path)
-        if not is_picture_name(relative):
-            listing.ignored += 1
-        elif path.is_symlink() and not self._leads_inside(path):
-            listing.skipped.append((relative, self._link_problem(path)))
-        elif not path.is_file():
-            listing.skipped.append((relative, "not a regular file"))
-        else:
-            listing.names.append(relative)
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self._folder).as_posix()
-
-    def _leads_inside(self, path: Path) -> bool:
-        with suppress(OSError, RuntimeError):
-            return path.resolve(strict=True).is_relative_to(self._folder)
-        return False
-
-    def _link_problem(self, path: Path) -> str:
-        if self._leads_inside(path):
-            return "link to a folder of the same source, whose pictures are read there"
-        return "link that leads out of the source folder" if path.exists() else "broken link"
 
 
 def _raise_unreadable(error: OSError) -> None:

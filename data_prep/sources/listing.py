@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO, Literal, Protocol
+from typing import IO, Literal
 
 from data_prep.decode import UnusableError
 
@@ -32,25 +33,30 @@ class Listing:
         return self
 
 
-class PictureSource(Protocol):
-    """Pictures by name. `location` is for messages and the manifest, without secrets."""
+class ImageSource(ABC):
+    """Images by name. `location` is for messages and the manifest, without secrets."""
 
     kind: Kind
     location: str
 
+    @abstractmethod
     def list(self) -> Listing:
-        """List the pictures by `/`-separated relative name, sorted."""
+        """List the images by `/`-separated relative name, sorted."""
 
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """Return a file's bytes; UnusableError if it cannot be read. Safe to call from threads."""
 
     def sha256(self) -> str | None:
         """Return the digest of the archive, if the source is one."""
+        return None
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close what is held open between reads."""
+        return
 
 
-def is_picture_name(name: str) -> bool:
+def is_image_name(name: str) -> bool:
     """Whether a file name has a picture's extension and is neither hidden nor macOS metadata."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)

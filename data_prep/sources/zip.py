@@ -14,9 +14,10 @@ from data_prep.errors import DataError
 from data_prep.sources.listing import (
     MAX_FILE_BYTES,
     TOO_LARGE,
+    ImageSource,
     Kind,
     Listing,
-    is_picture_name,
+    is_image_name,
     read_limited,
 )
 
@@ -32,7 +33,7 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-class ZipSource:
+class ZipSource(ImageSource):
     """A zip of pictures.
 
     Raises DataError if the file is not a zip, if a path in it leads out of it, if it is encrypted
@@ -59,7 +60,7 @@ class ZipSource:
     def list(self) -> Listing:
         listing = Listing()
         for name, info in self._members.items():
-            if not is_picture_name(name):
+            if not is_image_name(name):
                 listing.ignored += 1
             elif info.flag_bits & 0x1:
                 raise DataError(

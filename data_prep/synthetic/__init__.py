@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from data_prep.settings import PrepareSettings
-from data_prep.sources.listing import Kind, Listing
+from data_prep.sources.listing import ImageSource, Kind, Listing
 from data_prep.synthetic.faces import draw_face
 from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 
@@ -13,7 +13,7 @@ _PICTURES_PER_SUBJECT = 20
 _MIN_SUBJECTS = 10
 
 
-class SyntheticSource:
+class SyntheticSource(ImageSource):
     """Draws its pictures when they are read; the same seed, size and count give the same bytes."""
 
     kind: Kind = "synthetic"
@@ -44,9 +44,3 @@ class SyntheticSource:
         else:
             picture = draw_fruit(seed, group, number, size)
         return f"P6\n{size} {size}\n255\n".encode() + picture.tobytes()
-
-    def sha256(self) -> None:
-        return None
-
-    def close(self) -> None:
-        """Nothing is held open."""

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep import FileEntry, PreparedDataset, lab_to_rgb
-from data_prep.augment import augmented_copies
+from data_prep import PreparedDataset, lab_to_rgb
+from data_prep.augment import augmented_copies, copy_keys
 from models import ChromaModel
 from tuning.display.pictures import error_map, error_picture, picture_grid, write_png
 from tuning.training.data import DeviceSplit, Split, load_split, load_task_data
@@ -132,14 +132,14 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
     train = dataset.planes("train")
     files, settings = dataset.files("train"), dataset.manifest.settings
     numbers = _spread(len(files), _PIPELINE)
+    keys = copy_keys(settings.seed, [entry.sha256 for entry in files])
     planes, copies = [], []
     for number in numbers:
         row = number * settings.augment
         L, a, b = (np.asarray(plane[row]) for plane in (train.L, train.a, train.b))
         rgb, gray = lab_to_rgb(L, a, b), np.full_like(L, _MIDDLE)
         planes.append([rgb, _painted(L), _painted(gray, a=a), _painted(gray, b=b)])
-        key = f"{settings.seed}:{files[number].sha256}:{_twin(files, number)}"
-        copies.append(list(augmented_copies(rgb, len(COPIES), key)))
+        copies.append(list(augmented_copies(rgb, len(COPIES), keys[number])))
     write_png(picture_grid(planes), folder / "planes.png")
     write_png(picture_grid(copies), folder / "copies.png")
     return {
@@ -151,11 +151,6 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
             "augment": settings.augment,
         },
     }
-
-
-def _twin(files: Sequence[FileEntry], number: int) -> int:
-    """How many byte-identical pictures come before this one."""
-    return [entry.sha256 for entry in files[:number]].count(files[number].sha256)
 
 
 def _write_sheet(folder: Path, name: str, split: Split, predicted: Floats, task: str) -> None:
