@@ -22,9 +22,8 @@ from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
 from tuning.backend.stopping import stoppable
-from tuning.launch.attempts import attempt_folder, discard_ray_state
+from tuning.launch.attempts import Assignment, attempt_folder, discard_ray_state
 from tuning.launch.monitor import LaunchMonitor
-from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial

@@ -14,10 +14,9 @@ from types import FrameType
 import torch
 
 from tuning.backend.base import Job
-from tuning.launch.attempts import attempt_folder
+from tuning.launch.attempts import Assignment, attempt_folder
 from tuning.launch.folder import Launch
 from tuning.launch.monitor import LaunchMonitor
-from tuning.launch.source import Assignment
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 
 

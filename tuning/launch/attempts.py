@@ -1,4 +1,4 @@
-"""Attempts at a training: the checkpoints that each leaves, and what the next goes on from.
+"""Attempts at a training: the checkpoints that each leaves, and what the next starts from.
 
 Every process that runs a launch makes an attempt of its own, in folders of its own. What Ray keeps
 of an attempt is a pickle, so nobody reads it again: whoever has been handed a launch folder would
@@ -19,6 +19,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
 from tuning.launch.storage import LaunchStorage
+from tuning.launch.trainings import Training
 from tuning.training.checkpoint_files import STATE_FILE, checked_state
 
 # What is in a training's folder before anybody has begun to train it.
@@ -43,11 +44,22 @@ class FoundCheckpoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Attempt:
-    """The next attempt at a training, counted from 1, and the checkpoints to try, newest first."""
+class Assignment:
+    """A training handed out to be trained.
 
-    number: int
-    checkpoints: tuple[str, ...]
+    `attempt` counts from 1 how often it was handed out; each attempt has a folder of its own.
+    `checkpoints` are paths in the launch folder of what earlier attempts left, newest first.
+    `is_new` says that the launch has not known the training before: a search has just suggested it.
+    """
+
+    training: Training
+    attempt: int = 1
+    checkpoints: tuple[str, ...] = ()
+    is_new: bool = False
+
+    @property
+    def training_id(self) -> str:
+        return self.training.training_id
 
 
 def attempt_folder(training_id: str, attempt: int) -> str:
@@ -95,19 +107,19 @@ def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:
 
 
 def next_attempt(
-    storage: LaunchStorage, training_id: str, missing: int, names: Sequence[str] | None = None
-) -> Attempt:
-    """What to begin a training with whose cell of epoch `missing` is the first that is not there.
+    storage: LaunchStorage, training: Training, missing: int, names: Sequence[str] | None = None
+) -> Assignment:
+    """The next attempt at a training whose cell of epoch `missing` was not reached yet.
 
-    It has left no checkpoint yet, or cells have been lost: a checkpoint past one cannot bring it
-    back.
+    Checkpoints beyond that epoch, of a training that has lost cells, cannot bring them back.
     """
-    is_new = set(storage.list_dir(training_id)) <= _OURS
-    attempts = attempts_at(storage, training_id, names)
+    name = training.training_id
+    is_new = set(storage.list_dir(name)) <= _OURS
+    attempts = attempts_at(storage, name, names)
     number = 1 if is_new and attempts == [1] else 1 + max(attempts)
-    found = newest_first(storage, training_id, names)
-    before = [one.path for one in found if one.has_weights and one.epoch < missing]
-    return Attempt(number, tuple(before))
+    found = newest_first(storage, name, names)
+    before = [each.path for each in found if each.has_weights and each.epoch < missing]
+    return Assignment(training, number, tuple(before))
 
 
 def discard_ray_state(storage: LaunchStorage) -> None:
@@ -128,29 +140,22 @@ def fetched(storage: LaunchStorage, path: str) -> Iterator[Path]:
         yield folder
 
 
-def delete_checkpoints(
-    storage: LaunchStorage, training_id: str, names: Sequence[str] | None = None
-) -> None:
-    """Delete all checkpoints of a training, with the folders of later attempts."""
-    for attempt in attempts_at(storage, training_id, names):
-        folder = attempt_folder(training_id, attempt)
-        if folder != training_id:
-            storage.delete(folder)
-            continue
-        for path in checkpoints_in(storage, folder):
-            storage.delete(path)
-
-
 def delete_finished(launch: Launch) -> None:
     """Delete the checkpoints of trainings that have ended: what counts is in their cells.
 
     What cannot be deleted now stays: it must not keep what a launch came to from being shown.
     """
+    storage = launch.storage
     with contextlib.suppress(OSError):
-        names = launch.storage.list_dir()
+        names = storage.list_dir()
         for training in launch.trainings:
-            if has_ended(launch, training):
-                delete_checkpoints(launch.storage, training.training_id, names)
+            if not has_ended(launch, training):
+                continue
+            first, *later = attempts_at(storage, training.training_id, names)
+            for path in checkpoints_in(storage, attempt_folder(training.training_id, first)):
+                storage.delete(path)
+            for attempt in later:
+                storage.delete(attempt_folder(training.training_id, attempt))
 
 
 def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from tuning.errors import ChromatuneError
+from tuning.launch.attempts import Assignment
 from tuning.launch.cells import cut_cell
 from tuning.launch.limits import TimeLimit
-from tuning.launch.source import Assignment, TrialSource
+from tuning.launch.source import TrialSource
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from tuning.launch.attempts import next_attempt
+from tuning.launch.attempts import Assignment, next_attempt
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import first_missing, has_ended
 from tuning.launch.trainings import Training
-
-
-@dataclasses.dataclass(frozen=True)
-class Assignment:
-    """A training handed out to be trained.
-
-    `attempt` counts from 1 how often it was handed out; each attempt has a folder of its own.
-    `checkpoints` are paths in the launch folder of what earlier attempts left, newest first.
-    `is_new` says that the launch has not known the training before: a search has just suggested it.
-    """
-
-    training: Training
-    attempt: int = 1
-    checkpoints: tuple[str, ...] = ()
-    is_new: bool = False
-
-    @property
-    def training_id(self) -> str:
-        return self.training.training_id
 
 
 class TrialSource(Protocol):
@@ -119,5 +99,4 @@ class FixedTrials:
 
     def _assignment(self, training: Training, names: Sequence[str] | None = None) -> Assignment:
         missing = first_missing(self._launch, training)
-        attempt = next_attempt(self._launch.storage, training.training_id, missing, names)
-        return Assignment(training, attempt.number, attempt.checkpoints)
+        return next_attempt(self._launch.storage, training, missing, names)

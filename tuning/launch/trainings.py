@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
+import pydantic.dataclasses
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from models import ModelError, create_model, list_models
@@ -20,16 +21,16 @@ from tuning.training.epochs import scaled_epochs
 from tuning.utils.identifiers import Name
 
 
-@dataclasses.dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=False))
 class Cell:
     """One row of a launch's table: a training read off after `epochs` epochs.
 
-    `published_epochs` is the report's cell that a scaled cell stands for.
+    `published_epochs` is the published cell that a cell with scaled epochs stands for.
     """
 
-    cell_id: str
-    epochs: int
-    published_epochs: int | None = None
+    cell_id: Name
+    epochs: StrictInt
+    published_epochs: StrictInt | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,26 +70,15 @@ class Training:
         """Read the form back; ChromatuneError, naming `where`, if it is no training."""
         try:
             document = _Document.model_validate(value)
-            unknown = document.params.keys() - {one.name for one in dataclasses.fields(FitConfig)}
-            if unknown:
-                raise ChromatuneError(f"unknown settings {', '.join(sorted(unknown))}")
-            params = {**document.params, "milestones": tuple(document.milestones)}
-            fit = _FIT_CONFIG.validate_python(params)
+            fit = _FIT_CONFIG.validate_python(
+                {**document.params, "milestones": tuple(document.milestones)}
+            )
             _ = fit.task  # an unknown model has none
         except ValidationError as error:
             raise ChromatuneError(f"{where} has a damaged training: {first_fault(error)}") from None
         except (ChromatuneError, ModelError) as error:
             raise ChromatuneError(f"{where} has a damaged training: {error}") from None
-        cells = tuple(Cell(**cell.model_dump()) for cell in document.cells)
-        return cls(document.training_id, fit, cells, document.initial_weights)
-
-
-class _CellDocument(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    cell_id: Name
-    epochs: int
-    published_epochs: int | None = None
+        return cls(document.training_id, fit, tuple(document.cells), document.initial_weights)
 
 
 class _Document(BaseModel):
@@ -97,7 +87,7 @@ class _Document(BaseModel):
     training_id: Name
     params: dict[str, Any]
     milestones: list[int]
-    cells: Annotated[list[_CellDocument], Field(min_length=1)]
+    cells: Annotated[list[Cell], Field(min_length=1)]
     initial_weights: Name | None
 
 

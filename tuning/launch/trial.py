@@ -15,11 +15,10 @@ import torch
 
 from models import load_model
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import attempt_folder, checkpoints_in, fetched
+from tuning.launch.attempts import Assignment, attempt_folder, checkpoints_in, fetched
 from tuning.launch.cells import write_cell
 from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
-from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.training.checkpoint import TrainState

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuning.config.search import SearchConfig
-from tuning.launch.attempts import next_attempt
+from tuning.launch.attempts import Assignment, next_attempt
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import (
     FINAL,
@@ -24,7 +24,6 @@ from tuning.launch.records import (
     read_failure,
     write_failure,
 )
-from tuning.launch.source import Assignment
 from tuning.launch.trainings import Cell, Training
 from tuning.search.objectives import Objective
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
@@ -98,8 +97,7 @@ class Ledger:
         with quiet():
             if self._queued:
                 training, trial = self._queued.popleft()
-                attempt = next_attempt(self._storage, training.training_id, training.epochs)
-                assignment = Assignment(training, attempt.number, attempt.checkpoints)
+                assignment = next_attempt(self._storage, training, training.epochs)
             elif self._left > 0 and (asked := self._ask()) is not None:
                 trial = asked
                 assignment = Assignment(self._training_of(trial), is_new=True)

@@ -48,6 +48,9 @@ class FitConfig:
     unknown model.
     """
 
+    # Settings of other versions in a launch folder are rejected.
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
     model: str
     head: str
     lr: float

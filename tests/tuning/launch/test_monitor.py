@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tuning.launch.attempts import Assignment
 from tuning.launch.limits import TIME_IS_UP, TimeLimit
 from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.records import read_cell
-from tuning.launch.source import Assignment
 from tuning.launch.trainings import Training
 
 

@@ -14,11 +14,11 @@ from optuna.trial import TrialState
 
 from tuning.config.schema import TrainingConfig
 from tuning.config.search import SearchConfig
-from tuning.launch.attempts import attempt_folder
+from tuning.launch.attempts import Assignment, attempt_folder
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import CellRecord, FailureRecord, cell_folder, write_failure
-from tuning.launch.source import Assignment, FixedTrials, TrialSource
+from tuning.launch.source import FixedTrials, TrialSource
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.search.ledger import Ledger

@@ -14,8 +14,8 @@ import yaml
 
 from tuning.config.schema import Task, TrainingConfig
 from tuning.config.search import SearchConfig
+from tuning.launch.attempts import Assignment
 from tuning.launch.folder import Launch
-from tuning.launch.source import Assignment
 from tuning.launch.storage import LaunchStorage
 from tuning.search.ledger import Ledger
 from tuning.search.objectives import Objective, read_objectives
