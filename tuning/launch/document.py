@@ -67,7 +67,7 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
         if search.get("scheduler") == "pbt":
             raise ChromatuneError(
                 "the launch is a search with population-based training, which this version does "
-                "not have: resume it with version 0.1"
+                "not have: resume it with the version that began it"
             )
     return current
 
