@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 import ray
+import torch
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.torch import load_file
@@ -73,7 +75,7 @@ class Driver:
         out, err = ((self.output / name).read_text() for name in ("out", "err"))
         return Finished(status, out, err)
 
-    def told(self) -> str:
+    def messages(self) -> str:
         """What it has said so far."""
         return (self.output / "err").read_text()
 
@@ -156,6 +158,24 @@ class Place:
         words = [word for pair in axes.items() if pair[0] not in given for word in pair]
         return ["grid", task, *self.data, *self.where, *words, *options]
 
+    def search(self, *options: str, epochs: int = 9, **changes: Any) -> list[str]:
+        """Words of a command that searches among small networks, one trial at a time."""
+        space = {
+            "model": "cnn1",
+            "head": {"type": "categorical", "choices": ["relu", "tanh"]},
+            "epochs": epochs,
+            "lr": {"type": "float", "low": 1e-4, "high": 1e-2, "log": True},
+            "schedule": {"type": "categorical", "choices": ["constant", "onecycle"]},
+            "warmup": {"type": "float", "low": 0.0, "high": 0.3, "when": {"schedule": "onecycle"}},
+        }
+        file = self.folder / "space.yaml"
+        file.write_text(yaml.safe_dump({"search": {"space": space, **changes}}))
+        one_worker = ["--max-concurrent-trials", "1", "--seed", "1"]
+        return [
+            *("search", "regression", "-c", str(file)),
+            *(*self.data, *self.where, *one_worker, *options),
+        ]
+
     def resume(self, name: str = "last", *options: str) -> list[str]:
         return ["resume", name, *self.where, *options]
 
@@ -174,6 +194,29 @@ class Place:
             for path in launch.glob("*/cells/*/cell.json"):
                 found[path.parent.name] = json.loads(path.read_text())
         return found
+
+    def assert_same_cells(self, expected: Place) -> None:
+        """The cells of both launches are the same, bit for bit, whatever their clocks said."""
+        cells, others = self.cells(), expected.cells()
+        assert cells.keys() == others.keys()
+        for cell_id, cell in cells.items():
+            assert losses(cell) == losses(others[cell_id])
+            assert cell["metrics"] == others[cell_id]["metrics"]
+            assert cell["params"] == others[cell_id]["params"]
+            weights, wanted = self.weights(cell_id), expected.weights(cell_id)
+            assert weights.keys() == wanted.keys()
+            assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+
+    def assert_once_in_mlflow(self) -> None:
+        """Every cell of the launch is one finished run with all its epochs."""
+        cells = self.cells()
+        runs = self.runs(f"tags.`chromatune.launch_id` = '{self.launch().name}'")
+        assert runs.keys() == {"", *cells}
+        assert {run.info.status for run in runs.values()} == {"FINISHED"}
+        for cell_id, cell in cells.items():
+            assert self.metric(runs[cell_id], "train_loss") == losses(cell)
+            validated = sum("val_mse" in record for record in cell["history"])
+            assert len(self.metric(runs[cell_id], "val_mse")) == validated
 
     def weights(self, cell_id: str) -> dict[str, Tensor]:
         (path,) = self.launch().glob(f"*/cells/{cell_id}/model.safetensors")
@@ -318,6 +361,10 @@ def run(*words: str) -> Finished:
 @pytest.fixture(scope="session", name="run")
 def run_fixture() -> Callable[..., Finished]:
     return run
+
+
+def losses(cell: dict[str, Any]) -> list[tuple[int, float]]:
+    return [(record["epoch"], record["train_loss"]) for record in cell["history"]]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
