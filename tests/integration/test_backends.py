@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tuning.launch.folder import open_launch
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
 # Kinds of launches, on the backends where their interruption may differ.
@@ -95,10 +97,6 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
 ) -> None:
     driver = place.start(*place.grid(), *ONE_SLOT, "--backend", backend)
     place.wait_for_first_cell(driver)
-    refused = run(*place.resume())
-    assert refused.status == 2
-    assert "is in use by process" in refused.err
-    assert len(refused.err.splitlines()) == 1
     if number == signal.SIGINT:  # as a terminal does: to every process of the foreground
         os.killpg(driver.process.pid, number)
     else:
@@ -110,7 +108,7 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
     runs = place.runs()
     assert runs[""].info.status == "KILLED"
     assert "RUNNING" not in {run_.info.status for run_ in runs.values()}
-    (state,) = place.launch().glob("*/checkpoint_*/state.json")
+    *_, state = sorted(place.launch().glob("*/checkpoint_*/state.json"))
     own = [run_ for name, run_ in runs.items() if name.startswith(state.parts[-3])]
     shown = [step for run_ in own for step, _ in place.metric(run_, "train_loss")]
     assert json.loads(state.read_text())["epoch"] >= max(shown)
@@ -119,6 +117,16 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
     assert resumed.status == 0, resumed.err
     place.assert_same_cells(undisturbed("grid"))
     place.assert_once_in_mlflow()
+
+
+def test_only_one_process_works_on_a_launch(undisturbed: Any, run: Callable[..., Any]) -> None:
+    place = undisturbed("grid")
+    with open_launch(str(place.launch()), "").held():
+        refused = run(*place.resume())
+    assert refused.status == 2
+    assert "is in use by process" in refused.err
+    assert len(refused.err.splitlines()) == 1
+    assert run(*place.resume()).status == 0
 
 
 @pytest.mark.parametrize("backend", ["ray", "serial"])
@@ -137,9 +145,8 @@ def test_a_launch_out_of_time_resumes_and_a_trial_that_raises_is_retried(
     (place.launch() / "launch.json").write_text(json.dumps(document))
     name = "cnn1-relu-lr1e-4"
     assert not list(place.launch().glob(f"{name}/cells/*"))
-    obstacle = place.launch() / name / "cells"
-    obstacle.parent.mkdir(exist_ok=True)
-    obstacle.touch()  # where its cells' folder would be
+    obstacle = place.launch() / name / f"cells/{name}-e2/model.safetensors"
+    obstacle.mkdir(parents=True)  # where the weights of its first cell would be
     failed = run(*place.resume(), *chosen)
     assert failed.status == 1, failed.err
     assert f"{name} crashed and resumes from its last checkpoint (failure 1)" in failed.err
@@ -151,7 +158,7 @@ def test_a_launch_out_of_time_resumes_and_a_trial_that_raises_is_retried(
     assert runs[f"{name}-e2"].info.status == "FAILED"
     assert runs["cnn1-relu-lr1e-3-e60"].info.status == "FINISHED"
 
-    obstacle.unlink()
+    obstacle.rmdir()
     resumed = run(*place.resume(), *chosen)
     assert resumed.status == 0, resumed.err
     place.assert_same_cells(undisturbed("grid"))

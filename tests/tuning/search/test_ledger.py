@@ -10,8 +10,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tuning.training.checkpoint_files import write_state
-
 MakeScript = Callable[..., Any]
 
 
@@ -69,17 +67,6 @@ def test_trainings_are_named_after_their_trials_and_written_down(script: MakeScr
     assert [training.training_id for training in search.launch.trainings] == sorted(names)
 
 
-def test_no_more_trials_than_allowed_come_out(script: MakeScript) -> None:
-    search = script(total=2)
-    first, second = search.next(), search.next()
-    assert search.ledger.next() is None
-    assert not search.ledger.is_over
-    search.run(first, [30.0])
-    search.run(second, [30.0])
-    assert search.ledger.next() is None
-    assert search.ledger.is_over
-
-
 def test_more_can_be_added_on_top(script: MakeScript) -> None:
     search = script(total=2)
     for _ in range(2):
@@ -135,23 +122,6 @@ def test_an_interruption_changes_no_suggestion(script: MakeScript) -> None:
     ]
 
 
-def test_unfinished_trainings_come_first_when_a_search_is_resumed(
-    script: MakeScript,
-) -> None:
-    search = script()
-    search.run(search.next(), [30.0])
-    left = search.next()
-    search.launch.storage.write_json(f"{left.training_id}/begun.json", {})
-    search.ledger.observe(left.training.training_id, 1, 31.0)
-    search.open()
-    again = search.next()
-    assert again.training == left.training
-    assert (number_of(again), again.attempt) == (1, 2)
-    assert len(search.study.trials) == 2
-    search.run(again, [31.0, 32.0])
-    assert search.trial(1).value == 32.0
-
-
 def test_a_trial_whose_training_ended_unheard_is_told_its_result(script: MakeScript) -> None:
     search = script()
     finished, pruned, diverged = (search.next().training.training_id for _ in range(3))
@@ -203,27 +173,6 @@ def test_a_line_cut_off_in_the_journal_harms_nothing(script: MakeScript) -> None
     search.run(search.next(), [31.0])
     search.open()
     assert [trial.value for trial in search.study.trials] == [30.0, 31.0]
-
-
-def test_a_requeued_training_comes_first_and_knows_its_checkpoints(script: MakeScript) -> None:
-    search = script()
-    name = search.next().training.training_id
-    for attempt, epoch in (("", 3), (".2", 5)):
-        folder = search.folder / f"{name}{attempt}" / "checkpoint_000000"
-        folder.mkdir(parents=True)
-        files = dict.fromkeys(("model", "optimizer"), "0" * 64)
-        state = {"training": {"lr": 1e-3}, "dataset_digest": "0", "history": []}
-        write_state(folder, {**state, "epoch": epoch, "files": files})
-    (search.folder / name / "checkpoint_000001").mkdir()  # what a killed worker has begun
-    search.ledger.requeue(name)
-    again = search.next()
-    assert again.attempt == 3
-    assert not again.is_new
-    assert list(again.checkpoints) == [
-        f"{name}.2/checkpoint_000000",
-        f"{name}/checkpoint_000000",
-    ]
-    assert len(search.study.trials) == 1
 
 
 def test_points_come_first_and_what_they_leave_open_is_drawn(script: MakeScript) -> None:
