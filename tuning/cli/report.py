@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.progress import Progress
 
 from tuning.cli.console import log, results
-from tuning.cli.options import DataOptions, Format, TrackingUri, takes, words
+from tuning.cli.options import DataOptions, Format, TrackingUri, option, takes, words
 from tuning.display.formatting import format_duration
-from tuning.errors import ChromatuneError, nearest
 
 if TYPE_CHECKING:
-    from tuning.report import Report
     from tuning.training.config import FitConfig
     from tuning.training.data import TaskData
     from tuning.training.speedup import Device, Half
@@ -24,76 +21,73 @@ _STDOUT = Path("-")
 
 
 def report(
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the files; `-` prints Markdown.")
-    ] = Path("report"),
+    out: Annotated[Path, option("Folder of the files; `-` prints Markdown.")] = Path("report"),
     format_: Annotated[
-        str,
-        typer.Option("--format", help="Formats: html, pdf, md (for a README or a pull request)."),
+        str, option("Formats: html, pdf, md (for a README or a pull request).", "--format")
     ] = "html,pdf",
     dataset: Annotated[
         str | None,
-        typer.Option(
-            help="Dataset of the first part, NAME or NAME@DIGEST \\[default: real before synthetic "
-            "data, then the dataset with more finished cells].",
-            show_default=False,
+        option(
+            "Dataset of the first part, NAME or NAME@DIGEST [default: real before synthetic data, "
+            "then the dataset with more finished cells]."
         ),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(
-            help="Dataset of the transfer learning \\[default: the dataset that the first part's "
-            "models were fine-tuned on].",
-            show_default=False,
+        option(
+            "Dataset of the transfer learning [default: the dataset that the first part's models "
+            "were fine-tuned on]."
         ),
     ] = None,
     published_curves: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with the published training losses as CSV, drawn behind ours.",
-            show_default=False,
-        ),
+        option("Folder with the published training losses as CSV, drawn behind ours."),
     ] = None,
     photographs: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Show pictures of real datasets; synthetic ones are always shown.",
             "--photographs/--no-photographs",
-            help="Show pictures of real datasets; synthetic ones are always shown.",
         ),
     ] = True,
     mlflow_url: Annotated[
         str | None,
-        typer.Option(
-            help="URL of the MLflow UI that cells link to, or `none` \\[default: the tracking "
-            "server, else the URL of `chromatune ui`; without a server, none for `--out -`].",
-            show_default=False,
+        option(
+            "URL of the MLflow UI that cells link to, or `none` [default: the tracking server, "
+            "else the URL of `chromatune ui`; without a server, none for `--out -`]."
         ),
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Write a report of the tracking store: results beside those of the original paper."""
     from tuning.report import (
-        Options,
         build_report,
         check_report_folder,
+        checked_format,
         read_published_curves,
+        render_markdown,
         write_report,
     )
     from tuning.tracking.reader import read_store
     from tuning.tracking.store import is_server
     from tuning.tracking.store import tracking_uri as resolve_uri
 
-    formats = _formats(format_)
+    formats = [checked_format(word) for word in words(format_) or ()]
     if out != _STDOUT:
         check_report_folder(out)
-    curves = read_published_curves(published_curves) if published_curves else {}
     uri = resolve_uri(tracking_uri)
     if mlflow_url is None and out == _STDOUT and not is_server(uri):
         mlflow_url = "none"  # printed for others, who have no such page on their machine
     store, archive = read_store(uri, "" if mlflow_url == "none" else mlflow_url)
-    made = build_report(store, archive, Options(dataset, target, photographs, curves))
+    made = build_report(
+        *(store, archive),
+        dataset=dataset,
+        target=target,
+        photographs=photographs,
+        published_curves=read_published_curves(published_curves) if published_curves else {},
+    )
     if out == _STDOUT:
-        _print(made)
+        print(render_markdown(made, pictures=False), end="")
         return
     for path in write_report(made, out, formats):
         results.print(str(path), soft_wrap=True, markup=False)
@@ -101,8 +95,8 @@ def report(
 
 @takes(DataOptions)
 def speedup(
-    epochs: Annotated[int, typer.Option(help="Epochs to train on each device.", min=1)] = 30,
-    seed: Annotated[int, typer.Option(help="Seed of weights and batch order.", min=0)] = 0,
+    epochs: Annotated[int, option("Epochs to train on each device.", min=1)] = 30,
+    seed: Annotated[int, option("Seed of weights and batch order.", min=0)] = 0,
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
     *,
@@ -150,27 +144,8 @@ def _conclude(halves: list[Half], factor: float | None, format_: str) -> None:
 
 
 def _line(half: Half) -> str:
-    each = half.seconds / len(half.epoch_seconds)
+    count = len(half.epoch_seconds)
     return (
-        f"{half.device.upper()} ({half.hardware}): {format_duration(half.seconds)} for "
-        f"{len(half.epoch_seconds)} epochs, {each:.3g} s an epoch"
+        f"{half.device.upper()} ({half.hardware}): {format_duration(half.seconds)} for {count} "
+        f"epochs, {half.seconds / count:.3g} s an epoch"
     )
-
-
-def _formats(text: str) -> list[Any]:
-    from tuning.report import FORMATS
-
-    wanted = words(text) or []
-    for word in wanted:
-        if word not in FORMATS:
-            valid = ", ".join(FORMATS)
-            raise ChromatuneError(
-                f"--format: unknown format '{word}'{nearest(word, FORMATS)} (valid: {valid})"
-            )
-    return wanted
-
-
-def _print(made: Report) -> None:
-    from tuning.report import render_markdown
-
-    print(render_markdown(made, pictures=False), end="")

@@ -15,9 +15,10 @@ from tuning.display.formatting import (
     metric_title,
     with_unit,
 )
-from tuning.display.published import GRID_METRICS, TABLE_I, TABLE_III, published_cell
+from tuning.display.published import TABLE_I, TABLE_III, published_cell
 from tuning.display.result_tables import ResultTable, beats, better, verdict
 from tuning.display.table import Cell, Row, Table
+from tuning.training.tasks import CRITERIA
 
 _ORDER = [*TABLE_I, *TABLE_III]
 _LEGEND = "★ best of all ☆ of its table"
@@ -119,7 +120,7 @@ class GridTable(ResultTable):
 
     @property
     def _metric(self) -> str:
-        return GRID_METRICS[self.task]
+        return f"val_{CRITERIA[self.task].name}"
 
     @property
     def _lrs(self) -> list[float]:
@@ -187,7 +188,7 @@ class GridTable(ResultTable):
         notes = [f"{_COMPARED} · {_LEGEND}" if is_compared else _LEGEND]
         if any(stands_for not in (None, epochs) for epochs, stands_for in self._epochs.items()):
             notes.append("epochs in brackets: the published ones that they stand for")
-        if self.task == "colorizer" and is_compared:
+        if CRITERIA[self.task].predicts_planes and is_compared:
             notes.append(
                 "published values were measured with BatchNorm in training mode: "
                 "val_psnr_as_reported is measured alike"

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 EPOCHS = (100, 300, 500)
 LRS = (1e-3, 1e-4, 1e-5)
-GRID_METRICS = {"regression": "val_mse", "colorizer": "val_psnr"}
 
 _Rows = tuple[tuple[float, float, float], ...]
 
@@ -63,7 +62,7 @@ TABLE_III: Mapping[tuple[str, str], _Rows] = {
     ),
 }
 
-_GRIDS = {"regression": TABLE_I, "colorizer": TABLE_III}
+GRIDS = {"regression": TABLE_I, "colorizer": TABLE_III}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def published_cell(task: str, model: str, head: str, lr: float, epochs: int) -> 
 
     None where no such cell was published.
     """
-    rows = _GRIDS.get(task, {}).get((model, head))
+    rows = GRIDS.get(task, {}).get((model, head))
     column = next((i for i, known in enumerate(LRS) if math.isclose(lr, known)), None)
     if rows is None or column is None or epochs not in EPOCHS:
         return None

@@ -14,46 +14,39 @@ from tuning.report._images import drawn
 from tuning.report._loss_curves import LOSS_FIGURES, draw_loss
 from tuning.report._places import Place
 from tuning.report._results import Results
-from tuning.report._showcases import Showcase, left_out, no_pictures
+from tuning.report._showcases import Showcase, no_pictures
 from tuning.training.metrics import psnr
+from tuning.training.tasks import CRITERIA
 
 Score = tuple[str, float, float]
 
 
-def closer_blocks(
-    results: Results, showcases: Sequence[Showcase], photographs: bool
-) -> list[Block]:
+def closer_blocks(results: Results) -> list[Block]:
     """What the store holds of the pictures of a part's best model."""
-    place = results.best
+    if not results.data.launches:
+        return []
+    place, where, part = results.best, results.data.name, f"{results.data.role}-{results.task}"
     runs = [cell.run_id for cell in place.cells] if place else []
-    showcase = next((found for found in showcases if found.cell.run_id in runs), None)
+    showcase = next((found for found in results.showcases if found.cell.run_id in runs), None)
     if place is None or showcase is None:
-        return [no_pictures("test pictures and scores", f"{results.where}, {results.task}")]
-    subject = f"{place.name} on {results.where}"
+        return [no_pictures("test pictures and scores", f"{where}, {results.task}")]
+    subject = f"{place.name} on {where}"
     scores = by_category(showcase, results.task)
-    figures = [
-        *_losses(results, place, showcase, subject),
-        *_error_map(results, showcase, subject),
-        *_categories(results, scores, subject),
-    ]
     blocks: list[Block] = [*_about_categories(results.metric, scores)]
+    figures = _figures(results, place, showcase, scores)
     if figures:
         blocks.append(Figures(tuple(figures)))
     for sheet in ("best", "worst"):
         rows = showcase.rows(sheet)
         caption = f"{sheet.capitalize()} {format_count(len(rows), 'test picture')} of {subject}"
-        if showcase.photographs and not photographs:
-            blocks.append(left_out(caption))
-            continue
-        if results.task == "colorizer":
-            scale = f"{showcase.error_scale:g} Lab units or more in the a, b plane"
+        if results.criterion.predicts_planes:
+            scale = f"{showcase.document['error_scale']:g} Lab units or more in the a, b plane"
             caption += f"; darkest: off by {scale}"
         captions = [
-            f"{rank}. {showcase.name(row)}: {_score(results.task, showcase, row)}"
+            f"{rank}. {showcase.name(row)}: {_score(results, showcase.pictures[row]['mse'])}"
             for rank, row in enumerate(rows, start=1)
         ]
-        name = f"{sheet}-{results.role}-{results.task}"
-        blocks.append(showcase.block(sheet, name, caption, captions))
+        blocks.append(showcase.block(sheet, f"{sheet}-{part}", caption, captions))
     return blocks
 
 
@@ -67,7 +60,8 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
         if picture["category"] is not None:
             own[str(picture["category"])].append(float(picture["mse"]))
             constant[str(picture["category"])].append(float(picture["constant_mse"]))
-    figure = psnr if task == "colorizer" else float
+    criterion = CRITERIA[task]
+    figure = psnr if criterion.name == "psnr" else float
     scores = [
         (
             f"{name} ({len(values)})",
@@ -76,45 +70,34 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
         )
         for name, values in own.items()
     ]
-    return sorted(scores, key=lambda score: score[1], reverse=task == "colorizer")
+    return sorted(scores, key=lambda score: score[1], reverse=criterion.higher_is_better)
 
 
-def _losses(results: Results, place: Place, showcase: Showcase, subject: str) -> list[Figure]:
-    """How its training went, if none of the published figures shows that of such a model."""
+def _figures(
+    results: Results, place: Place, showcase: Showcase, scores: Sequence[Score]
+) -> list[Figure]:
+    """Its training if no published figure shows such a model's, where it errs, and on what."""
+    role, subject = results.data.role, f"{place.name} on {results.data.name}"
+    figures = []
+
+    def add(name: str, caption: str, png: bytes, alt: str) -> None:
+        figures.append(Figure(f"{name}-{role}-{results.task}", caption, png, alt, width="half"))
+
     shown = {(figure.role, figure.task, figure.model, figure.head) for figure in LOSS_FIGURES}
-    is_shown = (results.role, results.task, place.model, place.head) in shown
-    if is_shown or not showcase.archive.history(showcase.cell.run_id, "train_loss"):
-        return []
-    title = f"{place.model} {head_title(place.head)}"
-    return [
-        Figure(
-            f"loss-{results.role}-{results.task}",
-            f"Training loss of {subject}.",
-            draw_loss(showcase.cell, title, showcase.archive),
-            f"Loss curve of {place.name}",
-            width="half",
-        )
-    ]
-
-
-def _error_map(results: Results, showcase: Showcase, subject: str) -> list[Figure]:
-    content = showcase.error_map
-    if content is None:
-        return []
-    count = format_count(len(showcase.pictures), "test picture")
-    caption = f"Where {subject} errs: mean over {count}, dark is wrong."
-    alt = "Mean absolute error of each pixel, in a and b"
-    return [Figure(f"error-map-{results.role}", caption, content, alt, width="half")]
-
-
-def _categories(results: Results, scores: Sequence[Score], subject: str) -> list[Figure]:
-    if not scores:
-        return []
-    name = f"categories-{results.role}-{results.task}"
-    caption = f"{subject} by category, the number of test pictures in brackets."
-    content = drawn(lambda path: category_chart(scores, results.metric, path))
-    alt = "Score of each category beside the constant predictor's"
-    return [Figure(name, caption, content, alt, width="half")]
+    has_losses = showcase.archive.history(showcase.cell.run_id, "train_loss")
+    if has_losses and (role, results.task, place.model, place.head) not in shown:
+        png = draw_loss(showcase.cell, f"{place.model} {head_title(place.head)}", showcase.archive)
+        add("loss", f"Training loss of {subject}.", png, f"Loss curve of {place.name}")
+    if showcase.error_map is not None:
+        count = format_count(len(showcase.pictures), "test picture")
+        caption = f"Where {subject} errs: mean over {count}, dark is wrong."
+        alt = "Mean absolute error of each pixel, in a and b"
+        add("error-map", caption, showcase.error_map, alt)
+    if scores:
+        caption = f"{subject} by category, the number of test pictures in brackets."
+        png = drawn(lambda path: category_chart(scores, results.metric, path))
+        add("categories", caption, png, "Score of each category beside the constant predictor's")
+    return figures
 
 
 def _about_categories(metric: str, scores: Sequence[Score]) -> list[Text]:
@@ -132,8 +115,7 @@ def _about_categories(metric: str, scores: Sequence[Score]) -> list[Text]:
     ]
 
 
-def _score(task: str, showcase: Showcase, row: int) -> str:
-    mse = float(showcase.pictures[row]["mse"])
-    if task == "colorizer":
-        return f"PSNR {with_unit('test_psnr', psnr(mse))}"
-    return f"MSE {format_value('test_mse', mse)}"
+def _score(results: Results, mse: float) -> str:
+    if results.criterion.name == "psnr":
+        return f"PSNR {with_unit('test_psnr', psnr(float(mse)))}"
+    return f"MSE {format_value('test_mse', float(mse))}"

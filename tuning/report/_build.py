@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,10 +13,10 @@ from tuning.report._grids import Grid, grid_blocks
 from tuning.report._loss_curves import Curves, loss_blocks
 from tuning.report._prose import difference, title_of
 from tuning.report._provenance import provenance_blocks
-from tuning.report._results import Results, constant_on_test, results_blocks
+from tuning.report._results import Results, results_blocks
 from tuning.report._samples import sample_blocks
 from tuning.report._search import search_blocks
-from tuning.report._selection import Choice, Data, choose
+from tuning.report._selection import Choice, choose
 from tuning.report._showcases import read_showcases
 from tuning.report._speedup import speed_blocks
 from tuning.tracking.records import Archive, Store
@@ -32,101 +30,47 @@ LEGEND = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What to report on, and how; see `choose` for the names of the data."""
-
-    dataset: str | None = None
-    target: str | None = None
-    photographs: bool = True
-    published_curves: Curves = dataclasses.field(default_factory=dict)
-
-
-class _Part:
-    """One task on one dataset of the original paper: its finished models and their pictures."""
-
-    def __init__(
-        self,
-        role: str,
-        data: Data | None,
-        task: str,
-        store: Store,
-        archive: Archive,
-        options: Options,
-    ) -> None:
-        self.data = data
-        self.showcases = read_showcases(data.cells(task) if data else (), archive)
-        self.results = Results(role, data, task, store, constant_on_test(self.showcases))
-        self._archive = archive
-        self._options = options
-
-    def losses(self) -> list[Block]:
-        results, curves = self.results, self._options.published_curves
-        return loss_blocks(results.role, self.data, results.task, self._archive, curves)
-
-    def samples(self, *sheets: str) -> list[Block]:
-        return sample_blocks(self.results, sheets, self.showcases, self._options.photographs)
-
-    def closer(self) -> list[Block]:
-        if self.data is None:
-            return []
-        return closer_blocks(self.results, self.showcases, self._options.photographs)
-
-    def headline(self, store: Store) -> list[Text]:
-        """The best model in one sentence, and the gate's decision on it."""
-        results = self.results
-        place, champion = results.best, store.champions.get((results.where, results.task))
-        if place is None:
-            return []
-        metric, value = results.metric, place.mean(results.metric)
-        who = "the champion" if champion is not None else "the best on val"
-        title = title_of(metric)
-        text = (
-            f"{results.where}, {results.task}: {who}, {place.name}, has a {title} of "
-            f"{with_unit(metric, value)}"
-        )
-        if math.isfinite(results.constant):
-            text += f", {difference(metric, value, results.constant)} the constant predictor"
-        if champion is not None and champion.decision:
-            decision = champion.decision.replace(metric, title)
-            text += f". At the gate, version {champion.version} {decision}"
-        return [Text(f"{text}.", "finding")]
-
-
-def build_report(store: Store, archive: Archive, options: Options) -> Report:
+def build_report(
+    store: Store,
+    archive: Archive,
+    *,
+    dataset: str | None = None,
+    target: str | None = None,
+    photographs: bool = True,
+    published_curves: Curves | None = None,
+) -> Report:
     """Make the whole report of a store; what the store lacks, the report names.
 
-    Raises ChromatuneError if the options name data that the store does not hold.
+    See `choose` for the names of the data. Raises ChromatuneError if the store does not hold them.
     """
-    choice = choose(store, options.dataset, options.target)
-    faces, ncd = (
-        {task: _Part(role, data, task, store, archive, options) for task in TASKS}
-        for role, data in (("faces", choice.source), ("ncd", choice.target))
-    )
-    grids = {task: grid_blocks(Grid(choice.source, task, store)) for task in TASKS}
-    parts = [*faces.values(), *ncd.values()]
-
-    regression, colorizer = faces["regression"], faces["colorizer"]
-    first = [*grids["regression"], *regression.losses(), *results_blocks(regression.results)]
-    second = [
-        *grids["colorizer"],
-        *colorizer.losses(),
-        *colorizer.samples("train_samples", "samples"),
-        *results_blocks(colorizer.results),
+    choice = choose(store, dataset, target)
+    parts = [
+        Results(
+            *(data, task, store),
+            read_showcases(data.cells(task), archive, photographs=photographs),
+        )
+        for data in (choice.source, choice.target)
+        for task in TASKS
     ]
-    transfer = [
-        block for part in ncd.values() for block in (*part.losses(), *results_blocks(part.results))
+    trained = [
+        [
+            *loss_blocks(part.data, part.task, archive, published_curves or {}),
+            *(sample_blocks(part) if part.criterion.predicts_planes else ()),
+            *results_blocks(part),
+        ]
+        for part in parts
     ]
-    transfer += ncd["colorizer"].samples("samples", "train_samples")
-    closer = [block for part in parts for block in part.closer()]
-    no_models: list[Block] = [Text("No model has been measured on a test set.", "missing")]
+    grids = [grid_blocks(Grid(choice.source, task, store)) for task in TASKS]
+    closer: list[Block] = [block for part in parts for block in closer_blocks(part)]
+    if not closer:
+        closer = [Text("No model has been measured on a test set.", "missing")]
     sections = [
-        Section("data", "II", "Data processing and augmentation", _pipeline(parts, options)),
-        Section("regression", "III", "Regression", first),
-        Section("colorization", "IV", "Colorization", second),
-        Section("transfer", "V", "Transfer learning", transfer),
+        Section("data", "II", "Data processing and augmentation", _pipeline(choice, parts)),
+        Section("regression", "III", "Regression", [*grids[0], *trained[0]]),
+        Section("colorization", "IV", "Colorization", [*grids[1], *trained[1]]),
+        Section("transfer", "V", "Transfer learning", [*trained[2], *trained[3]]),
         Section("speedup", "VI", "CPU against GPU", speed_blocks(store)),
-        Section("closer", "", "A closer look at the best models", closer or no_models),
+        Section("closer", "", "A closer look at the best models", closer),
         Section("search", "", "Search", search_blocks(choice, archive)),
         Section("provenance", "", "Where the figures come from", provenance_blocks(choice, store)),
     ]
@@ -140,7 +84,7 @@ def build_report(store: Store, archive: Archive, options: Options) -> Report:
     )
 
 
-def _lead(choice: Choice, parts: Sequence[_Part], store: Store) -> list[Block]:
+def _lead(choice: Choice, parts: Sequence[Results], store: Store) -> list[Block]:
     if not store.launches:
         return [Text("This store holds no launches yet: run `chromatune reproduce`.", "missing")]
     foreign = [
@@ -153,13 +97,31 @@ def _lead(choice: Choice, parts: Sequence[_Part], store: Store) -> list[Block]:
             f"published values are shown for orientation and compared with nothing."
         )
         warnings.append(Text(text, "warning"))
-    return [*warnings, *(text for part in parts for text in part.headline(store))]
+    return [*warnings, *(text for part in parts for text in _headline(part))]
 
 
-def _pipeline(parts: Sequence[_Part], options: Options) -> list[Block]:
+def _headline(results: Results) -> list[Text]:
+    """The best model in one sentence, and the gate's decision on it."""
+    place, champion, metric = results.best, results.champion, results.metric
+    if place is None:
+        return []
+    title, value = title_of(metric), place.mean(metric)
+    who = "the champion" if champion is not None else "the best on val"
+    text = (
+        f"{results.data.name}, {results.task}: {who}, {place.name}, has a {title} of "
+        f"{with_unit(metric, value)}"
+    )
+    if results.constant is not None:
+        text += f", {difference(metric, value, results.constant)} the constant predictor"
+    if champion is not None and champion.decision:
+        decision = champion.decision.replace(metric, title)
+        text += f". At the gate, version {champion.version} {decision}"
+    return [Text(f"{text}.", "finding")]
+
+
+def _pipeline(choice: Choice, parts: Sequence[Results]) -> list[Block]:
     blocks: list[Block] = []
-    for data in {part.results.role: part.data for part in parts}.values():
-        if data is not None:
-            showcases = [found for part in parts if part.data == data for found in part.showcases]
-            blocks += pipeline_blocks(data, showcases, options.photographs)
+    for data in choice.shown:
+        showcases = [found for part in parts if part.data == data for found in part.showcases]
+        blocks += pipeline_blocks(data, showcases)
     return blocks or [Text("No data have been trained on.", "missing")]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tuning.report._document import Block, Facts, TileRow, Tiles
-from tuning.report._selection import SHORT_DIGEST, Data
-from tuning.report._showcases import Showcase, left_out, no_pictures
+from tuning.report._selection import Data
+from tuning.report._showcases import Showcase, no_pictures
 
 
-def pipeline_blocks(data: Data, showcases: Sequence[Showcase], photographs: bool) -> list[Block]:
+def pipeline_blocks(data: Data, showcases: Sequence[Showcase]) -> list[Block]:
     """How a dataset was prepared, from its launches' documents, with examples."""
     blocks: list[Block] = [Facts(tuple(_facts(data)), data.name)]
-    showcase = next((one for one in reversed(showcases) if one.rows("copies")), None)
+    showcase = next((found for found in reversed(showcases) if found.rows("copies")), None)
     if showcase is None:
         return [*blocks, no_pictures("examples of the preparation", data.name)]
-    if showcase.photographs and not photographs:
-        return [*blocks, left_out(f"Examples of {data.name}")]
+    if showcase.hidden:
+        return [*blocks, showcase.block("copies", "", f"Examples of {data.name}", ())]
     if showcase.tiles("planes"):
         caption = (
             f"A picture of {data.name} and its planes: L is what a model sees, a and b (drawn in "
@@ -29,15 +28,13 @@ def pipeline_blocks(data: Data, showcases: Sequence[Showcase], photographs: bool
 
 
 def _facts(data: Data) -> list[tuple[str, str]]:
-    manifest: Mapping[str, Any] = next(
-        (m for one in reversed(data.launches) if (m := one.document.get("dataset_manifest"))), {}
-    )
+    manifest = data.manifest
     settings, counts = manifest.get("settings") or {}, manifest.get("counts") or {}
     kind = (manifest.get("source") or {}).get("kind")
     facts = {}
     if kind:
         facts["pictures"] = "drawn by the program" if kind == "synthetic" else str(kind)
-    facts["digest"] = data.digest[:SHORT_DIGEST]
+    facts["digest"] = data.short_digest
     if counts:
         split = " / ".join(f"{counts.get(side, '?')} {side}" for side in ("train", "val", "test"))
         how = f"{settings.get('split', '?')}, seed {settings.get('seed', '?')}"

@@ -2,100 +2,108 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from string import ascii_lowercase
 
 from tuning.display.formatting import format_lr, format_value, head_title, metric_title
+from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.plots import grid_heatmap
-from tuning.display.published import EPOCHS, GRID_METRICS, LRS, TABLE_I, TABLE_III, published_cell
-from tuning.display.result_tables import beats, verdict
-from tuning.display.table import Cell, Row, Table
+from tuning.display.published import EPOCHS, GRIDS, LRS, published_cell
+from tuning.display.table import Cell, Row, Table, Winner
+from tuning.report._cells import Comparison
 from tuning.report._document import Block, Figure, Text
 from tuning.report._images import drawn
 from tuning.report._places import Place, gather, ranked
-from tuning.report._prose import beside_constant, beside_published, percent, who_wins
+from tuning.report._prose import beside_constant, beside_published, who_wins
 from tuning.report._selection import Data, grid_launches
 from tuning.tracking.records import Store
 from tuning.training.tasks import CRITERIA
 
 _NUMBERS = {"regression": "I", "colorizer": "III"}
-_PUBLISHED = {"regression": TABLE_I, "colorizer": TABLE_III}
 # More columns than a page is wide are continued in a second table.
 _MOST_COLUMNS = 5
-_NO_GRID = "No {task} grid was run on {where}: run `chromatune grid {task}`."
 
 
 class Grid:
     """A grid's places on one dataset, laid out as the original paper's table."""
 
-    def __init__(self, data: Data | None, task: str, store: Store) -> None:
+    def __init__(self, data: Data, task: str, store: Store) -> None:
         self.task = task
-        self.metric = GRID_METRICS[task]
-        self.launches = grid_launches(data, task) if data else []
+        self.metric = f"val_{CRITERIA[task].name}"
+        self.launches = grid_launches(data, task)
         cells = (cell for launch in self.launches for cell in launch.cells)
         self.places = gather(cells, one_recipe=True)
-        self.constant = data.baseline(task).get(self.metric, math.nan) if data else math.nan
+        self.order = ranked(self.places, self.metric)
         self._data = data
-        self._store = store
-        self._best = ranked(self.places, self.metric)[:1]
+        self._beside = Comparison(store, data.baseline(task), data.is_published)
+        self._constant = data.baseline(task).get(self.metric)
+        self._published = list(GRIDS[task])
         own = {(place.model, place.head) for place in self.places}
-        self.groups = [*_PUBLISHED[task], *sorted(own - set(_PUBLISHED[task]))]
-        self.lrs = sorted({*LRS, *(place.lr for place in self.places)}, reverse=True)
+        self._groups = [*self._published, *sorted(own - set(self._published))]
         self._scaled = {place.row: place.epochs for place in self.places}
-        self._is_compared = data is not None and data.is_published
 
     def tables(self) -> list[Table]:
+        lrs = sorted({*LRS, *(place.lr for place in self.places)}, reverse=True)
         found = []
-        for letter, group in zip(ascii_lowercase, self.groups, strict=False):
+        for letter, group in zip(ascii_lowercase, self._groups, strict=False):
+            beyond = "" if group in self._published else ", not published"
             number = f"Table {_NUMBERS[self.task]} ({letter})"
-            beyond = "" if group in _PUBLISHED[self.task] else ", not published"
-            title = f"{number} {group[0]}, {head_title(group[1])}{beyond}"
-            caption = f"{title}: {metric_title(self.metric)}"
-            for start in range(0, len(self.lrs), _MOST_COLUMNS):
-                lrs = self.lrs[start : start + _MOST_COLUMNS]
+            name = f"{group[0]}, {head_title(group[1])}{beyond}"
+            caption = f"{number} {name}: {metric_title(self.metric)}"
+            for start in range(0, len(lrs), _MOST_COLUMNS):
                 more = " (continued)" if start else ""
-                found.append(self._table(caption + more, group, lrs))
+                shown = lrs[start : start + _MOST_COLUMNS]
+                found.append(self._table(caption + more, group, shown))
         return found
 
-    def heatmap(self) -> Figure | None:
-        """Draw the grid; None if nothing of it was measured."""
-        if not self._best:
-            return None
-        groups = [g for g in self.groups if any((p.model, p.head) == g for p in self.places)]
-        rows = sorted({row for group in groups for row in self._rows(group)})
-        values = {
-            f"{group[0]}, {head_title(group[1])}": [
-                [self._at(group, row, lr).mean(self.metric) for lr in self.lrs] for row in rows
-            ]
-            for group in groups
-        }
-        scaled = [(self._scaled.get(row, row), row) for row in rows]
-        labels = [str(row) if epochs == row else f"{epochs} ({row})" for epochs, row in scaled]
-        title, lrs = metric_title(self.metric), [format_lr(lr) for lr in self.lrs]
-        up = CRITERIA[self.task].higher_is_better
-        return Figure(
-            f"heatmap-{self.task}",
-            f"Table {_NUMBERS[self.task]} as a heatmap: dark is better.",
-            drawn(lambda path: grid_heatmap(title, labels, lrs, values, self.metric, up, path)),
-            f"Heatmap of {title}; best is {self._best[0].name}",
-        )
+    def heatmap(self) -> list[Figure]:
+        """Draw what of the grid was run; nothing if nothing of it was measured."""
+        if not self.order:
+            return []
+        rows = [
+            CellRow(
+                *(place.name, place.model, place.head, place.lr, place.epochs),
+                metrics={self.metric: place.mean(self.metric)},
+                published_epochs=place.published_epochs,
+            )
+            for place in self.places
+        ]
+        panels, title = GridTable(self.task, rows, {}).panels(), metric_title(self.metric)
+        return [
+            Figure(
+                f"heatmap-{self.task}",
+                f"Table {_NUMBERS[self.task]} as a heatmap: dark is better.",
+                drawn(lambda path: grid_heatmap(title, panels, self.metric, path)),
+                f"Heatmap of {title}; best is {self.order[0].name}",
+            )
+        ]
 
     def findings(self) -> list[Text]:
         sentences = who_wins(self.places, self.metric)
         if not sentences:
             return []
-        if math.isfinite(self.constant):
-            sentences.append(beside_constant(self.places, self.metric, self.constant))
-        if self._is_compared:
-            sentences += [*self._beside_the_published(), self._the_published_winner()]
+        if self._constant is not None:
+            sentences.append(beside_constant(self.places, self.metric, self._constant))
+        if self._data.is_published:
+            as_in_paper = "Measured as in the original paper (BatchNorm in training mode)"
+            for how, metric in (
+                ("Beside the published values", self.metric),
+                (as_in_paper, f"{self.metric}_as_reported"),
+            ):
+                values = [
+                    (self.metric, place.mean(metric), published)
+                    for place in ranked(self.places, metric)
+                    if (published := self._published_value(place)) is not None
+                ]
+                sentences += beside_published(how, values)
+            sentences.append(self._the_published_winner())
         return [Text(" ".join(sentences), "finding")]
 
     def notes(self) -> list[Text]:
         """What a reader must know of this grid before reading it."""
-        if self._data is None or not self.launches:
-            where = self._data.name if self._data else "faces"
-            return [Text(_NO_GRID.format(task=self.task, where=where), "missing")]
+        if not self.launches:
+            run = f"run `chromatune grid {self.task}`"
+            return [Text(f"No {self.task} grid was run on {self._data.name}: {run}.", "missing")]
         notes = []
         if any(place.epochs != place.row for place in self.places):
             notes.append("`for 500`: a shorter training that stands for the published 500 epochs.")
@@ -106,107 +114,55 @@ class Grid:
         used = ", ".join(launch.launch_id for launch in self.launches)
         return [Text(" ".join([*notes, f"Launches: {used}."]), "note")]
 
-    def _published(self, place: Place) -> float | None:
+    def _published_value(self, place: Place) -> float | None:
         return published_cell(self.task, place.model, place.head, place.lr, place.row)
 
     def _at(self, group: tuple[str, str], row: int, lr: float) -> Place:
         """The place there, or an empty one that was not run."""
         for place in self.places:
-            if (place.model, place.head, place.row) == (*group, row) and place.lr == lr:
+            if (place.model, place.head, place.row, place.lr) == (*group, row, lr):
                 return place
         return Place(*group, lr, self._scaled.get(row, row), row)
 
-    def _rows(self, group: tuple[str, str]) -> list[int]:
-        published = EPOCHS if group in _PUBLISHED[self.task] else ()
-        return sorted({*published, *(p.row for p in self.places if (p.model, p.head) == group)})
-
     def _table(self, caption: str, group: tuple[str, str], lrs: Sequence[float]) -> Table:
-        here = ranked([p for p in self.places if (p.model, p.head) == group], self.metric)
-        rows = tuple(
-            Row(
-                str(self._scaled.get(row, row)),
-                tuple(self._cell(self._at(group, row, lr), here[:1]) for lr in lrs),
-                (f"for {row}",) if self._scaled.get(row, row) != row else (),
-            )
-            for row in self._rows(group)
-        )
-        constant = format_value(self.metric, self.constant)
-        notes = (f"Constant predictor: {constant}",) if math.isfinite(self.constant) else ()
-        return Table(caption, "epochs", tuple(f"lr {format_lr(lr)}" for lr in lrs), rows, notes)
+        here = [place for place in self.places if (place.model, place.head) == group]
+        published = EPOCHS if group in self._published else ()
+        best_here = ranked(here, self.metric)[:1]
+        rows = []
+        for row in sorted({*published, *(place.row for place in here)}):
+            epochs = self._scaled.get(row, row)
+            places = [self._at(group, row, lr) for lr in lrs]
+            cells = tuple(self._cell(place, best_here) for place in places)
+            rows.append(Row(str(epochs), cells, (f"for {row}",) if epochs != row else ()))
+        notes = []
+        if self._constant is not None:
+            notes.append(f"Constant predictor: {format_value(self.metric, self._constant)}")
+        heads = tuple(f"lr {format_lr(lr)}" for lr in lrs)
+        return Table(caption, "epochs", heads, tuple(rows), tuple(notes))
 
     def _cell(self, place: Place, best_here: Sequence[Place]) -> Cell:
-        value, published = place.mean(self.metric), self._published(place)
-        below = place.seeds(self.metric)
-        if published is not None:
-            below.append(f"published {format_value(self.metric, published)}")
-        run = place.best(self.metric)
-        href = self._store.link(run) if run else None
-        if math.isnan(value):
-            outcome = "no value" if place.outcome == "finished" else place.outcome
-            return Cell(outcome, tuple(below), missing=True, href=href)
-        if math.isfinite(self.constant):
-            below.append(beside(self.metric, value, self.constant))
-        return Cell(
-            format_value(self.metric, value),
-            tuple(below),
-            verdict=verdict(self.metric, value, published if self._is_compared else None),
-            winner="all" if [place] == self._best else "table" if place in best_here else None,
-            fails=math.isfinite(self.constant) and not beats(self.metric, value, self.constant),
-            href=href,
-        )
-
-    def _beside_the_published(self) -> list[str]:
-        ways = {
-            self.metric: "Beside the published values",
-            f"{self.metric}_as_reported": "Measured as in the original paper (BatchNorm in "
-            "training mode)",
-        }
-        sentences = []
-        for metric, how in ways.items():
-            pairs = [
-                (place.mean(metric), published)
-                for place in ranked(self.places, metric)
-                if (published := self._published(place)) is not None
-            ]
-            if pairs:
-                sentences.append(beside_published(self.metric, pairs, how))
-        return sentences
+        winner: Winner | None = "table" if place in best_here else None
+        if place in self.order[:1]:
+            winner = "all"
+        return self._beside.cell(place, self.metric, self._published_value(place), winner)
 
     def _the_published_winner(self) -> str:
         """Where the cell that won in the original paper stands here."""
-        places = [
-            Place(*group, lr, self._scaled.get(row, row), row)
-            for group in _PUBLISHED[self.task]
+        values = {
+            (group, row, lr): published_cell(self.task, *group, lr, row) or 0.0
+            for group in self._published
             for row in EPOCHS
             for lr in LRS
-        ]
+        }
         pick = max if CRITERIA[self.task].higher_is_better else min
-        theirs = pick(places, key=lambda place: self._published(place) or 0.0)
-        order = ranked(self.places, self.metric)
-        here = self._at((theirs.model, theirs.head), theirs.row, theirs.lr)
-        if here not in order:
-            return f"The published winner ({theirs.name}) has not been measured."
-        rank = order.index(here) + 1
-        standing = "wins here too" if rank == 1 else f"is number {rank} of {len(order)} here"
+        here = self._at(*pick(values, key=lambda place: values[place]))
+        if here not in self.order:
+            return f"The published winner ({here.name}) has not been measured."
+        rank = self.order.index(here) + 1
+        standing = "wins here too" if rank == 1 else f"is number {rank} of {len(self.order)} here"
         return f"The published winner ({here.name}) {standing}."
 
 
 def grid_blocks(grid: Grid) -> list[Block]:
-    """All of a grid: findings, notes, its tables and the heatmap."""
-    heatmap = grid.heatmap()
-    figures: list[Block] = [heatmap] if heatmap else []
-    return [*grid.findings(), *grid.tables(), *grid.notes(), *figures]
-
-
-def beside(metric: str, value: float, constant: float) -> str:
-    """Write a value's distance from the constant predictor's: `const. −19 %`, `✗ const. ×908`.
-
-    The cross says that the constant predictor does no worse.
-    """
-    words = "const." if beats(metric, value, constant) else "✗ const."
-    if "psnr" in metric:
-        return f"{words} {value - constant:+.1f} dB".replace("-", "−")
-    ratio = value / constant if constant > 0 else math.inf
-    if ratio > 2:
-        return f"{words} ×{ratio:.0f}" if ratio >= 10 else f"{words} ×{ratio:.1f}"
-    return f"{words} {'+' if ratio >= 1 else '−'}{percent(abs(ratio - 1))}"
+    """All of a grid: findings, its tables, notes and the heatmap."""
+    return [*grid.findings(), *grid.tables(), *grid.notes(), *grid.heatmap()]

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tuning.display.formatting import head_title
 from tuning.display.plots import loss_curve
 from tuning.errors import ChromatuneError
 from tuning.report._document import Block, Figure, Figures, Text
 from tuning.report._images import drawn
-from tuning.report._places import (
-    Place,
-    gather,
-    origin_title,
-    own_training_first,
-)
+from tuning.report._places import Place, gather, published_place
 from tuning.report._selection import Data
 from tuning.tracking.records import Archive, StoredCell
 
 Curves = Mapping[int, Sequence[float]]
 
 
-@dataclasses.dataclass(frozen=True)
-class LossFigure:
+class LossFigure(NamedTuple):
     """One loss curve of the original paper, and the file that its values are given in."""
 
     number: int
@@ -59,7 +53,7 @@ LOSS_FIGURES = tuple(
 def read_published_curves(folder: Path) -> Curves:
     """Read the published losses, one epoch a line, by the number of their figure.
 
-    Files that are not there are left out. Raises ChromatuneError if none is, or a line is no
+    Files that are not there are left out. Raises ChromatuneError if none is, or a line is not a
     number.
     """
     if not folder.is_dir():
@@ -77,15 +71,14 @@ def read_published_curves(folder: Path) -> Curves:
     return found
 
 
-def loss_blocks(
-    role: str, data: Data | None, task: str, archive: Archive, published: Curves
-) -> list[Block]:
+def loss_blocks(data: Data, task: str, archive: Archive, published: Curves) -> list[Block]:
     """The loss curves of a part of the report, and which of them were not run."""
     figures, missing = [], []
+    places = gather(data.cells(task))
     for figure in LOSS_FIGURES:
-        if (figure.role, figure.task) != (role, task):
+        if (figure.role, figure.task) != (data.role, task):
             continue
-        place = _place_of(figure, data)
+        place = published_place(places, data.role, task, figure.model, figure.head)
         if place is None or not archive.history(place.newest.run_id, "train_loss"):
             outcome = "not run" if place is None else f"{place.outcome}, no losses kept"
             missing.append(f"Fig. {figure.number} ({figure.title}, {outcome})")
@@ -105,32 +98,20 @@ def draw_loss(
     for metric in ("train_loss", "val_mse", "val_psnr"):
         for step, value in archive.history(cell.run_id, metric):
             records.setdefault(step, {"epoch": step})[metric] = value
-    history = [records[step] for step in sorted(records)]
+    history = [*records.values()]
     return drawn(lambda path: loss_curve(history, title, path, published, cell.head))
-
-
-def _place_of(figure: LossFigure, data: Data | None) -> Place | None:
-    """The training that stands in a figure's place: one made for it first, then a grid's."""
-    tuned = figure.role == "ncd"
-    places = [
-        place
-        for place in gather(data.cells(figure.task) if data else ())
-        if (place.model, place.head, place.tuned) == (figure.model, figure.head, tuned)
-    ]
-    return own_training_first(places, figure.task)
 
 
 def _draw(
     figure: LossFigure, place: Place, archive: Archive, published: Sequence[float] | None
 ) -> Figure:
     cell = place.newest
-    origin = origin_title([cell])
-    details = [place.name, *([origin] if origin else [])]
+    origin = "" if place.start or not place.origin else f", {place.origin}"
     state = "" if cell.finished else f" ({cell.outcome})"
     behind = "; dashed: the published curve" if published else ""
     return Figure(
         f"figure-{figure.number:02d}",
-        f"Fig. {figure.number}: training loss of {', '.join(details)}{state}{behind}.",
+        f"Fig. {figure.number}: training loss of {place.name}{origin}{state}{behind}.",
         draw_loss(cell, figure.title, archive, published),
         f"Loss curve of {place.name}",
         width="half",
@@ -138,18 +119,10 @@ def _draw(
 
 
 def _read_losses(path: Path) -> list[float]:
-    losses = []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        try:
-            value = float(text) if text else None
-        except ValueError:
-            value = math.nan
-        if value is not None and not math.isfinite(value):
-            raise ChromatuneError(f"{path}:{number}: '{text[:40]}' is not a training loss")
-        if value is not None:
-            losses.append(value)
-    if not losses:
-        raise ChromatuneError(f"{path} holds no training losses")
+    try:
+        losses = [float(word) for word in path.read_text(encoding="utf-8").split()]
+    except ValueError as error:
+        raise ChromatuneError(f"{path}: not a list of training losses ({error})") from None
+    if not losses or not all(map(math.isfinite, losses)):
+        raise ChromatuneError(f"{path}: must hold finite training losses, one a line")
     return losses

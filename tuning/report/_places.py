@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tuning.display.formatting import (
     format_count,
@@ -27,7 +27,7 @@ _ORIGINS = {
     "grid": "from a grid",
     "search": "from a search",
 }
-_OF_ONE_MODEL = 3
+_KINDS = list(_ORIGINS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,32 @@ class Place:
     lr: float
     epochs: int
     published_epochs: int | None = None
-    tuned: bool = False
     cells: tuple[StoredCell, ...] = ()
 
     @property
     def row(self) -> int:
         return self.published_epochs or self.epochs
+
+    @property
+    def tuned(self) -> bool:
+        return any(cell.parent_model is not None for cell in self.cells)
+
+    @property
+    def kind(self) -> str:
+        """The kind of launch that it is from; of several, the one closest to a published model."""
+        return min((cell.kind for cell in self.cells), key=_KINDS.index)
+
+    @property
+    def start(self) -> str:
+        """`fine-tuned` or `from scratch` in transfer learning, else empty."""
+        if self.tuned:
+            return "fine-tuned"
+        return "from scratch" if self.cells and self.kind == "finetune" else ""
+
+    @property
+    def origin(self) -> str:
+        """What sets its training apart from a published one: `fine-tuned`, `from a grid`."""
+        return self.start or _ORIGINS[self.kind]
 
     @property
     def outcome(self) -> str:
@@ -59,14 +79,12 @@ class Place:
     @property
     def name(self) -> str:
         """What tells it from others of its task: `cnn2 ReLU, lr 1e-3, 500 epochs, fine-tuned`."""
-        return f"{self.settings}, fine-tuned" if self.tuned else self.settings
+        return f"{self.settings}, {self.start}" if self.start else self.settings
 
     @property
     def settings(self) -> str:
         """Its name without where it started from: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
-        lr = format_lr(float(f"{self.lr:.3g}"))  # a search's has more digits than anyone reads
-        epochs = format_count(self.epochs, "epoch")
-        return f"{self.model} {head_title(self.head)}, lr {lr}, {epochs}"
+        return f"{self.model} {head_title(self.head)}, {trained(self.lr, self.epochs)}"
 
     @property
     def newest(self) -> StoredCell:
@@ -100,6 +118,11 @@ class Place:
         return pick(finite, key=lambda cell: cell.value(metric))
 
 
+def trained(lr: float, epochs: int) -> str:
+    """Write `lr 1e-3, 500 epochs`; a search's rate has more digits than anyone reads."""
+    return f"lr {format_lr(float(f'{lr:.3g}'))}, {format_count(epochs, 'epoch')}"
+
+
 def gather(cells: Iterable[StoredCell], *, one_recipe: bool = False) -> list[Place]:
     """Put cells into their places, one a seed: the newest finished one, else the newest.
 
@@ -108,12 +131,16 @@ def gather(cells: Iterable[StoredCell], *, one_recipe: bool = False) -> list[Pla
     """
     found: dict[tuple[object, ...], dict[str, StoredCell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.finished, cell.started, cell.run_id)):
-        tuned = cell.parent_model is not None
         params = {name: text for name, text in cell.params.items() if name not in _NO_RECIPE}
-        recipe = (cell.published_epochs,) if one_recipe else tuple(sorted(params.items()))
-        key = (cell.model, cell.head, cell.lr, cell.epochs, tuned, recipe)
+        recipe = () if one_recipe else (cell.parent_model is None, *sorted(params.items()))
+        epochs = cell.published_epochs if one_recipe else None
+        key = (cell.model, cell.head, cell.lr, cell.epochs, epochs, *recipe)
         found.setdefault(key, {})[cell.seed] = cell
-    return [_place(tuple(by_seed.values())) for by_seed in found.values()]
+    return [
+        Place(cell.model, cell.head, cell.lr, cell.epochs, cell.published_epochs, cells)
+        for cells in (tuple(by_seed.values()) for by_seed in found.values())
+        for cell in cells[:1]
+    ]
 
 
 def ranked(places: Iterable[Place], metric: str) -> list[Place]:
@@ -122,37 +149,21 @@ def ranked(places: Iterable[Place], metric: str) -> list[Place]:
     return sorted(measured, key=lambda place: place.mean(metric), reverse=higher_is_better(metric))
 
 
-def own_training_first(places: Iterable[Place], task: str) -> Place | None:
+def published_place(
+    places: Iterable[Place], role: str, task: str, model: str, head: str
+) -> Place | None:
     """Choose what stands for a single published model; None if there is nothing.
 
     A training made for it goes before one from a grid or a search; of the former the newest counts,
-    of the latter the best on val.
+    of the latter the best on val. The published models of `ncd` are fine-tuned.
     """
-    found = list(places)
+    wanted = (model, head, role == "ncd")
+    found = [place for place in places if (place.model, place.head, place.tuned) == wanted]
     if not found:
         return None
-    first = min(_precedence(place) for place in found)
-    alike = [place for place in found if _precedence(place) == first]
-    if first < _OF_ONE_MODEL:
-        return max(alike, key=lambda place: place.newest.started)
-    best = ranked(alike, f"val_{CRITERIA[task].name}")
-    return best[0] if best else alike[-1]
-
-
-def origin_title(cells: Sequence[StoredCell]) -> str:
-    """Where the last of these cells is from: `from a grid`; empty for a published training."""
-    return "" if any(not _ORIGINS.get(cell.kind) for cell in cells) else _ORIGINS[cells[-1].kind]
-
-
-def _place(cells: tuple[StoredCell, ...]) -> Place:
-    first = cells[0]
-    return Place(
-        *(first.model, first.head, first.lr, first.epochs, first.published_epochs),
-        tuned=first.parent_model is not None,
-        cells=cells,
-    )
-
-
-def _precedence(place: Place) -> int:
-    order = list(_ORIGINS)
-    return min((order.index(c.kind) if c.kind in order else len(order)) for c in place.cells)
+    first = min((place.kind for place in found), key=_KINDS.index)
+    alike = [place for place in found if place.kind == first]
+    if first in ("grid", "search"):
+        best = ranked(alike, f"val_{CRITERIA[task].name}")
+        return best[0] if best else alike[-1]
+    return max(alike, key=lambda place: place.newest.started)

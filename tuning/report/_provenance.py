@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from tuning.display.formatting import format_count, format_duration
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Commands, Facts
-from tuning.report._selection import SHORT_DIGEST, Choice
+from tuning.report._selection import Choice
 from tuning.tracking.records import Store, StoredLaunch
 from tuning.utils.redaction import redact
 
-_SHORT_COMMIT = 7
 # An absolute path: at the beginning of a word, behind an equals sign or a comma, or in a URI.
 _ABSOLUTE_PATH = re.compile(r"(^|[=,]|sqlite:///|file://)/(?:[^,]*/)?([^/,]*)")
 
@@ -32,22 +31,15 @@ def provenance_blocks(choice: Choice, store: Store) -> list[Block]:
     }
     blocks: list[Block] = [Facts(tuple(fact for fact in facts.items() if fact[1]))]
     if launches:
-        blocks.append(_launch_table(launches, store))
-    commands = [without_paths(str(one.document.get("command") or "")) for one in launches]
+        rows = tuple(_launch_row(launch, store) for launch in launches)
+        columns = ("started", "cells finished", "training")
+        blocks.append(Table("Launches on the data shown", "launch", columns, rows, stacks=True))
+    commands = [without_paths(str(run.document.get("command") or "")) for run in launches]
     lines = tuple(dict.fromkeys(filter(None, commands)))
     if lines:
         caption = "Commands that made these figures; `PATH` stands for a folder of their machine."
         blocks.append(Commands(caption, lines))
     return blocks
-
-
-def device_hours(launches: Iterable[StoredLaunch]) -> dict[str, float]:
-    """Hours of training on each kind of device."""
-    hours: dict[str, float] = {}
-    for launch in launches:
-        for device, seconds in launch.training_seconds.items():
-            hours[device] = hours.get(device, 0.0) + seconds / 3600
-    return hours
 
 
 def without_paths(command: str) -> str:
@@ -79,19 +71,21 @@ def _documents(launches: Sequence[StoredLaunch], key: str) -> str:
 
 
 def _device_time(launches: Sequence[StoredLaunch]) -> str:
-    hours = device_hours(launches)
+    hours: dict[str, float] = {}
+    for launch in launches:
+        for device, seconds in launch.training_seconds.items():
+            hours[device] = hours.get(device, 0) + seconds / 3600
     each = ", ".join(f"{hour:.2f} h on {device}" for device, hour in sorted(hours.items()))
     return f"{sum(hours.values()):.2f} device-hours of training ({each})" if hours else ""
 
 
 def _held(choice: Choice, store: Store) -> str:
-    def launches(count: int) -> str:
-        return f"{count} {'launch' if count == 1 else 'launches'}"
-
-    parts = [f"{launches(sum(len(data.launches) for data in choice.shown))} on the data shown"]
-    for data in choice.others:
-        where = f"{data.name}@{data.digest[:SHORT_DIGEST]}"
-        parts.append(f"{launches(len(data.launches))} on {where} not shown")
+    counts = [("on the data shown", sum(len(data.launches) for data in choice.shown))]
+    counts += [
+        (f"on {data.name}@{data.short_digest} not shown", len(data.launches))
+        for data in choice.others
+    ]
+    parts = [f"{count} {'launch' if count == 1 else 'launches'} {what}" for what, count in counts]
     left_out = {
         "of other programs": store.foreign_runs,
         "without tags or parameters": len(store.broken_runs),
@@ -102,22 +96,15 @@ def _held(choice: Choice, store: Store) -> str:
     return "; ".join(parts)
 
 
-def _launch_table(launches: Sequence[StoredLaunch], store: Store) -> Table:
-    rows = []
-    for launch in launches:
-        started = time.gmtime(launch.created / 1000)
-        made = (", ".join([time.strftime("%H:%M UTC", started), *_commit(launch)]),)
-        cells = (
-            Cell(time.strftime("%Y-%m-%d", started), made, href=store.link(launch)),
-            Cell(f"{len(launch.finished)} of {launch.planned}"),
-            Cell(format_duration(sum(launch.training_seconds.values()))),
-        )
-        rows.append(Row(launch.launch_id, cells))
-    columns = ("started", "cells finished", "training")
-    return Table("Launches on the data shown", "launch", columns, tuple(rows), stacks=True)
-
-
-def _commit(launch: StoredLaunch) -> list[str]:
-    commit = str(launch.document.get("git_commit") or "")
-    dirty = "-dirty" if commit.endswith("-dirty") else ""
-    return [f"commit {commit[:_SHORT_COMMIT]}{dirty}"] if commit else []
+def _launch_row(launch: StoredLaunch, store: Store) -> Row:
+    started = datetime.fromtimestamp(launch.created / 1000, UTC)
+    below = f"{started:%H:%M} UTC"
+    if commit := str(launch.document.get("git_commit") or ""):
+        dirty = "-dirty" if commit.endswith("-dirty") else ""
+        below += f", commit {commit[:7]}{dirty}"
+    cells = (
+        Cell(f"{started:%Y-%m-%d}", (below,), href=store.link(launch)),
+        Cell(f"{len(launch.finished)} of {launch.planned}"),
+        Cell(format_duration(sum(launch.training_seconds.values()))),
+    )
+    return Row(launch.launch_id, cells)

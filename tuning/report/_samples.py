@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tuning.display.formatting import head_title
-from tuning.report._document import Block, Text, TileRow, Tiles
+from tuning.report._document import Block, Text
 from tuning.report._places import Place
 from tuning.report._results import Results
-from tuning.report._showcases import Showcase, left_out, no_pictures
+from tuning.report._showcases import Showcase, no_pictures, sheet_block
 
 _FIGURES = {
-    ("faces", "train_samples"): "Fig. 6",
-    ("faces", "samples"): "Figs. 7 and 8",
-    ("ncd", "samples"): "Fig. 13",
-    ("ncd", "train_samples"): "Fig. 14",
+    "faces": {
+        "train_samples": "Fig. 6: colorized train samples",
+        "samples": "Figs. 7 and 8: colorized test samples",
+    },
+    "ncd": {
+        "samples": "Fig. 13: colorized test samples",
+        "train_samples": "Fig. 14: colorized train samples",
+    },
 }
-_TITLES = {"samples": "colorized test samples", "train_samples": "colorized train samples"}
 
 
-def sample_blocks(
-    results: Results, sheets: Sequence[str], showcases: Sequence[Showcase], photographs: bool
-) -> list[Block]:
+def sample_blocks(results: Results) -> list[Block]:
     """The sheets of a colorizer part: grayscale, each model's picture, the true one."""
-    blocks: list[Block] = []
-    shown = _models(results, showcases)
-    for sheet in sheets:
-        figure = f"{_FIGURES[results.role, sheet]}: {_TITLES[sheet]}"
-        if not shown:
-            missing = no_pictures("samples", results.where).text
-            blocks.append(Text(f"{figure}. {missing}", "missing"))
-        elif not photographs and any(showcase.photographs for showcase in shown.values()):
-            blocks.append(left_out(figure))
-        else:
-            blocks.append(_sheet(results.role, sheet, figure, shown))
-    return blocks
+    shown = _models(results)
+    if not shown:
+        missing = no_pictures("samples", results.data.name).text
+        return [Text(f"{f}. {missing}", "missing") for f in _FIGURES[results.data.role].values()]
+    return [
+        _sheet(f"{sheet}-{results.data.role}", sheet, figure, shown)
+        for sheet, figure in _FIGURES[results.data.role].items()
+    ]
 
 
-def _models(results: Results, showcases: Sequence[Showcase]) -> dict[str, Showcase]:
+def _models(results: Results) -> dict[str, Showcase]:
     """What is shown beside each other: the published heads, and the best model if it is another."""
-    by_run = {showcase.cell.run_id: showcase for showcase in showcases}
+    by_run = {showcase.cell.run_id: showcase for showcase in results.showcases}
 
     def of(place: Place | None) -> Showcase | None:
         cells = place.cells if place else ()
@@ -53,22 +48,15 @@ def _models(results: Results, showcases: Sequence[Showcase]) -> dict[str, Showca
     return shown
 
 
-def _sheet(role: str, sheet: str, figure: str, shown: dict[str, Showcase]) -> Block:
+def _sheet(name: str, sheet: str, figure: str, shown: dict[str, Showcase]) -> Block:
     first = next(iter(shown.values()))
     rows = first.rows(sheet)
     tiles = {title: s.tiles(sheet) for title, s in shown.items() if s.rows(sheet) == rows}
     drawn = {title: found["predicted"] for title, found in tiles.items() if "predicted" in found}
     frame = next((found for found in tiles.values() if "true" in found), None)
-    if not drawn or frame is None:
-        return Text(f"{figure}: the store's sheet of pictures cannot be read.", "missing")
-    names = [f"train picture {row}" for row in rows]
-    if sheet == "samples":
-        names = [first.name(row) for row in rows]
-    columns = {"grayscale": frame["grayscale"], **drawn, "truth": frame["true"]}
-    pictures = zip(names, zip(*columns.values(), strict=True), strict=True)
-    return Tiles(
-        f"{sheet}-{role}",
-        f"{figure}: grayscale, ours ({', '.join(drawn)}), truth.",
-        tuple(columns),
-        tuple(TileRow(*row) for row in pictures),
-    )
+    columns = {}
+    if drawn and frame is not None:
+        columns = {"grayscale": frame["grayscale"], **drawn, "truth": frame["true"]}
+        figure += f": grayscale, ours ({', '.join(drawn)}), truth"
+    names = [first.name(row) if sheet == "samples" else f"train picture {row}" for row in rows]
+    return sheet_block(name, figure, columns, names, first)

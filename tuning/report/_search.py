@@ -40,7 +40,7 @@ def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
             stem = PurePosixPath(path).stem
             title = stem.replace("_", " ").replace("-", " ")
             name = f"search-{launch.task}-{stem}"
-            figures.append(Figure(name, f"Search: {title}.", content, title, width="wide"))
+            figures.append(Figure(name, f"Search: {title}.", content, title))
     blocks += figures
     if not figures:
         blocks.append(Text("The store holds no plots of this search.", "missing"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data_prep import DATASETS
@@ -11,7 +11,7 @@ from tuning.display.published import published_cell
 from tuning.errors import ChromatuneError, nearest
 from tuning.tracking.records import Store, StoredCell, StoredLaunch
 
-SHORT_DIGEST = 12
+_SHORT_DIGEST = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Data:
     launches: tuple[StoredLaunch, ...] = ()
 
     @property
+    def short_digest(self) -> str:
+        return self.digest[:_SHORT_DIGEST]
+
+    @property
     def is_published(self) -> bool:
         """Whether the published values are of these very pictures."""
         return self.name == self.role
@@ -32,36 +36,42 @@ class Data:
     def photographs(self) -> bool:
         return any(launch.photographs for launch in self.launches)
 
-    def of(self, task: str) -> list[StoredLaunch]:
-        """The launches of a task, the oldest first."""
-        return [launch for launch in self.launches if launch.task == task]
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest of the newest launch that has one, else empty."""
+        return self._newest("dataset_manifest")
 
-    def by_kind(self, *kinds: str) -> list[StoredLaunch]:
-        """The launches of these kinds, the oldest first."""
-        return [launch for launch in self.launches if launch.kind in kinds]
+    def by_kind(self, kind: str) -> list[StoredLaunch]:
+        """The launches of a kind, the oldest first."""
+        return [launch for launch in self.launches if launch.kind == kind]
 
     def cells(self, task: str) -> list[StoredCell]:
-        return [cell for launch in self.of(task) for cell in launch.cells]
+        return [cell for launch in self.launches if launch.task == task for cell in launch.cells]
 
     def baseline(self, task: str) -> Mapping[str, float]:
-        """What the constant predictor scores on val; empty if no launch tells."""
-        return next((one.baseline for one in reversed(self.of(task)) if one.baseline), {})
+        """The constant predictor's metrics on val; empty if no launch has them."""
+        return self._newest("baseline", task)
+
+    def _newest(self, key: str, task: str = "") -> Mapping[str, Any]:
+        launches = [launch for launch in self.launches if not task or launch.task == task]
+        found = (launch.document.get(key) for launch in reversed(launches))
+        return next(filter(None, found), {})
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """The data of the report's first part (faces) and of its transfer learning (NCD).
 
-    Of a part without launches the data is None; `others` are what the store holds besides.
+    A part that the store holds nothing for has no launches; `others` are what is not shown.
     """
 
-    source: Data | None
-    target: Data | None
+    source: Data
+    target: Data
     others: tuple[Data, ...]
 
     @property
     def shown(self) -> list[Data]:
-        return [data for data in (self.source, self.target) if data is not None]
+        return [data for data in (self.source, self.target) if data.launches]
 
 
 def choose(store: Store, dataset: str | None = None, target: str | None = None) -> Choice:
@@ -75,21 +85,19 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
     datas = _datas(store.launches)
     faces = [data for data in datas if _likely_role(data) == "faces"]
     grids = [data for data in datas if data.by_kind("grid")]
-    candidates = _named(datas, dataset, "--dataset") if dataset else faces or grids
-    source = _best(candidates, _amount, named=dataset is not None)
-    rest = [data for data in datas if source is None or data.name != source.name]
-    aim = _best(
-        _named(rest, target, "--target")
-        if target
-        else [data for data in rest if _likely_role(data) == "ncd"],
-        lambda data: (_descends(data, source), *_amount(data)),
-        named=target is not None,
+    sources = _named(datas, dataset, "--dataset") if dataset else faces or grids
+    source = max(sources, key=_amount, default=Data("faces", "faces", ""))
+    rest = [data for data in datas if data.name != source.name]
+    targets = [data for data in rest if _likely_role(data) == "ncd"]
+    aim = max(
+        _named(rest, target, "--target") if target else targets,
+        key=lambda data: (_descends(data, source), *_amount(data)),
+        default=Data("ncd", "ncd", ""),
     )
-    shown = [data for data in (source, aim) if data is not None]
     return Choice(
-        source and dataclasses.replace(source, role="faces"),
-        aim and dataclasses.replace(aim, role="ncd"),
-        tuple(data for data in datas if data not in shown),
+        dataclasses.replace(source, role="faces"),
+        dataclasses.replace(aim, role="ncd"),
+        tuple(data for data in datas if data not in (source, aim)),
     )
 
 
@@ -134,7 +142,7 @@ def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
     name, _, digest = wanted.partition("@")
     found = [data for data in datas if data.name == name and data.digest.startswith(digest)]
     if not found:
-        known = sorted({f"{data.name}@{data.digest[:SHORT_DIGEST]}" for data in datas})
+        known = sorted(f"{data.name}@{data.short_digest}" for data in datas)
         held = f" (it holds {', '.join(known)})" if known else ""
         raise ChromatuneError(
             f"{option} {wanted}: no such launches in the tracking store"
@@ -143,24 +151,20 @@ def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
     return found
 
 
-def _best(datas: Sequence[Data], rank: Callable[[Data], Any], *, named: bool) -> Data | None:
-    worth = [data for data in datas if named or any(launch.cells for launch in data.launches)]
-    return max(worth or datas, key=rank, default=None)
-
-
-def _amount(data: Data) -> tuple[bool, int, int]:
+def _amount(data: Data) -> tuple[bool, int, bool, int]:
     finished = sum(len(launch.finished) for launch in data.launches)
-    return bool(finished) and data.photographs, finished, data.launches[-1].created
+    has_cells = any(launch.cells for launch in data.launches)
+    return bool(finished) and data.photographs, finished, has_cells, data.launches[-1].created
 
 
-def _descends(data: Data, source: Data | None) -> bool:
+def _descends(data: Data, source: Data) -> bool:
     """Whether its models were fine-tuned from those of `source`."""
     parents = [str(launch.document.get("parent_model") or "") for launch in data.launches]
-    return source is not None and any(p.startswith(f"models:/{source.name}-") for p in parents)
+    return any(parent.startswith(f"models:/{source.name}-") for parent in parents)
 
 
 def _recipe(launch: StoredLaunch) -> str:
     """What must agree for cells of two launches to stand in one table."""
     config = launch.document.get("config") or {}
-    training = {key: one for key, one in (config.get("training") or {}).items() if key != "seed"}
+    training = {**(config.get("training") or {}), "seed": None}
     return repr((sorted(training.items()), (config.get("grid") or {}).get("epoch_scale")))

@@ -12,31 +12,22 @@ import numpy as np
 from PIL import Image
 
 from tuning.display.pictures import cut_grid, jpeg
-from tuning.inference.samples import ERROR_SCALE, FORMAT, SCORES
+from tuning.inference.samples import FORMAT, SCORES
 from tuning.report._document import Block, Text, TileRow, Tiles
 from tuning.report._images import whole_picture
 from tuning.tracking.records import Archive, StoredCell
 
 FOLDER = "test"
-_LEFT_OUT = "{caption}. Its photographs are left out of this copy of the report."
-_UNREADABLE = "{caption}: the store's sheet of pictures cannot be read."
-_NO_PICTURES = (
-    "The store holds no {what} of {where}: `chromatune promote` and the single trainings put them "
-    "there when they measure a model on the test set."
-)
 
 
 @dataclasses.dataclass(frozen=True)
 class Showcase:
-    """The scores of one measured model, and its sheets on demand."""
+    """The scores of one measured model, and its sheets on demand unless they are `hidden`."""
 
     cell: StoredCell
     document: Mapping[str, Any]
     archive: Archive
-
-    @property
-    def photographs(self) -> bool:
-        return bool(self.document["photographs"])
+    hidden: bool = False
 
     @property
     def constant(self) -> Mapping[str, float]:
@@ -49,11 +40,6 @@ class Showcase:
         """Name, category and scores of every test picture, in the order of its rows."""
         pictures: Sequence[Mapping[str, Any]] = self.document["pictures"]
         return pictures
-
-    @property
-    def error_scale(self) -> float:
-        """The distance in the a, b plane, in Lab units, from which on an error tile is darkest."""
-        return float(self.document.get("error_scale", ERROR_SCALE))
 
     @property
     def error_map(self) -> bytes | None:
@@ -89,34 +75,48 @@ class Showcase:
         return {title: [jpeg(row[column]) for row in cut] for column, title in enumerate(titles)}
 
     def block(self, sheet: str, name: str, caption: str, captions: Sequence[str]) -> Block:
-        """A whole sheet, with a caption for each of its rows; a sentence if it is damaged."""
-        tiles = self.tiles(sheet)
-        if not tiles:
-            return Text(_UNREADABLE.format(caption=caption), "missing")
-        rows = zip(captions, zip(*tiles.values(), strict=True), strict=True)
-        return Tiles(name, f"{caption}.", tuple(tiles), tuple(TileRow(*row) for row in rows))
+        """A whole sheet, with a caption for each of its rows."""
+        return sheet_block(name, caption, {} if self.hidden else self.tiles(sheet), captions, self)
 
 
-def read_showcases(cells: Iterable[StoredCell], archive: Archive) -> list[Showcase]:
+def sheet_block(
+    name: str,
+    caption: str,
+    columns: Mapping[str, Sequence[bytes]],
+    captions: Sequence[str],
+    source: Showcase,
+) -> Block:
+    """Tiles by column, one caption a row; a sentence if they are hidden or cannot be read."""
+    if source.hidden:
+        return Text(f"{caption}. Its photographs are left out of this copy of the report.", "note")
+    if not columns:
+        return Text(f"{caption}: the store's sheet of pictures cannot be read.", "missing")
+    rows = zip(captions, zip(*columns.values(), strict=True), strict=True)
+    return Tiles(name, f"{caption}.", tuple(columns), tuple(TileRow(*row) for row in rows))
+
+
+def read_showcases(
+    cells: Iterable[StoredCell], archive: Archive, *, photographs: bool = True
+) -> list[Showcase]:
     """Read those of all measured cells that have one, the oldest first."""
     found = []
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: cell.started):
         if not any(metric.startswith("test_") for metric in cell.metrics):
             continue
         content = archive.file(cell.run_id, f"{FOLDER}/{SCORES}")
         document = _checked(content) if content else None
         if document is not None:
-            found.append(Showcase(cell, document, archive))
-    return sorted(found, key=lambda showcase: showcase.cell.started)
+            hidden = bool(document["photographs"]) and not photographs
+            found.append(Showcase(cell, document, archive, hidden))
+    return found
 
 
 def no_pictures(what: str, where: str) -> Text:
-    return Text(_NO_PICTURES.format(what=what, where=where), "missing")
-
-
-def left_out(caption: str) -> Text:
-    """What stands in the place of photographs that the reader may not see."""
-    return Text(_LEFT_OUT.format(caption=caption), "note")
+    text = (
+        f"The store holds no {what} of {where}: `chromatune promote` and the single trainings put "
+        f"them there when they measure a model on the test set."
+    )
+    return Text(text, "missing")
 
 
 def _checked(content: bytes) -> Mapping[str, Any] | None:

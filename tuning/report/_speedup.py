@@ -19,14 +19,23 @@ def speed_blocks(store: Store) -> list[Block]:
     newest = max(whole or store.speedups, key=lambda speedup: speedup.created, default=None)
     published = f"The published factor is {PUBLISHED_FACTOR}."
     if newest is None:
-        return [
-            Text(f"No comparison of CPU and GPU: run `chromatune speedup`. {published}", "missing")
-        ]
-    href, epochs = store.link(newest), int(newest.params.get("epochs", "0"))
+        text = f"No comparison of CPU and GPU: run `chromatune speedup`. {published}"
+        return [Text(text, "missing")]
+    if whole:
+        return [Text(_words(newest.factor), "finding"), _table(newest, store.link(newest))]
+    text = (
+        "Only the CPU half has been measured: run `chromatune speedup` on a machine with a GPU. "
+        f"{published}"
+    )
+    return [Text(text, "missing"), _table(newest, store.link(newest))]
+
+
+def _table(measured: StoredSpeedup, href: str | None) -> Table:
+    epochs = int(measured.params.get("epochs", "0"))
     rows = []
     for name, seconds, hardware in (
-        ("CPU", newest.cpu_seconds, newest.cpu),
-        ("GPU", newest.gpu_seconds, newest.gpu),
+        ("CPU", measured.cpu_seconds, measured.cpu),
+        ("GPU", measured.gpu_seconds, measured.gpu),
     ):
         cells = (Cell("not run", missing=True), Cell("not run", missing=True))
         if math.isfinite(seconds):
@@ -34,23 +43,16 @@ def speed_blocks(store: Store) -> list[Block]:
             cells = (Cell(text, href=href), Cell(f"{seconds / max(epochs, 1):.3g} s"))
         rows.append(Row(name, cells, (hardware,) if hardware else ()))
     beside = (f"published {PUBLISHED_FACTOR} times",)
-    measured = Cell("no GPU", beside, missing=True)
-    if whole:
-        measured = Cell(f"{newest.factor:.3g} times", beside, href=href)
-    rows.append(Row("GPU faster by", (measured, Cell("", missing=True))))
-    caption = (
-        f"Training time of {newest.params.get('model', '?')}, {epochs} epochs, on {newest.dataset}"
-    )
-    table = Table(caption, "device", ("all epochs", "an epoch"), tuple(rows), stacks=True)
-    text = (
-        "Only the CPU half has been measured: run `chromatune speedup` on a machine with a GPU. "
-        f"{published}"
-    )
-    return [Text(_words(newest), "finding") if whole else Text(text, "missing"), table]
+    factor = Cell("no GPU", beside, missing=True)
+    if math.isfinite(measured.factor):
+        factor = Cell(f"{measured.factor:.3g} times", beside, href=href)
+    rows.append(Row("GPU faster by", (factor, Cell("", missing=True))))
+    model = measured.params.get("model", "?")
+    caption = f"Training time of {model}, {epochs} epochs, on {measured.dataset}"
+    return Table(caption, "device", ("all epochs", "an epoch"), tuple(rows), stacks=True)
 
 
-def _words(measured: StoredSpeedup) -> str:
-    factor = measured.factor
+def _words(factor: float) -> str:
     faster, times = ("faster", factor) if factor >= 1 else ("slower", 1 / factor)
     return (
         f"The GPU is {times:.3g} times {faster} than the CPU of the same machine, "

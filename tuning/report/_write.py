@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from tuning.errors import ChromatuneError
+from tuning.errors import ChromatuneError, nearest
 from tuning.report._document import Report
 from tuning.report._html import render_html
 from tuning.report._markdown import FIGURES, figure_files, render_markdown
@@ -44,6 +44,14 @@ def write_report(
             scratch.unlink(missing_ok=True)
             raise _unwritable(path, error) from None
     return [path for path in contents if path.parent == folder]
+
+
+def checked_format(word: str) -> Format:
+    """Return `word`; ChromatuneError with the nearest valid format if it is not one."""
+    if word not in FORMATS:
+        valid = ", ".join(FORMATS)
+        raise ChromatuneError(f"unknown format '{word}'{nearest(word, FORMATS)} (valid: {valid})")
+    return word
 
 
 def check_report_folder(folder: Path) -> None:

@@ -124,20 +124,11 @@ class ParentRun:
         return bool(ended) and len(self._plan.cells) > 1 and not self._plan.search
 
     def _store_heatmap(self, run: TrackedRun, ended: Mapping[str, CellRecord]) -> None:
-        criterion = CRITERIA[self._plan.task]
-        metric = f"val_{criterion.name}"
+        metric = f"val_{CRITERIA[self._plan.task].name}"
         panels = GridTable(self._plan.task, self._rows(ended), {}).panels()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / HEATMAP
-            grid_heatmap(
-                f"{metric_title(metric)}, {self._plan.dataset}",
-                panels.rows,
-                panels.columns,
-                panels.values,
-                metric,
-                criterion.higher_is_better,
-                path,
-            )
+            grid_heatmap(f"{metric_title(metric)}, {self._plan.dataset}", panels, metric, path)
             self._client.log_artifact(run.run_id, str(path))
 
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:

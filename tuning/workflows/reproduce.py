@@ -29,7 +29,7 @@ from tuning.config.schema import (
 )
 from tuning.display.result_tables import ResultTable
 from tuning.launch.datasets import open_prepared, prepare_settings
-from tuning.report import Options, build_report, write_report
+from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import Promotion, promote
 from tuning.workflows.conclusion import Conclusion
@@ -121,7 +121,7 @@ class Job:
             f"{dataset.name}@{dataset.digest}"
             for dataset in map(open_prepared, (self.config.data, self.config.target))
         )
-        return write_report(build_report(store, archive, Options(data, target)), folder)
+        return write_report(build_report(store, archive, dataset=data, target=target), folder)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], Step]]]:
         """Title and function of every step."""

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tuning.display.grid_table import GridPanels
 from tuning.display.plots import _heatmap, grid_heatmap, loss_curve
 from tuning.display.plots import _loss_curve as _curve
 from tuning.display.plots._canvas import write_png
@@ -92,7 +93,7 @@ def test_heatmap_shows_every_number_and_marks_the_best(tmp_path: Path, drawn: li
         "cnn1": [[3e-4, 2e-4, 0.19], [3.1e-4, 2.1e-4, 0.15], [3.2e-4, 2.2e-4, np.nan]],
         "cnn2": [[1.6e-4, 1.3e-4, 1.4e-4], [1.35e-4, np.inf, 1.2e-4], [1.3e-4, 1.3e-4, 1.1e-4]],
     }
-    grid_heatmap("grid", ROWS, COLUMNS, values, "val_mse", False, tmp_path / "grid.png")
+    grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), "val_mse", tmp_path / "grid.png")
     first, second = drawn[0].axes[:2]
     assert "2.00e-4" in _texts(first)
     assert "★" not in _texts(first)
@@ -110,7 +111,7 @@ def test_heatmap_shows_every_number_and_marks_the_best(tmp_path: Path, drawn: li
 def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_better: bool) -> None:
     row = [34.0, 35.0, 36.0] if higher_is_better else [3e-4, 2e-4, 1e-4]
     metric = "val_psnr" if higher_is_better else "val_mse"
-    grid_heatmap("g", ["100"], COLUMNS, {"m": [row]}, metric, higher_is_better, tmp_path / "g.png")
+    grid_heatmap("g", GridPanels(["100"], COLUMNS, {"m": [row]}), metric, tmp_path / "g.png")
     cells = [patch for patch in drawn[0].axes[0].patches if patch.get_fill()]
     luminances = [np.dot(cell.get_facecolor()[:3], (0.299, 0.587, 0.114)) for cell in cells]
     assert luminances[0] > luminances[1] > luminances[2]
@@ -126,16 +127,9 @@ def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_bet
     ],
 )
 def test_heatmap_of_odd_grids(tmp_path: Path, values: dict[str, list[list[float]]]) -> None:
-    for metric, up in (("val_mse", False), ("val_psnr", True)):
-        grid_heatmap("grid", ROWS, COLUMNS, values, metric, up, tmp_path / "grid.png")
+    for metric in ("val_mse", "val_psnr"):
+        grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), metric, tmp_path / "grid.png")
     assert _pixels(tmp_path / "grid.png").std() > 1
-
-
-def test_heatmap_refuses_what_does_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'m' must have the shape \(3, 3\).*\(1, 3\)"):
-        grid_heatmap("g", ROWS, COLUMNS, {"m": [[1.0] * 3]}, "val_mse", False, tmp_path / "g.png")
-    with pytest.raises(ValueError, match="at least one panel"):
-        grid_heatmap("g", ROWS, COLUMNS, {}, "val_mse", False, tmp_path / "g.png")
 
 
 def test_drawing_in_threads_gives_the_same_files(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from tuning.display.published import (
     EPOCHS,
-    GRID_METRICS,
     LRS,
     RESULTS,
     TABLE_I,
@@ -15,6 +14,7 @@ from tuning.display.published import (
     published_result,
     published_results,
 )
+from tuning.training.tasks import TASKS
 
 
 def _cells(task: str, table: object) -> dict[tuple[str, str, float, int], float]:
@@ -77,7 +77,7 @@ def test_final_rows_are_found_with_their_settings() -> None:
     fc = published_result("faces", "regression", "fc", "relu")
     assert fc is not None
     assert fc.metrics == {"test_mse_a": 0.000468, "test_mse_b": 0.000459}
-    counts = [len(published_results(d, t)) for d in ("faces", "ncd") for t in GRID_METRICS]
+    counts = [len(published_results(d, t)) for d in ("faces", "ncd") for t in TASKS]
     assert counts == [3, 2, 2, 2]
     assert published_result("faces", "colorizer", "autoencoder", "relu") is None
 

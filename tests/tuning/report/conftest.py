@@ -12,7 +12,7 @@ from data_prep import PrepareSettings, prepare
 from models import create_model
 from tests.tuning.report.stores import FakeArchive, make_cell, make_launch, make_store, whole_grid
 from tuning.inference.samples import write_showcase
-from tuning.report import Options, Report, build_report
+from tuning.report import Report, build_report
 from tuning.tracking.records import StoredLaunch, StoredSpeedup
 
 
@@ -57,7 +57,7 @@ def make_whole_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], 
             ),
         )
         store = make_store(*launches, speedups=speedups)
-        return build_report(store, archive, Options(published_curves={1: curve, 4: curve}))
+        return build_report(store, archive, published_curves={1: curve, 4: curve})
 
     return make
 

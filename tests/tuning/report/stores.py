@@ -6,22 +6,21 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tuning.display.published import TABLE_I, TABLE_III
+from tuning.display.published import EPOCHS, GRIDS, LRS
 from tuning.tracking.records import Store, StoredCell, StoredLaunch
+from tuning.training.tasks import CRITERIA
 
 T0 = 1_700_000_000_000
 DIGESTS = {"faces": "f" * 64, "ncd": "c" * 64}
 BASELINES = {"regression": {"val_mse": 1.65e-4}, "colorizer": {"val_psnr": 31.8}}
 
 
-@dataclasses.dataclass
 class FakeArchive:
     """Histories by (run, metric) and files by (run, path)."""
 
-    histories: dict[tuple[str, str], list[tuple[int, float]]] = dataclasses.field(
-        default_factory=dict
-    )
-    files: dict[tuple[str, str], bytes] = dataclasses.field(default_factory=dict)
+    def __init__(self) -> None:
+        self.histories: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        self.files: dict[tuple[str, str], bytes] = {}
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         return self.histories.get((run_id, metric), [])
@@ -49,28 +48,17 @@ def make_cell(
 ) -> StoredCell:
     """A cell; `make_launch` says which launch, task and data it is of."""
     cell_id = f"{model}-{head}-lr{lr:g}{suffix}-e{epochs}"
+    settings = {"model": model, "head": head, "lr": lr, "epochs": epochs, "seed": seed}
     return StoredCell(
         run_id=f"run-{cell_id}-{seed}",
         experiment_id="7",
         name=cell_id,
         cell_id=cell_id,
-        launch_id="",
         training_id=cell_id.rpartition("-e")[0],
-        kind="",
-        task="",
-        dataset="",
-        dataset_digest="",
+        **dict.fromkeys(("launch_id", "kind", "task", "dataset", "dataset_digest"), ""),
         outcome=outcome,
         started=T0,
-        params={
-            "model": model,
-            "head": head,
-            "lr": str(lr),
-            "epochs": str(epochs),
-            "seed": str(seed),
-            "batch_size": "100",
-            **(params or {}),
-        },
+        params={**{name: str(value) for name, value in settings.items()}, **(params or {})},
         metrics=metrics,
         published_epochs=published,
         parent_model=parent,
@@ -125,17 +113,8 @@ def make_launch(
         **(document or {}),
     }
     return StoredLaunch(
-        launch_id,
-        kind,
-        task,
-        dataset,
-        digest,
-        started,
-        "FINISHED",
-        f"parent-{launch_id}",
-        "7",
-        whole,
-        own,
+        *(launch_id, kind, task, dataset, digest, started, "FINISHED"),
+        *(f"parent-{launch_id}", "7", whole, own),
     )
 
 
@@ -144,13 +123,12 @@ def make_store(*launches: StoredLaunch, **fields: Any) -> Store:
 
 
 def whole_grid(task: str, value: Callable[[float], float], **options: Any) -> StoredLaunch:
-    """A finished grid of the original report, each cell's figure `value` of the published one."""
-    metric = "val_mse" if task == "regression" else "val_psnr"
-    table = TABLE_I if task == "regression" else TABLE_III
+    """A finished grid of the original paper, each cell's value `value` of the published one."""
+    metric = f"val_{CRITERIA[task].name}"
     cells = [
         make_cell(model, head, lr, epochs, **{metric: value(rows[row][column])})
-        for (model, head), rows in table.items()
-        for row, epochs in enumerate((100, 300, 500))
-        for column, lr in enumerate((1e-3, 1e-4, 1e-5))
+        for (model, head), rows in GRIDS[task].items()
+        for row, epochs in enumerate(EPOCHS)
+        for column, lr in enumerate(LRS)
     ]
     return make_launch(cells, task=task, planned=27, **options)

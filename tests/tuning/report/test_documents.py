@@ -16,7 +16,7 @@ from PIL import Image
 from tests.tuning.report.stores import make_store
 from tuning.display.table import Cell, Row, Table
 from tuning.errors import ChromatuneError
-from tuning.report import Options, Report, build_report, render_markdown, write_report
+from tuning.report import Report, build_report, render_markdown, write_report
 from tuning.report._document import Commands, Facts, Figure, Figures, Section, Text, TileRow, Tiles
 from tuning.report._html import render_html
 from tuning.report._pdf import render_pdf
@@ -120,7 +120,7 @@ def test_the_pdf_has_every_section_in_its_outline(report: Report) -> None:
 
 
 def test_an_empty_report_is_a_report(archive: Any, tmp_path: Path) -> None:
-    made = build_report(make_store(), archive, Options())
+    made = build_report(make_store(), archive)
     files = write_report(made, tmp_path, ("html", "pdf", "md"))
     assert [path.name for path in files] == ["index.html", "report.pdf", "report.md"]
     assert "holds no launches yet" in Page(files[0].read_text()).text

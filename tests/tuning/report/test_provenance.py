@@ -8,9 +8,9 @@ import pytest
 
 from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Table
-from tuning.report import Options, build_report
+from tuning.report import build_report
 from tuning.report._document import Commands, Facts
-from tuning.report._provenance import device_hours, without_paths
+from tuning.report._provenance import without_paths
 from tuning.report._write import write_report
 
 
@@ -24,7 +24,7 @@ def test_everything_to_judge_and_repeat_the_figures_is_there(archive: Any) -> No
         make_launch([make_cell(seed=seed, val_mse=1e-4, train_seconds=1800.0)], age=seed)
         for seed in (0, 1)
     ]
-    report = build_report(make_store(*launches), archive, Options())
+    report = build_report(make_store(*launches), archive)
     facts = facts_of(report)
     assert facts["data faces"] == f"digest {'f' * 64}"
     assert facts["seeds"] == "training 0, 1; split and augmentation 0"
@@ -37,19 +37,11 @@ def test_everything_to_judge_and_repeat_the_figures_is_there(archive: Any) -> No
     assert table.rows[0].cells[0].below == ("22:13 UTC, commit aaaaaaa",)
 
 
-def test_a_training_of_three_cells_is_counted_once() -> None:
-    cells = [
-        make_cell(epochs=epochs, train_seconds=36.0 * epochs, val_mse=1.0)
-        for epochs in (100, 300, 500)
-    ]
-    assert device_hours([make_launch(cells)]) == {"cpu": pytest.approx(5.0)}
-
-
 def test_what_is_left_out_is_counted(archive: Any) -> None:
     done = [make_cell(val_mse=1e-4)]
     drawn = make_launch(done, dataset="synthetic-faces", source="synthetic")
     store = make_store(make_launch(done), drawn, foreign_runs=3, broken_runs=("x",))
-    assert facts_of(build_report(store, archive, Options()))["store"] == (
+    assert facts_of(build_report(store, archive))["store"] == (
         "1 launch on the data shown; 1 launch on synthetic-faces@dddddddddddd not shown; "
         "3 runs of other programs left out; 1 run without tags or parameters left out"
     )
@@ -72,6 +64,6 @@ def test_folders_of_a_machine_are_not_told(text: str, shown: str) -> None:
 
 
 def test_no_file_of_the_report_tells_a_folder(archive: Any, tmp_path: Any) -> None:
-    report = build_report(make_store(make_launch([make_cell(val_mse=1.0)])), archive, Options())
+    report = build_report(make_store(make_launch([make_cell(val_mse=1.0)])), archive)
     for path in write_report(report, tmp_path, ("html", "md")):
         assert "/home/someone" not in path.read_text()

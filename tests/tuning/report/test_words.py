@@ -1,19 +1,15 @@
-"""Sentences follow the figures: change a figure, and the sentence changes."""
+"""Cells in their places, and the sentences on them: change a figure, and the sentence changes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
 
 from tests.tuning.report.stores import make_cell, make_launch
-from tuning.report._places import Place, gather
-from tuning.report._prose import (
-    beside_constant,
-    difference,
-    tuned_and_scratch,
-    who_wins,
-)
+from tuning.report._places import Place, gather, published_place, ranked
+from tuning.report._prose import beside_constant, difference, tuned_and_scratch, who_wins
 
 
 def places(metric: str, *values: Sequence[float]) -> list[Place]:
@@ -26,6 +22,63 @@ def places(metric: str, *values: Sequence[float]) -> list[Place]:
     return gather(make_launch(cells).cells)
 
 
+def transfer(tuned: float, scratch: float) -> list[Place]:
+    cells = [
+        make_cell("cnn2", parent="models:/faces-regression/1", test_mse=tuned),
+        make_cell("cnn2", suffix="-scratch", test_mse=scratch),
+    ]
+    return gather(make_launch(cells, kind="finetune").cells)
+
+
+def test_seeds_of_one_place_stand_together() -> None:
+    (place,) = places("val_mse", [1e-4, 3e-4, 5e-4])
+    assert place.mean("val_mse") == pytest.approx(3e-4)
+    assert place.spread("val_mse") == pytest.approx(2e-4)
+    best = place.best("val_mse")
+    assert best is not None
+    assert best.seed == "0"
+
+
+def test_of_one_seed_the_newest_finished_cell_counts() -> None:
+    old = make_launch([make_cell(val_mse=1e-4)])
+    new = make_launch([make_cell(val_mse=2e-4)], age=1)
+    broken = make_launch([make_cell(outcome="failed", val_mse=9.0)], age=2)
+    (place,) = gather([*broken.cells, *new.cells, *old.cells])
+    assert place.values("val_mse") == [2e-4]
+    assert place.outcome == "finished"
+    assert math.isnan(place.spread("val_mse"))
+
+
+def test_another_recipe_has_a_place_of_its_own() -> None:
+    other = make_cell(val_mse=2e-4, seed=1, params={"loss": "huber", "eval_every": "5"})
+    cells = make_launch([make_cell(val_mse=1e-4), other]).cells
+    assert len(gather(cells)) == 2
+    assert len(gather(cells, one_recipe=True)) == 1
+
+
+def test_ranking_follows_the_direction_of_the_metric() -> None:
+    cells = [
+        make_cell("a", val_mse=1.0, val_psnr=30.0),
+        make_cell("b", val_mse=2.0, val_psnr=20.0),
+        make_cell("c", outcome="diverged", val_mse=0.0),
+        make_cell("d", val_mse=math.nan),
+    ]
+    found = gather(make_launch(cells).cells)
+    for metric in ("val_mse", "val_psnr"):
+        assert [place.model for place in ranked(found, metric)] == ["a", "b"]
+
+
+def test_a_training_of_its_own_stands_before_a_grids() -> None:
+    values = {100: 3e-4, 300: 1e-4, 500: 2e-4}
+    grid = make_launch([make_cell(epochs=n, val_mse=value) for n, value in values.items()]).cells
+    finals = make_launch([make_cell(epochs=7, val_mse=9.0)], kind="finals").cells
+    for cells, epochs in ((grid, 300), ([*grid, *finals], 7)):
+        place = published_place(gather(cells), "faces", "regression", "cnn2", "relu")
+        assert place is not None
+        assert place.epochs == epochs
+    assert published_place([], "faces", "regression", "cnn2", "relu") is None
+
+
 def test_the_winner_is_named_with_its_lead() -> None:
     sentence, seeds = who_wins(places("val_mse", [2e-4], [1e-4]), "val_mse")
     assert sentence.startswith("b ReLU, lr 1e-3, 500 epochs wins with a validation MSE of 1.00e-4")
@@ -34,26 +87,15 @@ def test_the_winner_is_named_with_its_lead() -> None:
     sentence, _ = who_wins(places("val_psnr", [36.0], [35.25]), "val_psnr")
     assert "a ReLU, lr 1e-3, 500 epochs wins" in sentence
     assert "36.00 dB, 0.75 dB above b ReLU" in sentence
-
-
-def test_twins_are_told_apart_by_where_they_started() -> None:
-    def sentence(tuned: float, scratch: float) -> str:
-        cells = [
-            make_cell("cnn2", parent="models:/faces-regression/1", test_mse=tuned),
-            make_cell("cnn2", suffix="-scratch", test_mse=scratch),
-        ]
-        return who_wins(gather(make_launch(cells).cells), "test_mse")[0]
-
-    name = "cnn2 ReLU, lr 1e-3, 500 epochs"
-    assert f"{name}, fine-tuned wins" in sentence(1e-3, 2e-3)
-    assert f"50 % below {name}, from scratch (2.00e-3)" in sentence(1e-3, 2e-3)
-    assert f"{name}, from scratch wins" in sentence(2e-3, 1e-3)
-    assert f"{name}, fine-tuned and {name}, from scratch tie" in sentence(1e-3, 1e-3)
-
-
-def test_a_tie_is_no_victory() -> None:
     (sentence,) = who_wins(places("val_psnr", [36.001], [36.002]), "val_psnr")
     assert "tie at a validation PSNR of 36.00 dB" in sentence
+
+
+def test_fine_tuned_and_from_scratch_are_distinguished() -> None:
+    name = "cnn2 ReLU, lr 1e-3, 500 epochs"
+    sentence = who_wins(transfer(1e-3, 2e-3), "test_mse")[0]
+    assert sentence.startswith(f"{name}, fine-tuned wins")
+    assert f"50 % below {name}, from scratch (2.00e-3)" in sentence
 
 
 @pytest.mark.parametrize(
@@ -64,32 +106,28 @@ def test_the_gap_is_held_against_the_spread(
     first: list[float], second: list[float], verdict: str
 ) -> None:
     _, seeds = who_wins(places("val_psnr", first, second), "val_psnr")
-    assert f" {verdict} the spread" in seeds
     assert seeds.startswith("Over 2 seeds each")
+    assert f" {verdict} the spread" in seeds
 
 
-def test_the_constant_predictor_is_beaten_or_not() -> None:
+def test_cells_that_beat_the_constant_predictor_are_counted() -> None:
     sentence = beside_constant(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)
     assert sentence == "The constant predictor has 2.00e-4: 1 of 3 measured cells beat it."
-    sentence = beside_constant(places("val_mse", [1e-4]), "val_mse", 2e-4)
-    assert sentence == "The constant predictor has 2.00e-4 and is beaten."
     sentence = beside_constant(places("val_psnr", [30.0]), "val_psnr", 30.5)
-    assert sentence == "The constant predictor has 30.50 dB and is not beaten."
+    assert sentence == "The constant predictor has 30.50 dB: 0 of 1 measured cell beat it."
 
 
-def test_transfer_helps_or_hurts() -> None:
-    def sentence(tuned: float, scratch: float) -> str:
-        cells = [
-            make_cell("cnn2", parent="models:/faces-regression/1", test_mse=tuned),
-            make_cell("cnn2", suffix="-scratch", test_mse=scratch),
-            make_cell("cnn1", suffix="-scratch", test_mse=1.0),
-        ]
-        (found,) = tuned_and_scratch(gather(make_launch(cells).cells), "test_mse")
-        return found
-
-    assert "helps: 1.00e-3 against 2.00e-3, 50 % below" in sentence(1e-3, 2e-3)
-    assert "hurts: 3.00e-3 against 2.00e-3, 50 % above" in sentence(3e-3, 2e-3)
-    assert "changes nothing" in sentence(2e-3, 2e-3)
+@pytest.mark.parametrize(
+    ("tuned", "scratch", "outcome"),
+    [
+        (1e-3, 2e-3, "helps: 1.00e-3 against 2.00e-3, 50 % below"),
+        (3e-3, 2e-3, "hurts: 3.00e-3 against 2.00e-3, 50 % above"),
+        (2e-3, 2e-3, "changes nothing"),
+    ],
+)
+def test_transfer_helps_or_hurts(tuned: float, scratch: float, outcome: str) -> None:
+    (sentence,) = tuned_and_scratch(transfer(tuned, scratch), "test_mse")
+    assert outcome in sentence
 
 
 @pytest.mark.parametrize(

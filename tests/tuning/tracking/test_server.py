@@ -19,7 +19,7 @@ import requests
 from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
-from tuning.report import Options, build_report
+from tuning.report import build_report
 from tuning.tracking.projection import Projection, project_launch
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import promote
@@ -180,7 +180,7 @@ def test_the_gate_works_through_a_server(
     assert load_registered("models:/synthetic-faces-regression/1", server.uri).task == "regression"
 
     held, archive = read_store(server.uri)
-    report = build_report(held, archive, Options())
+    report = build_report(held, archive)
     closer = next(section for section in report.sections if section.anchor == "closer")
     assert {"best-faces-regression", "worst-faces-regression"} <= {
         getattr(block, "name", "") for block in closer.blocks

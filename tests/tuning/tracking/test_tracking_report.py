@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tuning.report import Options, build_report, write_report
+from tuning.report import build_report, write_report
 from tuning.tracking.projection import project_launch
 from tuning.tracking.reader import read_store, ui_address
 
@@ -86,7 +86,7 @@ def test_theui_address_a_store_is_told_without_passwords(uri: str, ui: str) -> N
 
 
 def test_an_empty_store_gives_a_report_that_says_so(store: str, tmp_path: Path) -> None:
-    files = write_report(build_report(*read_store(store), Options()), tmp_path / "report")
+    files = write_report(build_report(*read_store(store)), tmp_path / "report")
     assert "holds no launches yet" in files[0].read_text()
 
 
@@ -100,7 +100,7 @@ def test_a_half_finished_launch_is_shown_as_far_as_it_went(
     project_launch(made.storage, store)
     read, archive = read_store(store)
     assert (read.launches[0].planned, len(read.launches[0].finished)) == (8, 1)
-    files = write_report(build_report(read, archive, Options()), tmp_path / "report")
+    files = write_report(build_report(read, archive), tmp_path / "report")
     page = files[0].read_text()
     assert "1 of 8 planned cells have finished" in page
     assert "diverged" in page
@@ -122,7 +122,7 @@ def test_runs_of_others_are_counted_and_left_out(
     read, archive = read_store(store)
     assert (len(read.launches), read.foreign_runs) == (1, 2)
     assert set(read.broken_runs) == {"broken", "died before its parameters"}
-    files = write_report(build_report(read, archive, Options()), tmp_path / "report", ("md",))
+    files = write_report(build_report(read, archive), tmp_path / "report", ("md",))
     assert (
         "2 runs of other programs left out; 2 runs without tags or parameters"
         in files[0].read_text()
@@ -136,7 +136,7 @@ def test_a_store_without_its_artifacts_still_gives_a_report(store: str, tmp_path
     (found,) = read.launches
     assert found.document == {}
     assert len(found.finished) == 4
-    files = write_report(build_report(read, archive, Options()), tmp_path / "report")
+    files = write_report(build_report(read, archive), tmp_path / "report")
     assert all(path.is_file() for path in files)
 
 
@@ -167,5 +167,5 @@ def test_reading_changes_nothing(store: str, client: MlflowClient) -> None:
         return sorted(str(run.to_dictionary()) for run in client.search_runs(ids))
 
     before = everything()
-    build_report(*read_store(store), Options())
+    build_report(*read_store(store))
     assert everything() == before

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,43 +13,31 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from tuning.display import formatting
 from tuning.display.formatting import format_value, metric_title
 from tuning.display.plots._canvas import DRAWING, INK, MUTED, new_figure, write_png
+
+if TYPE_CHECKING:
+    from tuning.display.grid_table import GridPanels
 
 # Light to middle blue: dark ink stays readable on every colour, lightness alone tells the order.
 _COLOURS = colormaps["GnBu"](np.linspace(0.04, 0.72, 256))
 
 
-def grid_heatmap(
-    title: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Mapping[str, ArrayLike],
-    metric: str,
-    higher_is_better: bool,
-    path: str | Path,
-) -> None:
+def grid_heatmap(title: str, grid: GridPanels, metric: str, path: str | Path) -> None:
     """Draw a grid as the published tables: one panel per model or head, each cell with its number.
 
-    `rows` are labels of epochs, `columns` of learning rates.
-
-    `values` maps a panel's title to a (rows, columns) array; NaN or infinite means not run or
-    failed and is hatched. A star marks the best cell of all, a frame the best of its panel. One
-    colour scale serves all panels, dark is better; values worse than the best by a factor of 4 (an
-    error) or by 6 dB (PSNR) share the lightest colour, so that one hopeless cell does not flatten
-    the others. ValueError if there is no panel, or one does not fit the labels.
+    NaN or infinite means not run or failed and is hatched. A star marks the best cell of all, a
+    frame the best of its panel. One colour scale serves all panels, dark is better; values worse
+    than the best by a factor of 4 (an error) or by 6 dB (PSNR) share the lightest colour, so that
+    one hopeless cell does not flatten the others. ValueError if there is no panel.
     """
-    panels = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
-    if not panels:
+    if not grid.values:
         raise ValueError("a heatmap needs at least one panel")
-    for name, panel in panels.items():
-        if panel.shape != (len(rows), len(columns)):
-            raise ValueError(
-                f"panel '{name}' must have the shape ({len(rows)}, {len(columns)}) of its labels, "
-                f"but has {panel.shape}"
-            )
+    rows, columns, higher_is_better = grid.rows, grid.columns, formatting.higher_is_better(metric)
+    panels = {name: np.asarray(value, dtype=np.float64) for name, value in grid.values.items()}
     finite = np.concatenate([panel[np.isfinite(panel)] for panel in panels.values()])
     norm = _norm(finite, metric, higher_is_better)
     colours = ListedColormap(_COLOURS if higher_is_better else _COLOURS[::-1])

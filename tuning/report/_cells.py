@@ -1,0 +1,67 @@
+"""A cell of a result table: a value beside the published one and the constant predictor's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from tuning.display.formatting import format_value
+from tuning.display.result_tables import beats, verdict
+from tuning.display.table import Cell, Winner
+from tuning.report._places import Place
+from tuning.report._prose import percent
+from tuning.tracking.records import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What values are shown beside; published ones have no verdict unless `is_compared`.
+
+    `constant` holds the constant predictor's metrics, as many as are known.
+    """
+
+    store: Store
+    constant: Mapping[str, float]
+    is_compared: bool
+
+    def cell(
+        self,
+        place: Place,
+        metric: str,
+        published: float | None,
+        winner: Winner | None = None,
+    ) -> Cell:
+        value, constant = place.mean(metric), self.constant.get(metric)
+        run = place.best(metric)
+        href = self.store.link(run) if run else None
+        below = place.seeds(metric)
+        if published is not None:
+            below.append(f"published {format_value(metric, published)}")
+        if math.isnan(value):
+            text = "no value" if place.outcome == "finished" else place.outcome
+            return Cell(text, tuple(below), missing=True, href=href)
+        if constant is not None:
+            below.append(beside_constant_value(metric, value, constant))
+        return Cell(
+            format_value(metric, value),
+            tuple(below),
+            verdict=verdict(metric, value, published) if self.is_compared else None,
+            winner=winner,
+            fails=constant is not None and not beats(metric, value, constant),
+            href=href,
+        )
+
+
+def beside_constant_value(metric: str, value: float, constant: float) -> str:
+    """Write a value's distance from the constant predictor's: `const. −19 %`, `✗ const. ×908`.
+
+    The cross says that the constant predictor does no worse.
+    """
+    words = "const." if beats(metric, value, constant) else "✗ const."
+    if "psnr" in metric:
+        return f"{words} {value - constant:+.1f} dB".replace("-", "−")
+    ratio = value / constant if constant > 0 else math.inf
+    if ratio > 2:
+        return f"{words} ×{ratio:.0f}" if ratio >= 10 else f"{words} ×{ratio:.1f}"
+    return f"{words} {'+' if ratio >= 1 else '−'}{percent(abs(ratio - 1))}"
