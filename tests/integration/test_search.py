@@ -76,7 +76,8 @@ def test_a_search_is_recorded_the_same_everywhere_and_its_best_trains_alone(
     run: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    # The budget of 4.5 s ends it in the first trial, after 5 of 9 epochs.
+    # The budget of 4.5 s ends it in the first trial after 5 of 9 epochs; it may train one more
+    # until it hears of that.
     words = place.search("--num-samples", "5", "--budget-cpu-hours", "0.00125")
     stopped = run(*words, "--format", "json")
     assert stopped.status == 0, stopped.err
@@ -85,7 +86,7 @@ def test_a_search_is_recorded_the_same_everywhere_and_its_best_trains_alone(
     assert table["counts"] == {"stopped": 1}
     (cell,) = place.cells().values()
     assert cell["outcome"] == "stopped"
-    assert len(cell["history"]) == 5
+    assert len(cell["history"]) in (5, 6)
     assert table["trials"][0]["values"][0] == min(one["val_mse"] for one in cell["history"])
     report = place.launch() / "search"
     assert (report / "best.yaml").is_file()

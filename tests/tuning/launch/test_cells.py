@@ -152,7 +152,8 @@ def test_a_cut_cell_is_of_the_newest_whole_checkpoint_and_knows_later_epochs(
             result.state.save(tmp_path / training.training_id / f"checkpoint_{epoch:06}")
     history = result.state.history
     (tmp_path / training.training_id / "checkpoint_000004/state.json").unlink()
-    (tmp_path / training.training_id / "checkpoint_000003/model.safetensors").write_bytes(b"short")
+    damaged = tmp_path / training.training_id / "checkpoint_000003"
+    next(damaged.glob("model-*")).write_bytes(b"short")
     assert cut_cell(storage, training, data, "pruned", history=history[:5])
     record = read_cell(storage, training.training_id, training.cells[0].cell_id)
     assert record is not None
