@@ -81,10 +81,10 @@ def decode_rgb(
     except Image.DecompressionBombError:
         raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels") from None
     except UnidentifiedImageError:
-        raise UnusableError("not a readable picture (unknown format)") from None
+        raise UnusableError("not a readable image (unknown format)") from None
     except _DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UnusableError(f"not a readable picture ({reason})") from None
+        raise UnusableError(f"not a readable image ({reason})") from None
 
 
 def is_grayscale(rgb: UInt8Array) -> bool:

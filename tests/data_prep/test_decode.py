@@ -93,9 +93,9 @@ def test_sixteen_bit_colour_keeps_its_high_bytes() -> None:
     ("data", "reason"),
     [
         (b"", "empty file"),
-        (b"plain words", "not a readable picture"),
-        (_saved(_colour(), "PNG")[:-300], "not a readable picture"),
-        (_saved(_colour(256, 256), "JPEG")[:900], "not a readable picture"),
+        (b"plain words", "not a readable image"),
+        (_saved(_colour(), "PNG")[:-300], "not a readable image"),
+        (_saved(_colour(256, 256), "JPEG")[:900], "not a readable image"),
         (_saved(_colour(1, 1), "PNG"), "smaller than 16 px a side (1x1)"),
         (_saved(_colour(400, 15), "PNG"), "smaller than 16 px a side (400x15)"),
         (_saved(_colour().convert("L"), "PNG"), "grayscale (mode L)"),
@@ -106,7 +106,7 @@ def test_sixteen_bit_colour_keeps_its_high_bytes() -> None:
         (_png(8000, 8000, 8, 2, b""), "over 50 megapixels"),
         (_png(30000, 30000, 8, 2, b""), "over 50 megapixels"),
         # Pillow would start Ghostscript.
-        (_saved(_colour(), "EPS"), "not a readable picture (unknown format)"),
+        (_saved(_colour(), "EPS"), "not a readable image (unknown format)"),
     ],
 )
 def test_left_out_with_the_reason(data: bytes, reason: str) -> None:

@@ -138,7 +138,7 @@ def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make
 @pytest.mark.parametrize(
     ("names", "change", "message"),
     [
-        ([f"{i}.png" for i in range(9)], {}, r"only 9 usable images.*1 not a readable picture"),
+        ([f"{i}.png" for i in range(9)], {}, r"only 9 usable images.*1 not a readable image"),
         ([f"{i}.png" for i in range(12)], {"split": "subject"}, "12 of 12 have none"),
         (
             [f"s{i % 2 + 1}/{i}.png" for i in range(12)],

@@ -51,7 +51,7 @@ def serve(
     token = read_token(token_file)
     hosts = check_hosts(host, words(allowed_hosts) or [], token)
     from tuning.serve.model_cache import ModelCache
-    from tuning.serve.server import address_of, default_workers, open_socket, run_server
+    from tuning.serve.server import address_of, open_socket, run_server
     from tuning.tracking.registry.colorizers import how_to_make_champions
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
@@ -62,7 +62,6 @@ def serve(
         max_bytes=round(max_megabytes * 1e6),
         max_pixels=round(max_megapixels * 1e6),
         max_waiting=max_waiting,
-        workers=default_workers(),
     )
     uri = resolve_uri(tracking_uri)
     cache = ModelCache(uri, pick_device(device))

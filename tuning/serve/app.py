@@ -20,7 +20,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_prep import DATASETS
-from tuning.serve.colorize import HEADERS, colorize_upload
+from tuning.serve.colorize import HEADERS, colorize_upload, unavailable
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.schemas import Health, Models, Problem, list_models
 from tuning.serve.settings import ServeSettings
@@ -35,7 +35,7 @@ _ERRORS = {
     404: "No such mode or model, or no champion of it yet.",
     408: "The upload took too long.",
     413: "The file has too many bytes, or the image too many pixels.",
-    422: "Not a readable picture, or wrong parameters.",
+    422: "Not a readable image, or wrong parameters.",
     503: "The queue is full, or the model cannot be read: retry after the given time.",
 }
 # Keeps pages of other sites out. The page loads nothing from elsewhere.
@@ -101,7 +101,7 @@ def create_app(cache: ModelCache, settings: ServeSettings) -> FastAPI:
                 cache, [name for name, info in DATASETS.items() if not info.synthetic]
             )
         except RegistryError as error:
-            raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
+            raise unavailable(error) from None
 
     @app.post(
         "/colorize",

@@ -48,13 +48,13 @@ def colorize_upload(
     try:
         choice = cache.choose(mode, model)
     except RegistryError as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     except ChromatuneError as error:
         raise HTTPException(404, str(error)) from None
     try:
         rgb, _ = decode_rgb(data, max_pixels=settings.max_pixels)
     except TooLargeError as error:
-        raise HTTPException(413, f"the picture is {error}") from None
+        raise HTTPException(413, f"the image is {error}") from None
     except UnusableError as error:
         raise HTTPException(422, str(error)) from None
     L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
@@ -63,26 +63,21 @@ def colorize_upload(
         colorizer = cache.load(choice)
         (prediction,) = colorizer.predict([L])
     except (ChromatuneError, ModelError) as error:
-        raise _unavailable(error) from None
-    headers = _headers(choice, prediction) | {"Chromatune-Input": kind}
+        raise unavailable(error) from None
+    values = (*_values(choice, prediction), kind)
+    headers = dict(zip(HEADERS, values, strict=True))
     return encode_png(paint(L, prediction.ab), fast=True), headers
 
 
-def _headers(choice: Choice, prediction: Prediction) -> dict[str, str]:
+def _values(choice: Choice, prediction: Prediction) -> tuple[str, ...]:
+    """The values of `HEADERS` but the last."""
     card, regressor = choice.colorizer, choice.regressor
     mean, own = mean_document(prediction.mean_ab), mean_document(prediction.own_mean_ab)
     by = regressor if regressor is not None and prediction.regressed_ab is not None else card
-    return {
-        "Chromatune-Model": card.name,
-        "Chromatune-Model-Version": "" if card.version is None else str(card.version),
-        "Chromatune-Model-Uri": card.uri,
-        "Chromatune-Mean-A": f"{mean['a']:.3f}",
-        "Chromatune-Mean-B": f"{mean['b']:.3f}",
-        "Chromatune-Mean-By": by.label,
-        "Chromatune-Painted-Mean-A": f"{own['a']:.3f}",
-        "Chromatune-Painted-Mean-B": f"{own['b']:.3f}",
-    }
+    means = [f"{value:.3f}" for value in (mean["a"], mean["b"], own["a"], own["b"])]
+    version = "" if card.version is None else str(card.version)
+    return card.name, version, card.uri, *means[:2], by.label, *means[2:]
 
 
-def _unavailable(error: Exception) -> HTTPException:
+def unavailable(error: Exception) -> HTTPException:
     return HTTPException(503, str(error), {"Retry-After": "5"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import warnings
 from typing import NoReturn
@@ -54,8 +53,3 @@ def run_server(listener: socket.socket, cache: ModelCache, settings: ServeSettin
     )
     uvicorn.Server(config).run(sockets=[listener])
     raise KeyboardInterrupt  # uvicorn handles it and returns
-
-
-def default_workers() -> int:
-    """Images to work on at once: decoding and encoding use one core each."""
-    return min(4, len(os.sched_getaffinity(0)))

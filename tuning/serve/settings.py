@@ -29,7 +29,7 @@ class ServeSettings:
     max_bytes: int = 20_000_000
     max_pixels: int = MAX_PIXELS
     max_waiting: int = 16
-    workers: int = 2
+    workers: int = min(4, len(os.sched_getaffinity(0)))  # decoding and encoding use a core each
     upload_seconds: float = 60.0
 
 

@@ -63,7 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     return world
 
 
-def test_a_new_champion_is_served_two_seconds_later(world: Any) -> None:
+def test_a_new_champion_is_served_and_a_removed_one_is_not_after_two_seconds(world: Any) -> None:
     assert world.cache.choose("faces", None).colorizer.version == 1
     world.registry.versions["faces"] = 2
     world.now = 1.9
@@ -71,6 +71,10 @@ def test_a_new_champion_is_served_two_seconds_later(world: Any) -> None:
     world.now = 2.1
     assert world.cache.choose("faces", None).colorizer.version == 2
     assert world.registry.questions == ["faces", "faces"]
+    del world.registry.versions["faces"]
+    world.now = 5
+    with pytest.raises(ChromatuneError, match="no champion"):
+        world.cache.choose("faces", None)
 
 
 def test_without_a_mode_it_is_the_first_one(world: Any) -> None:
@@ -95,14 +99,6 @@ def test_known_answers_are_used_while_the_registry_is_unavailable(world: Any) ->
     world.now = 101
     world.cache.choose("faces", None)
     assert world.registry.questions.count("faces") == 2
-
-
-def test_a_champion_that_was_taken_away_is_no_longer_served(world: Any) -> None:
-    world.cache.choose("faces", None)
-    del world.registry.versions["faces"]
-    world.now = 3
-    with pytest.raises(ChromatuneError, match="no champion"):
-        world.cache.choose("faces", None)
 
 
 def test_networks_are_loaded_once_and_the_last_used_are_kept(world: Any) -> None:

@@ -138,7 +138,9 @@ def test_a_picture_is_colorized_and_downloaded(
     np.testing.assert_array_equal(pixels(target.read_bytes()), pixels(asked.content))
 
 
-def test_the_slider_obeys_keys_and_mouse(page: Page, files: dict[str, Path]) -> None:
+def test_the_slider_compares_with_gray_or_with_the_original(
+    page: Page, files: dict[str, Path]
+) -> None:
     page.upload(files["colour.jpg"])
     slider = page.get("slider")
     assert page.split() == pytest.approx(50, abs=0.5)
@@ -153,13 +155,10 @@ def test_the_slider_obeys_keys_and_mouse(page: Page, files: dict[str, Path]) -> 
     # What lies left of the line is the picture before, in gray.
     before = page.run("return getComputedStyle(document.getElementById('before')).clipPath")
     assert before.startswith("inset(0px ")
-    assert page.run("return getComputedStyle(document.getElementById('before')).filter") != "none"
-
-
-def test_the_original_colours_can_be_compared_with(page: Page, files: dict[str, Path]) -> None:
-    page.upload(files["colour.jpg"])
+    shown = "return getComputedStyle(document.getElementById('before')).filter"
+    assert page.run(shown) != "none"
     page.get("original").click()
-    assert page.run("return getComputedStyle(document.getElementById('before')).filter") == "none"
+    assert page.run(shown) == "none"
 
 
 def test_a_format_that_the_browser_cannot_show_is_compared_all_the_same(
@@ -178,7 +177,7 @@ def test_an_unreadable_file_is_reported_and_the_next_one_works(
     page.upload(files["broken.png"])
     error = page.get("error")
     page.wait(error.is_displayed)
-    assert error.text.startswith("broken.png: not a readable picture")
+    assert error.text.startswith("broken.png: not a readable image")
     assert error.get_attribute("role") == "alert"
     assert not page.get("result").is_displayed()
     page.upload(files["gray.png"])
@@ -204,13 +203,10 @@ def test_another_mode_or_version_colorizes_the_picture_anew(
     page.wait(lambda: model.text == "faces-colorizer version 1")
 
 
-def test_a_new_champion_appears_without_a_reload(page: Page, served: Any) -> None:
+def test_champions_appear_and_disappear_without_a_reload(page: Page, served: Any) -> None:
     served.cache.cards = served.cache.cards[1:]
     page.run("window.dispatchEvent(new Event('focus'))")
     page.wait(lambda: "NCD" in page.get("modes").text and "Faces" not in page.get("modes").text)
-
-
-def test_without_a_champion_it_says_how_to_make_one(page: Page, served: Any) -> None:
     served.cache.cards = []
     page.open()
     assert "No champion yet: chromatune reproduce makes" in page.get("advice").text
@@ -266,4 +262,4 @@ def test_the_api_is_described_on_a_page_of_its_own(page: Page) -> None:
     text = page.driver.find_element(By.TAG_NAME, "main").text
     assert "curl -F file=@photo.jpg" in text
     assert "Chromatune-Mean-A" in text
-    assert "Not a readable picture, or wrong parameters." in text
+    assert "Not a readable image, or wrong parameters." in text

@@ -77,7 +77,7 @@ def test_a_bad_file_is_told_and_the_rest_is_done(
         "colorize", str(pictures), "--mode", "faces", "--out", "made", "--tracking-uri", champions
     )
     assert status == 1
-    assert f"not colorized: {pictures}/bad [1].png: not a readable picture" in err
+    assert f"not colorized: {pictures}/bad [1].png: not a readable image" in err
     assert "3 of 4 images colorized" in err
     assert "bad" not in out
     assert len(list((tmp_path / "made").glob("*.png"))) == 2
