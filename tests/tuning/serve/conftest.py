@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 import uvicorn
-from PIL import Image
 
-from models import ChromaModel, create_model
+from tests.tuning.serve.builders import PATIENCE_S, card, painter, wait_until
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer
 from tuning.serve.app import create_app
@@ -27,26 +21,7 @@ from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.colorizers import Choice
 
-PATIENCE_S = 120
 TOKEN = "correct-horse-battery"
-
-
-@functools.cache
-def painter(name: str, a: float, b: float) -> ChromaModel:
-    """A small network that predicts a and b in [0, 1] everywhere; made once, for all requests."""
-    model = create_model(name, image_size=64).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        list(model.parameters())[-1].copy_(torch.tensor([a, b]))
-    return model
-
-
-def card(dataset: str, version: int, task: str = "colorizer", champion: bool = True) -> ModelCard:
-    name = f"{dataset}-{task}"
-    aliases = ("champion",) if champion else ()
-    scores = {"test_psnr": 30.0 + version, "test_ssim": 0.9}
-    return ModelCard(f"models:/{name}/{version}", name, version, dataset, task, aliases, scores)
 
 
 class FakeCache(ModelCache):
@@ -98,7 +73,7 @@ def serving(app: Any) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            _wait_until(lambda: server.started or not thread.is_alive())
+            wait_until(lambda: server.started or not thread.is_alive())
             yield address_of(listener)
         finally:
             server.should_exit = True
@@ -131,40 +106,3 @@ def guarded() -> Iterator[Served]:
     cache = FakeCache()
     with serving(create_app(cache, ServeSettings(token=TOKEN))) as url:
         yield Served(url, cache)
-
-
-@pytest.fixture
-def photo() -> Callable[..., bytes]:
-    return _photo
-
-
-@pytest.fixture
-def pixels() -> Callable[[bytes], Any]:
-    return _pixels
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    return _wait_until
-
-
-def _photo(width: int = 40, height: int = 30, kind: str = "PNG", *, gray: bool = False) -> bytes:
-    """The file of a smooth coloured picture, or of the same without colour."""
-    coarse = np.random.RandomState(0).randint(60, 200, (3, 3, 3)).astype(np.uint8)
-    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-    stream = io.BytesIO()
-    (image.convert("L") if gray else image).save(stream, kind)
-    return stream.getvalue()
-
-
-def _pixels(png: bytes) -> Any:
-    with Image.open(io.BytesIO(png)) as image:
-        assert (image.format, image.mode) == ("PNG", "RGB")
-        return np.asarray(image)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -7,7 +7,6 @@ import io
 import socket
 import struct
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ import requests
 from PIL import Image
 
 from data_prep import rgb_to_lab
+from tests.tuning.serve.builders import PATIENCE_S, photo, pixels, wait_until
 from tuning.serve import app as app_module
 from tuning.serve.colorize import HEADERS
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
-Photo = Callable[..., bytes]
-TIMEOUT_S = 120
-
 
 def post(server: Any, data: Any, **options: Any) -> requests.Response:
-    return requests.post(f"{server.url}/colorize", data=data, timeout=TIMEOUT_S, **options)
+    return requests.post(f"{server.url}/colorize", data=data, timeout=PATIENCE_S, **options)
 
 
 def detail(answer: requests.Response) -> str:
@@ -41,9 +38,7 @@ def detail(answer: requests.Response) -> str:
 
 
 @pytest.mark.parametrize("size", [(40, 30), (1, 1), (700, 3)])
-def test_an_image_is_colorized_at_its_own_size(
-    served: Any, photo: Photo, pixels: Any, size: tuple[int, int]
-) -> None:
+def test_an_image_is_colorized_at_its_own_size(served: Any, size: tuple[int, int]) -> None:
     gray = photo(*size, gray=True)
     answer = post(served, gray, params={"mode": "faces"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
@@ -54,7 +49,7 @@ def test_an_image_is_colorized_at_its_own_size(
     assert np.abs(made[..., 1:].mean(axis=(0, 1)) - (0.55 * 255, 0.56 * 255)).max() < 2
 
 
-def test_the_headers_hold_the_model_and_the_means(served: Any, photo: Photo) -> None:
+def test_the_headers_hold_the_model_and_the_means(served: Any) -> None:
     headers = post(served, photo(), params={"mode": "faces"}).headers
     assert {name: headers[name] for name in HEADERS} == {
         "Chromatune-Model": "faces-colorizer",
@@ -74,11 +69,11 @@ def test_the_headers_hold_the_model_and_the_means(served: Any, photo: Photo) -> 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"])
-def test_formats(served: Any, photo: Photo, pixels: Any, kind: str) -> None:
+def test_formats(served: Any, kind: str) -> None:
     assert pixels(post(served, photo(kind=kind)).content).shape == (30, 40, 3)
 
 
-def test_a_form_or_a_body_chooses_a_mode_or_a_version(served: Any, photo: Photo) -> None:
+def test_a_form_or_a_body_chooses_a_mode_or_a_version(served: Any) -> None:
     body = post(served, photo(), params={"mode": "ncd"})
     for form in (
         post(served, None, files={"file": photo()}, params={"mode": "ncd"}),
@@ -92,7 +87,7 @@ def test_a_form_or_a_body_chooses_a_mode_or_a_version(served: Any, photo: Photo)
 
 
 def test_champions_versions_and_missing_champions_are_listed(served: Any) -> None:
-    found = requests.get(f"{served.url}/models", timeout=TIMEOUT_S).json()
+    found = requests.get(f"{served.url}/models", timeout=PATIENCE_S).json()
     assert {mode["mode"]: mode["label"] for mode in found["modes"]} == {
         "faces": "Faces",
         "ncd": "NCD",
@@ -101,7 +96,7 @@ def test_champions_versions_and_missing_champions_are_listed(served: Any) -> Non
     assert [version["version"] for version in found["versions"]] == [2, 1, 1]
     assert found["missing"] == []
     served.cache.cards = []
-    found = requests.get(f"{served.url}/models", timeout=TIMEOUT_S).json()
+    found = requests.get(f"{served.url}/models", timeout=PATIENCE_S).json()
     assert found["modes"] == found["versions"] == []
     assert found["missing"] == ["Faces", "NCD"]
     assert "chromatune reproduce" in found["advice"]
@@ -143,7 +138,7 @@ NO_NAME = b"--x\r\nContent-Disposition: nonsense\r\n\r\ntext\r\n--x--\r\n"
     ],
 )
 def test_errors_are_one_line(
-    served: Any, photo: Photo, body: bytes | None, options: Any, code: int, line: str
+    served: Any, body: bytes | None, options: Any, code: int, line: str
 ) -> None:
     """`None` stands for a good image."""
     answer = post(served, photo() if body is None else body, **options)
@@ -151,7 +146,7 @@ def test_errors_are_one_line(
     assert line in detail(answer)
 
 
-def test_a_file_of_too_many_bytes_or_pixels_is_rejected(serve: Any, photo: Photo) -> None:
+def test_a_file_of_too_many_bytes_or_pixels_is_rejected(serve: Any) -> None:
     served = serve(max_bytes=100_000, max_pixels=1200)
     for body, line in (
         (bytes(400_000), "the upload is over 0.1 MB"),
@@ -163,12 +158,12 @@ def test_a_file_of_too_many_bytes_or_pixels_is_rejected(serve: Any, photo: Photo
     assert post(served, photo(40, 30)).status_code == 200
 
 
-def test_a_full_queue_gives_503_and_retry_after(serve: Any, photo: Photo, wait_until: Any) -> None:
+def test_a_full_queue_gives_503_and_retry_after(serve: Any) -> None:
     served = serve(max_waiting=3, workers=1)
     served.cache.gate.clear()
 
     def held() -> int:
-        return int(requests.get(f"{served.url}/health", timeout=TIMEOUT_S).json()["held"])
+        return int(requests.get(f"{served.url}/health", timeout=PATIENCE_S).json()["held"])
 
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(post, served, photo()) for _ in range(3)]
@@ -178,14 +173,14 @@ def test_a_full_queue_gives_503_and_retry_after(serve: Any, photo: Photo, wait_u
             assert refused.status_code == 503
             assert refused.headers["Retry-After"] == "1"
             assert detail(refused) == "the queue of 3 images is full"
-        assert requests.get(f"{served.url}/models", timeout=TIMEOUT_S).status_code == 200
+        assert requests.get(f"{served.url}/models", timeout=PATIENCE_S).status_code == 200
         served.cache.gate.set()
         assert [future.result().status_code for future in waiting] == [200] * 3
     assert held() == 0
     assert post(served, photo()).status_code == 200
 
 
-def test_many_at_once_all_get_their_own_picture(serve: Any, photo: Photo, pixels: Any) -> None:
+def test_many_at_once_all_get_their_own_picture(serve: Any) -> None:
     served = serve(max_waiting=40)
     sizes = [(20 + number, 30) for number in range(24)]
     with ThreadPoolExecutor(12) as pool:
@@ -195,7 +190,7 @@ def test_many_at_once_all_get_their_own_picture(serve: Any, photo: Photo, pixels
 
 def raw(served: Any, request: str) -> socket.socket:
     """Open a connection and send the beginning of a request."""
-    connection = socket.create_connection(("127.0.0.1", served.port), timeout=TIMEOUT_S)
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_S)
     connection.sendall(request.replace("\n", "\r\n").encode())
     return connection
 
@@ -203,9 +198,7 @@ def raw(served: Any, request: str) -> socket.socket:
 UPLOAD = "POST /colorize HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 1000\n\nhalf"
 
 
-def test_an_upload_that_never_ends_or_breaks_off_loses_its_place(
-    serve: Any, photo: Photo, wait_until: Any
-) -> None:
+def test_an_upload_that_never_ends_or_breaks_off_loses_its_place(serve: Any) -> None:
     served = serve(upload_seconds=0.5, max_waiting=1)
     with raw(served, UPLOAD) as connection, http.client.HTTPResponse(connection) as answer:
         answer.begin()
@@ -227,13 +220,13 @@ def test_an_upload_that_never_ends_or_breaks_off_loses_its_place(
 def test_only_its_own_names_are_answered(serve: Any, host: str, code: int) -> None:
     """A page of another site could point its own name to this machine."""
     served = serve(hosts=frozenset(["127.0.0.1", "localhost", "[::1]", "box.example"]))
-    answer = requests.get(f"{served.url}/models", headers={"Host": host}, timeout=TIMEOUT_S)
+    answer = requests.get(f"{served.url}/models", headers={"Host": host}, timeout=PATIENCE_S)
     assert answer.status_code == code
     assert code == 200 or "does not name this server" in detail(answer)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_with_a_token_only_its_bearers_are_served(serve: Any, photo: Photo) -> None:
+def test_with_a_token_only_its_bearers_are_served(serve: Any) -> None:
     token = "correct-horse-battery"
     served = serve(token=token)
     for headers in (
@@ -251,14 +244,14 @@ def test_with_a_token_only_its_bearers_are_served(serve: Any, photo: Photo) -> N
     assert post(served, photo(), headers=right).status_code == 200
     assert requests.get(f"{served.url}/models", headers=right, timeout=9).status_code == 200
     # The page is open: it asks for the token.
-    assert requests.get(served.url, timeout=TIMEOUT_S).status_code == 200
-    schema = requests.get(f"{served.url}/openapi.json", timeout=TIMEOUT_S).json()
+    assert requests.get(served.url, timeout=PATIENCE_S).status_code == 200
+    schema = requests.get(f"{served.url}/openapi.json", timeout=PATIENCE_S).json()
     assert schema["paths"]["/colorize"]["post"]["security"] == [{"HTTPBearer": []}]
 
 
-def test_every_answer_keeps_other_sites_out(served: Any, photo: Photo) -> None:
+def test_every_answer_keeps_other_sites_out(served: Any) -> None:
     addresses = ["/", "/docs", "/static/page.js", "/models", "/nothing", "/openapi.json"]
-    answers = [requests.get(served.url + path, timeout=TIMEOUT_S) for path in addresses]
+    answers = [requests.get(served.url + path, timeout=PATIENCE_S) for path in addresses]
     for answer in (*answers, post(served, photo()), post(served, b"")):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

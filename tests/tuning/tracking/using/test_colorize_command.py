@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from data_prep import rgb_to_lab
-from tuning.inference import pipeline as colorize_batches
+from tuning.workflows import colorize as workflow
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -122,13 +122,13 @@ def test_what_is_wrong_is_one_line(run: Any, store: str, words: Any, line: str) 
 def test_ctrl_c_keeps_and_tells_what_is_written(
     run: Any, champions: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = colorize_batches.colorize_files
+    whole = workflow.colorize_files
 
     def struck(*arguments: Any, **options: Any) -> Iterator[Any]:
         yield next(whole(*arguments, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(colorize_batches, "colorize_files", struck)
+    monkeypatch.setattr(workflow, "colorize_files", struck)
     status, out, err = run(
         "colorize", str(pictures), "--mode", "faces", "--tracking-uri", champions
     )
