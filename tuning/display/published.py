@@ -18,6 +18,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tuning.display.formatting import head_title
+
 EPOCHS = (100, 300, 500)
 LRS = (1e-3, 1e-4, 1e-5)
 
@@ -77,6 +79,10 @@ class PublishedResult:
     lr: float
     epochs: int
     metrics: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {head_title(self.head)}"
 
 
 # MSE, PSNR and the paper's own SSIM on test, each of a and b.

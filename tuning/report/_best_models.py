@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from tuning.display.formatting import format_count, format_value, head_title, with_unit
 from tuning.display.plots import category_chart
 from tuning.display.result_tables import beats
-from tuning.report._document import Block, Figure, Figures, Text
-from tuning.report._images import drawn
-from tuning.report._loss_curves import LOSS_FIGURES, draw_loss
+from tuning.report._document import Block, Figure, Text
+from tuning.report._loss_curves import draw_loss
 from tuning.report._places import Place
 from tuning.report._results import Results
 from tuning.report._showcases import Showcase, no_pictures
@@ -33,9 +32,7 @@ def closer_blocks(results: Results) -> list[Block]:
     subject = f"{place.name} on {where}"
     scores = by_category(showcase, results.task)
     blocks: list[Block] = [*_about_categories(results.metric, scores)]
-    figures = _figures(results, place, showcase, scores)
-    if figures:
-        blocks.append(Figures(tuple(figures)))
+    blocks += _figures(results, place, showcase, scores)
     for sheet in ("best", "worst"):
         rows = showcase.rows(sheet)
         caption = f"{sheet.capitalize()} {format_count(len(rows), 'test picture')} of {subject}"
@@ -83,9 +80,9 @@ def _figures(
     def add(name: str, caption: str, png: bytes, alt: str) -> None:
         figures.append(Figure(f"{name}-{role}-{results.task}", caption, png, alt, width="half"))
 
-    shown = {(figure.role, figure.task, figure.model, figure.head) for figure in LOSS_FIGURES}
+    shown = [(row.model, row.head) for row in results.published]
     has_losses = showcase.archive.history(showcase.cell.run_id, "train_loss")
-    if has_losses and (role, results.task, place.model, place.head) not in shown:
+    if has_losses and (place.model, place.head) not in shown:
         png = draw_loss(showcase.cell, f"{place.model} {head_title(place.head)}", showcase.archive)
         add("loss", f"Training loss of {subject}.", png, f"Loss curve of {place.name}")
     if showcase.error_map is not None:
@@ -95,7 +92,7 @@ def _figures(
         add("error-map", caption, showcase.error_map, alt)
     if scores:
         caption = f"{subject} by category, the number of test pictures in brackets."
-        png = drawn(lambda path: category_chart(scores, results.metric, path))
+        png = category_chart(scores, results.metric)
         add("categories", caption, png, "Score of each category beside the constant predictor's")
     return figures
 

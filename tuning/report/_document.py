@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from tuning.display.table import Table
-
-Width = Literal["half", "wide"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,20 +20,13 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A drawing as PNG, with its number and caption."""
+    """A drawing as PNG, with its number and caption; half as wide as a page, or wide."""
 
     name: str
     caption: str
     png: bytes
     alt: str
-    width: Width = "wide"
-
-
-@dataclasses.dataclass(frozen=True)
-class Figures:
-    """Figures that stand beside each other where there is room."""
-
-    figures: tuple[Figure, ...]
+    width: Literal["half", "wide"] = "wide"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +63,7 @@ class Commands:
     lines: tuple[str, ...]
 
 
-Block = Text | Table | Figure | Figures | Tiles | Facts | Commands
+Block = Text | Table | Figure | Tiles | Facts | Commands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,3 +89,14 @@ class Report:
     lead: Sequence[Block]
     sections: Sequence[Section]
     legend: Sequence[str] = ()
+
+
+def grouped(blocks: Iterable[Block]) -> list[list[Block]]:
+    """Put neighbouring half figures, or small tables, together: they stand side by side."""
+
+    def kind(block: Block) -> object:
+        if isinstance(block, Figure) and block.width == "half":
+            return "figures"
+        return "tables" if isinstance(block, Table) and not block.stacks else id(block)
+
+    return [list(group) for _, group in itertools.groupby(blocks, kind)]

@@ -12,7 +12,6 @@ from tuning.display.published import EPOCHS, GRIDS, LRS, published_cell
 from tuning.display.table import Cell, Row, Table, Winner
 from tuning.report._cells import Comparison
 from tuning.report._document import Block, Figure, Text
-from tuning.report._images import drawn
 from tuning.report._places import Place, gather, ranked
 from tuning.report._prose import beside_constant, beside_published, who_wins
 from tuning.report._selection import Data, grid_launches
@@ -73,7 +72,7 @@ class Grid:
             Figure(
                 f"heatmap-{self.task}",
                 f"Table {_NUMBERS[self.task]} as a heatmap: dark is better.",
-                drawn(lambda path: grid_heatmap(title, panels, self.metric, path)),
+                grid_heatmap(title, panels, self.metric),
                 f"Heatmap of {title}; best is {self.order[0].name}",
             )
         ]

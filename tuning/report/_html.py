@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tuning.display.table import Table, html
-from tuning.report._document import Block, Report
+from tuning.display.table import html
+from tuning.report._document import Report, grouped
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
 
@@ -32,24 +31,9 @@ def render_html(report: Report) -> str:
         "prose": _prose,
         "table": lambda table: Markup(html(table)),
     }
-    environment.globals["grouped"] = _grouped
+    environment.globals["grouped"] = grouped
     style = (folder / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(report=report, style=Markup(style))
-
-
-def _grouped(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Put neighbouring small tables together: they stand side by side where there is room."""
-
-    def is_small(block: Block) -> bool:
-        return isinstance(block, Table) and not block.stacks
-
-    groups: list[list[Block]] = []
-    for block in blocks:
-        if groups and is_small(block) and is_small(groups[-1][-1]):
-            groups[-1].append(block)
-        else:
-            groups.append([block])
-    return groups
 
 
 def _data_url(content: bytes, kind: str) -> str:

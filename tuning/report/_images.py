@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -33,11 +31,3 @@ def tile_sheet(columns: Sequence[str], rows: Sequence[TileRow]) -> bytes:
         tiles = [Image.open(io.BytesIO(tile)).convert("RGB") for tile in row.tiles]
         pictures.append([np.asarray(tile) for tile in tiles])
     return jpeg(picture_grid(pictures, columns, [row.caption for row in rows]))
-
-
-def drawn(draw: Callable[[Path], None]) -> bytes:
-    """The content of the PNG file that `draw` writes to the path that it is given."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "drawing.png"
-        draw(path)
-        return path.read_bytes()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tuning.display.table import escape_markdown as plain
 from tuning.display.table import markdown
-from tuning.report._document import Block, Commands, Facts, Figure, Figures, Report, Text, Tiles
+from tuning.report._document import Block, Commands, Facts, Figure, Report, Text, Tiles
 from tuning.report._images import tile_sheet
 
 FIGURES = "figures"
@@ -26,10 +24,12 @@ def render_markdown(report: Report, *, pictures: bool = True) -> str:
 def figure_files(report: Report) -> dict[str, bytes]:
     """The pictures that the Markdown refers to, by file name."""
     files: dict[str, bytes] = {}
-    for block in (*report.lead, *(block for one in report.sections for block in one.blocks)):
-        files |= {f"{figure.name}.png": figure.png for figure in _figures(block)}
-        if isinstance(block, Tiles):
-            files[f"{block.name}.jpg"] = tile_sheet(block.columns, block.rows)
+    for blocks in (report.lead, *(section.blocks for section in report.sections)):
+        for block in blocks:
+            if isinstance(block, Figure):
+                files[f"{block.name}.png"] = block.png
+            elif isinstance(block, Tiles):
+                files[f"{block.name}.jpg"] = tile_sheet(block.columns, block.rows)
     return files
 
 
@@ -37,8 +37,9 @@ def _block(block: Block, pictures: bool) -> str:
     match block:
         case Text():
             return _text(block)
-        case Figure() | Figures():
-            return "\n\n".join(_figure(figure, pictures) for figure in _figures(block))
+        case Figure():
+            picture = f"![{plain(block.alt)}]({FIGURES}/{block.name}.png)\n\n" if pictures else ""
+            return f"{picture}*{plain(block.caption)}*"
         case Tiles():
             caption = plain(block.caption)
             picture = f"![{caption}]({FIGURES}/{block.name}.jpg)\n\n" if pictures else ""
@@ -59,15 +60,3 @@ def _text(block: Text) -> str:
     if block.kind == "warning":
         return f"> **{text}**"
     return f"*{text}*" if block.kind in ("note", "missing") else text
-
-
-def _figure(figure: Figure, pictures: bool) -> str:
-    picture = f"![{plain(figure.alt)}]({FIGURES}/{figure.name}.png)\n\n" if pictures else ""
-    return f"{picture}*{plain(figure.caption)}*"
-
-
-def _figures(block: Block) -> Iterator[Figure]:
-    if isinstance(block, Figures):
-        yield from block.figures
-    elif isinstance(block, Figure):
-        yield block

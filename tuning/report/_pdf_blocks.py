@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,9 +17,9 @@ from reportlab.platypus import Table as PdfTable
 
 from tuning.display.plots import DPI
 from tuning.display.table import Cell, Table
-from tuning.report._document import Block, Commands, Facts, Figure, Figures, Text, Tiles
+from tuning.report._document import Block, Commands, Facts, Figure, Text, Tiles, grouped
 from tuning.report._images import tile_sheet
-from tuning.report._pdf_style import ACCENT, BETTER, FAINT, INK, MUTED, STYLES, WASH, WORSE
+from tuning.report._pdf_style import BETTER, FAINT, INK, STYLES, WASH, WORSE
 
 MARGIN = 15 * mm
 CONTENT_WIDTH = A4[0] - 2 * MARGIN
@@ -38,14 +38,6 @@ def _padded(points: float) -> list[tuple[Any, ...]]:
     return [("VALIGN", (0, 0), (-1, -1), "TOP"), *padding]
 
 
-_FLUSH = _padded(0)
-_FRAMES: dict[str, list[tuple[Any, ...]]] = {
-    "finding": [("LINEBEFORE", (0, 0), (0, -1), 1.5, ACCENT)],
-    "warning": [("BOX", (0, 0), (-1, -1), 1.2, INK)],
-    "missing": [("BOX", (0, 0), (-1, -1), 0.5, MUTED, "butt", (2, 2))],
-}
-
-
 def paragraph(text: str, style: str) -> Paragraph:
     """Set plain text: backquotes mark code, a number and its unit stay in one line."""
     parts = [
@@ -55,19 +47,23 @@ def paragraph(text: str, style: str) -> Paragraph:
     return Paragraph("".join(parts), STYLES[style])
 
 
-def flowables(blocks: Iterable[Block]) -> list[Flowable]:
+def flowables(blocks: Sequence[Block]) -> list[Flowable]:
     """Lay blocks out for the width of a page."""
+    return [flowable for group in grouped(blocks) for flowable in _group(group)]
+
+
+def _group(blocks: Sequence[Block]) -> list[Flowable]:
+    if isinstance(blocks[0], Figure) and blocks[0].width == "half":
+        return _pairs([block for block in blocks if isinstance(block, Figure)])
     return [flowable for block in blocks for flowable in _flowables(block)]
 
 
 def _flowables(block: Block) -> list[Flowable]:
     match block:
         case Text():
-            return [_text(block)]
+            return [paragraph(block.text, block.kind)]
         case Figure():
             return [KeepTogether(_figure(block, CONTENT_WIDTH * 0.9))]
-        case Figures():
-            return _figures(block)
         case Tiles():
             return [_tiles(block)]
         case Facts():
@@ -83,15 +79,6 @@ def _flowables(block: Block) -> list[Flowable]:
 
 def _together(whole: list[Flowable], rows: int) -> list[Flowable]:
     return [KeepTogether(whole)] if rows <= _ROWS_KEPT_TOGETHER else whole
-
-
-def _text(block: Text) -> Flowable:
-    text = paragraph(block.text, block.kind)
-    if block.kind not in _FRAMES:
-        return text
-    style = [*_padded(5), *_FRAMES[block.kind]]
-    widths = [CONTENT_WIDTH]
-    return PdfTable([[text]], colWidths=widths, style=style, spaceBefore=4, spaceAfter=6)
 
 
 def _table(block: Table) -> list[Flowable]:
@@ -156,15 +143,15 @@ def _small(lines: Sequence[str]) -> str:
     return "".join(f"<br/>{font}{escape(line)}</font>" for line in lines)
 
 
-def _figures(block: Figures) -> list[Flowable]:
+def _pairs(figures: Sequence[Figure]) -> list[Flowable]:
     """Two beside each other, in lines that are not broken."""
     width = (CONTENT_WIDTH - _GAP) / 2
     lines: list[Flowable] = []
-    for start in range(0, len(block.figures), 2):
-        pair: list[Any] = [_figure(one, width) for one in block.figures[start : start + 2]]
-        row = [[pair[0], "", pair[1] if len(pair) > 1 else ""]]
-        widths = [width, _GAP, width]
-        lines.append(PdfTable(row, colWidths=widths, style=_FLUSH, spaceBefore=4, spaceAfter=6))
+    for start in range(0, len(figures), 2):
+        left, right = [*(_figure(f, width) for f in figures[start : start + 2]), ""][:2]
+        widths, style = [width, _GAP, width], _padded(0)
+        table = PdfTable([[left, "", right]], colWidths=widths, style=style)
+        lines += [Spacer(0, 4), table, Spacer(0, 6)]
     return lines
 
 
@@ -186,7 +173,7 @@ def _tiles(block: Tiles) -> Flowable:
         for start in range(0, len(block.rows), rows_each)
     ]
     widths = [width + _GAP] * len(sheets)
-    table = PdfTable([sheets], colWidths=widths, style=_FLUSH, hAlign="LEFT", spaceAfter=5)
+    table = PdfTable([sheets], colWidths=widths, style=_padded(0), hAlign="LEFT", spaceAfter=5)
     return KeepTogether([paragraph(block.caption, "caption"), table])
 
 
@@ -200,7 +187,7 @@ def _picture(content: bytes, width: float) -> Image:
 
 def _facts(block: Facts) -> list[Flowable]:
     rows = [[paragraph(name, "term"), paragraph(value, "fact")] for name, value in block.facts]
-    style = [*_FLUSH, ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5)]
+    style = [*_padded(0), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5)]
     table = PdfTable(rows, colWidths=[32 * mm, CONTENT_WIDTH - 32 * mm], style=style)
     caption = [paragraph(block.caption, "caption")] if block.caption else []
     return [KeepTogether([*caption, table, Spacer(0, 6)])]

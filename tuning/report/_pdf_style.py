@@ -16,7 +16,6 @@ INK: Color = HexColor("#1c2733")
 MUTED: Color = HexColor("#5f6c7b")
 FAINT: Color = HexColor("#d5dbe1")
 WASH: Color = HexColor("#f4f6f8")
-ACCENT: Color = HexColor("#16528e")
 BETTER: Color = HexColor("#c4ddf1")
 WORSE = "#8a4208"
 
@@ -45,6 +44,11 @@ def _style(name: str, size: float, **details: Any) -> ParagraphStyle:
     return ParagraphStyle(name, fontSize=size, **{**shared, **details})
 
 
+def _box(**details: Any) -> dict[str, Any]:
+    sides = dict.fromkeys(("leftIndent", "rightIndent", "borderPadding"), 5)
+    return {"spaceBefore": 9, "spaceAfter": 11, **sides, **details}
+
+
 STYLES = {
     style.name: style
     for style in (
@@ -52,10 +56,10 @@ STYLES = {
         _style("subtitle", 9.5, textColor=MUTED, spaceAfter=10),
         _style("heading", 13, fontName="Sans-Bold", spaceAfter=6, keepWithNext=True),
         _style("plain", 9, spaceBefore=4, spaceAfter=6),
-        _style("finding", 9, spaceBefore=4, spaceAfter=6, leftIndent=9),
+        _style("finding", 9, **_box(backColor=WASH)),
         _style("note", 7.5, textColor=MUTED, spaceBefore=1, spaceAfter=3),
-        _style("missing", 8, textColor=MUTED, spaceBefore=4, spaceAfter=6),
-        _style("warning", 9, spaceBefore=4, spaceAfter=8),
+        _style("missing", 8, textColor=MUTED, **_box(borderColor=MUTED, borderWidth=0.5)),
+        _style("warning", 9, **_box(borderColor=INK, borderWidth=1.2)),
         _style("caption", 8.5, fontName="Sans-Bold", spaceBefore=6, spaceAfter=3, keepWithNext=1),
         _style("figure", 7.5, textColor=MUTED, spaceBefore=2),
         _style("column", 7.5, fontName="Sans-Bold", textColor=MUTED, alignment=TA_RIGHT),

@@ -14,6 +14,7 @@ from tuning.display.formatting import (
     head_title,
     higher_is_better,
 )
+from tuning.display.published import PublishedResult
 from tuning.tracking.records import StoredCell
 from tuning.training.tasks import CRITERIA
 
@@ -149,21 +150,19 @@ def ranked(places: Iterable[Place], metric: str) -> list[Place]:
     return sorted(measured, key=lambda place: place.mean(metric), reverse=higher_is_better(metric))
 
 
-def published_place(
-    places: Iterable[Place], role: str, task: str, model: str, head: str
-) -> Place | None:
+def published_place(places: Iterable[Place], row: PublishedResult) -> Place | None:
     """Choose what stands for a single published model; None if there is nothing.
 
     A training made for it goes before one from a grid or a search; of the former the newest counts,
     of the latter the best on val. The published models of `ncd` are fine-tuned.
     """
-    wanted = (model, head, role == "ncd")
+    wanted = (row.model, row.head, row.dataset == "ncd")
     found = [place for place in places if (place.model, place.head, place.tuned) == wanted]
     if not found:
         return None
     first = min((place.kind for place in found), key=_KINDS.index)
     alike = [place for place in found if place.kind == first]
     if first in ("grid", "search"):
-        best = ranked(alike, f"val_{CRITERIA[task].name}")
+        best = ranked(alike, f"val_{CRITERIA[row.task].name}")
         return best[0] if best else alike[-1]
     return max(alike, key=lambda place: place.newest.started)

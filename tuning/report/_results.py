@@ -69,7 +69,7 @@ class Results:
 
     def place_of(self, row: PublishedResult) -> Place | None:
         """What was measured in the place of a published row: its own training, else the best."""
-        return published_place(self.places, self.data.role, self.task, row.model, row.head)
+        return published_place(self.places, row)
 
     def table(self) -> Table:
         taken = [

@@ -128,7 +128,8 @@ class ParentRun:
         panels = GridTable(self._plan.task, self._rows(ended), {}).panels()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / HEATMAP
-            grid_heatmap(f"{metric_title(metric)}, {self._plan.dataset}", panels, metric, path)
+            title = f"{metric_title(metric)}, {self._plan.dataset}"
+            path.write_bytes(grid_heatmap(title, panels, metric))
             self._client.log_artifact(run.run_id, str(path))
 
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:

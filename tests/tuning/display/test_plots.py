@@ -1,19 +1,18 @@
 from __future__ import annotations
 
+import io
 import math
-import threading
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from tuning.display.grid_table import GridPanels
 from tuning.display.plots import _heatmap, grid_heatmap, loss_curve
 from tuning.display.plots import _loss_curve as _curve
-from tuning.display.plots._canvas import write_png
+from tuning.display.plots._canvas import as_png
 
 ROWS, COLUMNS = ["100", "300", "500"], ["1e-3", "1e-4", "1e-5"]
 
@@ -23,30 +22,23 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Figures, as the drawing functions hand them over for writing."""
     figures: list[Any] = []
 
-    def keep(figure: Any, path: Path) -> None:
-        write_png(figure, path)
+    def keep(figure: Any) -> bytes:
         figures.append(figure)
+        return as_png(figure)
 
     for module in (_curve, _heatmap):
-        monkeypatch.setattr(module, "write_png", keep)
+        monkeypatch.setattr(module, "as_png", keep)
     return figures
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.mode == "RGB"
-        return np.asarray(picture)
-
-
-def test_curve_sorts_epochs_and_takes_the_later_record(tmp_path: Path, drawn: list[Any]) -> None:
+def test_curve_sorts_epochs_and_takes_the_later_record(drawn: list[Any]) -> None:
     history = [
         {"epoch": 1, "train_loss": 0.3},
         {"epoch": 2, "train_loss": 0.25, "val_mse": 0.4},
         {"epoch": 3, "train_loss": math.nan},
         {"epoch": 2, "train_loss": 0.2, "val_mse": 0.1},
     ]
-    loss_curve(history, "cnn2 $relu$", tmp_path / "loss.png", published=[0.5, 0.4, 0.0])
+    loss_curve(history, "cnn2 $relu$", published=[0.5, 0.4, 0.0])
     lines = {line.get_label(): line.get_xydata().tolist() for line in drawn[0].axes[0].lines}
     assert lines == {
         "training loss, published": [[1, 0.5], [2, 0.4]],
@@ -57,12 +49,12 @@ def test_curve_sorts_epochs_and_takes_the_later_record(tmp_path: Path, drawn: li
     assert len(drawn[0].axes) == 1  # no PSNR axis for a regressor
 
 
-def test_psnr_axis_reads_the_same_points(tmp_path: Path, drawn: list[Any]) -> None:
+def test_psnr_axis_reads_the_same_points(drawn: list[Any]) -> None:
     history = [
         {"epoch": e, "train_loss": 4 * 10**-e, "val_mse": 10**-e, "val_psnr": 10.0 * e}
         for e in (1, 2, 3)
     ]
-    loss_curve(history, "autoencoder", tmp_path / "loss.png", head="tanh")
+    loss_curve(history, "autoencoder", head="tanh")
     left, right = drawn[0].axes
     heights = [left.transData.transform((0, 10**-e))[1] for e in (1, 2, 3)]
     on_right = [right.transData.transform((0, 10.0 * e))[1] for e in (1, 2, 3)]
@@ -71,16 +63,14 @@ def test_psnr_axis_reads_the_same_points(tmp_path: Path, drawn: list[Any]) -> No
     np.testing.assert_allclose(train.get_ydata(), [0.1, 0.01, 0.001])
 
 
-def test_curve_from_psnr_alone(tmp_path: Path, drawn: list[Any]) -> None:
-    loss_curve([{"epoch": 1, "train_loss": 0.1, "val_psnr": 20.0}], "x", tmp_path / "loss.png")
+def test_curve_from_psnr_alone(drawn: list[Any]) -> None:
+    loss_curve([{"epoch": 1, "train_loss": 0.1, "val_psnr": 20.0}], "x")
     assert drawn[0].axes[0].lines[-1].get_ydata() == pytest.approx([0.01])
 
 
 @pytest.mark.parametrize("history", [[], [{"epoch": 1, "train_loss": math.inf}]])
-def test_curve_of_nothing_says_so(
-    tmp_path: Path, drawn: list[Any], history: list[dict[str, Any]]
-) -> None:
-    loss_curve(history, "diverged at once", tmp_path / "loss.png")
+def test_curve_of_nothing_says_so(drawn: list[Any], history: list[dict[str, Any]]) -> None:
+    loss_curve(history, "diverged at once")
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["no finite loss recorded"]
 
 
@@ -88,12 +78,12 @@ def _texts(axes: Any) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def test_heatmap_shows_every_number_and_marks_the_best(tmp_path: Path, drawn: list[Any]) -> None:
+def test_heatmap_shows_every_number_and_marks_the_best(drawn: list[Any]) -> None:
     values = {
         "cnn1": [[3e-4, 2e-4, 0.19], [3.1e-4, 2.1e-4, 0.15], [3.2e-4, 2.2e-4, np.nan]],
         "cnn2": [[1.6e-4, 1.3e-4, 1.4e-4], [1.35e-4, np.inf, 1.2e-4], [1.3e-4, 1.3e-4, 1.1e-4]],
     }
-    grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), "val_mse", tmp_path / "grid.png")
+    grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), "val_mse")
     first, second = drawn[0].axes[:2]
     assert "2.00e-4" in _texts(first)
     assert "★" not in _texts(first)
@@ -108,10 +98,10 @@ def test_heatmap_shows_every_number_and_marks_the_best(tmp_path: Path, drawn: li
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
-def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_better: bool) -> None:
+def test_better_cells_are_darker(drawn: list[Any], higher_is_better: bool) -> None:
     row = [34.0, 35.0, 36.0] if higher_is_better else [3e-4, 2e-4, 1e-4]
     metric = "val_psnr" if higher_is_better else "val_mse"
-    grid_heatmap("g", GridPanels(["100"], COLUMNS, {"m": [row]}), metric, tmp_path / "g.png")
+    grid_heatmap("g", GridPanels(["100"], COLUMNS, {"m": [row]}), metric)
     cells = [patch for patch in drawn[0].axes[0].patches if patch.get_fill()]
     luminances = [np.dot(cell.get_facecolor()[:3], (0.299, 0.587, 0.114)) for cell in cells]
     assert luminances[0] > luminances[1] > luminances[2]
@@ -126,22 +116,16 @@ def test_better_cells_are_darker(tmp_path: Path, drawn: list[Any], higher_is_bet
         {"m": [[1e-4] * 3] * 3},
     ],
 )
-def test_heatmap_of_odd_grids(tmp_path: Path, values: dict[str, list[list[float]]]) -> None:
+def test_heatmap_of_odd_grids(values: dict[str, list[list[float]]]) -> None:
     for metric in ("val_mse", "val_psnr"):
-        grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), metric, tmp_path / "grid.png")
-    assert _pixels(tmp_path / "grid.png").std() > 1
+        content = grid_heatmap("grid", GridPanels(ROWS, COLUMNS, values), metric)
+        with Image.open(io.BytesIO(content)) as picture:
+            assert (picture.format, picture.mode) == ("PNG", "RGB")
+            assert np.asarray(picture).std() > 1
 
 
-def test_drawing_in_threads_gives_the_same_files(tmp_path: Path) -> None:
+def test_drawing_in_threads_gives_the_same_pictures() -> None:
     history = [{"epoch": e, "train_loss": 1 / e, "val_psnr": 20.0 + e} for e in range(1, 20)]
-    loss_curve(history, "same", tmp_path / "alone.png")
-    threads = [
-        threading.Thread(target=loss_curve, args=(history, "same", tmp_path / f"{i}.png"))
-        for i in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    expected = (tmp_path / "alone.png").read_bytes()
-    assert all((tmp_path / f"{i}.png").read_bytes() == expected for i in range(4))
+    with ThreadPoolExecutor(4) as pool:
+        drawings = [*pool.map(lambda _: loss_curve(history, "same"), range(4))]
+    assert set(drawings) == {loss_curve(history, "same")}

@@ -17,7 +17,7 @@ from tests.tuning.report.stores import make_store
 from tuning.display.table import Cell, Row, Table
 from tuning.errors import ChromatuneError
 from tuning.report import Report, build_report, render_markdown, write_report
-from tuning.report._document import Commands, Facts, Figure, Figures, Section, Text, TileRow, Tiles
+from tuning.report._document import Commands, Facts, Figure, Section, Text, TileRow, Tiles
 from tuning.report._html import render_html
 from tuning.report._pdf import render_pdf
 
@@ -44,7 +44,7 @@ def report() -> Report:
         *(Text(kind, kind) for kind in ("plain", "note", "warning", "missing")),  # type: ignore[arg-type]
         *(table, dataclasses.replace(table, stacks=True)),
         figure,
-        Figures((dataclasses.replace(figure, name="loss"),)),
+        dataclasses.replace(figure, name="loss", width="half"),
         Tiles("best", "Ten best", ("ours", "truth"), rows),
         Facts((("digest", "abc"),), "Data"),
         Commands("Type", ("chromatune grid --lrs 1e-3",)),

@@ -22,7 +22,7 @@ from tuning.errors import ChromatuneError
 from tuning.inference.samples import write_showcase
 from tuning.report import Report, build_report, read_published_curves
 from tuning.report._best_models import by_category
-from tuning.report._document import Block, Figure, Figures, Text, Tiles
+from tuning.report._document import Block, Figure, Text, Tiles
 from tuning.report._showcases import read_showcases
 from tuning.tracking.records import StoredSpeedup
 
@@ -39,8 +39,7 @@ def texts(blocks: list[Block]) -> str:
 
 
 def curves_of(blocks: list[Block]) -> dict[str, str]:
-    found = [figure for block in blocks if isinstance(block, Figures) for figure in block.figures]
-    return {figure.name: figure.caption for figure in found}
+    return {block.name: block.caption for block in blocks if isinstance(block, Figure)}
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_the_published_curve_is_drawn_behind(trained: Any, archive: Any, tmp_pat
     with_curve = build_report(make_store(trained), archive, published_curves=curves)
     without = build_report(make_store(trained), archive)
     pngs = [
-        next(b.figures[0].png for b in section(report, "III") if isinstance(b, Figures))
+        next(b.png for b in section(report, "III") if isinstance(b, Figure))
         for report in (with_curve, without)
     ]
     assert pngs[0] != pngs[1]
@@ -148,8 +147,7 @@ def test_the_training_of_a_model_beyond_the_report_is_drawn(measured: Make, arch
 
     def drawn(launch: Any) -> list[str]:
         blocks = section(build_report(make_store(launch), archive), "closer")
-        figures = [one for block in blocks if isinstance(block, Figures) for one in block.figures]
-        return [figure.caption for figure in figures if figure.name.startswith("loss-")]
+        return [text for name, text in curves_of(blocks).items() if name.startswith("loss-")]
 
     assert drawn(launch) == []  # Fig. 2 shows it
     cells = [

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.tuning.report.stores import make_cell, make_launch
+from tuning.display.published import published_result
 from tuning.report._places import Place, gather, published_place, ranked
 from tuning.report._prose import beside_constant, difference, tuned_and_scratch, who_wins
 
@@ -72,11 +73,13 @@ def test_a_training_of_its_own_stands_before_a_grids() -> None:
     values = {100: 3e-4, 300: 1e-4, 500: 2e-4}
     grid = make_launch([make_cell(epochs=n, val_mse=value) for n, value in values.items()]).cells
     finals = make_launch([make_cell(epochs=7, val_mse=9.0)], kind="finals").cells
+    cnn2 = published_result("faces", "regression", "cnn2", "relu")
+    assert cnn2 is not None
     for cells, epochs in ((grid, 300), ([*grid, *finals], 7)):
-        place = published_place(gather(cells), "faces", "regression", "cnn2", "relu")
+        place = published_place(gather(cells), cnn2)
         assert place is not None
         assert place.epochs == epochs
-    assert published_place([], "faces", "regression", "cnn2", "relu") is None
+    assert published_place([], cnn2) is None
 
 
 def test_the_winner_is_named_with_its_lead() -> None:

@@ -1,4 +1,4 @@
-"""Plots of a training and of a grid, written as PNG files.
+"""Plots of a training and of a grid, as PNG.
 
 Everything is drawn through matplotlib's object interface, never pyplot, so any thread may call.
 Lines and cells stay apart in grayscale.

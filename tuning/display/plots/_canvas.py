@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tuning.display import pictures
+from tuning.display.pictures import encode_png
 
 INK, MUTED, FAINT = "#1c2733", "#5f6c7b", "#d5dbe1"
 DPI = 200  # sharp on paper, too
@@ -26,7 +25,7 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def write_png(figure: Any, path: str | Path) -> None:
-    """Write the drawing as an RGB PNG, whole or not at all."""
+def as_png(figure: Any) -> bytes:
+    """Draw a figure and encode it as an RGB PNG."""
     figure.canvas.draw()
-    pictures.write_png(np.asarray(figure.canvas.buffer_rgba())[..., :3], Path(path))
+    return encode_png(np.asarray(figure.canvas.buffer_rgba())[..., :3])

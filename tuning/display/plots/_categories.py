@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tuning.display.formatting import format_value, higher_is_better, metric_title
-from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, new_figure, write_png
+from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, as_png, new_figure
 
 _MODEL, _CONSTANT = "#16528e", "white"
 
 
-def category_chart(
-    scores: Sequence[tuple[str, float, float]], metric: str, path: str | Path
-) -> None:
+def category_chart(scores: Sequence[tuple[str, float, float]], metric: str) -> bytes:
     """Draw a line per category from the constant predictor's score to the model's.
 
     `scores` holds (category, model's, constant's), the first on top. A filled dot is the model's, a
@@ -50,4 +47,4 @@ def category_chart(
             *axes.get_legend_handles_labels(),
             **{"loc": "outside upper left", "ncols": 2, "fontsize": 8, "frameon": False},
         )
-        write_png(figure, path)
+        return as_png(figure)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from tuning.display import formatting
 from tuning.display.formatting import format_value, metric_title
-from tuning.display.plots._canvas import DRAWING, INK, MUTED, new_figure, write_png
+from tuning.display.plots._canvas import DRAWING, INK, MUTED, as_png, new_figure
 
 if TYPE_CHECKING:
     from tuning.display.grid_table import GridPanels
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _COLOURS = colormaps["GnBu"](np.linspace(0.04, 0.72, 256))
 
 
-def grid_heatmap(title: str, grid: GridPanels, metric: str, path: str | Path) -> None:
+def grid_heatmap(title: str, grid: GridPanels, metric: str) -> bytes:
     """Draw a grid as the published tables: one panel per model or head, each cell with its number.
 
     NaN or infinite means not run or failed and is hatched. A star marks the best cell of all, a
@@ -63,7 +62,7 @@ def grid_heatmap(title: str, grid: GridPanels, metric: str, path: str | Path) ->
         figure.supxlabel(_legend(panels), fontsize=7.5, color=MUTED, **left)
         if len(np.unique(finite)) > 1:
             _colour_bar(figure, all_axes, ScalarMappable(norm, colours), metric, finite)
-        write_png(figure, path)
+        return as_png(figure)
 
 
 def _legend(panels: Mapping[str, NDArray[np.float64]]) -> str:

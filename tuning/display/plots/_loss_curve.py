@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tuning.display.formatting import format_lr
-from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, new_figure, write_png
+from tuning.display.plots._canvas import DRAWING, FAINT, INK, MUTED, as_png, new_figure
 
 _TRAIN, _VAL, _PUBLISHED = "#16528e", "#e8842c", "#9aa5b1"
 _MUCH = 3  # times as many epochs
@@ -19,10 +18,9 @@ _MUCH = 3  # times as many epochs
 def loss_curve(
     history: Sequence[Mapping[str, Any]],
     title: str,
-    path: str | Path,
     published: Sequence[float] | None = None,
     head: str = "relu",
-) -> None:
+) -> bytes:
     """Draw the training loss and the validation MSE over the epochs, on one logarithmic axis.
 
     `history` holds epoch records (`epoch`, `train_loss`, on some epochs `val_mse` or `val_psnr`);
@@ -67,7 +65,7 @@ def loss_curve(
             axes.legend(fontsize=8, frameon=False, labelcolor=INK)
             if any("val_psnr" in record for record in records):
                 _psnr_axis(axes)
-        write_png(figure, path)
+        return as_png(figure)
 
 
 def _validation_mse(record: Mapping[str, Any]) -> float:
