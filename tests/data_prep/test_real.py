@@ -35,7 +35,7 @@ def test_faces_are_split_as_in_the_report(faces: PreparedDataset) -> None:
 
 
 def test_faces_have_the_reports_colour_statistics(faces: PreparedDataset) -> None:
-    """Predicting the mean a and b of all faces costs 7.5e-5 and 2.7e-4 on the report's split."""
+    """Predicting the mean a and b of all faces costs 7.5e-5 and 2.7e-4 on the published split."""
     for plane, published in (("a", 7.5e-5), ("b", 2.7e-4)):
         means = np.concatenate(
             [getattr(faces.planes(side), plane).mean(axis=(1, 2)) / 255 for side in SIDES]

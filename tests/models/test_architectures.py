@@ -1,4 +1,4 @@
-"""The five networks against the figures of the report, counted by hand."""
+"""The five networks against the figures of the original paper, counted by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def linear(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 
 
-# Written out layer by layer from the report, not from the code under test.
+# Written out layer by layer from the original paper, not from the code under test.
 FC = linear(16384, 8192) + linear(8192, 4096) + linear(4096, 1024) + linear(1024, 256)
 FC += linear(256, 2)
 CNN1 = conv(1, 3, 3) + 5 * conv(3, 3, 3) + conv(3, 2, 3) + linear(2, 2)

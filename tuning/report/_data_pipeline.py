@@ -28,21 +28,19 @@ def pipeline_blocks(data: Data, showcases: Sequence[Showcase]) -> list[Block]:
 
 
 def _facts(data: Data) -> list[tuple[str, str]]:
+    facts = {"digest": data.short_digest}
     manifest = data.manifest
-    settings, counts = manifest.get("settings") or {}, manifest.get("counts") or {}
-    kind = (manifest.get("source") or {}).get("kind")
-    facts = {}
-    if kind:
-        facts["pictures"] = "drawn by the program" if kind == "synthetic" else str(kind)
-    facts["digest"] = data.short_digest
-    if counts:
-        split = " / ".join(f"{counts.get(side, '?')} {side}" for side in ("train", "val", "test"))
-        how = f"{settings.get('split', '?')}, seed {settings.get('seed', '?')}"
-        facts["split"] = f"{split}, {how}"
-    if settings:
-        side, copies = settings.get("size", "?"), int(settings.get("augment", 1))
-        facts["size"] = f"{side} x {side} px, 8-bit Lab"
-        facts["augmentation"] = f"{copies} copies of a training picture" if copies > 1 else "none"
+    if "settings" in manifest:
+        settings, counts, source = (manifest[key] for key in ("settings", "counts", "source"))
+        split = " / ".join(f"{counts[side]} {side}" for side in ("train", "val", "test"))
+        copies = settings["augment"]
+        drawn = source["kind"] == "synthetic"
+        facts |= {
+            "pictures": "drawn by the program" if drawn else source["kind"],
+            "split": f"{split}, {settings['split']}, seed {settings['seed']}",
+            "size": f"{settings['size']} x {settings['size']} px, 8-bit Lab",
+            "augmentation": f"{copies} copies of a training picture" if copies > 1 else "none",
+        }
     return list(facts.items())
 
 

@@ -13,7 +13,7 @@ from tuning.display.table import Cell, Row, Table, Winner
 from tuning.report._cells import Comparison
 from tuning.report._document import Block, Figure, Text
 from tuning.report._places import Place, gather, ranked
-from tuning.report._prose import beside_constant, beside_published, who_wins
+from tuning.report._prose import beside_published, standings
 from tuning.report._selection import Data, grid_launches
 from tuning.tracking.records import Store
 from tuning.training.tasks import CRITERIA
@@ -78,12 +78,8 @@ class Grid:
         ]
 
     def findings(self) -> list[Text]:
-        sentences = who_wins(self.places, self.metric)
-        if not sentences:
-            return []
-        if self._constant is not None:
-            sentences.append(beside_constant(self.places, self.metric, self._constant))
-        if self._data.is_published:
+        sentences = standings(self.places, self.metric, self._constant)
+        if sentences and self._data.is_published:
             as_in_paper = "Measured as in the original paper (BatchNorm in training mode)"
             for how, metric in (
                 ("Beside the published values", self.metric),
@@ -96,7 +92,7 @@ class Grid:
                 ]
                 sentences += beside_published(how, values)
             sentences.append(self._the_published_winner())
-        return [Text(" ".join(sentences), "finding")]
+        return [Text(" ".join(sentences), "finding")] if sentences else []
 
     def notes(self) -> list[Text]:
         """What a reader must know of this grid before reading it."""

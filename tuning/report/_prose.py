@@ -10,9 +10,21 @@ from tuning.display.result_tables import beats, better, verdict
 from tuning.report._places import Place, ranked
 
 
-def who_wins(places: Iterable[Place], metric: str) -> list[str]:
-    """Say which place has the best figure, by how much, and whether the seeds bear that out."""
+def standings(places: Iterable[Place], metric: str, constant: float | None) -> list[str]:
+    """Say which place is best, by how much, and how many beat the constant predictor."""
     order = ranked(places, metric)
+    if not order or constant is None:
+        return who_wins(order, metric)
+    beaten = sum(beats(metric, place.mean(metric), constant) for place in order)
+    return [
+        *who_wins(order, metric),
+        f"The constant predictor has {with_unit(metric, constant)}: {beaten} of "
+        f"{format_count(len(order), 'measured cell')} beat it.",
+    ]
+
+
+def who_wins(order: Sequence[Place], metric: str) -> list[str]:
+    """Say by how much the first of a ranking wins, and whether the seeds bear that out."""
     if not order:
         return []
     first, title = order[0], title_of(metric)
@@ -46,16 +58,6 @@ def over_seeds(first: Place, second: Place, metric: str) -> str:
     return (
         f"Over {seeds}, the gap of {with_unit(metric, gap)} {verb} the spread "
         f"(standard deviation {with_unit(metric, spread)})."
-    )
-
-
-def beside_constant(places: Iterable[Place], metric: str, constant: float) -> str:
-    """Say how many places beat the constant predictor."""
-    measured = ranked(places, metric)
-    beaten = sum(beats(metric, place.mean(metric), constant) for place in measured)
-    return (
-        f"The constant predictor has {with_unit(metric, constant)}: {beaten} of "
-        f"{format_count(len(measured), 'measured cell')} beat it."
     )
 
 

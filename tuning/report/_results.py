@@ -15,7 +15,7 @@ from tuning.display.table import Cell, Row, Table
 from tuning.report._cells import Comparison
 from tuning.report._document import Block, Text
 from tuning.report._places import Place, gather, published_place, ranked, trained
-from tuning.report._prose import beside_constant, beside_published, tuned_and_scratch, who_wins
+from tuning.report._prose import beside_published, standings, tuned_and_scratch
 from tuning.report._selection import Data
 from tuning.report._showcases import Showcase
 from tuning.tracking.records import Store
@@ -94,9 +94,7 @@ class Results:
         return Table(title, "model", heads, tuple(rows), tuple(notes), stacks=True)
 
     def findings(self) -> list[Text]:
-        sentences = who_wins(self.places, self.metric)
-        if sentences and self.constant is not None:
-            sentences.append(beside_constant(self.places, self.metric, self.constant))
+        sentences = standings(self.places, self.metric, self.constant)
         if self.data.is_published:
             sentences += self._beside_the_published()
         sentences += tuned_and_scratch(self.places, self.metric)

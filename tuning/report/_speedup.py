@@ -15,13 +15,12 @@ PUBLISHED_FACTOR = 8.5
 
 def speed_blocks(store: Store) -> list[Block]:
     """The newest whole measurement; without one, the newest half and what is missing."""
-    whole = [speedup for speedup in store.speedups if math.isfinite(speedup.factor)]
-    newest = max(whole or store.speedups, key=lambda speedup: speedup.created, default=None)
     published = f"The published factor is {PUBLISHED_FACTOR}."
+    newest = max(store.speedups, key=lambda run: (run.factor > 0, run.created), default=None)
     if newest is None:
         text = f"No comparison of CPU and GPU: run `chromatune speedup`. {published}"
         return [Text(text, "missing")]
-    if whole:
+    if newest.factor > 0:
         return [Text(_words(newest.factor), "finding"), _table(newest, store.link(newest))]
     text = (
         "Only the CPU half has been measured: run `chromatune speedup` on a machine with a GPU. "
@@ -31,23 +30,23 @@ def speed_blocks(store: Store) -> list[Block]:
 
 
 def _table(measured: StoredSpeedup, href: str | None) -> Table:
-    epochs = int(measured.params.get("epochs", "0"))
+    epochs, not_run = int(measured.params["epochs"]), Cell("not run", missing=True)
     rows = []
     for name, seconds, hardware in (
         ("CPU", measured.cpu_seconds, measured.cpu),
         ("GPU", measured.gpu_seconds, measured.gpu),
     ):
-        cells = (Cell("not run", missing=True), Cell("not run", missing=True))
+        cells = (not_run, not_run)
         if math.isfinite(seconds):
             text = format_duration(seconds) if seconds >= 60 else f"{seconds:.3g} s"
-            cells = (Cell(text, href=href), Cell(f"{seconds / max(epochs, 1):.3g} s"))
+            cells = (Cell(text, href=href), Cell(f"{seconds / epochs:.3g} s"))
         rows.append(Row(name, cells, (hardware,) if hardware else ()))
-    beside = (f"published {PUBLISHED_FACTOR} times",)
-    factor = Cell("no GPU", beside, missing=True)
-    if math.isfinite(measured.factor):
-        factor = Cell(f"{measured.factor:.3g} times", beside, href=href)
+    is_whole = measured.factor > 0
+    text = f"{measured.factor:.3g} times" if is_whole else "no GPU"
+    below = (f"published {PUBLISHED_FACTOR} times",)
+    factor = Cell(text, below, missing=not is_whole, href=href if is_whole else None)
     rows.append(Row("GPU faster by", (factor, Cell("", missing=True))))
-    model = measured.params.get("model", "?")
+    model = measured.params["model"]
     caption = f"Training time of {model}, {epochs} epochs, on {measured.dataset}"
     return Table(caption, "device", ("all epochs", "an epoch"), tuple(rows), stacks=True)
 

@@ -26,7 +26,7 @@ class Batch:
 class Batches:
     """The training set in batches, on its device.
 
-    As the report had it, it is shuffled once by the seed and visited in the same order every epoch;
+    As in the original paper, it is shuffled once by the seed, and every epoch has this order;
     with `shuffle`, and where pictures are cut anew, every epoch has an order of its own, drawn from
     torch's global generator. A last batch that is not full is left out, unless it is the only one.
     """

@@ -24,7 +24,7 @@ class FitConfig:
 
     `milestones` increase, and the last is the number of epochs. Validation takes place at every
     milestone, after every `eval_every` epochs, and after the first; without `eval_every`, about
-    twenty times a training. The rest is off by default, as the report trained:
+    twenty times a training. The rest is off by default, as in the original paper:
 
     - `loss` is `mse`, `l1` or `huber`, in the head's range; `mean_weight` adds that many times the
       squared error of each picture's mean, for a model that is trained on planes, and
@@ -152,7 +152,7 @@ class FitConfig:
         }
 
 
-# What the report did not have.
+# What the original paper did not have.
 OPTIONS = (
     *("loss", "mean_weight", "category_weight", "optimizer", "schedule", "warmup"),
     *(

@@ -1,4 +1,4 @@
-"""The report's numbers of epochs, shrunk."""
+"""The published numbers of epochs, scaled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuning.errors import ChromatuneError
 
 
 def scaled_epochs(epochs: Iterable[int], scale: float | None) -> list[int]:
-    """Scale the report's epochs, at least 1 each; ChromatuneError if two become the same."""
+    """Scale the published epochs, at least 1 each; ChromatuneError if two become the same."""
     values = list(epochs)
     if scale is None:
         return values

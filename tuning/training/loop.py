@@ -74,7 +74,7 @@ def fit(
 ) -> Iterator[EpochResult]:
     """Train a model on `data` and yield after every epoch.
 
-    By default as the report trained: Adam with weight decay, mean squared error, a constant
+    By default as in the original paper: Adam with weight decay, mean squared error, a constant
     learning rate, batches fixed once. FitConfig has the options, Batches the order.
 
     With a `state`, continue after its epoch; `initial_weights` then no longer matter. On a CPU the

@@ -1,4 +1,4 @@
-"""MSE, PSNR and SSIM: of a model, of the constant predictor, and the way the report took them.
+"""MSE, PSNR and SSIM: of a model, of the constant predictor, and as in the original paper.
 
 Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `val_` or `test_`.
 """
@@ -93,7 +93,7 @@ def predict(model: ChromaModel, split: DeviceSplit, batch_size: int = 100) -> Fl
 def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
     """Predict with BatchNorm in training mode and the whole split as one batch.
 
-    That is how the report's colorizer numbers were taken: they depend on the split's own
+    That is how the published colorizer numbers were taken: they depend on the split's own
     statistics. The model's running statistics stay as they are.
     """
     was_training = model.training
@@ -148,7 +148,7 @@ def colorizer_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str,
 
 
 def reported_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
-    """Return PSNR and SSIM as the report took them, of planes (N, 2, H, W) from its BatchNorm.
+    """Return PSNR and SSIM as in the original paper, of planes (N, 2, H, W) from its BatchNorm.
 
     Its SSIM takes the pictures of a channel for one volume (N, H, W) and the data range for 2,
     scikit-image's default for floats. It is left out below 7 pictures, where the window of the

@@ -12,8 +12,8 @@ import torch
 def tf32_if(allowed: bool) -> Iterator[None]:
     """Let a GPU round what it multiplies to TF32's ten bits, or make sure that it does not.
 
-    By default torch lets cuDNN do so in convolutions, which the report did not. Sums stay float32,
-    and a CPU knows nothing of it.
+    By default torch lets cuDNN do so in convolutions, which the original paper did not. Sums
+    stay float32, and a CPU knows nothing of it.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32

@@ -1,4 +1,4 @@
-"""The same training timed on the CPU and on a GPU, as Section VI of the original report did."""
+"""The same training timed on the CPU and on a GPU, as Section VI of the original paper did."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Half:
 
 
 def speedup_training(image_size: int, epochs: int = EPOCHS, seed: int = 0) -> FitConfig:
-    """The report's training: CNN2 at a learning rate of 2e-3, validated only at its ends."""
+    """The published training: CNN2 at a learning rate of 2e-3, validated only at its ends."""
     return FitConfig(
         model=MODEL,
         head=HEAD,
@@ -54,9 +54,9 @@ def devices() -> tuple[Device, ...]:
 def measure(
     config: FitConfig, data: TaskData, device: Device, progress: Callable[[int], None]
 ) -> Half:
-    """Train on a device and time its epochs; `progress` is told each epoch that has ended.
+    """Train on a device and time its epochs; `progress` is called with each epoch that has ended.
 
-    The first epoch counts, as it did in the report, with all that a device needs to warm up.
+    The first epoch counts, as in the original paper, with all that a device needs to warm up.
     """
     seconds = []
     for result in fit(config, data, device="cuda" if device == "gpu" else "cpu"):

@@ -70,7 +70,7 @@ def colorized_document(
 
 
 def mean_document(mean_ab: Mean) -> dict[str, float]:
-    """Mean chrominance in Lab units (`a`, `b`) and as the report's 0 to 255."""
+    """Mean chrominance in Lab units (`a`, `b`) and as the original paper's 0 to 255."""
     a, b = (value * _LEVELS for value in mean_ab)
     return {"a": a - _NEUTRAL, "b": b - _NEUTRAL, "a_255": a, "b_255": b}
 

@@ -1,4 +1,4 @@
-"""Test-set results of finished models, beside the report and the constant predictor."""
+"""Test-set results of finished models, beside the original paper and the constant predictor."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def measured_table(
 ) -> TestTable:
     """Measure cells, keyed by their rows' names, on the test set; each is measured only once.
 
-    Rows named in `unpublished` stand for nothing in the report and are compared with nothing.
+    Rows named in `unpublished` are compared with no published result.
     """
     client = make_client(tracking_uri)
     rows = []
@@ -80,7 +80,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
 
 
 def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
-    """What the report gives on this dataset's test set for this model, or else for its best one."""
+    """The published test metrics of this model on this dataset, else those of the best model."""
     named = published_result(cell.dataset, task, cell.params["model"], cell.params["head"])
     row = named or best_published(cell.dataset, task)
     return row.metrics if row else {}

@@ -1,4 +1,4 @@
-"""The report's single trainings (Tables II and IV), measured on the test set."""
+"""The published single trainings (Tables II and IV), measured on the test set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_finals(
     console: Console | None,
     reuse: bool = False,
 ) -> Iterator[LaunchOutcome]:
-    """Train the report's single models, one launch a task, and yield each as it ends.
+    """Train the published single models, one launch a task, and yield each as it ends.
 
     Learning rate and epochs are those of the best grid cell on the same data, unless configured.
     Raises ChromatuneError before any training if there is no such cell. An interrupted launch is

@@ -1,4 +1,4 @@
-"""The grid as the report's table, read from MLflow."""
+"""The grid as the original paper's table, read from MLflow."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from tests.tuning.report.stores import make_cell, make_launch
 from tuning.display.published import published_result
 from tuning.report._places import Place, gather, published_place, ranked
-from tuning.report._prose import beside_constant, difference, tuned_and_scratch, who_wins
+from tuning.report._prose import difference, standings, tuned_and_scratch
 
 
 def places(metric: str, *values: Sequence[float]) -> list[Place]:
@@ -83,20 +83,20 @@ def test_a_training_of_its_own_stands_before_a_grids() -> None:
 
 
 def test_the_winner_is_named_with_its_lead() -> None:
-    sentence, seeds = who_wins(places("val_mse", [2e-4], [1e-4]), "val_mse")
+    sentence, seeds = standings(places("val_mse", [2e-4], [1e-4]), "val_mse", None)
     assert sentence.startswith("b ReLU, lr 1e-3, 500 epochs wins with a validation MSE of 1.00e-4")
     assert "50 % below a ReLU" in sentence
     assert "one seed" in seeds
-    sentence, _ = who_wins(places("val_psnr", [36.0], [35.25]), "val_psnr")
+    sentence, _ = standings(places("val_psnr", [36.0], [35.25]), "val_psnr", None)
     assert "a ReLU, lr 1e-3, 500 epochs wins" in sentence
     assert "36.00 dB, 0.75 dB above b ReLU" in sentence
-    (sentence,) = who_wins(places("val_psnr", [36.001], [36.002]), "val_psnr")
+    (sentence,) = standings(places("val_psnr", [36.001], [36.002]), "val_psnr", None)
     assert "tie at a validation PSNR of 36.00 dB" in sentence
 
 
 def test_fine_tuned_and_from_scratch_are_distinguished() -> None:
     name = "cnn2 ReLU, lr 1e-3, 500 epochs"
-    sentence = who_wins(transfer(1e-3, 2e-3), "test_mse")[0]
+    sentence = standings(transfer(1e-3, 2e-3), "test_mse", None)[0]
     assert sentence.startswith(f"{name}, fine-tuned wins")
     assert f"50 % below {name}, from scratch (2.00e-3)" in sentence
 
@@ -108,15 +108,15 @@ def test_fine_tuned_and_from_scratch_are_distinguished() -> None:
 def test_the_gap_is_held_against_the_spread(
     first: list[float], second: list[float], verdict: str
 ) -> None:
-    _, seeds = who_wins(places("val_psnr", first, second), "val_psnr")
+    _, seeds = standings(places("val_psnr", first, second), "val_psnr", None)
     assert seeds.startswith("Over 2 seeds each")
     assert f" {verdict} the spread" in seeds
 
 
 def test_cells_that_beat_the_constant_predictor_are_counted() -> None:
-    sentence = beside_constant(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)
+    sentence = standings(places("val_mse", [1e-4], [2e-4], [3e-4]), "val_mse", 2e-4)[-1]
     assert sentence == "The constant predictor has 2.00e-4: 1 of 3 measured cells beat it."
-    sentence = beside_constant(places("val_psnr", [30.0]), "val_psnr", 30.5)
+    sentence = standings(places("val_psnr", [30.0]), "val_psnr", 30.5)[-1]
     assert sentence == "The constant predictor has 30.50 dB: 0 of 1 measured cell beat it."
 
 

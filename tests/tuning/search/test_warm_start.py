@@ -31,7 +31,7 @@ RUNS = {("grid-1", "autoencoder-tanh-lr1e-3-e9"): "run-of-the-best"}
 
 @pytest.fixture
 def space(space_of: MakeSpace) -> Any:
-    """A space in which the report's way of training lies, for 9 epochs."""
+    """A space in which the original paper's way of training lies, for 9 epochs."""
     return space_of(
         batch_size={"type": "categorical", "choices": [50, 100]},
         optimizer={"type": "categorical", "choices": ["adam", "adamw"]},

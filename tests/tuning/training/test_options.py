@@ -1,4 +1,4 @@
-"""What a training can do beyond the report: each option against the loop written out by hand."""
+"""Options beyond the original paper: each against the loop written out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of CPU and GPU: the report's training, its time, halves that are missing."""
+"""The comparison of CPU and GPU: the published training, its time, halves that are missing."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _SCORES = {
     "regression": ("val_mse", "val_rmse_lab_a", "val_rmse_lab_b", "test_mse"),
 }
 _SETTINGS = ("model", "head", "lr", "epochs")
-# What differs between the cells of the report's grids.
+# What differs between the cells of the published grids.
 _VARIED = {"colorizer": ("head", "lr", "epochs"), "regression": ("model", "lr", "epochs")}
 _SHOWN = 9
 _NARROW = 88
