@@ -79,17 +79,11 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 def test_a_header_that_lies_is_rejected(tmp_path: Path, header: object, length: int) -> None:
     text = json.dumps(header).encode()
     path = tmp_path / "model.safetensors"
-    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(length))
-    with pytest.raises(ModelError, match="is damaged or not a model file") as caught:
-        load_model(path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("data", [b"", b"\3", b"\xff" * 8, b"\xff" * 8 + b"{}"])
-def test_a_file_without_a_header_is_rejected(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "model.safetensors").write_bytes(data)
-    with pytest.raises(ModelError, match="is damaged or not a model file"):
-        load_model(tmp_path / "model.safetensors")
+    for data in (len(text).to_bytes(8, "little") + text + bytes(length), text, b""):
+        path.write_bytes(data)
+        with pytest.raises(ModelError, match="is damaged or not a model file") as caught:
+            load_model(path)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

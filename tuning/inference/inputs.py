@@ -49,7 +49,7 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
             found.setdefault(source.resolve(), (source, relative))
     if not found:
         raise ChromatuneError(
-            f"no pictures in {', '.join(map(str, paths))}"
+            f"no images in {', '.join(map(str, paths))}"
             + (f": {skipped[0][0]}: {skipped[0][1]}" if skipped else "")
         )
     taken: set[PurePosixPath] = set()
@@ -72,10 +72,10 @@ def _pictures(
         return [(path, PurePosixPath(path.name))]
     if not path.is_dir():
         siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ChromatuneError(f"there is no picture or folder {path}{nearest(path.name, siblings)}")
+        raise ChromatuneError(f"there is no image or folder {path}{nearest(path.name, siblings)}")
     if out.resolve() == path.resolve():
         raise ChromatuneError(
-            f"--out {out} is the folder of the pictures: choose another one for the results"
+            f"--out {out} is the folder of the images: choose another one for the results"
         )
     listing = FolderSource(path).list()
     skipped += [(str(path / name), reason) for name, reason in listing.skipped]
@@ -102,6 +102,5 @@ def _refuse_replacing(jobs: Sequence[Job]) -> None:
         for target in (job.picture, job.sheet):
             if target.resolve() in sources:
                 raise ChromatuneError(
-                    f"the result would replace the picture {target}: choose another folder with "
-                    f"--out"
+                    f"the result would replace the image {target}: choose another folder with --out"
                 )

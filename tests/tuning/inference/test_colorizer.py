@@ -66,10 +66,6 @@ def test_pictures_of_any_sizes_go_through_together_as_alone(
         assert paint(plane, prediction.ab).shape == (*plane.shape, 3)
 
 
-def test_no_pictures_make_no_predictions(network: ChromaModel) -> None:
-    assert Colorizer(network).predict([]) == []
-
-
 @pytest.mark.parametrize("ab", [(0.5, 0.5), (0.56, 0.58), (0.3, 0.9), (1.0, 0.0)])
 def test_lightness_survives_whatever_the_colours(ab: tuple[float, float]) -> None:
     """Even where the colour lies far outside sRGB, and by another library's reckoning."""
@@ -93,8 +89,7 @@ def test_colours_outside_srgb_turn_paler_but_keep_their_hue() -> None:
     assert abs(np.arctan2(b, a) - np.arctan2(52, 72)) < 0.25
     # Twice the colour would change L.
     more = np.array([[[240, 128 + a * 2, 128 + b * 2]]]).round().astype(np.uint8)
-    back = cv2.cvtColor(cv2.cvtColor(more, cv2.COLOR_LAB2RGB), cv2.COLOR_RGB2LAB)
-    assert abs(int(back[0, 0, 0]) - 240) > 1
+    assert abs(int(rgb_to_lab(cv2.cvtColor(more, cv2.COLOR_LAB2RGB))[0, 0, 0]) - 240) > 1
 
 
 def test_without_colour_lightness_alone_is_shown() -> None:
@@ -105,36 +100,27 @@ def test_without_colour_lightness_alone_is_shown() -> None:
     assert np.abs(shown[..., 0].astype(int) - gray).max() <= 1
 
 
-def test_the_mean_is_the_regressor_s_where_there_is_one() -> None:
-    L = np.zeros((10, 10), np.uint8)
-    painter, regressor = constant_model("autoencoder", 0.4, 0.6), constant_model("cnn1", 0.5, 0.7)
+def test_each_network_sees_its_own_size_and_the_mean_is_the_regressor_s() -> None:
+    L = np.zeros((100, 50), np.uint8)
+    painter = constant_model("autoencoder", 0.4, 0.6, size=64)
+    regressor = constant_model("cnn1", 0.5, 0.7, size=32)
     (alone,) = Colorizer(painter).predict([L])
     (both,) = Colorizer(painter, regressor).predict([L])
+    assert both.ab.shape == (2, 64, 64)
     assert alone.mean_ab == alone.own_mean_ab == pytest.approx((0.4, 0.6))
     assert both.own_mean_ab == pytest.approx((0.4, 0.6))
     assert both.mean_ab == pytest.approx((0.5, 0.7))
 
 
-def test_each_network_sees_its_own_size() -> None:
-    colorizer = Colorizer(
-        constant_model("autoencoder", 0.4, 0.6, size=64), constant_model("cnn1", 0.5, 0.7, size=32)
-    )
-    (prediction,) = colorizer.predict([np.zeros((100, 50), np.uint8)])
-    assert prediction.ab.shape == (2, 64, 64)
-
-
-def test_a_network_of_the_other_task_is_refused() -> None:
+def test_networks_of_the_other_task_and_nan_are_rejected() -> None:
     with pytest.raises(ChromatuneError, match="a colorizer model is needed, but cnn1"):
         Colorizer(create_model("cnn1"))
     with pytest.raises(ChromatuneError, match="a regression model is needed, but autoencoder"):
         Colorizer(create_model("autoencoder"), create_model("autoencoder"))
-
-
-def test_what_is_not_finite_is_refused() -> None:
+    broken = Colorizer(constant_model("autoencoder", float("nan"), 0.5))
+    assert broken.predict([]) == []
     with pytest.raises(NonFinitePredictionError):
-        Colorizer(constant_model("autoencoder", float("nan"), 0.5)).predict(
-            [np.zeros((8, 8), np.uint8)]
-        )
+        broken.predict([np.zeros((8, 8), np.uint8)])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow's, about its own type hints

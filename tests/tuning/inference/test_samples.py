@@ -103,7 +103,7 @@ def test_train_samples_are_originals(shown: Any, fruits: PreparedDataset) -> Non
         assert (cut[sheet["columns"].index("true")] == lab_to_rgb(*original)).all()
 
 
-def test_copies_are_those_that_were_trained_on(shown: Any, fruits: PreparedDataset) -> None:
+def test_copies_are_named_and_as_trained_on(shown: Any, fruits: PreparedDataset) -> None:
     _, folder, document = shown
     planes, sheet = fruits.planes("train"), document["sheets"]["copies"]
     assert tuple(sheet["columns"]) == COPIES
@@ -113,11 +113,6 @@ def test_copies_are_those_that_were_trained_on(shown: Any, fruits: PreparedDatas
             stored = (np.asarray(plane[row]) for plane in (planes.L, planes.a, planes.b))
             # Cut from the prepared 8-bit Lab rather than from the source: rounding differs.
             assert np.abs(tile.astype(int) - lab_to_rgb(*stored)).mean() < 2
-
-
-def test_copies_are_named_after_what_they_are(shown: Any) -> None:
-    _, folder, document = shown
-    for cut in tiles(folder, document, "copies"):
         named = dict(zip(COPIES, cut, strict=True))
         assert (named["flip"] == named["original"][:, ::-1]).all()
         for shift in ("vertical shift + zoom", "horizontal shift + zoom"):

@@ -101,7 +101,7 @@ def test_without_a_mode_there_is_nobody_to_ask(run: Any, champions: str, picture
     ("words", "line"),
     [
         ((), "name an image or a folder"),
-        (("nothing.png",), "there is no picture or folder nothing.png"),
+        (("nothing.png",), "there is no image or folder nothing.png"),
         (("pictures", "--mode", "faces", "--model", "models:/x/1"), "give one of them"),
         (("pictures", "--mode", "faces", "--export", "x.pt"), "must end in .safetensors or .onnx"),
         (("pictures", "--mode", "faces"), "no champion for the mode 'faces' yet"),
