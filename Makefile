@@ -16,7 +16,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast test-cluster soak browser lint docs champions bench ui clean
+.PHONY: install run test test-fast test-cluster soak browser lint audit docs champions bench ui clean
 
 install: $(VENV)/.installed
 
@@ -57,7 +57,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python tools/audit.py
+
+## Known vulnerabilities of the installed packages, from PyPI
+audit: install
+	$(BIN)/pip-audit --local
 
 ## Write the measured figures into the pages of docs and the headers of configs/champion_*.yaml
 docs: install

@@ -43,7 +43,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_files_that_a_page_names_exist(page: Path) -> None:
-    folders = "benchmarks|configs|data_prep|docs|models|tests|tools|tuning"
+    folders = "benchmarks|configs|data_prep|docs|models|tests|tuning"
     names = re.findall(rf"`((?:{folders})/[\w/.-]*)`", page.read_text())
     assert [name for name in names if not (ROOT / name).exists()] == []
 
