@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-import torch
 
 from data_prep import PrepareSettings, prepare
-from models import create_model
-from tests.tuning.report.stores import FakeArchive, make_cell, make_launch, make_store, whole_grid
-from tuning.inference.samples import write_showcase
+from tests.tuning.report.stores import (
+    FakeArchive,
+    make_cell,
+    make_launch,
+    make_store,
+    showcase_files,
+    whole_grid,
+)
 from tuning.report import Report, build_report
 from tuning.tracking.records import StoredLaunch, StoredSpeedup
 
@@ -51,12 +55,9 @@ def make_whole_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], 
                 for name, content in shown[launch.task].items():
                     archive.files[cell.run_id, f"test/{name}"] = content
         curve = [1 / epoch for epoch in range(1, 500)]
-        speedups = (
-            StoredSpeedup(
-                "r", "7", 0, "faces", {"model": "cnn2", "epochs": "30"}, 600, 50, "c", "g"
-            ),
-        )
-        store = make_store(*launches, speedups=speedups)
+        params = {"model": "cnn2", "epochs": "30"}
+        speedup = StoredSpeedup("r", "7", 0, "faces", params, 600, 50, "c", "g")
+        store = make_store(*launches, speedups=(speedup,))
         return build_report(store, archive, published_curves={1: curve, 4: curve})
 
     return make
@@ -80,8 +81,6 @@ def _showcases(folder: Path) -> dict[str, dict[str, bytes]]:
     dataset = prepare(settings, folder).dataset
     found = {}
     for task, name in (("regression", "cnn2"), ("colorizer", "autoencoder")):
-        torch.manual_seed(0)
         (folder / task).mkdir()
-        write_showcase(create_model(name, head="tanh", image_size=64), dataset, folder / task)
-        found[task] = {path.name: path.read_bytes() for path in (folder / task).iterdir()}
+        found[task] = showcase_files(name, dataset, folder / task)
     return found

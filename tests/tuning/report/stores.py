@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+
+from data_prep import PreparedDataset
+from models import create_model
 from tuning.display.published import EPOCHS, GRIDS, LRS
+from tuning.inference.samples import write_showcase
 from tuning.tracking.records import Store, StoredCell, StoredLaunch
 from tuning.training.tasks import CRITERIA
 
@@ -132,3 +140,18 @@ def whole_grid(task: str, value: Callable[[float], float], **options: Any) -> St
         for column, lr in enumerate(LRS)
     ]
     return make_launch(cells, task=task, planned=27, **options)
+
+
+def picture_file(kind: str) -> bytes:
+    """A small picture file."""
+    content = io.BytesIO()
+    Image.effect_noise((40, 30), 60).convert("RGB").save(content, kind)
+    return content.getvalue()
+
+
+def showcase_files(model: str, dataset: PreparedDataset, folder: Path) -> dict[str, bytes]:
+    """What a measured model's run holds under `test/`."""
+    torch.manual_seed(0)
+    size = dataset.manifest.settings.size
+    write_showcase(create_model(model, head="tanh", image_size=size), dataset, folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

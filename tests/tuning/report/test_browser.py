@@ -25,28 +25,6 @@ pytestmark = [
 ]
 
 
-class Window:
-    """A page, on a screen that is `width` CSS pixels wide."""
-
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        self._driver = driver
-
-    def open(self, page: Path, width: int, medium: str = "screen") -> None:
-        # The narrowest window is wider than a telephone, so the screen is emulated.
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
-        self._driver.get(page.as_uri())
-
-    def run(self, script: str) -> Any:
-        """Run the body of a function in the page and return its value."""
-        return self._driver.execute_script(script)
-
-    def complaints(self) -> list[str]:
-        """What the page has written to the console, errors of loading included."""
-        return [entry["message"] for entry in self._driver.get_log("browser")]
-
-
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
@@ -59,10 +37,19 @@ def driver() -> Iterator[webdriver.Chrome]:
     driver.quit()
 
 
-@pytest.fixture
-def window(driver: webdriver.Chrome) -> Window:
+def open_page(
+    driver: webdriver.Chrome, page: Path, width: int, medium: str = "screen"
+) -> Callable[[str], Any]:
+    """Open a page on a screen of `width` CSS pixels; returns a function that runs a script in it.
+
+    The narrowest window is wider than a telephone, so the screen is emulated.
+    """
     driver.get_log("browser")  # what the page before has written
-    return Window(driver)
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
+    driver.get(page.as_uri())
+    return driver.execute_script
 
 
 _STICKS_OUT = """
@@ -92,18 +79,20 @@ def page(tmp_path_factory: pytest.TempPathFactory, make_whole_report: Callable[[
     ("width", "medium"),
     [(1280, "screen"), (400, "screen"), (688, "print")],  # A4 within its margins
 )
-def test_the_page_fits_and_is_whole(page: Path, window: Window, width: int, medium: str) -> None:
-    window.open(page, width, medium)
-    assert window.run("return window.innerWidth") == width
-    assert window.run("return document.documentElement.scrollWidth") <= width
-    assert window.run(_STICKS_OUT) == []
-    assert window.run(_IS_CUT) == []
-    assert window.run("return document.images.length") > 50
-    assert window.run(_IS_BROKEN) == []
-    assert window.complaints() == []
+def test_the_page_fits_and_is_whole(
+    page: Path, driver: webdriver.Chrome, width: int, medium: str
+) -> None:
+    run = open_page(driver, page, width, medium)
+    assert run("return window.innerWidth") == width
+    assert run("return document.documentElement.scrollWidth") <= width
+    assert run(_STICKS_OUT) == []
+    assert run(_IS_CUT) == []
+    assert run("return document.images.length") > 50
+    assert run(_IS_BROKEN) == []
+    assert driver.get_log("browser") == []
 
 
-def test_the_test_itself_would_notice(page: Path, window: Window, tmp_path: Path) -> None:
+def test_the_test_itself_would_notice(page: Path, driver: webdriver.Chrome, tmp_path: Path) -> None:
     """A page with a broken picture, an overflow, a script and a request to the network."""
     broken = page.read_text().replace(
         "<main>",
@@ -111,7 +100,7 @@ def test_the_test_itself_would_notice(page: Path, window: Window, tmp_path: Path
         '<img alt="net" src="http://127.0.0.1:9/x.png"><script>throw 1</script>',
     )
     (tmp_path / "broken.html").write_text(broken)
-    window.open(tmp_path / "broken.html", 400)
-    assert window.run(_STICKS_OUT) != []
-    assert {"x", "net"} <= set(window.run(_IS_BROKEN))
-    assert len(window.complaints()) >= 2
+    run = open_page(driver, tmp_path / "broken.html", 400)
+    assert run(_STICKS_OUT) != []
+    assert {"x", "net"} <= set(run(_IS_BROKEN))
+    assert len(driver.get_log("browser")) >= 2

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from data_prep import PreparedDataset, PrepareSettings, prepare
-from models import create_model
-from tests.tuning.report.stores import make_cell, make_launch, make_store
+from data_prep import PrepareSettings, prepare
+from tests.tuning.report.stores import (
+    make_cell,
+    make_launch,
+    make_store,
+    picture_file,
+    showcase_files,
+)
 from tuning.display.table import Table
 from tuning.errors import ChromatuneError
-from tuning.inference.samples import write_showcase
 from tuning.report import Report, build_report, read_published_curves
 from tuning.report._best_models import by_category
 from tuning.report._document import Block, Figure, Text, Tiles
@@ -43,43 +45,33 @@ def curves_of(blocks: list[Block]) -> dict[str, str]:
 
 
 @pytest.fixture
-def finals() -> Any:
-    return make_launch([make_cell("cnn2", "relu", epochs=3, val_mse=1e-4)], kind="finals")
-
-
-@pytest.fixture
-def trained(finals: Any, archive: Any) -> Any:
-    run = finals.cells[0].run_id
+def trained(archive: Any) -> Any:
+    launch = make_launch([make_cell("cnn2", "relu", epochs=3, val_mse=1e-4)], kind="finals")
+    run = launch.cells[0].run_id
     archive.histories[run, "train_loss"] = [(1, 0.3), (2, 0.1), (3, 0.05)]
     archive.histories[run, "val_mse"] = [(1, 0.2), (3, 0.04)]
-    return finals
+    return launch
 
 
-def test_a_training_has_its_figure_and_the_others_say_not_run(trained: Any, archive: Any) -> None:
+def test_a_training_has_its_figure_with_the_published_curve_behind(
+    trained: Any, archive: Any, tmp_path: Path
+) -> None:
     blocks = section(build_report(make_store(trained), archive), "III")
-    assert curves_of(blocks) == {
-        "figure-02": "Fig. 2: training loss of cnn2 ReLU, lr 1e-3, 3 epochs."
-    }
+    caption = "Fig. 2: training loss of cnn2 ReLU, lr 1e-3, 3 epochs"
+    assert curves_of(blocks) == {"figure-02": f"{caption}."}
     assert "Fig. 1 (fc ReLU, not run), Fig. 3 (cnn2 Tanh, not run)" in texts(blocks)
 
-
-def test_the_published_curve_is_drawn_behind(trained: Any, archive: Any, tmp_path: Path) -> None:
     (tmp_path / CURVE).write_text("0.27\n0.16\n\n0.006\n")
     curves = read_published_curves(tmp_path)
     assert curves == {2: [0.27, 0.16, 0.006]}
-    with_curve = build_report(make_store(trained), archive, published_curves=curves)
-    without = build_report(make_store(trained), archive)
-    pngs = [
-        next(b.png for b in section(report, "III") if isinstance(b, Figure))
-        for report in (with_curve, without)
-    ]
-    assert pngs[0] != pngs[1]
-    assert curves_of(section(with_curve, "III"))["figure-02"].endswith(
-        "dashed: the published curve."
-    )
+    report = build_report(make_store(trained), archive, published_curves=curves)
+    behind = section(report, "III")
+    assert curves_of(behind) == {"figure-02": f"{caption}; dashed: the published curve."}
+    pngs = {block.png for block in (*blocks, *behind) if isinstance(block, Figure)}
+    assert len(pngs) == 2
 
 
-def test_wrong_curves_are_refused(tmp_path: Path) -> None:
+def test_invalid_curves_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ChromatuneError, match="there is no such folder"):
         read_published_curves(tmp_path / "none")
     with pytest.raises(ChromatuneError, match="none of the nine files"):
@@ -91,18 +83,13 @@ def test_wrong_curves_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def fruits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+def showcase(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a regressor's run holds under `test/`."""
     settings = PrepareSettings(dataset="synthetic-fruits", count=120, size=32, augment=1)
-    return prepare(settings, tmp_path_factory.mktemp("data")).dataset
-
-
-@pytest.fixture(scope="module")
-def showcase(fruits: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What a colorizer's run holds under `test/`."""
-    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("showcase")
-    write_showcase(create_model("cnn2", head="tanh", image_size=32), fruits, folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return showcase_files(
+        "cnn2", prepare(settings, tmp_path_factory.mktemp("data")).dataset, folder
+    )
 
 
 @pytest.fixture
@@ -140,21 +127,20 @@ def test_best_and_worst_pictures_are_shown_with_their_scores(
         assert all(tile.startswith(b"\xff\xd8\xff") for row in sheet.rows for tile in row.tiles)
 
 
-def test_the_training_of_a_model_beyond_the_report_is_drawn(measured: Make, archive: Any) -> None:
-    launch = measured()
-    for cell in launch.cells:
-        archive.histories[cell.run_id, "train_loss"] = [(1, 0.2), (2, 0.1)]
-
+def test_the_training_of_a_model_beyond_the_paper_is_drawn(measured: Make, archive: Any) -> None:
     def drawn(launch: Any) -> list[str]:
         blocks = section(build_report(make_store(launch), archive), "closer")
         return [text for name, text in curves_of(blocks).items() if name.startswith("loss-")]
 
+    launch = measured()
+    for cell in launch.cells:
+        archive.histories[cell.run_id, "train_loss"] = [(1, 0.2), (2, 0.1)]
     assert drawn(launch) == []  # Fig. 2 shows it
-    cells = [
+    unet = [
         dataclasses.replace(cell, params={**cell.params, "model": "unet_mean"})
         for cell in launch.cells
     ]
-    assert drawn(dataclasses.replace(launch, cells=tuple(cells))) == [
+    assert drawn(dataclasses.replace(launch, cells=tuple(unet))) == [
         "Training loss of unet_mean ReLU, lr 1e-3, 500 epochs on synthetic-faces."
     ]
 
@@ -233,8 +219,8 @@ def test_a_search_is_shown_with_its_plots_and_its_best(archive: Any) -> None:
     document = {"objectives": ["val_mse:min"], "baseline": {"val_mse": 1.65e-4}}
     top = {**document, "trials": [trial, {**worse, "kept_epoch": None}]}
     archive.files[launch.run_id, "search/top10.json"] = json.dumps(top).encode()
-    archive.files[launch.run_id, "search/slice.png"] = png()
-    archive.files[launch.run_id, "search/pareto.png"] = png()[:60]
+    archive.files[launch.run_id, "search/slice.png"] = picture_file("PNG")
+    archive.files[launch.run_id, "search/pareto.png"] = picture_file("PNG")[:60]
     blocks = section(build_report(make_store(launch), archive), "search")
     assert "2 trials (1 finished, 1 pruned)" in texts(blocks)
     assert [block.caption for block in blocks if isinstance(block, Figure)] == ["Search: slice."]
@@ -246,12 +232,6 @@ def test_a_search_is_shown_with_its_plots_and_its_best(archive: Any) -> None:
     assert first.cells[0].winner == "all"
     assert [cell.text for cell in second.cells] == ["–", "–", "failed"]
     assert table.notes[-1] == "Constant predictor: 1.65e-4"
-
-
-def png() -> bytes:
-    content = io.BytesIO()
-    Image.effect_noise((50, 40), 60).save(content, "PNG")
-    return content.getvalue()
 
 
 @pytest.mark.parametrize("content", [b"[1, 2]", b"{", b'{"objectives": ["x"], "trials": [{}]}'])
@@ -267,21 +247,27 @@ def speedup(cpu: float, gpu: float, created: int = 0) -> StoredSpeedup:
     return StoredSpeedup("r", "7", created, "faces", params, cpu, gpu, "a CPU", "a GPU")
 
 
-def test_the_factor_stands_beside_the_published_one(archive: Any) -> None:
-    store = make_store(speedups=(speedup(600.0, 50.0), speedup(300.0, float("nan"), 9)))
-    blocks = section(build_report(store, archive), "VI")
-    assert "12 times faster" in texts(blocks)
-    (table,) = [block for block in blocks if isinstance(block, Table)]
-    assert [row.cells[0].text for row in table.rows] == ["10:00", "50 s", "12 times"]
-    assert table.rows[0].cells[1].text == "20 s"
-    assert table.rows[2].cells[0].below == ("published 8.5 times",)
-
-
-def test_a_missing_gpu_is_told(archive: Any) -> None:
-    half = make_store(speedups=(speedup(600.0, float("nan")),))
-    blocks = section(build_report(half, archive), "VI")
-    assert "Only the CPU half has been measured" in texts(blocks)
-    (table,) = [block for block in blocks if isinstance(block, Table)]
-    assert [row.cells[0].text for row in table.rows] == ["10:00", "not run", "no GPU"]
-    never = section(build_report(make_store(), archive), "VI")
-    assert "No comparison of CPU and GPU" in texts(never)
+@pytest.mark.parametrize(
+    ("speedups", "words", "first_column"),
+    [
+        (
+            [speedup(600.0, 50.0), speedup(300.0, math.nan, 9)],
+            *("12 times faster", ["10:00", "50 s", "12 times"]),
+        ),
+        (
+            [speedup(600.0, math.nan)],
+            *("Only the CPU half has been measured", ["10:00", "not run", "no GPU"]),
+        ),
+        ([], "No comparison of CPU and GPU", []),
+    ],
+)
+def test_the_factor_stands_beside_the_published_one(
+    archive: Any, speedups: list[StoredSpeedup], words: str, first_column: list[str]
+) -> None:
+    blocks = section(build_report(make_store(speedups=speedups), archive), "VI")
+    assert words in texts(blocks)
+    rows = [row for block in blocks if isinstance(block, Table) for row in block.rows]
+    assert [row.cells[0].text for row in rows] == first_column
+    if rows:
+        assert rows[0].cells[1].text == "20 s"
+        assert rows[2].cells[0].below == ("published 8.5 times",)
