@@ -76,7 +76,7 @@ def prepare(
         if export_images and not (target / IMAGES_FOLDER).exists():
             with writing_to(data_root):
                 export_pictures(dataset, workspace.begin(), progress)
-                workspace.publish_inside(IMAGES_FOLDER)
+                workspace.publish(IMAGES_FOLDER)
             state += f", images written to {IMAGES_FOLDER}/"
         elif not created:
             state += ", nothing to do"
@@ -138,26 +138,18 @@ def _build(
             ignored=reading.ignored,
             arrays=entries,
             digest=arrays_digest(entries),
-            versions=_versions(),
+            versions={
+                "chromatune": metadata.version("chromatune"),
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "opencv": cv2.__version__,
+                "pillow": metadata.version("pillow"),
+            },
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         text = manifest.model_dump_json(indent=1)
         (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
         workspace.publish()
-
-
-def _versions() -> dict[str, str]:
-    try:
-        own = metadata.version("chromatune")
-    except metadata.PackageNotFoundError:
-        own = "not installed"
-    return {
-        "chromatune": own,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "pillow": metadata.version("pillow"),
-    }
 
 
 def _summary(dataset: PreparedDataset, state: str) -> str:

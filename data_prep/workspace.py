@@ -50,19 +50,14 @@ class Workspace:
         self._building.mkdir()
         return self._building
 
-    def publish(self) -> None:
-        """Rename what was built to the target, replacing an older one."""
+    def publish(self, inside: str = "") -> None:
+        """Rename what was built to the target, replacing an older one, or to a new folder in it."""
         sync_tree(self._building)
-        if self.target.exists():
+        if self.target.exists() and not inside:
             self.target.rename(self._replaced)
-        self._building.rename(self.target)
+        self._building.rename(self.target / inside)
         _sync_folder(self.target.parent)
         shutil.rmtree(self._replaced, ignore_errors=True)
-
-    def publish_inside(self, name: str) -> None:
-        """Rename what was built to the folder `name` inside the target."""
-        sync_tree(self._building)
-        self._building.rename(self.target / name)
 
 
 @contextmanager

@@ -33,6 +33,11 @@ _RESOLVING = "resolving"  # the context of validation in `resolve`
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def absolute_path(value: str) -> str:
+    """Make a folder absolute, because trials and resumed launches run elsewhere; URIs stay."""
+    return value if "://" in value else str(Path(value).expanduser().absolute())
+
+
 def _shared_or_whole(gpus: float) -> float:
     if gpus > 1 and not gpus.is_integer():
         raise ValueError("must be at most 1, or a whole number")
@@ -181,15 +186,11 @@ class LaunchConfig(_Strict):
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     resources: ResourcesConfig = ResourcesConfig()
-    storage_path: Annotated[str, Field(validate_default=True)] = "ray_results"
+    # The default lies beside the MLflow store that shows it, not in Ray's ~/ray_results.
+    storage_path: Annotated[str, AfterValidator(absolute_path), Field(validate_default=True)] = (
+        "ray_results"
+    )
     address: str | None = None
-
-    @field_validator("storage_path")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        # Trials run in another working directory, so a relative folder would be lost. The default
-        # lies beside the MLflow store that shows it, not in Ray's ~/ray_results.
-        return value if "://" in value else str(Path(value).expanduser().absolute())
 
 
 class GridLaunchConfig(LaunchConfig):

@@ -6,21 +6,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StrictStr,
     TypeAdapter,
     ValidationError,
-    field_validator,
 )
 
-from tuning.config.schema import Count, LaunchConfig, Positive
+from tuning.config.schema import Count, LaunchConfig, Positive, absolute_path
 from tuning.errors import ChromatuneError
 from tuning.utils.safe_yaml import read_yaml_file
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
 Scheduler = Literal["asha", "median", "none"]
+
+
+def absolute_storage(value: str) -> str:
+    """Make the path of a journal file or a SQLite database absolute."""
+    scheme, separator, rest = value.partition(":///")
+    if separator and scheme.partition("+")[0] == "sqlite":
+        return f"{scheme}:///{Path(rest).expanduser().absolute()}"
+    return absolute_path(value)
 
 
 class SearchConfig(BaseModel):
@@ -43,29 +51,15 @@ class SearchConfig(BaseModel):
     reduction_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3
     points: list[dict[str, Any]] = []
     warm_start: bool = True
-    study_storage: str | None = None
+    study_storage: Annotated[str, AfterValidator(absolute_storage)] | None = None
     study_name: str | None = None
     budget_gpu_hours: Positive | None = None
     budget_cpu_hours: Positive | None = None
-
-    @field_validator("study_storage")
-    @classmethod
-    def _absolute(cls, value: str | None) -> str | None:
-        # A search can be resumed from any folder.
-        return value if value is None else absolute_storage(value)
 
     @property
     def chosen_scheduler(self) -> Scheduler:
         """The configured scheduler, or the default for the number of objectives."""
         return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
-
-
-def absolute_storage(value: str) -> str:
-    """Make the path of a journal file or a SQLite database absolute."""
-    scheme, separator, rest = value.partition(":///")
-    if separator and scheme.partition("+")[0] == "sqlite":
-        return f"{scheme}:///{Path(rest).expanduser().absolute()}"
-    return value if "://" in value else str(Path(value).expanduser().absolute())
 
 
 class SearchLaunchConfig(LaunchConfig):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import hypothesis
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, strategies
-from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -22,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.tuning.serve.builders import photo
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, and those of the fuzzer itself
 
 TOKEN = "correct-horse-battery"
@@ -31,26 +31,22 @@ CHECKS = [
 ]
 
 
-def _picture(seed: int) -> bytes:
+def _image(seed: int) -> bytes:
     random = np.random.RandomState(seed)
-    size = random.randint(1, 40, 2)
-    pixels = random.randint(0, 256, (*size, 3)).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, ("PNG", "JPEG", "GIF")[seed % 3])
-    return stream.getvalue()
+    return photo(*random.randint(1, 40, 2), ("PNG", "JPEG", "GIF")[seed % 3], gray=seed % 5 == 0)
 
 
-def _damaged(picture: bytes, places: list[int]) -> bytes:
-    damaged = bytearray(picture)
+def _damaged(image: bytes, places: list[int]) -> bytes:
+    damaged = bytearray(image)
     for place in places:
         damaged[place % len(damaged)] ^= 1 + place % 255
     return bytes(damaged)
 
 
-PICTURES = strategies.integers(0, 99).map(_picture)
+IMAGES = strategies.integers(0, 99).map(_image)
 FILES = strategies.one_of(
-    PICTURES,
-    strategies.builds(_damaged, PICTURES, strategies.lists(strategies.integers(0), max_size=4)),
+    IMAGES,
+    strategies.builds(_damaged, IMAGES, strategies.lists(strategies.integers(0), max_size=4)),
     strategies.binary(max_size=200),
 )
 
