@@ -50,7 +50,7 @@ class PrepareSettings:
         elif self.count is not None:
             raise DataError(
                 f"count={self.count} is for synthetic datasets; {self.dataset} has as many "
-                "pictures as its source"
+                "images as its source"
             )
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
 import zlib
@@ -12,17 +11,11 @@ import pytest
 from PIL import Image
 
 from data_prep.decode import UnusableError, decode_picture, decode_rgb, is_grayscale
-
-
-def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
+from tests.data_prep.builders import colourful, saved
 
 
 def _colour(width: int = 32, height: int = 32) -> Image.Image:
-    coarse = np.random.RandomState(0).randint(0, 256, (3, 3, 3)).astype(np.uint8)
-    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return colourful(0, width, height, cells=3)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -36,11 +29,11 @@ def _png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes
 
 
 def test_a_picture_of_the_right_size_is_unchanged_and_a_larger_one_is_averaged() -> None:
-    rgb, comment = decode_picture(_saved(_colour(), "PNG"), 32)
+    rgb, comment = decode_picture(saved(_colour(), "PNG"), 32)
     assert np.array_equal(rgb, np.asarray(_colour()))
     assert comment == ""
-    assert decode_picture(_saved(_colour(), "JPEG", comment="s17"), 32)[1] == "s17"
-    rgb, _ = decode_picture(_saved(_colour(64, 64), "PNG"), 32)
+    assert decode_picture(saved(_colour(), "JPEG", comment="s17"), 32)[1] == "s17"
+    rgb, _ = decode_picture(saved(_colour(64, 64), "PNG"), 32)
     expected = np.asarray(_colour(64, 64)).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
     assert np.abs(rgb - expected).max() <= 0.51
 
@@ -48,7 +41,7 @@ def test_a_picture_of_the_right_size_is_unchanged_and_a_larger_one_is_averaged()
 def test_cmyk_becomes_the_same_colours() -> None:
     cmyk = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
     cmyk.paste((255, 0, 0, 0), (0, 0, 16, 32))
-    rgb, _ = decode_picture(_saved(cmyk, "JPEG", quality=95), 32)
+    rgb, _ = decode_picture(saved(cmyk, "JPEG", quality=95), 32)
     assert np.abs(rgb[16, 24].astype(int) - (255, 0, 0)).max() < 12
     assert np.abs(rgb[16, 4].astype(int) - (0, 255, 255)).max() < 12
 
@@ -57,14 +50,14 @@ def test_transparency_lies_on_white() -> None:
     rgba = Image.new("RGBA", (32, 32), (200, 0, 0, 255))
     rgba.paste((0, 0, 200, 0), (0, 0, 16, 32))
     rgba.paste((0, 0, 200, 128), (0, 0, 16, 8))
-    rgb, _ = decode_picture(_saved(rgba, "PNG"), 32)
+    rgb, _ = decode_picture(saved(rgba, "PNG"), 32)
     assert rgb[20, 4].tolist() == [255, 255, 255]
     assert np.abs(rgb[4, 4].astype(int) - (127, 127, 227)).max() <= 1
     assert rgb[4, 24].tolist() == [200, 0, 0]
     palette = Image.new("P", (32, 32), 0)
     palette.putpalette([10, 20, 30, 250, 0, 0])
     palette.paste(1, (0, 0, 16, 32))
-    rgb, _ = decode_picture(_saved(palette, "PNG", transparency=0), 32)
+    rgb, _ = decode_picture(saved(palette, "PNG", transparency=0), 32)
     assert rgb[0, [31, 0]].tolist() == [[255, 255, 255], [250, 0, 0]]
 
 
@@ -79,7 +72,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[274] = orientation
-    data = _saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
+    data = saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
     assert np.array_equal(decode_picture(data, 32)[0], upright)
 
 
@@ -94,19 +87,19 @@ def test_sixteen_bit_colour_keeps_its_high_bytes() -> None:
     [
         (b"", "empty file"),
         (b"plain words", "not a readable image"),
-        (_saved(_colour(), "PNG")[:-300], "not a readable image"),
-        (_saved(_colour(256, 256), "JPEG")[:900], "not a readable image"),
-        (_saved(_colour(1, 1), "PNG"), "smaller than 16 px a side (1x1)"),
-        (_saved(_colour(400, 15), "PNG"), "smaller than 16 px a side (400x15)"),
-        (_saved(_colour().convert("L"), "PNG"), "grayscale (mode L)"),
-        (_saved(_colour().convert("LA"), "PNG"), "grayscale (mode LA)"),
-        (_saved(_colour().convert("1"), "PNG"), "grayscale (mode 1)"),
-        (_saved(_colour().convert("L").convert("RGB"), "PNG"), "grayscale: red, green and blue"),
+        (saved(_colour(), "PNG")[:-300], "not a readable image"),
+        (saved(_colour(256, 256), "JPEG")[:900], "not a readable image"),
+        (saved(_colour(1, 1), "PNG"), "smaller than 16 px a side (1x1)"),
+        (saved(_colour(400, 15), "PNG"), "smaller than 16 px a side (400x15)"),
+        (saved(_colour().convert("L"), "PNG"), "grayscale (mode L)"),
+        (saved(_colour().convert("LA"), "PNG"), "grayscale (mode LA)"),
+        (saved(_colour().convert("1"), "PNG"), "grayscale (mode 1)"),
+        (saved(_colour().convert("L").convert("RGB"), "PNG"), "grayscale: red, green and blue"),
         (_png(32, 32, 16, 0, (b"\x00" + b"\x12\x34" * 32) * 32), "grayscale (mode I;16"),
         (_png(8000, 8000, 8, 2, b""), "over 50 megapixels"),
         (_png(30000, 30000, 8, 2, b""), "over 50 megapixels"),
         # Pillow would start Ghostscript.
-        (_saved(_colour(), "EPS"), "not a readable image (unknown format)"),
+        (saved(_colour(), "EPS"), "not a readable image (unknown format)"),
     ],
 )
 def test_left_out_with_the_reason(data: bytes, reason: str) -> None:
@@ -119,7 +112,7 @@ def test_left_out_with_the_reason(data: bytes, reason: str) -> None:
 
 def test_at_its_own_size_a_picture_without_colour_is_read_too() -> None:
     gray = _colour(40, 20).convert("L")
-    rgb, _ = decode_rgb(_saved(gray, "PNG"))
+    rgb, _ = decode_rgb(saved(gray, "PNG"))
     assert rgb.shape == (20, 40, 3)
     assert is_grayscale(rgb)
     assert np.array_equal(rgb[..., 0], np.asarray(gray))
@@ -129,10 +122,10 @@ def test_at_its_own_size_a_picture_without_colour_is_read_too() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bit_grayscale_keeps_its_high_bytes(kind: str) -> None:
     levels = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
-    rgb, _ = decode_rgb(_saved(Image.fromarray(levels), kind))
+    rgb, _ = decode_rgb(saved(Image.fromarray(levels), kind))
     assert np.abs(rgb[..., 1] - levels / 65535 * 255).max() <= 0.51
 
 
 def test_floating_point_pixels_are_rejected() -> None:
     with pytest.raises(UnusableError, match="save it with 8 or 16 bits"):
-        decode_rgb(_saved(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))
+        decode_rgb(saved(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))

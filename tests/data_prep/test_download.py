@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import random
 import subprocess
 import sys
 import threading
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,8 +20,7 @@ import requests
 
 from data_prep import DATASETS, DataError, PrepareSettings, prepare
 from data_prep.sources import download_zip
-
-Make = Callable[..., bytes]
+from tests.data_prep.builders import make_png, zipped
 
 PAGE = (
     b'<html><form id="download-form" action="https://drive.usercontent.google.com/download">'
@@ -92,18 +89,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=http.serve_forever, args=(0.02,))
         thread.start()
         state.url = f"http://127.0.0.1:{http.server_address[1]}/pictures.zip"
-        state.content = _zip({"a.bin": np.random.RandomState(0).bytes(700_000)})
+        state.content = zipped({"a.bin": np.random.RandomState(0).bytes(700_000)})
         yield state
         http.shutdown()
         thread.join()
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
 
 
 def _get(server: Server, folder: Path, **options: Any) -> None:
@@ -121,7 +110,7 @@ def test_downloads_once_with_progress(server: Server, tmp_path: Path) -> None:
     _get(server, tmp_path)
     assert len(server.requested) == 1
     server.url += "?version=2"
-    server.content = _zip({"b.bin": b"b" * 5000})
+    server.content = zipped({"b.bin": b"b" * 5000})
     _get(server, tmp_path)
 
 
@@ -145,7 +134,7 @@ def test_starts_over_where_the_server_cannot_resume(
     with pytest.raises(DataError):
         _get(server, tmp_path, retries=0)
     vars(server).update(change)
-    server.content = _zip({"b.bin": np.random.RandomState(1).bytes(700_000)})
+    server.content = zipped({"b.bin": np.random.RandomState(1).bytes(700_000)})
     with pytest.raises(DataError, match=r"byte range|is a damaged zip"):
         _get(server, tmp_path)
     _get(server, tmp_path)
@@ -156,8 +145,8 @@ def test_starts_over_where_the_server_cannot_resume(
     [
         (b"Rar!\x1a\x07 and so on", r"sent a file that begins with b'Rar!.* instead of a zip"),
         (b" <!DOCTYPE html><html>", "sent a web page instead of a zip: download the zip in a"),
-        (_zip({"a.bin": bytes(9000)})[:-500], "is a damaged zip"),
-        (_zip({"a.bin": bytes(9000)}).replace(bytes(100), b"x" * 100, 1), r"damaged zip \(at a"),
+        (zipped({"a.bin": bytes(9000)})[:-500], "is a damaged zip"),
+        (zipped({"a.bin": bytes(9000)}).replace(bytes(100), b"x" * 100, 1), r"damaged zip \(at a"),
     ],
 )
 def test_anything_but_a_whole_zip_is_rejected(
@@ -200,8 +189,8 @@ def drive(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return server
 
 
-def test_prepare_downloads_from_drive(drive: Server, tmp_path: Path, make_png: Make) -> None:
-    drive.content = _zip({f"ColorfulOriginal/Apple/{i}.png": make_png(i) for i in range(12)})
+def test_prepare_downloads_from_drive(drive: Server, tmp_path: Path) -> None:
+    drive.content = zipped({f"ColorfulOriginal/Apple/{i}.png": make_png(i) for i in range(12)})
     prepared = prepare(PrepareSettings("ncd", size=16, augment=1), tmp_path)
     assert prepared.dataset.manifest.source.location == DATASETS["ncd"].url
     first, second = (path for path, _ in drive.requested)
@@ -217,9 +206,9 @@ def test_drives_quota_page_is_an_error(drive: Server, tmp_path: Path) -> None:
 
 
 def test_prepare_downloads_the_official_archive(
-    server: Server, tmp_path: Path, make_png: Make, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.content = _zip({f"gt_db/s{i:02d}/01.png": make_png(i) for i in range(1, 16)})
+    server.content = zipped({f"gt_db/s{i:02d}/01.png": make_png(i) for i in range(1, 16)})
     faces = replace(DATASETS["faces"], url=server.url)
     monkeypatch.setitem(DATASETS, "faces", faces)  # type: ignore[arg-type]
     settings = PrepareSettings("faces", size=16, augment=1)

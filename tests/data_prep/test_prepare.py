@@ -22,15 +22,15 @@ from skimage import color
 
 from data_prep import DataError, Manifest, PrepareSettings, dataset_folder, open_dataset, prepare
 from data_prep import store as store_module
+from tests.data_prep.builders import make_png
 
-Make = Callable[..., bytes]
 Write = Callable[..., Path]
 
 SMALL = PrepareSettings("faces", size=16, augment=3)
 
 
 @pytest.fixture
-def faces(folder_of: Write, make_png: Make) -> Path:
+def faces(folder_of: Write) -> Path:
     return folder_of({f"gt_db/s{i % 5 + 1:02d}/{i:02d}.png": make_png(i) for i in range(30)})
 
 
@@ -87,7 +87,7 @@ def test_preparing_again_does_nothing_and_says_so(faces: Path, tmp_path: Path) -
     assert (first.dataset.folder / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_other_images_need_overwrite(faces: Path, tmp_path: Path, make_png: Make) -> None:
+def test_other_images_need_overwrite(faces: Path, tmp_path: Path) -> None:
     digest = prepare(SMALL, tmp_path, source=faces).dataset.digest
     (faces / "gt_db/s01/new.png").write_bytes(make_png(99))
     with pytest.raises(DataError, match=r"prepared from other images.*--overwrite"):
@@ -121,7 +121,7 @@ def test_digest_depends_on_content_and_split_alone(
     assert not prepare(SMALL, tmp_path / "one", source=archive).created
 
 
-def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path, make_png: Make) -> None:
+def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path) -> None:
     (faces / "empty.png").write_bytes(b"")
     (faces / "cut.png").write_bytes(make_png(50)[:-200])
     (faces / "tiny.png").write_bytes(make_png(51, 1, 1))
@@ -155,7 +155,6 @@ def test_unusable_sources(
     change: dict[str, str],
     message: str,
     folder_of: Write,
-    make_png: Make,
     tmp_path: Path,
 ) -> None:
     source = folder_of({name: make_png(i) for i, name in enumerate(names)} | {"bad.png": b"x"})

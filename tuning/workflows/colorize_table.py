@@ -42,7 +42,7 @@ def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
         rows.append(row(f"mean of {len(compared)}", "", "", "", "", *values))
     # The terminal breaks headings at commas.
     heads = ("mean, a*", "mean, b*", "0-255, a", "0-255, b", *(_HEADINGS[s] for s in shown))
-    return Table("", "picture", heads, tuple(rows))
+    return Table("", "image", heads, tuple(rows))
 
 
 def colorized_document(

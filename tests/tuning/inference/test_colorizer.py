@@ -14,20 +14,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from data_prep import rgb_to_lab
 from models import ChromaModel, create_model, save_model
+from tests.tuning.serve.builders import painter
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer, chroma_planes, gray_picture, paint
 from tuning.inference.scores import compare
 from tuning.training.metrics import NonFinitePredictionError
-
-
-def constant_model(name: str, a: float, b: float, size: int = 64) -> ChromaModel:
-    """A network that predicts a and b in [0, 1] everywhere, whatever it sees."""
-    model = create_model(name, image_size=size).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        list(model.parameters())[-1].copy_(torch.tensor([a, b]))
-    return model
 
 
 @pytest.fixture
@@ -102,10 +93,10 @@ def test_without_colour_lightness_alone_is_shown() -> None:
 
 def test_each_network_sees_its_own_size_and_the_mean_is_the_regressor_s() -> None:
     L = np.zeros((100, 50), np.uint8)
-    painter = constant_model("autoencoder", 0.4, 0.6, size=64)
-    regressor = constant_model("cnn1", 0.5, 0.7, size=32)
-    (alone,) = Colorizer(painter).predict([L])
-    (both,) = Colorizer(painter, regressor).predict([L])
+    constant = painter("autoencoder", 0.4, 0.6, size=64)
+    regressor = painter("cnn1", 0.5, 0.7, size=32)
+    (alone,) = Colorizer(constant).predict([L])
+    (both,) = Colorizer(constant, regressor).predict([L])
     assert both.ab.shape == (2, 64, 64)
     assert alone.mean_ab == alone.own_mean_ab == pytest.approx((0.4, 0.6))
     assert both.own_mean_ab == pytest.approx((0.4, 0.6))
@@ -117,7 +108,7 @@ def test_networks_of_the_other_task_and_nan_are_rejected() -> None:
         Colorizer(create_model("cnn1"))
     with pytest.raises(ChromatuneError, match="a regression model is needed, but autoencoder"):
         Colorizer(create_model("autoencoder"), create_model("autoencoder"))
-    broken = Colorizer(constant_model("autoencoder", float("nan"), 0.5))
+    broken = Colorizer(painter("autoencoder", float("nan"), 0.5))
     assert broken.predict([]) == []
     with pytest.raises(NonFinitePredictionError):
         broken.predict([np.zeros((8, 8), np.uint8)])

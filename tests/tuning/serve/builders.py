@@ -19,9 +19,9 @@ PATIENCE_S = 120
 
 
 @functools.cache
-def painter(name: str, a: float, b: float) -> ChromaModel:
+def painter(name: str, a: float, b: float, size: int = 64) -> ChromaModel:
     """A small network that predicts a and b in [0, 1] everywhere; made once, for all requests."""
-    model = create_model(name, image_size=64).eval()
+    model = create_model(name, image_size=size).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
