@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tuning.display.formatting import format_count, format_value, head_title, with_unit
+from tuning.display.formatting import format_count, format_value, with_unit
 from tuning.display.plots import category_chart
 from tuning.display.result_tables import beats
 from tuning.report._document import Block, Figure, Text
@@ -83,7 +83,7 @@ def _figures(
     shown = [(row.model, row.head) for row in results.published]
     has_losses = showcase.archive.history(showcase.cell.run_id, "train_loss")
     if has_losses and (place.model, place.head) not in shown:
-        png = draw_loss(showcase.cell, f"{place.model} {head_title(place.head)}", showcase.archive)
+        png = draw_loss(showcase.cell, place.title, showcase.archive)
         add("loss", f"Training loss of {subject}.", png, f"Loss curve of {place.name}")
     if showcase.error_map is not None:
         count = format_count(len(showcase.pictures), "test picture")

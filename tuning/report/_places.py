@@ -46,6 +46,10 @@ class Place:
     cells: tuple[StoredCell, ...] = ()
 
     @property
+    def title(self) -> str:
+        return f"{self.model} {head_title(self.head)}"
+
+    @property
     def row(self) -> int:
         return self.published_epochs or self.epochs
 
@@ -85,7 +89,7 @@ class Place:
     @property
     def settings(self) -> str:
         """Its name without where it started from: `cnn2 ReLU, lr 1e-3, 500 epochs`."""
-        return f"{self.model} {head_title(self.head)}, {trained(self.lr, self.epochs)}"
+        return f"{self.title}, {trained(self.lr, self.epochs)}"
 
     @property
     def newest(self) -> StoredCell:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from tuning.display.formatting import (
-    format_value,
-    head_title,
-    higher_is_better,
-    metric_heading,
-)
+from tuning.display.formatting import format_value, higher_is_better, metric_heading
 from tuning.display.published import PublishedResult, published_results
-from tuning.display.table import Cell, Row, Table
+from tuning.display.table import Cell, Row, Table, Winner
 from tuning.report._cells import Comparison
 from tuning.report._document import Block, Text
 from tuning.report._places import Place, gather, published_place, ranked, trained
@@ -87,8 +82,14 @@ class Results:
             notes.append(f"{len(extra) - _MOST_EXTRA_ROWS} more measured models are not shown.")
         if any(metric.endswith("_as_reported") for metric in self._published_best):
             notes.append("* measured as in the original paper: not the usual SSIM.")
-        constant = tuple(self._constant_cell(metric) for metric in self._published_best)
-        rows.append(Row("constant predictor", constant, ("mean a and b of train",)))
+        kept = self._beside.constant
+        constant = [
+            Cell(format_value(metric, kept[metric]))
+            if metric in kept
+            else Cell("no value" if kept else "not kept", missing=True)
+            for metric in self._published_best
+        ]
+        rows.append(Row("constant predictor", tuple(constant), ("mean a and b of train",)))
         heads = tuple(map(metric_heading, self._published_best))
         title = _TITLES[self.data.role, self.task]
         return Table(title, "model", heads, tuple(rows), tuple(notes), stacks=True)
@@ -101,14 +102,12 @@ class Results:
         return [Text(" ".join(sentences), "finding")] if sentences else []
 
     def notes(self) -> list[Text]:
-        if self.places:
-            return []
         command = "finals" if self.data.role == "faces" else f"finetune {self.task}"
         text = (
             f"No {self.task} model has been measured on the test set of {self.data.name}: run "
             f"`chromatune {command}` or `chromatune promote {self.task}`."
         )
-        return [Text(text, "missing")]
+        return [] if self.places else [Text(text, "missing")]
 
     def _row(self, place: Place, published: PublishedResult | None, rivals: Iterable[Place]) -> Row:
         below = [trained(place.lr, place.epochs), place.origin] if place.cells else []
@@ -122,42 +121,31 @@ class Results:
         for metric in self._published_best:
             order = ranked(rivals, metric)
             wins = len(order) > 1 and place.mean(metric) == order[0].mean(metric)
-            cells.append(
-                self._beside.cell(place, metric, beside.get(metric), "all" if wins else None)
-            )
-        label = f"{place.model} {head_title(place.head)}"
-        return Row(label, tuple(cells), tuple(filter(None, below)))
-
-    def _constant_cell(self, metric: str) -> Cell:
-        constant = self._beside.constant
-        if metric in constant:
-            return Cell(format_value(metric, constant[metric]))
-        return Cell("no value" if constant else "not kept", missing=True)
+            winner: Winner | None = "all" if wins else None
+            cells.append(self._beside.cell(place, metric, beside.get(metric), winner))
+        return Row(place.title, tuple(cells), tuple(filter(None, below)))
 
     def _beside_the_published(self) -> list[str]:
         pairs = [(row.metrics, self.place_of(row)) for row in self.published]
-        same_name = [
-            (metric, place.mean(metric), value)
-            for values, place in pairs
-            if place is not None
-            for metric, value in values.items()
-            if place.values(metric)
-        ]
+        same_name = [value for pair in pairs for value in _compared(*pair)]
         sentences = beside_published("Beside the published models of the same name", same_name)
-        first = next(iter(ranked(self.places, self.metric)), None)
-        if first is not None and first not in [place for _, place in pairs]:
-            best = [
-                (metric, first.mean(metric), value)
-                for metric, value in self._published_best.items()
-                if first.values(metric)
-            ]
-            how = f"Of {first.name}, beside the best published values"
-            sentences += beside_published(how, best)
+        for first in ranked(self.places, self.metric)[:1]:
+            if first not in [place for _, place in pairs]:
+                how = f"Of {first.name}, beside the best published values"
+                sentences += beside_published(how, _compared(self._published_best, first))
         return sentences
 
 
 def results_blocks(results: Results) -> list[Block]:
     return [*results.findings(), *results.notes(), results.table()]
+
+
+def _compared(
+    published: Mapping[str, float], place: Place | None
+) -> list[tuple[str, float, float]]:
+    """Metric, own and published value, of what was measured."""
+    measured = [metric for metric in published if place and place.values(metric)]
+    return [(metric, place.mean(metric), published[metric]) for metric in measured if place]
 
 
 def _best(published: Sequence[PublishedResult], metric: str) -> float:

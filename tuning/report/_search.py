@@ -19,10 +19,8 @@ _FOLDER = "search"
 
 def search_blocks(choice: Choice, archive: Archive) -> list[Block]:
     """The newest search of each task and dataset: its plots and its ten best trials."""
-    newest: dict[tuple[str, str], StoredLaunch] = {}
-    for data in choice.shown:
-        for launch in data.by_kind("search"):
-            newest[launch.dataset, launch.task] = launch
+    launches = [launch for data in choice.shown for launch in data.by_kind("search")]
+    newest = {(launch.dataset, launch.task): launch for launch in launches}
     return [block for launch in newest.values() for block in _about(launch, archive)]
 
 
@@ -30,40 +28,37 @@ def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
     outcomes = [cell.outcome for cell in launch.cells]
     ended = ", ".join(f"{outcomes.count(name)} {name}" for name in sorted(set(outcomes)))
     text = f"Search {launch.launch_id}: {format_count(len(outcomes), 'trial')} ({ended or 'none'})."
-    blocks: list[Block] = [Text(text)]
     if launch.run_id is None:
-        return [*blocks, Text("Its parent run is gone, and its plots with it.", "missing")]
-    figures = []
+        return [Text(text), Text("Its parent run is gone, and its plots with it.", "missing")]
+    figures: list[Block] = []
     for path in archive.names(launch.run_id, _FOLDER):
         content = whole_picture(archive.file(launch.run_id, path)) if ".png" in path else None
         if content is not None:
             stem = PurePosixPath(path).stem
             title = stem.replace("_", " ").replace("-", " ")
-            name = f"search-{launch.task}-{stem}"
-            figures.append(Figure(name, f"Search: {title}.", content, title))
-    blocks += figures
-    if not figures:
-        blocks.append(Text("The store holds no plots of this search.", "missing"))
-    table = _top_ten(launch, archive)
-    return [*blocks, table] if table else blocks
+            figures.append(
+                Figure(f"search-{launch.task}-{stem}", f"Search: {title}.", content, title)
+            )
+    missing = [] if figures else [Text("The store holds no plots of this search.", "missing")]
+    return [Text(text), *figures, *missing, *_top_ten(launch.run_id, launch.launch_id, archive)]
 
 
-def _top_ten(launch: StoredLaunch, archive: Archive) -> Table | None:
-    """The trials of `top10.json`; None if it is missing or damaged."""
-    content = archive.file(str(launch.run_id), f"{_FOLDER}/top10.json")
+def _top_ten(run_id: str, launch_id: str, archive: Archive) -> list[Table]:
+    """The trials of `top10.json`; nothing if it is missing or damaged."""
+    content = archive.file(run_id, f"{_FOLDER}/top10.json")
     try:
-        document = json.loads(content) if content else {}
+        document = json.loads(content or b"{}")
         metrics = [str(objective).partition(":")[0] for objective in document["objectives"]]
         rows = tuple(_row(trial, metrics) for trial in document["trials"])
-        baseline = document.get("baseline") or {}
+        constant = (document.get("baseline") or {}).get(metrics[0])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+        return []
     headings = (*map(metric_heading, metrics), "epochs", "ended")
     notes = ["★ no other trial beats it"]
-    if metrics and metrics[0] in baseline:
-        notes.append(f"Constant predictor: {format_value(metrics[0], baseline[metrics[0]])}")
-    title = f"The best trials of {launch.launch_id}"
-    return Table(title, "trial", headings, rows, tuple(notes), stacks=True)
+    if constant is not None:
+        notes.append(f"Constant predictor: {format_value(metrics[0], constant)}")
+    title = f"The best trials of {launch_id}"
+    return [Table(title, "trial", headings, rows, tuple(notes), stacks=True)]
 
 
 def _row(trial: Mapping[str, Any], metrics: Sequence[str]) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from data_prep import DATASETS
@@ -39,7 +39,8 @@ class Data:
     @property
     def manifest(self) -> Mapping[str, Any]:
         """The manifest of the newest launch that has one, else empty."""
-        return self._newest("dataset_manifest")
+        found = (launch.document.get("dataset_manifest") for launch in reversed(self.launches))
+        return next(filter(None, found), {})
 
     def by_kind(self, kind: str) -> list[StoredLaunch]:
         """The launches of a kind, the oldest first."""
@@ -50,11 +51,7 @@ class Data:
 
     def baseline(self, task: str) -> Mapping[str, float]:
         """The constant predictor's metrics on val; empty if no launch has them."""
-        return self._newest("baseline", task)
-
-    def _newest(self, key: str, task: str = "") -> Mapping[str, Any]:
-        launches = [launch for launch in self.launches if not task or launch.task == task]
-        found = (launch.document.get(key) for launch in reversed(launches))
+        found = (run.baseline for run in reversed(self.launches) if run.task == task)
         return next(filter(None, found), {})
 
 
@@ -82,7 +79,10 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
     grid on other pictures stands in for a first part that is missing. Raises ChromatuneError if
     the store holds nothing of the name.
     """
-    datas = _datas(store.launches)
+    grouped: dict[tuple[str, str], list[StoredLaunch]] = {}
+    for launch in store.launches:
+        grouped.setdefault((launch.dataset, launch.dataset_digest), []).append(launch)
+    datas = [Data("", *key, tuple(launches)) for key, launches in grouped.items()]
     faces = [data for data in datas if _likely_role(data) == "faces"]
     grids = [data for data in datas if data.by_kind("grid")]
     sources = _named(datas, dataset, "--dataset") if dataset else faces or grids
@@ -122,13 +122,6 @@ def grid_launches(data: Data, task: str) -> list[StoredLaunch]:
         return len(published), len(finished), launches[-1].created
 
     return max(by_recipe.values(), key=rank, default=[])
-
-
-def _datas(launches: Iterable[StoredLaunch]) -> list[Data]:
-    grouped: dict[tuple[str, str], list[StoredLaunch]] = {}
-    for launch in launches:
-        grouped.setdefault((launch.dataset, launch.dataset_digest), []).append(launch)
-    return [Data("", name, digest, tuple(found)) for (name, digest), found in grouped.items()]
 
 
 def _likely_role(data: Data) -> str:

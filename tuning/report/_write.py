@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -34,15 +35,15 @@ def write_report(
     if "md" in formats:
         contents |= {folder / FIGURES / key: png for key, png in figure_files(report).items()}
         contents[folder / "report.md"] = render_markdown(report).encode()
-    for path, content in contents.items():
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+    with _writing(folder):
+        for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(content)
-            scratch.replace(path)
-        except OSError as error:
-            scratch.unlink(missing_ok=True)
-            raise _unwritable(path, error) from None
+            scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            try:
+                scratch.write_bytes(content)
+                scratch.replace(path)
+            finally:
+                scratch.unlink(missing_ok=True)
     return [path for path in contents if path.parent == folder]
 
 
@@ -59,13 +60,17 @@ def check_report_folder(folder: Path) -> None:
 
     Called before a job of hours, so that the job does not fail at its end.
     """
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise _unwritable(folder, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> ChromatuneError:
-    reason = error.strerror or str(error)
-    return ChromatuneError(f"cannot write the report to {path} ({reason}): choose another folder")
+        reason = error.strerror or str(error)
+        raise ChromatuneError(
+            f"cannot write the report to {folder} ({reason}): choose another folder"
+        ) from None
