@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,18 +86,17 @@ class GridTable(ResultTable):
         if not self.cells:
             return [Table("no cells", "epochs", (), ())]
         best = self._best(list(self._places.values()))
-        is_compared = any(cell.published(self.task) is not None for cell in self._frame())
+        frame = [cell for lines in self._frame.values() for line in lines for cell in line]
+        is_compared = any(cell.published(self.task) is not None for cell in frame)
         heads = tuple(f"lr {format_lr(lr)}" for lr in self._lrs)
         tables = []
-        for key in self._groups:
-            here = self._cells_of(key)
-            best_here = self._best([cell for cells in here for cell in cells])
+        for name, lines in self._frame.items():
+            best_here = self._best([cell for line in lines for cell in line])
             rows = tuple(
-                Row(label, tuple(self._cell(cell, best_here, best, is_compared) for cell in cells))
-                for label, cells in zip(self._labels, here, strict=True)
+                Row(label, tuple(self._cell(cell, best_here, best, is_compared) for cell in line))
+                for label, line in zip(self._labels, lines, strict=True)
             )
-            caption = f"{_name(key)}: {metric_title(self._metric)}"
-            tables.append(Table(caption, "epochs", heads, rows))
+            tables.append(Table(f"{name}: {metric_title(self._metric)}", "epochs", heads, rows))
         notes = tuple(self._notes(is_compared))
         return [*tables[:-1], dataclasses.replace(tables[-1], notes=notes)]
 
@@ -111,10 +111,8 @@ class GridTable(ResultTable):
     def panels(self) -> GridPanels:
         """Arrange the values for `tuning.display.plots.grid_heatmap`."""
         values = {
-            _name(key): [
-                [cell.value(self._metric) for cell in cells] for cells in self._cells_of(key)
-            ]
-            for key in self._groups
+            name: [[cell.value(self._metric) for cell in line] for line in lines]
+            for name, lines in self._frame.items()
         }
         return GridPanels(self._labels, [format_lr(lr) for lr in self._lrs], values)
 
@@ -139,31 +137,28 @@ class GridTable(ResultTable):
         ]
 
     @property
-    def _groups(self) -> list[tuple[str, str]]:
-        """The pairs of model and head, in the published order."""
-        keys = {(cell.model, cell.head) for cell in self.cells}
-        known = [key for key in _ORDER if key in keys]
-        return [*known, *sorted(keys - set(known))]
-
-    @property
     def _places(self) -> dict[tuple[str, str, int, float], CellRow]:
         return {(cell.model, cell.head, cell.epochs, cell.lr): cell for cell in self.cells}
 
-    def _frame(self) -> list[CellRow]:
-        return [cell for key in self._groups for cells in self._cells_of(key) for cell in cells]
-
-    def _cells_of(self, key: tuple[str, str]) -> list[list[CellRow]]:
-        """A model's cells: a row per number of epochs, a column per learning rate."""
+    @functools.cached_property
+    def _frame(self) -> dict[str, list[list[CellRow]]]:
+        """By model and head in the published order: rows of epochs, a column per learning rate."""
         places, dataset = self._places, self.cells[0].dataset
+        keys = {(cell.model, cell.head) for cell in self.cells}
+        known = [key for key in _ORDER if key in keys]
 
-        def cell_at(epochs: int, stands_for: int | None, lr: float) -> CellRow:
+        def cell_at(
+            key: tuple[str, str], epochs: int, stands_for: int | None, lr: float
+        ) -> CellRow:
             missing = CellRow("", *key, lr, epochs, {}, "not run", None, None, stands_for, dataset)
             return places.get((*key, epochs, lr), missing)
 
-        return [
-            [cell_at(epochs, stands_for, lr) for lr in self._lrs]
-            for epochs, stands_for in self._epochs.items()
-        ]
+        return {
+            f"{key[0]}, {head_title(key[1])}": [
+                [cell_at(key, *epochs, lr) for lr in self._lrs] for epochs in self._epochs.items()
+            ]
+            for key in [*known, *sorted(keys - set(known))]
+        }
 
     def _best(self, cells: Sequence[CellRow]) -> float:
         values = [value for cell in cells if math.isfinite(value := cell.value(self._metric))]
@@ -196,20 +191,15 @@ class GridTable(ResultTable):
         repeated = len(self.cells) - len(self._places)
         if repeated:
             notes.append(f"cells given more than once, of which the last is shown: {repeated}")
-        if self._metric in self.baseline:
-            notes.append(self._constant_line())
+        constant = self.baseline.get(self._metric)
+        if constant is not None:
+            values = [
+                c.value(self._metric) for c in self._places.values() if c.outcome == "finished"
+            ]
+            beating = sum(beats(self._metric, value, constant) for value in values)
+            counts = f"; {beating} of {len(values)} finished cells beat it" if values else ""
+            notes.append(f"constant predictor: {with_unit(self._metric, constant)}{counts}")
         return notes
-
-    def _constant_line(self) -> str:
-        """The constant predictor's value, and how many finished cells beat it.
-
-        It predicts the mean a and b of the training set for every picture and pixel.
-        """
-        constant = self.baseline[self._metric]
-        finished = [cell for cell in self._places.values() if cell.outcome == "finished"]
-        beating = sum(beats(self._metric, cell.value(self._metric), constant) for cell in finished)
-        counts = f"; {beating} of {len(finished)} finished cells beat it" if finished else ""
-        return f"constant predictor: {with_unit(self._metric, constant)}{counts}"
 
     def _record(self, cell: CellRow) -> dict[str, Any]:
         """The cell's own fields, and the comparisons; None for what is not finite or unknown."""
@@ -227,11 +217,6 @@ class GridTable(ResultTable):
             "constant": _finite(constant),
             "beats_constant": beats(metric, value, constant) if known else None,
         }
-
-
-def _name(key: tuple[str, str]) -> str:
-    model, head = key
-    return f"{model}, {head_title(head)}"
 
 
 def _finite(value: float) -> float | None:

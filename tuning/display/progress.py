@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tuning.display.formatting import format_count, format_duration, format_value
@@ -88,12 +87,7 @@ class LaunchProgress:
             self._stack.enter_context(self._heartbeat())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
         if self._bar is None:
             self.message(self._line())
@@ -122,11 +116,8 @@ class LaunchProgress:
     def rename(self, old: str, new: str, epochs: int) -> None:
         """Give a waiting training the name and the number of epochs that it gets only now."""
         with self._lock:
-            renamed = _Training(new, epochs)
-            self._trainings = {
-                (new if name == old else name): (renamed if name == old else training)
-                for name, training in self._trainings.items()
-            }
+            self._trainings.pop(old, None)
+            self._trainings[new] = _Training(new, epochs)
 
     def message(self, text: str) -> None:
         """Print a line that stays, above the bar if there is one."""
@@ -176,10 +167,9 @@ class LaunchProgress:
         if not isinstance(value, (int, float)):
             return
         training.value = float(value)
-        if not math.isfinite(value):
-            return
-        if self._best is None or self._sign * value > self._sign * self._best[2]:
-            self._best = (training.name, training.epoch, float(value))
+        rival = -math.inf if self._best is None else self._sign * self._best[2]
+        if math.isfinite(value) and self._sign * value > rival:
+            self._best = (training.name, training.epoch, training.value)
 
     def _epochs(self) -> tuple[int, int]:
         """Epochs trained and epochs in all; a training that has ended has none left."""
@@ -198,8 +188,7 @@ class LaunchProgress:
     def _refresh(self) -> None:
         if self._bar is not None:
             done, total = self._epochs()
-            task = self._bar.task_ids[0]
-            self._bar.update(task, completed=done, total=total)
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
 
     @contextlib.contextmanager
     def _heartbeat(self) -> Iterator[None]:
