@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import cv2
@@ -46,7 +45,7 @@ def decode_picture(data: bytes, size: int) -> tuple[UInt8Array, str]:
     pictures that are grayscale, damaged, smaller than 16 px a side, or over 50 megapixels (by the
     header, before any pixel is decoded).
     """
-    rgb, raw_comment = decode_rgb(data, check_header=_check_trainable)
+    rgb, raw_comment = decode_rgb(data, trainable=True)
     if is_grayscale(rgb):
         raise UnusableError("grayscale: red, green and blue are equal everywhere")
     comment = raw_comment.decode("latin-1") if isinstance(raw_comment, bytes) else str(raw_comment)
@@ -57,13 +56,13 @@ def decode_rgb(
     data: bytes,
     *,
     max_pixels: int = MAX_PIXELS,
-    check_header: Callable[[Image.Image], None] | None = None,
+    trainable: bool = False,
 ) -> tuple[UInt8Array, object]:
     """Decode to sRGB (H,W,3) uint8 at the picture's own size; also return its comment.
 
     Converted as by `decode_picture`; grayscale, also of 16 bits, gives equal channels. Raises
-    UnusableError if the picture is damaged, and TooLargeError if it has more than `max_pixels`.
-    This and `check_header` are checked before any pixel is decoded.
+    UnusableError if the image is damaged, or, with `trainable`, too small or grayscale by its
+    header, and TooLargeError if it has more than `max_pixels`, before any pixel is decoded.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -74,8 +73,8 @@ def decode_rgb(
             width, height = image.size
             if width * height > max_pixels:
                 raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels ({width}x{height})")
-            if check_header is not None:
-                check_header(image)
+            if trainable:
+                _check_trainable(image)
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image), image.info.get("comment", b"")
     except Image.DecompressionBombError:

@@ -220,7 +220,6 @@ def resolve_uri(tracking_uri: str | None) -> str:
 
 def resolve_storage(storage_path: str | None) -> str:
     """The absolute folder or the URI that an option gives, else the default."""
-    from tuning.config.schema import LaunchConfig
+    from tuning.config.schema import LaunchConfig, absolute_path
 
-    where = LaunchConfig(storage_path=storage_path) if storage_path else LaunchConfig()
-    return where.storage_path
+    return absolute_path(storage_path or LaunchConfig.model_fields["storage_path"].default)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +61,10 @@ def _write_onnx(model: ChromaModel, path: Path, label: str) -> None:
     # Two images, because a single one would be taken for the only possible number.
     example = (torch.zeros(2, 1, size, size),)
     shapes = {"L": {0: torch.export.Dim("images", min=1)}}
-    with _quiet():
+    # PyTorch's exporter logs about packages that are not needed here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             torch.export.export(model, example, dynamic_shapes=shapes),
             dynamo=True,
@@ -95,17 +96,3 @@ def _check_onnx(model: ChromaModel, draft: Path, path: Path) -> None:
             raise ChromatuneError(
                 f"--export {path}: the exported model's predictions differ by up to {error:.2g}"
             )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what PyTorch's exporter logs about packages that are not needed here."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
