@@ -229,6 +229,13 @@ def test_a_damaged_dataset_is_an_error_with_the_command_that_repairs_it(
     prepare(SMALL, tmp_path, source=faces, overwrite=True).dataset.verify()
 
 
+def test_a_missing_dataset_names_the_command_that_prepares_it(tmp_path: Path) -> None:
+    settings = PrepareSettings("synthetic-faces", 32, "subject", augment=3, seed=5, count=60)
+    words = "synthetic-faces --size 32 --split subject --augment 3 --data-seed 5 --count 60"
+    with pytest.raises(DataError, match=f"run `chromatune prepare {words}` first"):
+        open_dataset(dataset_folder(settings, tmp_path))
+
+
 def test_a_manifest_of_version_0_1_0_is_read() -> None:
     digest = "0" * 64
     source = {"kind": "folder", "location": "/x", "sha256": None, "pictures_digest": digest}

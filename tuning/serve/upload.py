@@ -22,11 +22,8 @@ async def read_upload(request: Request, seconds: float) -> tuple[bytes, Mapping[
     """
     try:
         async with asyncio.timeout(seconds):
-            if (
-                not request.headers.get("content-type", "")
-                .lower()
-                .startswith("multipart/form-data")
-            ):
+            kind = request.headers.get("content-type", "")
+            if not kind.lower().startswith("multipart/form-data"):
                 return await request.body(), {}
             async with request.form(max_files=1, max_fields=_MAX_FIELDS) as form:
                 file = form.get("file")
