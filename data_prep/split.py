@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -109,16 +109,16 @@ def _groups(
 
 def _spread(groups: list[_Group]) -> list[_Group]:
     """Order the groups so that any stretch holds every stratum in proportion."""
-    by_stratum: dict[str, list[_Group]] = defaultdict(list)
+    totals: Counter[str] = Counter()
     for group in groups:
-        by_stratum[group.stratum].append(group)
-    placed: list[tuple[float, str, _Group]] = []
-    for stratum in by_stratum.values():
-        total = sum(len(group.members) for group in stratum)
-        ends = accumulate(len(group.members) for group in stratum)
-        for end, group in zip(ends, stratum, strict=True):
-            placed.append(((end - len(group.members) / 2) / total, group.rank, group))
-    return [group for _, _, group in sorted(placed, key=lambda item: item[:2])]
+        totals[group.stratum] += len(group.members)
+    before: Counter[str] = Counter()
+    places = {}
+    for group in groups:
+        middle = before[group.stratum] + len(group.members) / 2
+        places[group] = (middle / totals[group.stratum], group.rank)
+        before[group.stratum] += len(group.members)
+    return sorted(groups, key=places.__getitem__)
 
 
 def _place(
