@@ -58,15 +58,12 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
             own[str(picture["category"])].append(float(picture["mse"]))
             constant[str(picture["category"])].append(float(picture["constant_mse"]))
     criterion = CRITERIA[task]
-    figure = psnr if criterion.name == "psnr" else float
-    scores = [
-        (
-            f"{name} ({len(values)})",
-            figure(statistics.fmean(values)),
-            figure(statistics.fmean(constant[name])),
-        )
+    score = psnr if criterion.name == "psnr" else float
+    means = {
+        f"{name} ({len(values)})": (statistics.fmean(values), statistics.fmean(constant[name]))
         for name, values in own.items()
-    ]
+    }
+    scores = [(name, score(mse), score(beside)) for name, (mse, beside) in means.items()]
     return sorted(scores, key=lambda score: score[1], reverse=criterion.higher_is_better)
 
 
@@ -102,14 +99,12 @@ def _about_categories(metric: str, scores: Sequence[Score]) -> list[Text]:
         return []
     (best, high, _), (worst, low, _) = scores[0], scores[-1]
     ahead = sum(beats(metric, own, constant) for _, own, constant in scores)
-    return [
-        Text(
-            f"The easiest category is {best} with {with_unit(metric, high)}, the hardest {worst} "
-            f"with {with_unit(metric, low)}; the constant predictor is beaten in {ahead} of "
-            f"{len(scores)} categories.",
-            "finding",
-        )
-    ]
+    text = (
+        f"The easiest category is {best} with {with_unit(metric, high)}, the hardest {worst} with "
+        f"{with_unit(metric, low)}; the constant predictor is beaten in {ahead} of {len(scores)} "
+        f"categories."
+    )
+    return [Text(text, "finding")]
 
 
 def _score(results: Results, mse: float) -> str:

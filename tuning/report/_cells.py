@@ -33,8 +33,7 @@ class Comparison:
         winner: Winner | None = None,
     ) -> Cell:
         value, constant = place.mean(metric), self.constant.get(metric)
-        run = place.best(metric)
-        href = self.store.link(run) if run else None
+        href = self.store.link(place.newest) if place.cells else None
         below = place.seeds(metric)
         if published is not None:
             below.append(f"published {format_value(metric, published)}")

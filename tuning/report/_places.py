@@ -114,14 +114,6 @@ class Place:
         spread, count = self.spread(metric), len(self.values(metric))
         return [f"± {format_value(metric, spread)}, n = {count}"] if math.isfinite(spread) else []
 
-    def best(self, metric: str) -> StoredCell | None:
-        """The seed's cell with the best value; without any value, the newest cell."""
-        finite = [cell for cell in self.cells if math.isfinite(cell.value(metric))]
-        if not finite:
-            return self.cells[-1] if self.cells else None
-        pick = max if higher_is_better(metric) else min
-        return pick(finite, key=lambda cell: cell.value(metric))
-
 
 def trained(lr: float, epochs: int) -> str:
     """Write `lr 1e-3, 500 epochs`; a search's rate has more digits than anyone reads."""

@@ -55,11 +55,12 @@ def without_paths(command: str) -> str:
 
 
 def _seeds(launches: Sequence[StoredLaunch]) -> str:
-    trained = {cell.seed for launch in launches for cell in launch.cells} - {"?"}
     manifests = [launch.document.get("dataset_manifest") or {} for launch in launches]
     settings = [manifest.get("settings") or {} for manifest in manifests]
-    prepared = {str(setting["seed"]) for setting in settings if "seed" in setting}
-    parts = {"training": trained, "split and augmentation": prepared}
+    parts = {
+        "training": {cell.seed for launch in launches for cell in launch.cells} - {"?"},
+        "split and augmentation": {str(found["seed"]) for found in settings if "seed" in found},
+    }
     return "; ".join(f"{what} {', '.join(sorted(seeds))}" for what, seeds in parts.items() if seeds)
 
 

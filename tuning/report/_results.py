@@ -46,7 +46,8 @@ class Results:
         columns = dict.fromkeys(name for row in self.published for name in row.metrics)
         self._published_best = {name: _best(self.published, name) for name in columns}
         # As the newest measured model keeps them.
-        kept = next((found.constant for found in reversed(showcases) if found.constant), {})
+        constants = [found.document["constant"] for found in reversed(showcases)]
+        kept: Mapping[str, float] = next(filter(None, constants), {})
         self._beside = Comparison(store, kept, data.is_published)
 
     @property
