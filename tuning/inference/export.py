@@ -13,6 +13,7 @@ import torch
 
 from models import ChromaModel, save_model
 from tuning.errors import ChromatuneError, nearest
+from tuning.training.tasks import CRITERIA
 
 SUFFIXES = (".safetensors", ".onnx")
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -73,8 +74,8 @@ def _write_onnx(model: ChromaModel, path: Path, label: str) -> None:
             verbose=False,
         )
     assert program is not None
-    is_colorizer = model.task == "colorizer"
-    what = "the a and the b plane" if is_colorizer else "mean a and mean b"
+    predicts_planes = CRITERIA[model.task].predicts_planes
+    what = "the a and the b plane" if predicts_planes else "mean a and mean b"
     program.model.doc_string = (
         f"{label} of Chromatune. L: L planes of OpenCV's 8-bit Lab, divided by 255. ab: {what} in "
         f"[0, 1]; 255 * ab - 128 are a* and b*."

@@ -22,6 +22,7 @@ from models import ChromaModel
 from tuning.display.pictures import error_map, error_picture, picture_grid, write_png
 from tuning.training.data import DeviceSplit, Split, load_split, load_task_data
 from tuning.training.metrics import constant_baseline, predict, to_bytes
+from tuning.training.tasks import CRITERIA
 
 FORMAT = 1
 SCORES = "scores.json"
@@ -71,7 +72,7 @@ def write_showcase(
         _write_sheet(folder, name, _rows(test, rows), predicted[rows], task)
         sheets[name] = {"split": "test", "columns": _COLUMNS[task], "rows": rows}
     sheets |= _train_samples(model, dataset, folder, device) | _pipeline(dataset, folder)
-    if task == "colorizer":
+    if CRITERIA[task].predicts_planes:
         errors = np.abs(predicted - _true(test)).mean(axis=0) * 255
         error_map({"a": errors[0], "b": errors[1]}, folder / "error_map.png")
 
@@ -154,7 +155,7 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
 
 
 def _write_sheet(folder: Path, name: str, split: Split, predicted: Floats, task: str) -> None:
-    row_of = _colorizer_row if task == "colorizer" else _regression_row
+    row_of = _colorizer_row if CRITERIA[task].predicts_planes else _regression_row
     rows = [row_of(split, predicted, row) for row in range(len(split))]
     write_png(picture_grid(rows), folder / f"{name}.png")
 

@@ -17,6 +17,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import models
+from tuning.training.tasks import CRITERIA
 
 with warnings.catch_warnings():
     # MLflow warns about type hints of its own classes while it is imported.
@@ -99,7 +100,7 @@ def _write_model(folder: Path, model: LoggedModel, run_id: str, task: str, weigh
 
 def _signature(task: str) -> ModelSignature:
     inputs = Schema([TensorSpec(np.dtype(np.uint8), _ANY_PLANES)])
-    if task == "regression":
+    if not CRITERIA[task].predicts_planes:
         return ModelSignature(inputs, Schema([TensorSpec(np.dtype(np.float32), (-1, 2))]))
     return ModelSignature(
         inputs,
@@ -112,7 +113,7 @@ def _example(task: str) -> Any:
     count, height, width = _EXAMPLE_SHAPE
     ramp = np.linspace(0, 255, width).astype(np.uint8)
     planes = np.broadcast_to(ramp, (count, height, width)).copy()
-    return planes if task == "regression" else (planes, {"output": "rgb"})
+    return (planes, {"output": "rgb"}) if CRITERIA[task].predicts_planes else planes
 
 
 def _version(package: str) -> str:

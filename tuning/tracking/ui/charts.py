@@ -21,8 +21,9 @@ def charts(
     `settings` are the parameters that differ, `scores` the metrics that are shown as bars. A
     comparison also gets a table of the settings.
     """
-    metric = f"val_{CRITERIA[task].name}"
-    scale = {"scaleType": "log"} if task == "regression" else {}
+    criterion = CRITERIA[task]
+    metric = f"val_{criterion.name}"
+    scale = {} if criterion.higher_is_better else {"scaleType": "log"}
     sections = {
         "Scores by epoch": [
             _chart("LINE", metric, selectedMetricKeys=[metric], **scale),
@@ -40,7 +41,7 @@ def charts(
     if is_comparison:
         sections["Settings"] = [_settings()]
         shapes["Settings"] = {"columns": 1, "cardHeight": 150 + 36 * len(settings)}
-    if task == "colorizer":
+    if criterion.predicts_planes:
         pictures = _chart("IMAGE", "pictures", imageKeys=[SHEET], step=0, showRunParams=False)
         sections["Pictures"] = [pictures]
         shapes["Pictures"] = {"columns": 1, "cardHeight": _TALL}

@@ -161,7 +161,7 @@ def version_note(cell: StoredCell, measured: Measured) -> str:
     )
     scores = markdown([Table("", "", tuple(map(metric_heading, columns)), rows)])
     parts = [f"{cell.name} {measured.decision}.", _spaced(scores), _version_origin(cell)]
-    if cell.task == "colorizer":
+    if CRITERIA[cell.task].predicts_planes:
         parts.append(f"![its pictures]({artifact(cell.run_id, 'sheet.png')})")
     return "\n\n".join(parts)
 
