@@ -50,12 +50,12 @@ def picture_grid(
     width = shown[0][0].shape[1]
     line = int(np.clip(width // 12, _SMALLEST_TEXT, _LARGEST_TEXT))
     column = max([width, *(_text_width(title, line) for title in titles)])
-    page = _page(shown, column, above=_line_height(line) if captions else 0)
+    page = _page(shown, column, above=line + _GAP if captions else 0)
     if captions:
         step = (page.shape[0] + _GAP) // len(rows)
         for number, caption in enumerate(captions):
             _write(page, caption, 0, number * step, line, _MUTED)
-    top, bottom = _line_height(line) if titles else 0, _line_height(line) if footer else 0
+    top, bottom = line + _GAP if titles else 0, line + _GAP if footer else 0
     page = np.pad(page, ((top, bottom), (0, 0), (0, 0)), constant_values=255)
     for number, title in enumerate(titles):
         _write(page, title, number * (column + _GAP), 0, line, _INK)
@@ -169,10 +169,6 @@ def _resized(picture: Bytes, smallest: int) -> Bytes:
         return np.asarray(shrunk, dtype=np.uint8)
     factor = -(-smallest // side)
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _line_height(line: int) -> int:
-    return line + _GAP
 
 
 def _text_width(text: str, line: int) -> int:

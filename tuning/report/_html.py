@@ -26,7 +26,7 @@ def render_html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "data_url": _data_url,
+        "data_url": lambda data, kind: f"data:{kind};base64,{base64.b64encode(data).decode()}",
         "kind": lambda block: type(block).__name__.lower(),
         "prose": _prose,
         "table": lambda table: Markup(html(table)),
@@ -34,10 +34,6 @@ def render_html(report: Report) -> str:
     environment.globals["grouped"] = grouped
     style = (folder / "style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(report=report, style=Markup(style))
-
-
-def _data_url(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _prose(text: str) -> Markup:

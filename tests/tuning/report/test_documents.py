@@ -54,41 +54,38 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.sources: list[str] = []
-        self.links: list[str] = []
-        self.anchors: set[str] = set()
-        self.alts: list[str] = []
         self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
         self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
-        self.sources += [values[name] for name in ("src", "srcset") if name in values]
-        if tag == "link":
-            self.sources.append(values["href"])
-        elif "href" in values:
-            self.links.append(values["href"])
-        if "id" in values:
-            self.anchors.add(values["id"])
-        if tag == "img":
-            self.alts.append(values["alt"])
+        self.attributes += [(f"{tag} {name}", value or "") for name, value in attrs]
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+    def values(self, *names: str) -> set[str]:
+        """The values of attributes, named as in `img src` or, of any tag, `id`."""
+        return {
+            value
+            for name, value in self.attributes
+            if name in names or name.partition(" ")[2] in names
+        }
 
 
 def test_the_page_needs_nothing_but_itself(report: Report) -> None:
     html = render_html(report)
     page = Page(html)
     assert "script" not in page.tags
-    assert all(source.startswith("data:") for source in page.sources)
+    assert all(url.startswith("data:") for url in page.values("src", "srcset", "link href"))
     assert all(url.startswith("data:") for url in re.findall(r"url\(([^)]*)\)", html))
     assert "@import" not in html
-    assert {link for link in page.links if link.startswith("#")} <= {f"#{a}" for a in page.anchors}
-    assert "http://ui/#/runs/1?a=1&b=2" in page.links
-    assert all(page.alts)
+    links, anchors = page.values("a href"), {f"#{name}" for name in page.values("id")}
+    assert {link for link in links if link.startswith("#")} <= anchors
+    assert "http://ui/#/runs/1?a=1&b=2" in links
+    assert all(page.values("img alt"))
 
 
 def test_text_is_shown_as_text_and_pictures_are_whole(report: Report) -> None:

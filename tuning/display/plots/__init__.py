@@ -11,9 +11,4 @@ from tuning.display.plots._categories import category_chart
 from tuning.display.plots._heatmap import grid_heatmap
 from tuning.display.plots._loss_curve import loss_curve
 
-__all__ = [
-    "DPI",
-    "category_chart",
-    "grid_heatmap",
-    "loss_curve",
-]
+__all__ = ["DPI", "category_chart", "grid_heatmap", "loss_curve"]
