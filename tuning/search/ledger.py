@@ -7,8 +7,10 @@ before its `training.json` is written, and a result is on disk before it is repo
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -31,37 +33,25 @@ from tuning.search.space import Space
 from tuning.search.study import quiet
 
 
+@dataclasses.dataclass
 class Ledger:
     """The source of a search's trials, of which this launch runs `total`."""
 
-    is_fixed = False
+    is_fixed: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        launch: Launch,
-        study: optuna.Study,
-        space: Space,
-        objectives: Sequence[Objective],
-        search: SearchConfig,
-        seed: int,
-        total: int,
-    ) -> None:
-        self._launch = launch
-        self._storage = launch.storage
-        self._study = study
-        self._space = space
-        self._objectives = objectives
-        self._search = search
-        self._seed = seed
-        self._total = total
+    launch: Launch
+    study: optuna.Study
+    space: Space
+    objectives: Sequence[Objective]
+    search: SearchConfig
+    seed: int
+    total: int
+
+    def __post_init__(self) -> None:
+        self._storage = self.launch.storage
         self._queued: deque[tuple[Training, optuna.Trial]] = deque()
         self._live: dict[str, tuple[Assignment, optuna.Trial]] = {}
         self._is_exhausted = False
-
-    @property
-    def study(self) -> optuna.Study:
-        """The study of the search."""
-        return self._study
 
     @property
     def live(self) -> Sequence[Assignment]:
@@ -73,7 +63,7 @@ class Ledger:
 
     @property
     def _left(self) -> int:
-        return 0 if self._is_exhausted else self._total - len(self._own_trials())
+        return 0 if self._is_exhausted else self.total - len(self._own_trials())
 
     def reconcile(self) -> None:
         """Report running trials of the study that have ended, and queue the others again."""
@@ -83,7 +73,7 @@ class Ledger:
                     continue
                 # A process killed during a draw leaves a part of it: the rest has the same seed.
                 self._seed_sampler(count)
-                trial = optuna.Trial(self._study, frozen._trial_id)
+                trial = optuna.Trial(self.study, frozen._trial_id)
                 training = self._training_of(trial)
                 cell, failure = self._cell(training), self._failure(training)
                 if cell is not None and cell.outcome in FINAL:
@@ -109,7 +99,7 @@ class Ledger:
 
     def observe(self, training_id: str, epoch: int, score: float) -> None:
         _, trial = self._live[training_id]
-        if len(self._objectives) > 1:
+        if len(self.objectives) > 1:
             return  # Optuna takes no intermediate values of several objectives
         if epoch not in self._frozen(trial.number).intermediate_values:
             trial.report(score, epoch)
@@ -143,24 +133,24 @@ class Ledger:
 
     def _ask(self) -> optuna.Trial | None:
         own = self._own_trials()
-        if self._search.sampler == "grid" and not enqueue_grid_point(self._study, self._space):
+        if self.search.sampler == "grid" and not enqueue_grid_point(self.study, self.space):
             self._is_exhausted = True
             return None
         self._seed_sampler(len(own))
-        trial = self._study.ask()
+        trial = self.study.ask()
         # First of all: this marks the trial as ours.
-        trial.set_user_attr("launch_id", self._launch.launch_id)
+        trial.set_user_attr("launch_id", self.launch.launch_id)
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        self._study.sampler = make_sampler(self._search, seed_of(self._seed, count))
+        self.study.sampler = make_sampler(self.search, seed_of(self.seed, count))
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""
         name = trial.user_attrs.get("training_id")
         if name is not None and self._storage.exists(f"{name}/{TRAINING}"):
             return Training.from_dict(self._storage.read_json(f"{name}/{TRAINING}"))
-        fit = self._space.fit_config(self._space.sample(trial))
+        fit = self.space.fit_config(self.space.sample(trial))
         name = f"{trial.number:04d}-{fit.model}-{fit.head}"
         training = Training(name, fit, (Cell(name, fit.epochs),))
         trial.set_user_attr("training_id", name)
@@ -171,17 +161,17 @@ class Ledger:
 
     def _own_trials(self) -> list[FrozenTrial]:
         """The trials that this launch marked, and one that it was killed before marking."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self.study.get_trials(deepcopy=False)
         marks = [trial.user_attrs.get("launch_id") for trial in trials]
-        is_alone = set(marks) <= {None, self._launch.launch_id}
+        is_alone = set(marks) <= {None, self.launch.launch_id}
         return [
             trial
             for trial, mark in zip(trials, marks, strict=True)
-            if mark == self._launch.launch_id or (mark is None and is_alone and _is_begun(trial))
+            if mark == self.launch.launch_id or (mark is None and is_alone and _is_begun(trial))
         ]
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        return self.study.get_trials(deepcopy=False)[number]
 
     def _cell(self, training: Training) -> CellRecord | None:
         return read_cell(self._storage, training.training_id, training.cells[0].cell_id)
@@ -190,27 +180,25 @@ class Ledger:
         return read_failure(self._storage, training.training_id)
 
     def _tell_cell(self, trial: optuna.Trial, cell: CellRecord) -> None:
-        values = [cell.values[objective.name] for objective in self._objectives]
+        values = [cell.values[objective.name] for objective in self.objectives]
         trial.set_user_attr("outcome", cell.outcome)
         trial.set_user_attr("kept_epoch", cell.kept_epoch)
         trial.set_user_attr("figures", cell.values)
         if cell.outcome == "finished":
-            self._study.tell(trial, values)
+            self.study.tell(trial, values)
             return
         # The value of a pruned trial is its last intermediate one; several objectives have none.
-        self._report_until(trial, cell.last_epoch, values[0])
-        self._study.tell(trial, state=TrialState.PRUNED)
-
-    def _report_until(self, trial: optuna.Trial, epoch: int, score: float) -> None:
-        if len(self._objectives) == 1:
+        if len(self.objectives) == 1:
             known = self._frozen(trial.number).intermediate_values
-            if max(known, default=0) < epoch or known[max(known)] != score:
-                trial.report(score, max(epoch, max(known, default=0) + 1))
+            last = max(known, default=0)
+            if last < cell.last_epoch or known[last] != values[0]:
+                trial.report(values[0], max(cell.last_epoch, last + 1))
+        self.study.tell(trial, state=TrialState.PRUNED)
 
     def _tell_failure(self, trial: optuna.Trial, outcome: str, message: str) -> None:
         trial.set_user_attr("outcome", outcome)
         trial.set_user_attr("message", message)
-        self._study.tell(trial, state=TrialState.FAIL)
+        self.study.tell(trial, state=TrialState.FAIL)
 
 
 def _is_begun(trial: FrozenTrial) -> bool:

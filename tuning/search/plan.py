@@ -10,7 +10,7 @@ from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
-from tuning.search.stopping import Rule, make_rule
+from tuning.search.stopping import make_rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +25,6 @@ class SearchPlan:
     @property
     def search(self) -> SearchConfig:
         return self.config.search
-
-    def make_rule(self) -> Rule | None:
-        """Make the rule that stops trials early."""
-        return make_rule(self.search, self.objectives[0], self.space.most_epochs)
 
     @property
     def seed(self) -> int:

@@ -130,7 +130,7 @@ def _unfinished(launch: Launch) -> Iterator[Finding]:
     trainings = launch.trainings
     count = sum(not has_ended(launch, training) for training in trainings)
     problem = f"{_count(count, 'trial')} unfinished" if count else ""
-    if not problem and launch.kind == "search":
+    if not problem and "search" in launch.document["config"]:
         budget = Budget(launch.storage)
         if not budget.is_over and budget.used_up() is None:
             total = budget.allowance.num_samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,7 +13,6 @@ from pydantic import Field
 from rich.console import Console
 
 from data_prep import prepare
-from tuning.backend.cluster import lasting
 from tuning.config.schema import (
     REPORT_GRIDS,
     TASKS,
@@ -103,7 +103,11 @@ class Job:
         Raises ChromatuneError as the single commands do.
         """
         steps = list(self._steps())
-        with lasting():
+        with contextlib.ExitStack() as stack:
+            if self.config.resources.backend != "serial":
+                from tuning.backend.cluster import lasting  # imports Ray
+
+                stack.enter_context(lasting())
             for number, (title, run_step) in enumerate(steps, start=1):
                 self.console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
                 step = run_step()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -20,6 +19,7 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
+from tuning.search.stopping import make_rule
 from tuning.search.study import study_location
 from tuning.search.summary import summaries
 from tuning.workflows.launching import (
@@ -103,15 +103,13 @@ def resume_search(
     def make_trials(launch: Launch) -> Trials:
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
-        before = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)
+        undo = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)
         enqueue(study, plan.space, points, console)
         if more is not None:
             budget.allow(more)
-        trials = _trials(launch, plan, study, budget)
-        if more is not None:
-            trials = dataclasses.replace(trials, undo=before)
+        trials = _trials(launch, plan, study, budget, undo=None if more is None else undo)
         if not trials.source.is_over and (reason := budget.used_up()):
-            before()
+            undo()
             raise ChromatuneError(
                 f"{reason}; `chromatune search {launch.task} --extend {launch.found_by} "
                 f"--budget-…-hours N` allows more"
@@ -130,14 +128,20 @@ def resume_search(
     )
 
 
-def _trials(launch: Launch, plan: SearchPlan, study: optuna.Study, budget: Budget) -> Trials:
+def _trials(
+    launch: Launch,
+    plan: SearchPlan,
+    study: optuna.Study,
+    budget: Budget,
+    undo: Callable[[], None] | None = None,
+) -> Trials:
     ledger = Ledger(
         *(launch, study, plan.space, plan.objectives, plan.search, plan.seed),
         total=budget.allowance.num_samples,
     )
     ledger.reconcile()
     first = plan.objectives[0]
-    rule = plan.make_rule()
+    rule = make_rule(plan.search, first, plan.space.most_epochs)
     if rule is not None:
         # A new rule decides as the last one would: it is given the scores that that one had seen.
         for trial in summaries(launch, study, plan.objectives):
@@ -155,4 +159,5 @@ def _trials(launch: Launch, plan: SearchPlan, study: optuna.Study, budget: Budge
         rule=rule,
         placeholders=[f"trial {number}" for number in range(known, budget.allowance.num_samples)],
         longest=plan.space.most_epochs,
+        undo=undo,
     )

@@ -47,7 +47,7 @@ def search_cost(
     device = pick_device("auto")
     seconds = _mean([_seconds_per_epoch(config, data, device) for config in suggested[:timed]])
     epochs = round(trials * _mean([config.epochs for config in suggested]))
-    cut = trials * _mean([expected_epochs(plan, config.epochs) for config in suggested])
+    cut = trials * _mean([_expected_epochs(plan, config.epochs) for config in suggested])
     return Cost(
         device="GPU" if device == "cuda" else "core",
         trials=trials,
@@ -59,7 +59,7 @@ def search_cost(
     )
 
 
-def expected_epochs(plan: SearchPlan, epochs: int) -> float:
+def _expected_epochs(plan: SearchPlan, epochs: int) -> float:
     """Mean number of epochs that are trained of `epochs` if each rung keeps its share of trials."""
     expected, share, last = 0.0, 1.0, 0
     for rung in rungs(plan.search, plan.space.most_epochs):

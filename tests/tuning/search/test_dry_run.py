@@ -13,11 +13,9 @@ from rich.console import Console
 
 from tuning.config.schema import ResourcesConfig, resolve
 from tuning.config.search import SearchLaunchConfig
-from tuning.search.plan import plan_search
 from tuning.search.space import Space
 from tuning.search.warm_start import WarmStart
 from tuning.workflows import search_dry_run as dry_run
-from tuning.workflows.search_cost import expected_epochs
 from tuning.workflows.search_dry_run import dry_run_table
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
@@ -63,6 +61,8 @@ def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, scr
         assert words in shown
     document = table.to_json()
     assert document["cost"]["epochs"] == 36
+    # Rungs at 1, 3 and 9: all train one epoch, a third two more, a ninth six more.
+    assert document["cost"]["cut_epochs"] == pytest.approx(4 * (1 + 2 / 3 + 6 / 9))
     assert document["cost"]["hours"] == pytest.approx(
         36 * document["cost"]["seconds_per_epoch"] / 3600
     )
@@ -126,11 +126,3 @@ def test_a_known_grid_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     assert (table.cost.trials, table.cost.epochs, table.cost.hours) == (0, 0, 0.0)
     assert r"- 0 trials by grid for val\_psnr:max" in table.markdown()
     assert "an epoch" not in table.markdown()
-
-
-def test_expected_epochs_under_asha(tmp_path: Path) -> None:
-    plan = plan_search("colorizer", config_of(tmp_path), 64)
-    # Rungs at 1, 3 and 9: all train one epoch, a third two more, a ninth six more.
-    assert expected_epochs(plan, 9) == pytest.approx(1 + 2 / 3 + 6 / 9)
-    uncut = plan_search("colorizer", config_of(tmp_path, scheduler="none"), 64)
-    assert expected_epochs(uncut, 9) == 9

@@ -101,16 +101,13 @@ def test_options_win_over_the_file(resolved: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--set", "search.space.lrr=1"], "unknown key 'lrr' in search.space; did you mean 'lr'?"),
         (["--set", "search.samplr=tpe"], "unknown key 'search.samplr'; did you mean 'sampler'?"),
         (["--set", "search.sampler=tpee"], "did you mean 'tpe'?"),
         (["--objective", "val_pnsr:max"], "did you mean 'val_psnr'?"),
         (["--scheduler", "pbt"], "'pbt' is not one of"),
-        (["--sampler", "grid"], "lr has no step"),
         (["--set", "search.grace_period=10"], "the longest training has 9 epochs"),
         (["--set", "search.points=[{lr: 3}]"], "a point has lr=3.0, which is not in the space"),
         (["--points", "nowhere.yaml"], "cannot read the points nowhere.yaml"),
-        (["--set", "search.sampler_options={n_startup: 1}"], "did you mean 'n_startup_trials'?"),
         (["--storage-path", "s3://bucket/launches"], "a journal file cannot be in s3://bucket"),
         (["--extend", "last"], "no launch in"),
         (["--extend", "last", "--sampler", "gp"], "--sampler does not go with --extend"),

@@ -255,13 +255,6 @@ def test_points_are_checked_against_the_space(space_of: MakeSpace) -> None:
         assert message in str(refusal.value)
 
 
-def test_a_grid_needs_steps(space_of: MakeSpace) -> None:
-    with pytest.raises(ChromatuneError, match="lr has no step, and a grid needs one"):
-        next(space_of().grid())
-    stepped = space_of(lr={"type": "float", "low": 0.1, "high": 0.3, "step": 0.1})
-    assert sorted({point["lr"] for point in stepped.grid()}) == [0.1, 0.2, 0.3]
-
-
 finite = st.floats(1e-6, 1e3, allow_nan=False)
 
 

@@ -16,7 +16,7 @@ from tuning.config.search import SearchLaunchConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
-from tuning.launch.trainings import Training, make_training
+from tuning.launch.trainings import Cell, Training, make_training
 from tuning.search.objectives import read_objectives
 from tuning.search.plan import plan_search
 from tuning.search.study import open_study
@@ -141,9 +141,11 @@ def test_only_finished_trials_on_the_same_data_from_random_weights_count(
         fit = FitConfig(
             "autoencoder", "tanh", 2e-3, milestones=(9,), image_size=64, batch_size=50, keep="best"
         )
-        one = Training(name, fit, (make_training(fit).cells[0].__class__(name, 9),))
+        training = Training(name, fit, (Cell(name, 9),))
         leave_launch(
-            launches, f"search-{index}", [one], {name: 34.0 + index}, kind="search", outcome=outcome
+            *(launches, f"search-{index}", [training], {name: 34.0 + index}),
+            kind="search",
+            outcome=outcome,
         )
     study, fed = feed(tmp_path, space)
     assert fed.taken == 1
