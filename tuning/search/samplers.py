@@ -31,8 +31,6 @@ _CMAES_STATE = frozenset(
         ("numpy._core.multiarray", "scalar"),
     }
 )
-
-
 # More draws than CMA-ES needs for a generation.
 _DRAWS = 8
 

@@ -32,11 +32,7 @@ def run_grid(
     if config.grid.independent_cells:
         tags["chromatune.independent_cells"] = "true"
     return start_launch(
-        "grid",
-        task,
-        config,
-        dataset,
-        trainings,
+        *("grid", task, config, dataset, trainings),
         tracking_uri=tracking_uri,
         console=console,
         reuse=reuse,

@@ -62,7 +62,7 @@ class DryRunTable(ResultTable):
             "objectives": [str(objective) for objective in self.plan.objectives],
             "sampler": search.sampler,
             "scheduler": search.chosen_scheduler,
-            "suggestions": [dict(values) for values in self.suggestions],
+            "suggestions": list(self.suggestions),
             "known": self.known.taken,
             "outside": self.known.outside,
             "cost": dataclasses.asdict(self.cost),

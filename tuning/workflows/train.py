@@ -56,11 +56,7 @@ def run_train(
             _check_fits(files[_INITIAL_WEIGHTS], parent, fit)
         training = make_training(fit, initial_weights=_INITIAL_WEIGHTS if parent else None)
         return start_launch(
-            "train",
-            checked_task(model_task(fit.model)),
-            config,
-            dataset,
-            [training],
+            *("train", checked_task(model_task(fit.model)), config, dataset, [training]),
             tracking_uri=tracking_uri,
             console=console,
             reuse=reuse,
