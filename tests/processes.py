@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 
 def descendants(pid: int) -> list[int]:
@@ -21,3 +25,11 @@ def descendants(pid: int) -> list[int]:
         found += below
         queue += below
     return found
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """End a program and everything that it has started."""
+    for pid in [process.pid, *descendants(process.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()

@@ -25,11 +25,6 @@ _PLURALS = {"model": "models", "head": "heads", "lr": "lrs"}
 _PARAMS = ("model", "head", "lr", "epochs", "batch_size", "weight_decay", "seed", "image_size")
 # The settings of a search that are known before its trials.
 _SEARCH = ("sampler", "scheduler", "num_samples")
-# The figures of the best cell, and of the constant predictor beside them.
-_FIGURES = {
-    "regression": ("val_mse", "val_rmse_lab_a", "val_rmse_lab_b"),
-    "colorizer": ("val_psnr", "val_ssim"),
-}
 _OUTCOMES = {FINISHED: "finished", FAILED: "failed", KILLED: "stopped"}
 
 
@@ -133,7 +128,7 @@ class ParentRun:
             self._client.log_artifact(run.run_id, str(path))
 
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:
-        figures = _FIGURES[self._plan.task]
+        figures = [f"val_{name}" for name in CRITERIA[self._plan.task].headline]
         values = {f"best_{name}": best.metrics.get(name) for name in figures} | {
             f"baseline_{name}": self._plan.baseline.get(name) for name in figures
         }

@@ -20,8 +20,8 @@ class Criterion:
 
     `predicts_planes` says whether models of the task predict the a and b planes of an image, or
     only their means. `equivalents` are metrics that rank models in the same order. `objectives` are
-    those that a search can optimize, `tabled` those of a table of test results; all these without
-    prefix.
+    those that a search can optimize, `headline` the few that describe a model, `tabled` those of a
+    table of test results; all these without prefix.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Criterion:
     predicts_planes: bool
     equivalents: tuple[str, ...]
     objectives: tuple[str, ...]
+    headline: tuple[str, ...]
     tabled: tuple[str, ...]
 
     def value(self, metrics: Mapping[str, float], prefix: str) -> float:
@@ -57,6 +58,7 @@ CRITERIA: Mapping[str, Criterion] = {
         predicts_planes=False,
         equivalents=("mse",),
         objectives=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
+        headline=("mse", "rmse_lab_a", "rmse_lab_b"),
         tabled=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
     ),
     "colorizer": Criterion(
@@ -65,6 +67,7 @@ CRITERIA: Mapping[str, Criterion] = {
         predicts_planes=True,
         equivalents=("psnr", "mse"),  # PSNR = -10 log10(MSE)
         objectives=("psnr", "mse", "ssim"),
+        headline=("psnr", "ssim"),
         tabled=(
             *("psnr", "mse_a", "mse_b", "psnr_a", "psnr_b", "ssim", "ssim_a", "ssim_b"),
             # The published SSIM is not the usual one: only these can be compared with it.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from PIL import Image
 # First of all MLflow's modules: it warns while pyfunc is imported, and this import catches that.
 import tuning.tracking.logged_model  # noqa: F401
 from models import create_model, save_model
+from tests.processes import kill
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.store import prepare_store
 
@@ -223,3 +227,26 @@ def store(tmp_path: Path, migrated_database: Path) -> str:
 @pytest.fixture
 def client(store: str) -> MlflowClient:
     return MlflowClient(store, store)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a module as a program in the temporary folder; nothing of it is left afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str, **options: Any) -> subprocess.Popen[str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=tmp_path,
+            env=environment | options.pop("env", {}),
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        kill(process)

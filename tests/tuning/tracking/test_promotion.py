@@ -169,6 +169,9 @@ def test_descriptions_tell_scores_decision_and_origin(
     parent = client.get_run(second.run_id).data.tags["mlflow.parentRunId"]
     assert f"[second](#/experiments/{second.experiment_id}/runs/{parent}?" in told
     assert f"[{NAME} version 1](#/models/{NAME}/versions/1?" in told
+    assert second.name == "cnn1 lr=1e-3 epochs=2 fine-tuned"
+    tags = client.get_model_version(NAME, "2").tags
+    assert tags["chromatune.parent_model"] == f"models:/{NAME}/1"
 
     about = client.get_registered_model(NAME).description
     assert "each measured once on its test set" in about
@@ -372,16 +375,6 @@ def test_nothing_to_promote_names_the_command_that_makes_something(
         promote(data, "regression", store)
 
 
-def test_the_fine_tuned_model_names_its_parent(
-    add_cell: AddCell, data: PreparedDataset, store: str, client: MlflowClient
-) -> None:
-    cell = add_cell("tuned", data, off=0.0, score=1.0, parent_model="models:/faces-regression/2")
-    assert cell.name == "cnn1 lr=1e-3 epochs=2 fine-tuned"
-    promote(data, "regression", store)
-    tags = client.get_model_version(NAME, "1").tags
-    assert tags["chromatune.parent_model"] == "models:/faces-regression/2"
-
-
 def test_only_whole_finite_finished_cells_of_this_kind_count(
     make_launch: MakeLaunch, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,11 +424,6 @@ def test_the_test_pictures_are_completed_after_a_failure(
     promote(data, "regression", store)
     sheets = {"samples", "train_samples", "best", "worst", "planes", "copies"}
     assert pictures(client, cell) == {f"test/{name}.png" for name in sheets} | {"test/scores.json"}
-
-
-def test_no_champion_yet_is_none(store: str) -> None:
-    assert find_champion(store, "faces", "colorizer") is None
-    assert champion_uri("faces", "colorizer") == "models:/faces-colorizer@champion"
 
 
 def aliases(client: MlflowClient) -> dict[str, int]:

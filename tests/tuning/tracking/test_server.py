@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import requests
 from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
+from tests.processes import kill
 from tuning.report import build_report
 from tuning.tracking.projection import Projection, project_launch
 from tuning.tracking.reader import read_store
@@ -37,44 +35,27 @@ MakeLaunch = Callable[..., Any]
 class Server:
     """An MLflow server on SQLite that can be stopped and started again at the same address."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, start: Callable[..., Any], folder: Path, store: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
+        self._start = start
         self._command = [
-            str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1",
+            "mlflow", "server", "--workers", "1",
             "--host", "127.0.0.1", "--port", str(self.port), "--backend-store-uri", store,
             "--artifacts-destination", str(folder / "artifacts"),
         ]  # fmt: skip
-        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
 
     def start(self) -> None:
-        self._process = start_quietly(self._command)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self._process = self._start(*self._command, env=environment, **quiet)
         wait_for(f"{self.uri}/health")
 
     def stop(self) -> None:
-        if self._process is not None:
-            stop_group(self._process)
-            self._process = None
-
-
-def start_quietly(command: list[str]) -> subprocess.Popen[bytes]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """A server leaves its workers behind unless its whole group is stopped."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        kill(self._process)
 
 
 def wait_for(url: str, seconds: float = 90) -> None:
@@ -88,13 +69,8 @@ def wait_for(url: str, seconds: float = 90) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path, store: str) -> Iterator[Server]:
-    made = Server(tmp_path, store)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
+def server(start: Callable[..., Any], tmp_path: Path, store: str) -> Server:
+    return Server(start, tmp_path, store)
 
 
 def test_an_outage_in_mid_run_loses_nothing_and_doubles_nothing(

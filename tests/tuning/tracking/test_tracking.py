@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -521,7 +520,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.1)
-
-
-def test_no_thread_is_left_behind() -> None:
-    assert not [t for t in threading.enumerate() if t.name == "mlflow-projection"]

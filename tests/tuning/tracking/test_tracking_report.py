@@ -50,12 +50,8 @@ def test_a_launch_comes_back_as_it_was_written(launch: Any, store: str) -> None:
         (epoch, pytest.approx(1 / epoch)) for epoch in (1, 2, 3, 4)
     ]
     assert archive.history(cell.run_id, "no_such_metric") == []
-
-
-@pytest.mark.usefixtures("launch")
-def test_hours_count_a_training_of_several_cells_once(store: str) -> None:
-    read, _ = read_store(store)
-    assert read.launches[0].training_seconds == {"cpu": pytest.approx(8.0)}
+    # Each training counts once, however many cells it has.
+    assert found.training_seconds == {"cpu": pytest.approx(8.0)}
 
 
 @pytest.mark.usefixtures("launch")
@@ -85,31 +81,21 @@ def test_theui_address_a_store_is_told_without_passwords(uri: str, ui: str) -> N
     assert ui_address(uri) == ui
 
 
-def test_an_empty_store_gives_a_report_that_says_so(store: str, tmp_path: Path) -> None:
-    files = write_report(build_report(*read_store(store)), tmp_path / "report")
-    assert "holds no launches yet" in files[0].read_text()
-
-
-def test_a_half_finished_launch_is_shown_as_far_as_it_went(
-    make_launch: MakeLaunch, store: str, tmp_path: Path
+def test_a_half_finished_launch_is_read_as_far_as_it_went(
+    make_launch: MakeLaunch, store: str
 ) -> None:
     made = make_launch("regression", models=["cnn1", "cnn2"], lrs=[1e-3, 1e-4])
     first, second, *_ = made.training_ids()
     made.finish_cell(first, 2)
     made.fail(second, 1, "the training diverged")
     project_launch(made.storage, store)
-    read, archive = read_store(store)
-    assert (read.launches[0].planned, len(read.launches[0].finished)) == (8, 1)
-    files = write_report(build_report(read, archive), tmp_path / "report")
-    page = files[0].read_text()
-    assert "1 of 8 planned cells have finished" in page
-    assert "diverged" in page
+    (found,) = read_store(store)[0].launches
+    assert (found.planned, len(found.finished)) == (8, 1)
+    assert [cell.outcome for cell in found.cells if not cell.finished] == ["diverged"]
 
 
 @pytest.mark.usefixtures("launch")
-def test_runs_of_others_are_counted_and_left_out(
-    store: str, client: MlflowClient, tmp_path: Path
-) -> None:
+def test_runs_of_others_are_counted_and_left_out(store: str, client: MlflowClient) -> None:
     other = client.create_experiment("someone-elses")
     for name in ("a", "b"):
         run = client.create_run(other, run_name=name)
@@ -119,14 +105,9 @@ def test_runs_of_others_are_counted_and_left_out(
     cell = client.get_run(read_store(store)[0].launches[0].cells[0].run_id)
     ours = {key: text for key, text in cell.data.tags.items() if key.startswith("chromatune.")}
     client.create_run(cell.info.experiment_id, tags=ours, run_name="died before its parameters")
-    read, archive = read_store(store)
+    read, _ = read_store(store)
     assert (len(read.launches), read.foreign_runs) == (1, 2)
     assert set(read.broken_runs) == {"broken", "died before its parameters"}
-    files = write_report(build_report(read, archive), tmp_path / "report", ("md",))
-    assert (
-        "2 runs of other programs left out; 2 runs without tags or parameters"
-        in files[0].read_text()
-    )
 
 
 @pytest.mark.usefixtures("launch")

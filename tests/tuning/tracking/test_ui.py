@@ -8,9 +8,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
+from tests.processes import descendants
 from tuning.errors import ChromatuneError
 from tuning.tracking.ui.serve import check_address
 
@@ -48,29 +48,14 @@ def store(tmp_path: Path, migrated_database: Path) -> str:
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Start commands in sessions of their own, of which nothing is left afterwards."""
-    started: list[subprocess.Popen[str]] = []
+def start_ui(start: Start) -> Start:
+    """Start `chromatune ui` with these options and environment variables."""
 
-    def run(*words: str, **environment: str) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tuning", "ui", *words],
-            env=os.environ | {"PYTHONPATH": path} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+    def begin(*words: str, **environment: str) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return start("tuning", "ui", *words, env=environment, **pipes)
 
-    yield run
-    for process in started:
-        for pid in [*_children(process.pid), process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-        process.communicate()
+    return begin
 
 
 @pytest.fixture
@@ -83,9 +68,9 @@ def free_port() -> int:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own queries
 def test_the_store_is_served_on_loopback_until_ctrl_c(
-    store: str, start: Start, free_port: int
+    store: str, start_ui: Start, free_port: int
 ) -> None:
-    process = start("--tracking-uri", store, "--port", str(free_port))
+    process = start_ui("--tracking-uri", store, "--port", str(free_port))
     lines = _lines(process, 3)
     address = f"http://127.0.0.1:{free_port}"
     assert lines[0] == f"MLflow UI: {address} (Ctrl-C stops it)"
@@ -110,7 +95,7 @@ def test_the_store_is_served_on_loopback_until_ctrl_c(
     # Another web page's address that leads here is no way in.
     assert _ask(free_port, "/", {"Host": "10.evil.example"}).status_code == 403
 
-    (server,) = _children(process.pid)
+    server, *_ = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, "")
@@ -121,12 +106,12 @@ def test_the_store_is_served_on_loopback_until_ctrl_c(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_other_machines_log_in_and_call_it_by_its_name(
-    store: str, start: Start, free_port: int
+    store: str, start_ui: Start, free_port: int
 ) -> None:
     words = ("--tracking-uri", store, "--port", str(free_port), "--host", "0.0.0.0")
     words += ("--allowed-hosts", "colors.example")
     for password in (PASSWORD, f"another {PASSWORD}"):
-        process = start(*words, MLFLOW_AUTH_ADMIN_PASSWORD=password)
+        process = start_ui(*words, MLFLOW_AUTH_ADMIN_PASSWORD=password)
         assert _lines(process, 1) == [
             f"MLflow UI: http://colors.example:{free_port} (Ctrl-C stops it)"
         ]
@@ -152,13 +137,13 @@ def test_other_machines_log_in_and_call_it_by_its_name(
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_refused_in_one_line(start: Start, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_refused_in_one_line(start_ui: Start, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         store = f"sqlite:///{tmp_path}/new/mlflow.db"
-        process = start("--port", str(port), "--tracking-uri", store)
+        process = start_ui("--port", str(port), "--tracking-uri", store)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (2, "")
     (line,) = err.splitlines()
@@ -230,12 +215,6 @@ def _listening(port: int) -> set[str]:
         if state == "0A" and int(hexadecimal, 16) == port:
             found.add(socket.inet_ntoa(bytes.fromhex(number)[::-1]))
     return found
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def _group_lives(group: int) -> bool:

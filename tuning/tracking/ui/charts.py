@@ -23,6 +23,7 @@ def charts(
     """
     criterion = CRITERIA[task]
     metric = f"val_{criterion.name}"
+    # An error spans orders of magnitude.
     scale = {} if criterion.higher_is_better else {"scaleType": "log"}
     sections = {
         "Scores by epoch": [

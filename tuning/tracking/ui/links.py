@@ -26,10 +26,6 @@ def comparison_page(experiment_id: str, run_ids: Sequence[str]) -> str:
     return _page("compare-runs", lists)
 
 
-def model_page(name: str) -> str:
-    return _page(f"models/{quote(name)}")
-
-
 def version_page(name: str, version: int | str) -> str:
     return _page(f"models/{quote(name)}/versions/{version}")
 

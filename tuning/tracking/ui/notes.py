@@ -33,10 +33,6 @@ _RANKED_BY = 5
 # A tag holds 8000 characters.
 _NOTE_LENGTH = 7900
 _LISTED = 20
-_VERSION_METRICS = {
-    "colorizer": ("psnr", "ssim", "mse"),
-    "regression": ("mse", "rmse_lab_a", "rmse_lab_b"),
-}
 
 
 class LaunchNote:
@@ -113,7 +109,8 @@ class LaunchNote:
     def _ranking(self, limit: int | None) -> str:
         """A search's trials, the best first, with the settings in which they differ."""
         plans = {cell.cell_id: cell for cell in self._plan.cells}
-        names = _differing([plans[cell.cell_id] for cell in self._ranked])[:_RANKED_BY]
+        varied = differing([plans[cell.cell_id].params for cell in self._ranked])
+        names = [name for name in varied if name != "epochs"][:_RANKED_BY]
         rows = []
         for cell in self._ranked[:limit]:
             settings = [plans[cell.cell_id].params.get(name, "") for name in names]
@@ -153,7 +150,7 @@ def version_note(cell: StoredCell, measured: Measured) -> str:
             name.replace("val_", "test_"): value for name, value in measured.val_metrics.items()
         },
     }
-    columns = [f"test_{name}" for name in _VERSION_METRICS[cell.task]]
+    columns = [f"test_{name}" for name in CRITERIA[cell.task].headline]
     rows = tuple(
         row(name, *(format_value(key, values[key]) if key in values else "–" for key in columns))
         for name, values in figures.items()
@@ -203,9 +200,10 @@ def _version_origin(cell: StoredCell) -> str:
     return "\n".join(lines)
 
 
-def _differing(cells: Sequence[PlannedCell]) -> list[str]:
-    names = dict.fromkeys(name for cell in cells for name in cell.params if name != "epochs")
-    return [name for name in names if len({cell.params.get(name) for cell in cells}) > 1]
+def differing(params: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names of the parameters in which runs differ."""
+    names = dict.fromkeys(name for run_params in params for name in run_params)
+    return [name for name in names if len({p.get(name) for p in params}) > 1]
 
 
 def _spaced(table: str) -> str:

@@ -15,7 +15,7 @@ from tuning.tracking.registry.catalog import find_champion
 from tuning.tracking.runs import TAG
 from tuning.tracking.store import make_client, reading, search_all_experiments
 from tuning.tracking.ui.links import experiment_page, version_page
-from tuning.tracking.ui.notes import NOTE, link_line
+from tuning.tracking.ui.notes import NOTE, differing, link_line
 from tuning.tracking.ui.views import BEST, CELLS, LAUNCHES, best_view_tag, view_tags
 from tuning.training.tasks import CRITERIA
 
@@ -112,10 +112,8 @@ def update_best_view(
     client: MlflowClient, experiment_id: str, task: str, runs: Sequence[Run]
 ) -> None:
     """Update the view that compares `runs`, the best of the experiment."""
-    params = [run.data.params for run in runs]
-    names = dict.fromkeys(name for run_params in params for name in sorted(run_params))
-    differing = [name for name in names if len({p.get(name) for p in params}) > 1]
-    key, value = best_view_tag(task, [run.info.run_id for run in runs], differing)
+    varied = differing([run.data.params for run in runs])
+    key, value = best_view_tag(task, [run.info.run_id for run in runs], varied)
     if client.get_experiment(experiment_id).tags.get(key) != value:
         client.set_experiment_tag(experiment_id, key, value)
 

@@ -18,13 +18,7 @@ CELLS, BEST, LAUNCHES = "cells", "best", "launches"
 _TAG = "mlflow.sharedViewState."
 # What the UI shows as a view's age; fixed, so that writing a view again changes nothing.
 _SAVED = 1767225600000
-_SCORES = {
-    "colorizer": ("val_psnr", "val_ssim", "test_psnr"),
-    "regression": ("val_mse", "val_rmse_lab_a", "val_rmse_lab_b", "test_mse"),
-}
 _SETTINGS = ("model", "head", "lr", "epochs")
-# What differs between the cells of the published grids.
-_VARIED = {"colorizer": ("head", "lr", "epochs"), "regression": ("model", "lr", "epochs")}
 _SHOWN = 9
 _NARROW = 88
 _LAUNCHED = ("models", "heads", "lrs", "epochs", "cells")
@@ -38,7 +32,9 @@ def view_tags(task: str, searched: Sequence[str] = ()) -> dict[str, str]:
     `searched` are the parameters that a search varies; the cells are then compared by those.
     """
     every_cell = f"tags.`{TAG}cell_id` LIKE '%'"
-    view = _cells_view(task, every_cell, searched or _VARIED[task])
+    # What differs between the cells of the published grids.
+    varied = ["head" if CRITERIA[task].predicts_planes else "model", "lr", "epochs"]
+    view = _cells_view(task, every_cell, searched or varied)
     return {
         f"{_TAG}{CELLS}": _envelope("Cells, best first", view),
         f"{_TAG}{LAUNCHES}": _envelope("Launches", _launches_view(task)),
@@ -60,20 +56,15 @@ def _cells_view(
 ) -> dict[str, Any]:
     criterion = CRITERIA[task]
     shown = list(dict.fromkeys([*_SETTINGS, *settings]))[:_SHOWN]
-    figures = _columns("metrics", _SCORES[task])
-    columns = [*figures, *_columns("params", shown), _OUTCOME]
+    scores = [*(f"val_{name}" for name in criterion.headline), f"test_{criterion.name}"]
+    columns = [*_columns("metrics", scores), *_columns("params", shown), _OUTCOME]
     return {
         **_view(query, f"metrics.`val_{criterion.name}`"),
         "orderByAsc": not criterion.higher_is_better,
         "selectedColumns": [*columns, "attributes.`Duration`"],
         "columnOrder": [_NAME, *columns, _DURATION, _CREATED],
         "columnWidths": {_NAME: 250, _OUTCOME: 150, **dict.fromkeys(columns[:-1], _NARROW)},
-        **charts(
-            task,
-            settings[:_SHOWN],
-            _SCORES[task],
-            is_comparison=is_comparison,
-        ),
+        **charts(task, settings[:_SHOWN], scores, is_comparison=is_comparison),
     }
 
 

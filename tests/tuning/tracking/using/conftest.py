@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,29 +124,3 @@ def run(
         return int(exit_.value.code or 0), captured.out, captured.err
 
     return call
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a program of its own in the temporary folder; nothing of it is left afterwards."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str, **options: Any) -> subprocess.Popen[str]:
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        environment |= options.pop("env", {})
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=tmp_path,
-            env=environment,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -1,0 +1,8 @@
+"""Champions without training, and the commands that use them: as the tests of the registry do."""
+
+from __future__ import annotations
+
+from tests.tuning.tracking.conftest import migrated_database, store
+from tests.tuning.tracking.using.conftest import champions, pictures, run
+
+__all__ = ["champions", "migrated_database", "pictures", "run", "store"]
