@@ -46,5 +46,6 @@ def test_every_file_is_valid_and_headed_by_the_command_that_runs_it(file: Path) 
 @pytest.mark.parametrize("task", ["regression", "colorizer"])
 def test_the_report_grids_written_out_are_the_defaults(task: str) -> None:
     written = resolve(GridLaunchConfig, file=configs_folder() / f"grid_{task}.yaml")
-    default = resolve(GridLaunchConfig, defaults={"grid": REPORT_GRIDS[task]})  # type: ignore[index]
+    grid = REPORT_GRIDS[task]  # type: ignore[index]
+    default = resolve(GridLaunchConfig, defaults={"grid": grid})
     assert written == default

@@ -29,6 +29,8 @@ _ORIGINS = {
     "search": "from a search",
 }
 _KINDS = list(_ORIGINS)
+# Launches that start from a champion; what they train from random weights is for comparison.
+_TRANSFER = {"finetune"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Place:
         """`fine-tuned` or `from scratch` in transfer learning, else empty."""
         if self.tuned:
             return "fine-tuned"
-        return "from scratch" if self.cells and self.kind == "finetune" else ""
+        return "from scratch" if self.cells and self.kind in _TRANSFER else ""
 
     @property
     def origin(self) -> str:

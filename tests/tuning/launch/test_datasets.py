@@ -17,7 +17,8 @@ SMALL = {"size": 32, "count": 12, "augment": 1}
 
 def prepared(root: Path, **settings: object) -> Path:
     """Prepare drawn pictures, few and small unless told otherwise."""
-    return prepare(PrepareSettings(dataset=NAME, **{**SMALL, **settings}), root).dataset.folder  # type: ignore[arg-type]
+    wanted = PrepareSettings(dataset=NAME, **{**SMALL, **settings})  # type: ignore[arg-type]
+    return prepare(wanted, root).dataset.folder
 
 
 def test_the_settings_are_those_of_the_configuration() -> None:
@@ -54,7 +55,8 @@ def test_real_pictures_are_not_made_but_asked_for(tmp_path: Path) -> None:
 
 def test_a_name_alone_means_the_only_preparation(tmp_path: Path) -> None:
     folder = prepared(tmp_path)
-    prepare(PrepareSettings(dataset="synthetic-fruits", **SMALL), tmp_path)  # type: ignore[arg-type]
+    fruits = PrepareSettings(dataset="synthetic-fruits", **SMALL)  # type: ignore[arg-type]
+    prepare(fruits, tmp_path)
     assert open_prepared(DataConfig(dataset=NAME, root=tmp_path)).folder == folder
 
 

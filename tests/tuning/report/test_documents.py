@@ -21,6 +21,8 @@ from tuning.report._document import Commands, Facts, Figure, Section, Text, Tile
 from tuning.report._html import render_html
 from tuning.report._pdf import render_pdf
 
+KINDS = ("plain", "note", "warning", "missing")
+
 
 @pytest.fixture
 def report() -> Report:
@@ -37,7 +39,7 @@ def report() -> Report:
     )
     blocks = [
         Text("`chromatune report` says 1e-3 < 2", "finding"),
-        *(Text(kind, kind) for kind in ("plain", "note", "warning", "missing")),  # type: ignore[arg-type]
+        *map(Text, KINDS, KINDS),
         *(table, dataclasses.replace(table, stacks=True)),
         figure,
         dataclasses.replace(figure, name="loss", width="half"),
