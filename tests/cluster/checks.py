@@ -22,9 +22,9 @@ def wait_until(driver: Any, condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def run(user: Any, *words: str, status: int = 0) -> Any:
-    """The outcome of a command that must end with `status`."""
-    ended = user.start(*words).wait()
+def run(user: Any, *words: str, status: int = 0, program: list[str] | None = None) -> Any:
+    """The outcome of a command, of `chromatune` or `program`, that must end with `status`."""
+    ended = user.start(*words, program=program).wait()
     assert ended.status == status, ended.out + ended.err
     return ended
 

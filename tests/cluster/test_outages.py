@@ -100,7 +100,7 @@ def test_eight_trials_at_once_on_a_database_that_another_process_locks(
     make_user: Callable[..., Any], pictures: PreparedDataset, kept: Callable[..., None]
 ) -> None:
     user = make_user()
-    last = epochs_lasting(2 * LOCKED_S, pictures, trials=len(LRS))
+    last = epochs_lasting(4 * LOCKED_S, pictures, trials=len(LRS))
     words = ["--lrs", ",".join(LRS), "--epochs", f"2,{last}", "--cpus-per-trial", "0.25"]
     driver = user.start(*grid(user, *words, *ONE_BY_ONE))
     wait_until(driver, lambda: len(user.cells()) == len(LRS), "the first cell of each trial")
