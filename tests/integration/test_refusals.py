@@ -103,7 +103,7 @@ def test_a_grid_on_other_pictures_is_not_resumed(
     text = (other.launch() / "launch.json").read_text()
     digest = next(iter(other.cells().values()))["dataset_digest"]
     (launch / "launch.json").write_text(text.replace(digest, "0" * len(digest)))
-    assert_refused(run(*place.resume()), "prepare the original pictures again")
+    assert_refused(run(*place.resume()), "prepare the original images again")
 
 
 def assert_refused(refused: Any, expected: str) -> None:

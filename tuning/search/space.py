@@ -34,12 +34,23 @@ class Parameter:
         return all(name in values and values[name] in wanted for name, wanted in self.when.items())
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """Draw a value from Optuna."""
+        """Draw a value from Optuna, or return the one that a killed process has drawn."""
         name, among = self.name, self.distribution
+        if name in trial.params:
+            self._draw_again(trial)
         if isinstance(among, CategoricalDistribution):
             return decoded(trial.suggest_categorical(name, among.choices))
         draw = trial.suggest_int if isinstance(among, IntDistribution) else trial.suggest_float
         return draw(name, among.low, among.high, step=among.step, log=among.log)
+
+    def _draw_again(self, trial: optuna.Trial) -> None:
+        """Take the sampler to where it was after this draw, so that the next ones are the same."""
+        frozen = trial.study.get_trials(deepcopy=False)[trial.number]
+        is_fixed = self.name in frozen.system_attrs.get("fixed_params", {})
+        if not (is_fixed or self.distribution.single() or self.name in trial.relative_params):
+            trial.study.sampler.sample_independent(
+                trial.study, frozen, self.name, self.distribution
+            )
 
     def values(self) -> Iterator[Any]:
         """Yield every value; ChromatuneError if there are infinitely many."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+
+from tuning.search.samplers import make_sampler, seed_of
 
 MakeScript = Callable[..., Any]
 
@@ -150,18 +151,21 @@ def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
     assert search.next().training.training_id == name
 
 
+@pytest.mark.parametrize("drawn", range(1, 4))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(
-    script: MakeScript,
+    script: MakeScript, drawn: int, seed: int
 ) -> None:
-    whole = script(folder="whole")
-    expected = whole.next().training
-    killed = script(folder="killed")
-    assignment = killed.next()
-    # As if the process had died between Optuna's trial and its training.json.
-    shutil.rmtree(killed.folder / assignment.training.training_id)
-    killed.open()
-    assert killed.next().training == expected
-    assert len(killed.study.trials) == 1
+    """Whatever was drawn before, the rest is what an undisturbed process would have drawn."""
+    expected = script(folder="undisturbed", seed=seed).next().training
+
+    killed = script(folder="killed", seed=seed)
+    killed.study.sampler = make_sampler(killed.search, seed_of(seed, 0))
+    trial = killed.study.ask()
+    for parameter in killed.space.parameters[:drawn]:
+        parameter.suggest(trial)
+    resumed = killed.open()
+    assert resumed.next().training == expected
 
 
 def test_a_line_cut_off_in_the_journal_harms_nothing(script: MakeScript) -> None:
