@@ -23,7 +23,7 @@ _joined = False  # a cluster, that is: not a Ray of our own
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Let a Ray of our own that `connected` starts herein serve its later calls too."""
+    """Keep a local Ray that `connected` starts within the block for its later calls in it."""
     global _lasting
     with contextlib.ExitStack() as end:
         _lasting = end

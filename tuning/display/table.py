@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Verdict = Literal["better", "worse", "equal"]
 Winner = Literal["all", "table"]
 
-# Signs, so that nothing is told by colour alone.
+# Signs, so that color only repeats what they say.
 _VERDICTS = {"better": "▲", "worse": "▼", "equal": "="}
 _STARS = {"all": "★", "table": "☆"}
 _COLOURS = {"better": "green", "worse": "red", "equal": ""}
