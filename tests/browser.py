@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,15 @@ from selenium.webdriver.chrome.service import Service
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 _DRIVER = shutil.which("chromedriver")
+# Where a browser is required, a test without one fails instead of being skipped.
+_REQUIRED = os.environ.get("CHROMATUNE_REQUIRE_BROWSER")
 
 NEEDS_BROWSER = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the driver's own sockets
     pytest.mark.skipif(
-        not (_CHROMIUM and _DRIVER), reason="needs Chromium and its driver: `make browser`"
+        not (_REQUIRED or (_CHROMIUM and _DRIVER)),
+        reason="needs Chromium and its driver: `make browser`",
     ),
 ]
 
