@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?=
 ARGS   ?=
-# Number of tests at the same time.
+# Number of tests at the same time; slow tests wait for other processes half of their time.
 WORKERS ?= 2
+SLOW_WORKERS ?= 4
 BIN    := $(VENV)/bin
 SUDO   ?= $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -33,7 +34,7 @@ run: install
 ## Lint and all tests; DATA=DIR adds those on the real images
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
 
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
