@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.augment import CopyBuffers, copy_keys, planned_copies
-from data_prep.color import UInt8Array
+from data_prep.augment import augmented_copies, copy_keys
+from data_prep.color import UInt8Array, rgb_to_lab
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
 from data_prep.manifest import PLANES, FileEntry
@@ -17,10 +15,7 @@ from data_prep.parallel import Progress, map_threads
 from data_prep.reading import Reading
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, split_pictures
-from data_prep.store import NewArray
-
-# Copies made in one call: the ten kinds, some of which share their window, and a few more.
-_COPIES_AT_ONCE = 16
+from data_prep.store import create_array
 
 
 def choose_sides(
@@ -60,33 +55,27 @@ def write_arrays(
     progress: Progress | None,
 ) -> dict[str, UInt8Array]:
     """Augment, convert and write all pictures; return the arrays by name (`train/L`)."""
-    files: dict[str, NewArray] = {}
+    arrays: dict[str, UInt8Array] = {}
     factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
+    for side in SIDES:
+        (folder / side).mkdir()
+        shape = (len(sides[side]) * factors[side], settings.size, settings.size)
+        for plane in PLANES:
+            arrays[f"{side}/{plane}"] = create_array(folder / side / f"{plane}.npy", shape)
     keys = copy_keys(settings.seed, [picture.sha256 for picture in reading.pictures])
-    own = threading.local()
 
     def write(task: tuple[Side, int, int]) -> None:
         side, row, number = task
         rgb = np.asarray(reading.pixels[reading.pictures[number].index])
-        copies = list(planned_copies(settings.size, factors[side], keys[number]))
-        if not hasattr(own, "buffers"):
-            own.buffers = CopyBuffers(settings.size, min(settings.augment, _COPIES_AT_ONCE))
-        for start in range(0, len(copies), _COPIES_AT_ONCE):
-            planes = own.buffers.planes(rgb, copies[start : start + _COPIES_AT_ONCE])
-            for plane, rows in zip(PLANES, planes, strict=True):
-                files[f"{side}/{plane}"].write_rows(row * factors[side] + start, rows)
+        copies = augmented_copies(rgb, factors[side], keys[number])
+        for copy_row, copy in enumerate(copies, start=row * factors[side]):
+            lab = rgb_to_lab(copy)
+            for channel, plane in enumerate(PLANES):
+                arrays[f"{side}/{plane}"][copy_row] = lab[..., channel]
 
     tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
-    with ExitStack() as stack:
-        for side in SIDES:
-            (folder / side).mkdir()
-            shape = (len(sides[side]) * factors[side], settings.size, settings.size)
-            for plane in PLANES:
-                file = NewArray(folder / side / f"{plane}.npy", shape)
-                stack.callback(file.close)
-                files[f"{side}/{plane}"] = file
-        map_threads(write, tasks, "write", progress)
-    return {name: file.array for name, file in files.items()}
+    map_threads(write, tasks, "write", progress)
+    return arrays
 
 
 def file_entries(

@@ -9,12 +9,9 @@ import numpy.typing as npt
 UInt8Array = npt.NDArray[np.uint8]
 
 
-def rgb_to_lab(rgb: UInt8Array, out: UInt8Array | None = None) -> UInt8Array:
-    """Convert sRGB (H,W,3) uint8 to 8-bit Lab (H,W,3): `L*255/100`, `a+128`, `b+128`.
-
-    `out`, a contiguous array of that shape, is filled if given.
-    """
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB, dst=out), dtype=np.uint8)
+def rgb_to_lab(rgb: UInt8Array) -> UInt8Array:
+    """Convert sRGB (H,W,3) uint8 to 8-bit Lab (H,W,3): `L*255/100`, `a+128`, `b+128`."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), dtype=np.uint8)
 
 
 def lab_to_rgb(L: UInt8Array, a: UInt8Array, b: UInt8Array) -> UInt8Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -131,29 +130,6 @@ def create_array(path: Path, shape: tuple[int, ...]) -> UInt8Array:
     with path.open("r+b") as stream:
         os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
     return array
-
-
-class NewArray:
-    """A new uint8 (N,H,W) array on disk, written row by row from any thread until it is closed.
-
-    Written as a file and not through its map, which would cost a page fault for every 4 KiB.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
-        self.array = create_array(path, shape)
-        self._row_bytes = shape[1] * shape[2]
-        self._data_starts = path.stat().st_size - shape[0] * self._row_bytes
-        self._stream = path.open("r+b", buffering=0)
-
-    def write_rows(self, first: int, rows: Sequence[UInt8Array]) -> None:
-        """Write contiguous (H,W) rows from row `first` on; OSError on a full disk."""
-        place = self._data_starts + first * self._row_bytes
-        written = os.pwritev(self._stream.fileno(), [row.data for row in rows], place)
-        if written < len(rows) * self._row_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._stream.name)
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def array_entries(arrays: Mapping[str, UInt8Array]) -> dict[str, ArrayEntry]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from data_prep.augment import CopyBuffers, augmented_copies, planned_copies
+from data_prep.augment import augmented_copies
 
 
 @pytest.fixture
@@ -62,14 +61,3 @@ def test_a_copy_depends_on_neither_factor_nor_order(picture: np.ndarray) -> None
     extra = {copy.tobytes() for copy in many[10:]}
     assert len(extra) == 15
     assert not np.array_equal(few[4], list(augmented_copies(picture, 6, "other"))[4])
-
-
-@pytest.mark.parametrize("factor", [1, 6, 10, 25])
-def test_stored_planes_are_those_of_every_copy(factor: int) -> None:
-    buffers = CopyBuffers(48, 25)
-    for seed in range(3):  # one after another, in the same memory
-        rgb = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), np.uint8)
-        planes = buffers.planes(rgb, list(planned_copies(48, factor, f"key{seed}")))
-        copies = augmented_copies(rgb, factor, f"key{seed}")
-        expected = np.stack([cv2.cvtColor(copy, cv2.COLOR_RGB2LAB) for copy in copies])
-        assert np.array_equal(np.stack([np.stack(rows) for rows in planes], axis=-1), expected)
