@@ -11,10 +11,7 @@ from models.registry import (
     create_model,
     create_model_from_spec,
     list_models,
-    model_heads,
-    model_kwargs,
-    model_task,
-    model_trained_on,
+    model_info,
     register_model,
 )
 from models.regressors import cnn1, cnn2, cnn3, fc
@@ -37,10 +34,7 @@ __all__ = [
     "fc",
     "list_models",
     "load_model",
-    "model_heads",
-    "model_kwargs",
-    "model_task",
-    "model_trained_on",
+    "model_info",
     "register_model",
     "resnet",
     "save_model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from torch import nn
 
@@ -13,35 +13,40 @@ from models.base import ChromaModel
 from models.errors import ModelError, unknown
 from models.heads import HEADS, create_head
 
-TASKS = ("regression", "colorizer")
-TRAINED_ON = ("means", "planes")
+Task = Literal["regression", "colorizer"]
+TrainedOn = Literal["means", "planes"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
 @dataclass(frozen=True)
-class _Entry:
+class ModelInfo:
+    """What a network is for: its task, what it is `trained_on`, its valid heads and image sizes."""
+
     build: Callable[..., nn.Module]
-    task: str
+    task: Task
     heads: tuple[str, ...]
     image_sizes: range
-    trained_on: str
+    trained_on: TrainedOn
 
     @property
     def kwargs(self) -> dict[str, Any]:
+        """The arguments that it takes, with their defaults."""
         parameters = inspect.signature(self.build).parameters.items()
         return {name: p.default for name, p in parameters if name != "image_size"}
 
 
-_ENTRIES: dict[str, _Entry] = {}
+_MODELS: dict[str, ModelInfo] = {}
 
 
 def register_model(
     *,
-    task: str,
+    task: Task,
     heads: tuple[str, ...],
     image_sizes: range,
-    trained_on: str | None = None,
+    trained_on: TrainedOn | None = None,
     name: str | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a function `name(image_size, **kwargs)` that builds a network's body.
@@ -50,20 +55,13 @@ def register_model(
     of the network, `image_sizes` the picture sides in px. A regressor may be `trained_on` the
     `planes`, which its body then predicts, instead of their `means`.
     """
-    if task not in TASKS:
-        raise unknown("task", task, TASKS)
     target = trained_on or ("planes" if task == "colorizer" else "means")
-    if target not in TRAINED_ON:
-        raise unknown("target", target, TRAINED_ON)
-    for head in heads:
-        if head not in HEADS:
-            raise unknown("head", head, HEADS)
 
     def register(build: Builder) -> Builder:
         model = name or build.__name__
-        if model in _ENTRIES:
+        if model in _MODELS:
             raise ModelError(f"a model named '{model}' is already registered")
-        _ENTRIES[model] = _Entry(build, task, heads, image_sizes, target)
+        _MODELS[model] = ModelInfo(build, task, heads, image_sizes, target)
         return build
 
     return register
@@ -83,7 +81,7 @@ def create_model(
     network's own function, for instance `channels` of `cnn2`. Raises ModelError for a name, head,
     argument or image size that is not valid, naming what is.
     """
-    entry = _entry(name)
+    entry = model_info(name)
     if head not in HEADS:
         raise unknown("head", head, entry.heads)
     if head not in entry.heads:
@@ -131,33 +129,14 @@ def list_models(task: str | None = None) -> list[str]:
     """List the registered names, sorted; with `task`, those of `regression` or `colorizer`."""
     if task is not None and task not in TASKS:
         raise unknown("task", task, TASKS)
-    return sorted(name for name, entry in _ENTRIES.items() if task in (None, entry.task))
+    return sorted(name for name, entry in _MODELS.items() if task in (None, entry.task))
 
 
-def model_task(name: str) -> str:
-    """Return the task of the model called `name`."""
-    return _entry(name).task
-
-
-def model_trained_on(name: str) -> str:
-    """Return what the model called `name` is trained against: `means` or `planes`."""
-    return _entry(name).trained_on
-
-
-def model_kwargs(name: str) -> dict[str, Any]:
-    """Return the arguments that the model called `name` takes, with their defaults."""
-    return _entry(name).kwargs
-
-
-def model_heads(name: str) -> tuple[str, ...]:
-    """Return the valid heads of the model called `name`."""
-    return _entry(name).heads
-
-
-def _entry(name: str) -> _Entry:
-    if name not in _ENTRIES:
+def model_info(name: str) -> ModelInfo:
+    """Return what is known of the model called `name`; ModelError if there is none."""
+    if name not in _MODELS:
         raise unknown("model", name, list_models())
-    return _ENTRIES[name]
+    return _MODELS[name]
 
 
 def _described(sizes: range) -> str:

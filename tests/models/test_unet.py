@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import create_model, load_model, model_trained_on, save_model
+from models import create_model, load_model, model_info, save_model
 
 
 def conv_norm(inputs: int, outputs: int, side: int = 3) -> int:
@@ -88,7 +88,7 @@ def test_the_mean_of_a_unet_is_the_mean_of_its_planes() -> None:
     regressor.load_state_dict(colorizer.state_dict())  # the very same network
     L = torch.rand(3, 1, 64, 64)
     torch.testing.assert_close(regressor(L), colorizer(L).mean(dim=(2, 3)))
-    assert (regressor.task, model_trained_on("unet_mean")) == ("regression", "planes")
+    assert (regressor.task, model_info("unet_mean").trained_on) == ("regression", "planes")
     target = torch.rand(3, 2, 64, 64)
     torch.testing.assert_close(regressor.loss(L, target), colorizer.loss(L, target))
 
