@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from benchmarks.harness import write
-from models import model_task
 from tuning.config.schema import TrainLaunchConfig, resolve
 from tuning.launch.datasets import open_prepared
 from tuning.training.config import FitConfig
@@ -63,7 +62,7 @@ def main() -> None:
     whole = dataclasses.replace(
         train_fit(config, dataset.size), milestones=(asked.epochs,), eval_every=1
     )
-    data = load_task_data(dataset, model_task(whole.model), planes=True)
+    data = load_task_data(dataset, whole.task, planes=True)
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in asked.seeds.split(",")]
     runs = []

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from data_prep import PreparedDataset
-from models import ChromaModel, model_task
+from models import ChromaModel
 from tuning.config.schema import TrainLaunchConfig, configs_folder, resolve
 from tuning.utils import environment, provenance
 
@@ -35,7 +35,6 @@ from tuning.tracking.weights import load_registered  # noqa: E402
 from tuning.training.config import FitConfig  # noqa: E402
 from tuning.training.data import DeviceSplit, load_split  # noqa: E402
 from tuning.training.metrics import predict, psnr  # noqa: E402
-from tuning.training.tasks import checked_task  # noqa: E402
 from tuning.workflows.evaluation import delivered_cells  # noqa: E402
 from tuning.workflows.train import train_fit  # noqa: E402
 
@@ -61,7 +60,7 @@ def _measured(file: Path, data_root: Path, launches: list[Launch], uri: str) -> 
     config = resolve(TrainLaunchConfig, file=file, flags={"data.root": data_root})
     dataset = open_prepared(config.data)
     fit = train_fit(config, dataset.size)
-    task = checked_task(model_task(fit.model))
+    task = fit.task
     published = best_published(dataset.name, task)
     runs = [
         run

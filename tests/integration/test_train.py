@@ -91,7 +91,7 @@ def test_a_file_is_trained_measured_and_promoted_and_a_regressor_begins_with_it(
         ),
         (
             ["--model", "unet", "--lr", "1e-3", "--epochs", "1", "--set", "train.zoom=2"],
-            "`0 < zoom <= 1` must hold",
+            "'train.zoom' is wrong: input should be less than or equal to 1, got 2",
         ),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,17 +17,17 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.dataclasses import dataclass
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.training.options import NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
 from tuning.training.tasks import Task as Task
-from tuning.utils.redaction import redact
+from tuning.utils.faults import describe_fault
 from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
 
 Head = Literal["relu", "sigmoid", "tanh"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
-_MAX_SHOWN = 120  # characters of a wrong value
 _RESOLVING = "resolving"  # the context of validation in `resolve`
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -46,7 +45,7 @@ def _shared_or_whole(gpus: float) -> float:
 
 _Gpus = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_shared_or_whole)]
 # Tells pydantic which of the two was meant, so that only its error is shown.
-_NUMBER, _MAPPING = "number", "mapping"
+_NUMBER, _MAPPING = "<number>", "<mapping>"
 _GpusPerTrial = Annotated[
     Annotated[_Gpus, Tag(_NUMBER)] | Annotated[dict[str, _Gpus], Tag(_MAPPING)],
     Discriminator(lambda value: _MAPPING if isinstance(value, Mapping) else _NUMBER),
@@ -73,7 +72,7 @@ class TrainingConfig(_Strict):
     """What all trainings of a launch share; the defaults are those of the original paper."""
 
     batch_size: Count = 100
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-5
+    weight_decay: NotNegative = 1e-5
     seed: Seed = 0
     eval_every: Count | None = None
 
@@ -148,34 +147,16 @@ class FinalsConfig(_Strict):
     fc_epochs: Count = 100
 
 
-class TrainConfig(_Strict):
-    """One training; the fields are those of `tuning.training.config.FitConfig`.
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TrainConfig(TrainingOptions):
+    """One training.
 
     `initial_model` names a registered model to start from instead of random weights; with
     `promote`, the result goes through the promotion gate.
     """
 
-    model: str
     head: Head = "tanh"
-    lr: Positive
     epochs: Count
-    model_kwargs: dict[str, Any] = {}
-    loss: str = "mse"
-    mean_weight: float = 0.0
-    category_weight: float = 0.0
-    optimizer: str = "adam"
-    schedule: str = "constant"
-    warmup: float = 0.0
-    precision: str = "float32"
-    ema: float = 0.0
-    flip_average: bool = False
-    shuffle: bool = False
-    flip: bool = False
-    zoom: float = 1.0
-    shift: float = 0.0
-    rotate: float = 0.0
-    keep: str = "last"
-    patience: Count | None = None
     initial_model: str | None = None
     promote: bool = False
 
@@ -268,28 +249,6 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def describe_fault(
-    error: ValidationError, schema: type[BaseModel] | None = None, within: str = ""
-) -> str:
-    """Describe one fault in a line, a misspelled key first; `within` is the path of the content."""
-    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    parts = [part for part in first["loc"] if part not in (_NUMBER, _MAPPING)]
-    location = [part for part in parts if isinstance(part, str)]
-    path = ".".join(map(str, [within, *parts] if within else parts))
-    if first["type"] == "extra_forbidden" and schema is not None:
-        valid = _fields_at(schema, location[:-1])
-        return (
-            f"unknown key '{path}'{nearest(location[-1], valid)} (valid here: {', '.join(valid)})"
-        )
-    if first["type"] == "missing":
-        return f"'{path}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "literal_error":
-        valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        message += nearest(str(first["input"]), valid)
-    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
-
-
 def _merge(into: dict[str, Any], layer: Mapping[Any, Any]) -> None:
     for key, value in layer.items():
         if isinstance(value, Mapping):
@@ -307,17 +266,3 @@ def _assign(into: dict[str, Any], path: str, value: Any) -> None:
             into[name] = {}
         into = into[name]
     into[last] = value
-
-
-def _short(value: Any) -> str:
-    text = redact(repr(value))
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
-
-
-def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
-    for name in path:
-        annotation = schema.model_fields[name].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        schema = annotation
-    return list(schema.model_fields)

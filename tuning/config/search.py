@@ -15,8 +15,9 @@ from pydantic import (
     ValidationError,
 )
 
-from tuning.config.schema import Count, LaunchConfig, Positive, absolute_path
+from tuning.config.schema import Count, LaunchConfig, absolute_path
 from tuning.errors import ChromatuneError
+from tuning.training.options import Positive
 from tuning.utils.safe_yaml import read_yaml_file
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuning.config.schema import LaunchConfig, Task
-from tuning.errors import ChromatuneError, first_fault
+from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
+from tuning.utils.faults import describe_fault
 from tuning.utils.identifiers import Name
 
 DOCUMENT = "launch.json"
@@ -48,7 +49,7 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
         _Document.model_validate(document)
         launch_config(document)
     except ValidationError as error:
-        raise ChromatuneError(f"{where} is damaged: {first_fault(error)}") from None
+        raise ChromatuneError(f"{where} is damaged: {describe_fault(error)}") from None
     for training in document["trainings"]:
         Training.from_dict(training, where)
     return document

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tuning.errors import ChromatuneError, first_fault
+from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
+from tuning.utils.faults import describe_fault
 
 CELL_FORMAT = 2
 # How a cell can have ended so that nothing is left to train.
@@ -100,4 +101,4 @@ def _read(storage: LaunchStorage, path: str, model: type[_Record]) -> _Record | 
     try:
         return model.model_validate(storage.read_json(path))
     except ValidationError as error:
-        raise ChromatuneError(f"{storage.uri}/{path} is damaged: {first_fault(error)}") from None
+        raise ChromatuneError(f"{storage.uri}/{path} is damaged: {describe_fault(error)}") from None

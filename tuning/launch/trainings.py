@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 import pydantic.dataclasses
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from torch import Tensor, nn
 
 from models import ModelError, create_model, list_models
 from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
-from tuning.errors import ChromatuneError, first_fault, nearest
+from tuning.errors import ChromatuneError, nearest
 from tuning.training.config import FitConfig
 from tuning.training.epochs import scaled_epochs
+from tuning.utils.faults import describe_fault
 from tuning.utils.identifiers import Name
 
 
@@ -70,14 +71,11 @@ class Training:
         """Read the form back; ChromatuneError, naming `where`, if it is no training."""
         try:
             document = _Document.model_validate(value)
-            fit = _FIT_CONFIG.validate_python(
-                {**document.params, "milestones": tuple(document.milestones)}
-            )
+            fit = FitConfig(**{**document.params, "milestones": tuple(document.milestones)})
             _ = fit.task  # an unknown model has none
-        except ValidationError as error:
-            raise ChromatuneError(f"{where} has a damaged training: {first_fault(error)}") from None
-        except (ChromatuneError, ModelError) as error:
-            raise ChromatuneError(f"{where} has a damaged training: {error}") from None
+        except (ValidationError, ChromatuneError, ModelError) as error:
+            fault = describe_fault(error) if isinstance(error, ValidationError) else error
+            raise ChromatuneError(f"{where} has a damaged training: {fault}") from None
         return cls(document.training_id, fit, tuple(document.cells), document.initial_weights)
 
 
@@ -89,9 +87,6 @@ class _Document(BaseModel):
     milestones: list[int]
     cells: Annotated[list[Cell], Field(min_length=1)]
     initial_weights: Name | None
-
-
-_FIT_CONFIG = TypeAdapter(FitConfig)
 
 
 def grid_trainings(

@@ -26,14 +26,14 @@ from pydantic import (
     ValidationError,
 )
 
-from tuning.config.schema import describe_fault
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.config import FitConfig
+from tuning.utils.faults import describe_fault
 
 KWARG = "model_kwargs."
-# Decided by the data and the launch, or the same for every trial.
+# Decided by the data and the launch, or the same for every trial (`_` is dataclasses.KW_ONLY).
 _NOT_SEARCHED = frozenset(
-    {"milestones", "image_size", "keep", "seed", "eval_every", "model_kwargs"}
+    {"_", "milestones", "image_size", "keep", "seed", "eval_every", "model_kwargs"}
 )
 
 

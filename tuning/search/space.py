@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from models import ModelError, model_kwargs
+from models import ModelError, model_info
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
 from tuning.search.entries import KWARG, contains, decoded, described, encoded, typed, values_of
@@ -232,7 +232,7 @@ def _encoded(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _arguments(fit: FitConfig) -> dict[str, Any]:
     """All arguments of the model: its defaults count as if they were written out."""
-    return {**model_kwargs(fit.model), **fit.model_kwargs}
+    return {**model_info(fit.model).kwargs, **fit.model_kwargs}
 
 
 def _compared(fit: FitConfig) -> dict[str, Any]:

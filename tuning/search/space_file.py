@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from models import ModelError, create_model_from_spec, model_kwargs
+from models import ModelError, create_model_from_spec, model_info
 from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.trainings import check_models
@@ -60,7 +60,7 @@ def read_space(
     both = {**distributions, **fixed}
     models = list(map(str, values_of("model", both["model"])))
     check_models(task, models)
-    arguments = [f"{KWARG}{argument}" for model in models for argument in model_kwargs(model)]
+    arguments = [f"{KWARG}{argument}" for model in models for argument in model_info(model).kwargs]
     for name in both:
         if name.startswith(KWARG) and name not in arguments:
             raise ChromatuneError(

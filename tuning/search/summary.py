@@ -80,11 +80,10 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
     It contains everything that decides the results: the training is repeated exactly.
     """
     fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
-    defaults = {name: field.default for name, field in TrainConfig.model_fields.items()}
     train = {
-        name: fit[name]
-        for name in TrainConfig.model_fields
-        if name in fit and fit[name] != defaults[name]
+        option.name: fit[option.name]
+        for option in dataclasses.fields(TrainConfig)
+        if option.name in fit and fit[option.name] not in (option.default, {})
     }
     content = {
         "train": train,

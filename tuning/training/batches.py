@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models import model_trained_on
+from models import model_info
 from tuning.training.augmentation import random_cuts
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split
@@ -34,7 +34,7 @@ class Batches:
     def __init__(self, config: FitConfig, split: Split, device: torch.device) -> None:
         self._config = config
         self._copies = split.copies
-        self._trained_on = model_trained_on(config.model)
+        self._trained_on = model_info(config.model).trained_on
         self._held = "planes" if config.needs_planes else "means"
         self._pictures = DeviceSplit(split, self._held, device)
         self._device = device

@@ -6,6 +6,7 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,13 +53,10 @@ def evaluate(
     on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
     predicted = predict(model, on_device, batch_size)
     if not CRITERIA[task].predicts_planes:
-        return regression_metrics(predicted, split, prefix)
+        return _named(prefix, regression_metrics(predicted, split))
     # One picture has no statistics of its own to normalize by.
     reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
-    return {
-        **colorizer_metrics(predicted, split, prefix),
-        **reported_metrics(reported, split, prefix),
-    }
+    return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(reported, split))
 
 
 def constant_baseline(
@@ -67,12 +65,9 @@ def constant_baseline(
     """Measure always predicting the chrominance `baseline_ab`, under the names of `evaluate`."""
     constant = np.asarray(baseline_ab, dtype=np.float32)
     if not CRITERIA[task].predicts_planes:
-        return regression_metrics(np.tile(constant, (len(split), 1)), split, prefix)
+        return _named(prefix, regression_metrics(np.tile(constant, (len(split), 1)), split))
     predicted = np.broadcast_to(constant[:, None, None], (len(split), 2, *split.L.shape[1:]))
-    return {
-        **colorizer_metrics(predicted, split, prefix),
-        **reported_metrics(predicted, split, prefix),
-    }
+    return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(predicted, split))
 
 
 def predict(model: ChromaModel, split: DeviceSplit, batch_size: int = 100) -> Floats:
@@ -111,20 +106,20 @@ def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
     return _finite(predicted)
 
 
-def regression_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+def regression_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     """Return MSE of predicted means (N, 2), and its root per channel in units of Lab (0 to 255)."""
     squared = np.square(predicted.astype(np.float64) - split.mean_ab)
     mse_a, mse_b = (float(mse) for mse in squared.mean(axis=0))
     return {
-        f"{prefix}mse": float(squared.mean()),
-        f"{prefix}mse_a": mse_a,
-        f"{prefix}mse_b": mse_b,
-        f"{prefix}rmse_lab_a": math.sqrt(mse_a) * 255,
-        f"{prefix}rmse_lab_b": math.sqrt(mse_b) * 255,
+        "mse": float(squared.mean()),
+        "mse_a": mse_a,
+        "mse_b": mse_b,
+        "rmse_lab_a": math.sqrt(mse_a) * 255,
+        "rmse_lab_b": math.sqrt(mse_b) * 255,
     }
 
 
-def colorizer_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+def colorizer_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     """Return MSE, PSNR and SSIM of predicted planes (N, 2, H, W), pooled and per channel.
 
     PSNR comes from the MSE pooled over the set. SSIM is scikit-image's per picture and channel,
@@ -132,22 +127,17 @@ def colorizer_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str,
     the predicted and the true chrominance make with the true L.
     """
     true = _true_planes(split)
-    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
-    ssim = [_mean_ssim(predicted[:, channel], true[:, channel]) for channel in range(2)]
-    pooled_mse = float(np.mean(mse))
-    metrics = {
-        f"{prefix}mse": pooled_mse,
-        f"{prefix}psnr": psnr(pooled_mse),
-        f"{prefix}ssim": float(np.mean(ssim)),
+    mse = _pooled([_mse(predicted[:, channel], true[:, channel]) for channel in range(2)])
+    ssim = _pooled([_mean_ssim(predicted[:, channel], true[:, channel]) for channel in range(2)])
+    return {
+        **_by_channel("mse", mse),
+        **_by_channel("psnr", map(psnr, mse)),
+        **_by_channel("ssim", ssim),
+        **_rgb_metrics(predicted, split),
     }
-    for channel, name in enumerate("ab"):
-        metrics[f"{prefix}mse_{name}"] = mse[channel]
-        metrics[f"{prefix}psnr_{name}"] = psnr(mse[channel])
-        metrics[f"{prefix}ssim_{name}"] = ssim[channel]
-    return metrics | _rgb_metrics(predicted, split, prefix)
 
 
-def reported_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+def reported_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     """Return PSNR and SSIM as in the original paper, of planes (N, 2, H, W) from its BatchNorm.
 
     Its SSIM takes the pictures of a channel for one volume (N, H, W) and the data range for 2,
@@ -155,23 +145,15 @@ def reported_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, 
     SSIM does not fit. These values cannot be compared with the usual ones.
     """
     true = _true_planes(split)
-    mse = [_mse(predicted[:, channel], true[:, channel]) for channel in range(2)]
-    metrics = {
-        f"{prefix}psnr_as_reported": psnr(float(np.mean(mse))),
-        f"{prefix}psnr_a_as_reported": psnr(mse[0]),
-        f"{prefix}psnr_b_as_reported": psnr(mse[1]),
-    }
+    mse = _pooled([_mse(predicted[:, channel], true[:, channel]) for channel in range(2)])
+    metrics = _by_channel("psnr", map(psnr, mse), "_as_reported")
     if len(split) < _SSIM_WINDOW:
         return metrics
     ssim = [
         float(structural_similarity(true[:, channel], predicted[:, channel], data_range=2.0))
         for channel in range(2)
     ]
-    return metrics | {
-        f"{prefix}ssim_as_reported": float(np.mean(ssim)),
-        f"{prefix}ssim_a_as_reported": ssim[0],
-        f"{prefix}ssim_b_as_reported": ssim[1],
-    }
+    return metrics | _by_channel("ssim", _pooled(ssim), "_as_reported")
 
 
 def psnr(mse: float) -> float:
@@ -184,7 +166,21 @@ def to_bytes(unit: Floats) -> Bytes:
     return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
 
 
-def _rgb_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, float]:
+def _named(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in metrics.items()}
+
+
+def _pooled(each: Sequence[float]) -> list[float]:
+    """Return the mean over both channels, then the channels' own values."""
+    return [float(np.mean(each)), *each]
+
+
+def _by_channel(name: str, values: Iterable[float], suffix: str = "") -> dict[str, float]:
+    pairs = zip(("", "_a", "_b"), values, strict=True)
+    return {f"{name}{channel}{suffix}": value for channel, value in pairs}
+
+
+def _rgb_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     true_a, true_b = split.planes
     planes = to_bytes(predicted)
     mses, ssims = [], []
@@ -193,10 +189,7 @@ def _rgb_metrics(predicted: Floats, split: Split, prefix: str) -> dict[str, floa
         made = lab_to_rgb(L, planes[i, 0], planes[i, 1])
         mses.append(float(np.mean(np.square(made.astype(np.float64) - true))) / 255**2)
         ssims.append(structural_similarity(true, made, channel_axis=-1, data_range=255))
-    return {
-        f"{prefix}psnr_rgb": psnr(float(np.mean(mses))),
-        f"{prefix}ssim_rgb": float(np.mean(ssims)),
-    }
+    return {"psnr_rgb": psnr(float(np.mean(mses))), "ssim_rgb": float(np.mean(ssims))}
 
 
 def _true_planes(split: Split) -> Floats:

@@ -23,7 +23,6 @@ from tuning.config.schema import (
     FinetuneLaunchConfig,
     GridLaunchConfig,
     LaunchConfig,
-    Positive,
     Task,
     resolve,
 )
@@ -32,6 +31,7 @@ from tuning.launch.datasets import open_prepared, prepare_settings
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import Promotion, promote
+from tuning.training.options import Positive
 from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.evaluation import promotion_table
 from tuning.workflows.finals import conclude_finals, run_finals

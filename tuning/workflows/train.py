@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models import load_model, model_task
+from models import load_model
 from tuning.config.schema import TrainLaunchConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
-from tuning.training.tasks import checked_task
+from tuning.training.options import TrainingOptions
 from tuning.workflows.conclusion import Conclusion, conclude_on_test
 from tuning.workflows.launching import start_launch
 
@@ -56,7 +57,7 @@ def run_train(
             _check_fits(files[_INITIAL_WEIGHTS], parent, fit)
         training = make_training(fit, initial_weights=_INITIAL_WEIGHTS if parent else None)
         return start_launch(
-            *("train", checked_task(model_task(fit.model)), config, dataset, [training]),
+            *("train", fit.task, config, dataset, [training]),
             tracking_uri=tracking_uri,
             console=console,
             reuse=reuse,
@@ -67,9 +68,9 @@ def run_train(
 
 def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
     """The training that a configuration describes; ChromatuneError if it cannot be."""
-    options = config.train.model_dump(exclude={"epochs", "initial_model", "promote"})
+    options = dataclasses.fields(TrainingOptions)
     return FitConfig(
-        **options,
+        **{option.name: getattr(config.train, option.name) for option in options},
         **config.training.model_dump(),
         milestones=(config.train.epochs,),
         image_size=image_size,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import create_model, list_models, model_task
+from models import create_model, list_models, model_info
 from tuning.config.schema import REPORT_GRIDS, GridConfig, TrainingConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.trainings import Training, forward_operations, grid_trainings
@@ -57,7 +57,7 @@ def test_the_costliest_trainings_come_first() -> None:
 
 @pytest.mark.parametrize("name", list_models())
 def test_operations_are_those_that_torch_counts(name: str) -> None:
-    head = "relu" if model_task(name) == "regression" else "tanh"
+    head = "relu" if model_info(name).task == "regression" else "tanh"
     with torch.device("meta"):
         model = create_model(name, head=head, image_size=64).eval()
         L = torch.empty(1, 1, 64, 64)

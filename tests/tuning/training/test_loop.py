@@ -242,28 +242,6 @@ def test_what_does_not_belong_together_is_refused_before_the_first_epoch(
         fit(config("cnn1", (1,)), regression, state=state)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"lr": 0.0}, r"`lr > 0` must hold, but got \(lr=0.0\)"),
-        ({"lr": math.nan}, "`lr > 0` must hold"),
-        ({"weight_decay": -1e-5}, "`weight_decay >= 0` must hold"),
-        ({"batch_size": 0}, "`batch_size >= 1` must hold"),
-        ({"seed": -1}, "must hold, but got .seed=-1."),
-        ({"eval_every": 0}, "`eval_every >= 1` must hold"),
-        ({"milestones": ()}, "increasing milestones"),
-        ({"milestones": (3, 3)}, r"increasing milestones >= 1` must hold, but got .*\(3, 3\)"),
-        ({"milestones": (0, 3)}, "increasing milestones"),
-        ({"milestones": (3, 1)}, "increasing milestones"),
-    ],
-)
-def test_values_that_cannot_be_trained_with_are_refused(
-    changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ChromatuneError, match=message):
-        config(**{"milestones": (1,), **changes})
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 def test_a_gpu_trains_alike(make_data: MakeData) -> None:
     data = make_data("colorizer")

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from tuning.training.config import FitConfig, Schedule
+from tuning.training.config import FitConfig
 from tuning.training.lr_schedule import learning_rate
+from tuning.training.options import Schedule
 
 
 def rates(schedule: Schedule, warmup: float, steps: int = 1000) -> list[float]:

@@ -56,23 +56,23 @@ def test_psnr_of_known_errors() -> None:
 def test_mse_and_psnr_are_pooled_over_the_set(make_data: MakeData) -> None:
     val = make_data("colorizer").val
     predicted = noisy(val)
-    metrics = colorizer_metrics(predicted, val, "val_")
+    metrics = colorizer_metrics(predicted, val)
     for channel, (name, plane) in enumerate(zip("ab", val.planes, strict=True)):
         mse = mean_squared_error(unit(plane), predicted[:, channel])
-        assert metrics[f"val_mse_{name}"] == pytest.approx(mse)
+        assert metrics[f"mse_{name}"] == pytest.approx(mse)
         whole = peak_signal_noise_ratio(unit(plane), predicted[:, channel], data_range=1)
-        assert metrics[f"val_psnr_{name}"] == pytest.approx(whole)
+        assert metrics[f"psnr_{name}"] == pytest.approx(whole)
     both = mean_squared_error(np.stack([unit(p) for p in val.planes], axis=1), predicted)
-    assert metrics["val_mse"] == pytest.approx(both)
-    assert metrics["val_psnr"] == pytest.approx(-10 * math.log10(both))
+    assert metrics["mse"] == pytest.approx(both)
+    assert metrics["psnr"] == pytest.approx(-10 * math.log10(both))
     # Not the mean of PSNRs, neither of channels nor of pictures.
-    assert metrics["val_psnr"] < (metrics["val_psnr_a"] + metrics["val_psnr_b"]) / 2 - 0.1
+    assert metrics["psnr"] < (metrics["psnr_a"] + metrics["psnr_b"]) / 2 - 0.1
 
 
 def test_ssim_is_the_mean_over_pictures_with_data_range_one(make_data: MakeData) -> None:
     val = make_data("colorizer").val
     predicted = noisy(val)
-    metrics = colorizer_metrics(predicted, val, "test_")
+    metrics = colorizer_metrics(predicted, val)
     means = []
     for channel, (name, plane) in enumerate(zip("ab", val.planes, strict=True)):
         each = [
@@ -80,8 +80,8 @@ def test_ssim_is_the_mean_over_pictures_with_data_range_one(make_data: MakeData)
             for i in range(len(val))
         ]
         means.append(np.mean(each))
-        assert metrics[f"test_ssim_{name}"] == pytest.approx(means[-1])
-    assert metrics["test_ssim"] == pytest.approx(np.mean(means))
+        assert metrics[f"ssim_{name}"] == pytest.approx(means[-1])
+    assert metrics["ssim"] == pytest.approx(np.mean(means))
 
 
 def test_rgb_metrics_compare_8_bit_pictures_made_with_the_true_lightness(
@@ -89,7 +89,7 @@ def test_rgb_metrics_compare_8_bit_pictures_made_with_the_true_lightness(
 ) -> None:
     val = make_data("colorizer").val
     predicted = noisy(val)
-    metrics = colorizer_metrics(predicted, val, "val_")
+    metrics = colorizer_metrics(predicted, val)
     true_a, true_b = val.planes
     true, made = [], []
     for i in range(len(val)):
@@ -98,38 +98,38 @@ def test_rgb_metrics_compare_8_bit_pictures_made_with_the_true_lightness(
         true.append(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
         made.append(cv2.cvtColor(np.dstack([val.L[i], a, b]), cv2.COLOR_LAB2RGB))
     whole = peak_signal_noise_ratio(np.stack(true), np.stack(made), data_range=255)
-    assert metrics["val_psnr_rgb"] == pytest.approx(whole, rel=1e-6)
+    assert metrics["psnr_rgb"] == pytest.approx(whole, rel=1e-6)
     each = [
         structural_similarity(t, m, channel_axis=2, data_range=255)
         for t, m in zip(true, made, strict=True)
     ]
-    assert metrics["val_ssim_rgb"] == pytest.approx(np.mean(each))
+    assert metrics["ssim_rgb"] == pytest.approx(np.mean(each))
 
 
 def test_reported_ssim_takes_a_channel_for_one_volume_of_range_two(make_data: MakeData) -> None:
     val = make_data("colorizer").val
     predicted = noisy(val)
-    metrics = reported_metrics(predicted, val, "val_")
+    metrics = reported_metrics(predicted, val)
     volumes = [
         structural_similarity(unit(plane), predicted[:, channel], data_range=2)
         for channel, plane in enumerate(val.planes)
     ]
-    assert metrics["val_ssim_a_as_reported"] == pytest.approx(volumes[0])
-    assert metrics["val_ssim_b_as_reported"] == pytest.approx(volumes[1])
-    assert metrics["val_ssim_as_reported"] == pytest.approx(np.mean(volumes))
-    assert metrics["val_ssim_as_reported"] > colorizer_metrics(predicted, val, "")["ssim"]
+    assert metrics["ssim_a_as_reported"] == pytest.approx(volumes[0])
+    assert metrics["ssim_b_as_reported"] == pytest.approx(volumes[1])
+    assert metrics["ssim_as_reported"] == pytest.approx(np.mean(volumes))
+    assert metrics["ssim_as_reported"] > colorizer_metrics(predicted, val)["ssim"]
 
 
 def test_reported_ssim_is_left_out_where_its_window_does_not_fit(make_data: MakeData) -> None:
     val = make_data("colorizer", val=6).val
-    names = reported_metrics(noisy(val), val, "val_").keys()
-    assert names == {"val_psnr_as_reported", "val_psnr_a_as_reported", "val_psnr_b_as_reported"}
+    names = reported_metrics(noisy(val), val).keys()
+    assert names == {"psnr_as_reported", "psnr_a_as_reported", "psnr_b_as_reported"}
 
 
 def test_perfect_predictions_give_finite_metrics(make_data: MakeData) -> None:
     val = make_data("colorizer").val
     perfect = np.stack([unit(plane) for plane in val.planes], axis=1)
-    metrics = {**colorizer_metrics(perfect, val, ""), **reported_metrics(perfect, val, "")}
+    metrics = {**colorizer_metrics(perfect, val), **reported_metrics(perfect, val)}
     for name, value in metrics.items():
         best = 0.0 if name.startswith("mse") else 100.0 if name.startswith("psnr") else 1.0
         assert value == pytest.approx(best), name
@@ -139,13 +139,13 @@ def test_perfect_predictions_give_finite_metrics(make_data: MakeData) -> None:
 def test_regression_metrics_and_their_lab_units(make_data: MakeData) -> None:
     val = make_data("regression").val
     predicted = val.mean_ab + np.array([2 / 255, -5 / 255], dtype=np.float32)
-    assert regression_metrics(predicted, val, "val_") == pytest.approx(
+    assert regression_metrics(predicted, val) == pytest.approx(
         {
-            "val_mse": ((2 / 255) ** 2 + (5 / 255) ** 2) / 2,
-            "val_mse_a": (2 / 255) ** 2,
-            "val_mse_b": (5 / 255) ** 2,
-            "val_rmse_lab_a": 2.0,  # two steps of 8-bit a, which are two units of Lab
-            "val_rmse_lab_b": 5.0,
+            "mse": ((2 / 255) ** 2 + (5 / 255) ** 2) / 2,
+            "mse_a": (2 / 255) ** 2,
+            "mse_b": (5 / 255) ** 2,
+            "rmse_lab_a": 2.0,  # two steps of 8-bit a, which are two units of Lab
+            "rmse_lab_b": 5.0,
         },
         rel=1e-4,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,17 +282,27 @@ def test_the_identity_names_only_options_that_are_on() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"loss": "mes"}, "unknown loss 'mes'; did you mean 'mse'?"),
-        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'"),
-        ({"ema": 1.0}, "`0 <= ema < 1` must hold, but got (ema=1.0)"),
-        ({"zoom": 0}, "`0 < zoom <= 1` must hold"),
-        ({"shift": -0.1}, "`0 <= shift < 1` must hold"),
-        ({"rotate": 270}, "`0 <= rotate <= 180` must hold"),
-        ({"warmup": 1}, "`0 <= warmup < 1` must hold"),
-        ({"patience": 0}, "`patience >= 1` must hold"),
-        ({"mean_weight": -1}, "`mean_weight >= 0` must hold"),
+        ({"loss": "mes"}, "'loss' is wrong: input should be 'mse', 'l1' or 'huber'; did you mean"),
+        ({"optimizer": "sgd"}, "'optimizer' is wrong: input should be 'adam' or 'adamw'"),
+        ({"emma": 0.9}, "unknown key 'emma'; did you mean 'ema'?"),
+        ({"lr": 0.0}, "'lr' is wrong: input should be greater than 0, got 0.0"),
+        ({"lr": math.nan}, "'lr' is wrong: input should be a finite number"),
+        ({"weight_decay": -1e-5}, "'weight_decay' is wrong"),
+        ({"batch_size": 0}, "'batch_size' is wrong"),
+        ({"seed": -1}, "'seed' is wrong"),
+        ({"eval_every": 0}, "'eval_every' is wrong"),
+        ({"milestones": ()}, "'milestones' is wrong"),
+        ({"milestones": (0, 3)}, "'milestones.0' is wrong"),
+        ({"milestones": (3, 3)}, "milestones must increase, but are (3, 3)"),
+        ({"ema": 1.0}, "'ema' is wrong: input should be less than 1, got 1.0"),
+        ({"zoom": 0}, "'zoom' is wrong"),
+        ({"shift": -0.1}, "'shift' is wrong"),
+        ({"rotate": 270}, "'rotate' is wrong"),
+        ({"warmup": 1}, "'warmup' is wrong"),
+        ({"patience": 0}, "'patience' is wrong"),
+        ({"mean_weight": -1}, "'mean_weight' is wrong"),
         ({"mean_weight": 1, "model": "resnet"}, "trained on means"),
-        ({"category_weight": 1}, "a model without model_kwargs.categories"),
+        ({"category_weight": 1}, "needs a model with model_kwargs.categories"),
         ({"milestones": (1, 2), "schedule": "cosine"}, "a single milestone"),
     ],
 )
