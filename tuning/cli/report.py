@@ -23,8 +23,12 @@ _STDOUT = Path("-")
 def report(
     out: Annotated[Path, option("Folder of the files; `-` prints Markdown.")] = Path("report"),
     format_: Annotated[
-        str, option("Formats: html, pdf, md (for a README or a pull request).", "--format")
-    ] = "html,pdf",
+        str | None,
+        option(
+            "Formats: html, pdf, md (for a README or a pull request) [default: html,pdf].",
+            "--format",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         option(

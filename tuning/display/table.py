@@ -1,9 +1,8 @@
-"""One model of a table, and its renderers for a terminal, Markdown and HTML."""
+"""One model of a table, rendered for a terminal and as Markdown; as HTML, by the report's page."""
 
 from __future__ import annotations
 
 import dataclasses
-import html as html_escapes
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,27 +123,6 @@ def markdown(tables: Sequence[Table]) -> str:
     return "\n\n".join(map(_markdown, tables)) + "\n"
 
 
-def html(table: Table) -> str:
-    """Write a table as an HTML figure; classes say what a cell's signs say."""
-    escape = html_escapes.escape
-    kinds = ["table", *(["stacks"] if table.stacks else [])]
-    kinds += ["long"] if len(table.rows) > 12 else []
-    width = f' style="max-width: {320 + 190 * len(table.columns)}px"' if table.stacks else ""
-    heads = "".join(f'<th scope="col">{escape(c)}</th>' for c in (table.corner, *table.columns))
-    lines = [
-        f'<figure class="{" ".join(kinds)}"{width}>',
-        f'<figcaption>{escape(table.caption)}</figcaption>\n<div class="scroll">\n<table>',
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>",
-    ]
-    for line in table.rows:
-        cells = map(_html_cell, line.cells, table.columns)
-        label = f'<th scope="row">{escape(line.label)}{_small(line.below)}</th>'
-        lines.append(f"<tr>{label}\n{chr(10).join(cells)}\n</tr>")
-    lines.append("</tbody>\n</table>\n</div>")
-    lines += [f'<p class="note">{escape(note)}</p>' for note in table.notes]
-    return "\n".join([*lines, "</figure>"])
-
-
 def escape_markdown(text: str, *, code: bool = False) -> str:
     """Keep Markdown from reading signs into a text; with `code`, backquotes keep their meaning."""
     special = "\\*_[]<>|" if code else "\\`*_[]<>|"
@@ -209,22 +187,3 @@ def _markdown_cell(cell: Cell) -> str:
     elif text and cell.missing:
         text = f"*{text}*"
     return "<br>".join([f"{text}{escape_markdown(cell.after)}", *map(escape_markdown, cell.below)])
-
-
-def _html_cell(cell: Cell, column: str) -> str:
-    escape = html_escapes.escape
-    kinds = [cell.verdict or "", f"winner-{cell.winner}" if cell.winner else ""]
-    kinds += ["fails" if cell.fails else "", "missing" if cell.missing else ""]
-    text = escape(cell.starred)
-    if cell.href:
-        text = f'<a href="{escape(cell.href)}">{text}</a>'
-    if cell.mark:
-        text += f' <span class="mark">{cell.mark}</span>'
-    if cell.beside:
-        text += f" / {escape(cell.beside)}"
-    names = f'class="{" ".join(filter(None, kinds))}" data-column="{escape(column)}"'
-    return f"<td {names}>{text}{_small(cell.below)}</td>"
-
-
-def _small(lines: Sequence[str]) -> str:
-    return "".join(f"<small>{html_escapes.escape(line)}</small>" for line in lines)

@@ -9,7 +9,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tuning.display.table import html
 from tuning.report._document import Report, grouped
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+| (?:dB|%|epochs?|seeds?))")
@@ -29,7 +28,6 @@ def render_html(report: Report) -> str:
         "data_url": lambda data, kind: f"data:{kind};base64,{base64.b64encode(data).decode()}",
         "kind": lambda block: type(block).__name__.lower(),
         "prose": _prose,
-        "table": lambda table: Markup(html(table)),
     }
     environment.globals["grouped"] = grouped
     style = (folder / "style.css").read_text(encoding="utf-8")

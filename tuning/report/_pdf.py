@@ -1,80 +1,48 @@
-"""The report as PDF, in pure Python: A4 pages with bookmarks, no table cut in a row."""
+"""The report as PDF: the page of `render_html`, printed on A4."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.units import mm
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import (
-    BaseDocTemplate,
-    CondPageBreak,
-    Flowable,
-    Frame,
-    PageTemplate,
-    Paragraph,
-    Spacer,
-)
+import matplotlib
 
+from tuning.errors import ChromatuneError
 from tuning.report._document import Report
-from tuning.report._pdf_blocks import CONTENT_WIDTH, MARGIN, flowables, paragraph
-from tuning.report._pdf_style import MUTED, register_fonts
+from tuning.report._html import render_html
 
-_FOOT = 9 * mm
-# A section begins where there is room for its heading and its first block.
-_ROOM = 60 * mm
+# DejaVu Sans, which matplotlib brings: it has ▲ and ★, which not every machine's typeface has.
+_FACES = {
+    "DejaVuSans": "'DejaVu Sans'",
+    "DejaVuSans-Bold": "'DejaVu Sans'; font-weight: 700",
+    "DejaVuSans-Oblique": "'DejaVu Sans'; font-style: italic",
+    "DejaVuSansMono": "'DejaVu Sans Mono'",
+}
 
 
 def render_pdf(report: Report) -> bytes:
-    """Write the whole report as the bytes of a PDF."""
-    register_fonts()
-    content = io.BytesIO()
-    width, height = A4
-    document = _Document(
-        content,
-        pagesize=A4,
-        title=report.title,
-        subject=report.subtitle,
-        author="chromatune",
-        creator="chromatune report",
-        lang="en",
-    )
-    bottom = MARGIN + _FOOT / 2
-    # Without padding: the blocks know the width.
-    frame = Frame(MARGIN, bottom, CONTENT_WIDTH, height - MARGIN - bottom, 0, 0, 0, 0)
+    """Write the whole report as the bytes of a PDF.
 
-    def foot(canvas: Canvas, page: BaseDocTemplate) -> None:
-        canvas.saveState()
-        canvas.setFont("Sans", 7)
-        canvas.setFillColor(MUTED)
-        canvas.drawString(MARGIN, _FOOT, f"{report.title} · {report.subtitle}")
-        canvas.drawRightString(width - MARGIN, _FOOT, f"page {page.page}")
-        canvas.restoreState()
+    Raises ChromatuneError on a machine that plutoprint is not published for.
+    """
+    try:
+        import plutoprint
+    except ImportError:
+        raise ChromatuneError(
+            "the PDF needs plutoprint: `pip install plutoprint`, or give --format html"
+        ) from None
 
-    document.addPageTemplates([PageTemplate("page", [frame], onPage=foot)])
-    document.build(_story(report))
-    return content.getvalue()
-
-
-class _Document(BaseDocTemplate):
-    """Enters every heading into the PDF's outline."""
-
-    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802
-        if isinstance(flowable, Paragraph) and flowable.style.name == "heading":
-            key = f"section-{self.page}-{id(flowable)}"
-            self.canv.bookmarkPage(key)
-            self.canv.addOutlineEntry(flowable.getPlainText(), key, 0)
-
-
-def _story(report: Report) -> list[Flowable]:
-    story: list[Flowable] = [
-        paragraph(report.title, "title"),
-        paragraph(report.subtitle, "subtitle"),
-        *flowables(report.lead),
-        *(paragraph(line, "note") for line in report.legend),
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    faces = [
+        f"@font-face {{ font-family: {face}; src: url({(folder / file).as_uri()}.ttf); }}"
+        for file, face in _FACES.items()
     ]
-    for section in report.sections:
-        story += [CondPageBreak(_ROOM), Spacer(0, 16), paragraph(section.heading, "heading")]
-        story += flowables(section.blocks)
-    return story
+    # Without margins of its own, those of the style sheet count.
+    book = plutoprint.Book(
+        plutoprint.PAGE_SIZE_A4, plutoprint.PAGE_MARGINS_NONE, plutoprint.MEDIA_TYPE_PRINT
+    )
+    # Links within the page need an address to be relative to.
+    book.load_html(render_html(report), user_style="\n".join(faces), base_url="file:///report.html")
+    content = io.BytesIO()
+    book.write_to_pdf_stream(content)
+    return content.getvalue()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,16 +18,17 @@ from tuning.report._pdf import render_pdf
 
 Format = Literal["html", "pdf", "md"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+# Without the PDF where its library is not published for the machine.
+_DEFAULT: tuple[Format, ...] = ("html", "pdf") if find_spec("plutoprint") else ("html",)
 
 
-def write_report(
-    report: Report, folder: Path, formats: Sequence[Format] = ("html", "pdf")
-) -> list[Path]:
+def write_report(report: Report, folder: Path, formats: Sequence[Format] = ()) -> list[Path]:
     """Write a report into `folder` and return the files that were written.
 
-    They are `index.html`, `report.pdf` and `report.md` with its pictures in `figures/`. Raises
-    ChromatuneError if one cannot be written.
+    They are `index.html`, `report.pdf` and `report.md` with its pictures in `figures/`, by default
+    the first two. Raises ChromatuneError if one cannot be written.
     """
+    formats = formats or _DEFAULT
     contents: dict[Path, bytes] = {}
     if "html" in formats:
         contents[folder / "index.html"] = render_html(report).encode()

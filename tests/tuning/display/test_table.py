@@ -1,16 +1,15 @@
-"""One table, rendered for a terminal, as Markdown and as HTML."""
+"""One table, rendered for a terminal and as Markdown."""
 
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 import sys
 
 import pytest
 from rich.console import Console
 
-from tuning.display.table import Cell, Row, Table, escape_markdown, html, markdown, row, terminal
+from tuning.display.table import Cell, Row, Table, escape_markdown, markdown, row, terminal
 
 TABLE = Table(
     "Results | <all>",
@@ -77,19 +76,6 @@ def test_markdown_has_aligned_columns_links_and_escaped_signs() -> None:
 def test_code_in_backquotes_stays_code() -> None:
     assert escape_markdown("`a_b` c_d", code=True) == r"`a_b` c\_d"
     assert escape_markdown("`a_b`") == r"\`a\_b\`"
-
-
-def test_html_has_classes_for_what_the_signs_say() -> None:
-    text = html(TABLE)
-    assert '<td class="better winner-all" data-column="MSE, *">' in text
-    assert '<a href="http://ui/?a=1&amp;b=2">★1.0e-4</a> <span class="mark">▲</span>' in text
-    assert '<td class="worse fails" data-column="MSE, *">3.0e-4 <span class="mark">▼</span>' in text
-    assert '<td class="missing"' in text
-    assert "<small>500 epochs</small>" in text
-    assert "Results | &lt;all&gt;" in text
-
-    for tag in ("figure", "table", "tr", "th", "td", "small", "span"):
-        assert len(re.findall(f"<{tag}[ >]", text)) == text.count(f"</{tag}>")
 
 
 @pytest.mark.parametrize("module", ["table", "grid_table", "progress"])
