@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Measurement, parser, repeat, timed, write
+from benchmarks.harness import Measurement, markdown, parser, repeat, timed, write
 from tuning.tracking.store import prepare_store
 
 WAYS = ("floor", "ours", "naive", "tutorial")
@@ -41,18 +41,14 @@ def main() -> None:
 def table(results: Mapping[str, Any]) -> str:
     """The results as a Markdown table, one row per implementation."""
     runs = results["runs"]
-    lines = [
-        "| implementation | seconds: median | min | max | times the floor | n |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for way in WAYS:
         seconds = [run[way] for run in runs]
         factor = statistics.median(run[way] / run["floor"] for run in runs)
-        figures = " | ".join(
-            f"{value:.1f}" for value in (statistics.median(seconds), min(seconds), max(seconds))
-        )
-        lines.append(f"| {way} | {figures} | {factor:.2f} | {len(seconds)} |")
-    return "\n".join(lines) + "\n"
+        figures = (statistics.median(seconds), min(seconds), max(seconds))
+        rows.append([way, *(f"{value:.1f}" for value in figures), f"{factor:.2f}", f"{len(runs)}"])
+    header = ("implementation", "seconds: median", "min", "max", "times the floor", "n")
+    return markdown(header, rows)
 
 
 def _both_grids(grid: Sequence[str], scratch: Path) -> dict[str, float]:

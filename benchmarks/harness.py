@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -93,12 +93,14 @@ def write(name: str, measurements: Sequence[Measurement], **details: Any) -> dic
 
 def table(documents: Sequence[Mapping[str, Any]]) -> str:
     """The measurements of results files as one Markdown table."""
-    lines = [
-        "| measurement | target | median | min | max | n | |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(found) for document in documents for found in document["measurements"]),
-    ]
-    return "\n".join(lines) + "\n"
+    rows = [_row(found) for document in documents for found in document["measurements"]]
+    return markdown(("measurement", "target", "median", "min", "max", "n", ""), rows)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    first, *others = (f"| {' | '.join(cells)} |\n" for cells in (header, *rows))
+    return "".join([first, "|" + "---|" * len(header) + "\n", *others])
 
 
 def timed(command: Sequence[str], log: Path) -> float:
@@ -123,18 +125,17 @@ def _without_folder(word: str) -> str:
     return Path(word).name if Path(word).is_absolute() else word
 
 
-def _row(found: Mapping[str, Any]) -> str:
+def _row(found: Mapping[str, Any]) -> list[str]:
     is_least, unit = found["passes_at"] == "least", found["unit"]
     margin = found["median"] - found["target"]
     is_met = margin >= 0 if is_least else margin <= 0
-    cells = [
+    return [
         found["name"],
         f"{'≥' if is_least else '≤'} {found['target']:g}{unit}",
         *(f"{_three_digits(found[key])}{unit}" for key in ("median", "min", "max")),
         str(found["n"]),
         ("met" if is_met else "**missed**") + (f": {found['note']}" if found["note"] else ""),
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _three_digits(value: float) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import timed, write
+from benchmarks.harness import markdown, timed, write
 from tuning.tracking.store import prepare_store
 
 MANY = 10_000
@@ -69,13 +69,8 @@ def table(results: Mapping[str, Any]) -> str:
     each = stores["files"] / trials
     many = f"{each * MANY:,.0f}"
     rows.append(("files in the launch folder", f"{stores['files']}", f"{each:.1f}", many))
-    lines = [
-        f"| | {trials} trials, measured in {last['wall_s'] / 60:.1f} min | per trial "
-        f"| {MANY:,} trials, extrapolated |",
-        "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
+    measured = f"{trials} trials, measured in {last['wall_s'] / 60:.1f} min"
+    return markdown(("", measured, "per trial", f"{MANY:,} trials, extrapolated"), rows)
 
 
 def limits(results: Mapping[str, Any]) -> str:

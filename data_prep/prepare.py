@@ -16,7 +16,6 @@ import numpy as np
 from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
-from data_prep.export import IMAGES_FOLDER, export_pictures
 from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, arrays_digest
 from data_prep.parallel import Progress
 from data_prep.reading import describe_skipped, open_source, pictures_digest, read_pictures
@@ -42,7 +41,6 @@ def prepare(
     *,
     source: str | Path | None = None,
     overwrite: bool = False,
-    export_images: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Prepare a dataset below `data_root`, unless it is already there.
@@ -58,28 +56,21 @@ def prepare(
     target = workspace.target
     if target.exists() and not (target / MANIFEST_NAME).is_file():
         raise DataError(f"{target} is in the way and not a prepared dataset: move it elsewhere")
-    if target.exists() and source is None and not overwrite and not export_images:
+    if target.exists() and source is None and not overwrite:
         # Nothing will be written, so a read-only data root will do.
         existing = _open_existing(target, settings)
         return Prepared(existing, False, _summary(existing, "already prepared, nothing to do"))
     with workspace.exclusive():
         created = overwrite or not target.exists()
         dataset = None if created else _open_existing(target, settings)
-        if created or source is not None:
+        if dataset is None or source is not None:
             with closing(open_source(settings, source, data_root, progress)) as opened:
                 if dataset is None:
                     _build(workspace, settings, opened, progress)
                 else:
                     _check_same_images(dataset, opened, progress)
         dataset = open_dataset(target)
-        state = "prepared" if created else "already prepared"
-        if export_images and not (target / IMAGES_FOLDER).exists():
-            with writing_to(data_root):
-                export_pictures(dataset, workspace.begin(), progress)
-                workspace.publish(IMAGES_FOLDER)
-            state += f", images written to {IMAGES_FOLDER}/"
-        elif not created:
-            state += ", nothing to do"
+    state = "prepared" if created else "already prepared, nothing to do"
     return Prepared(dataset, created, _summary(dataset, state))
 
 

@@ -50,12 +50,12 @@ class Workspace:
         self._building.mkdir()
         return self._building
 
-    def publish(self, inside: str = "") -> None:
-        """Rename what was built to the target, replacing an older one, or to a new folder in it."""
+    def publish(self) -> None:
+        """Rename what was built to the target, replacing an older one."""
         sync_tree(self._building)
-        if self.target.exists() and not inside:
+        if self.target.exists():
             self.target.rename(self._replaced)
-        self._building.rename(self.target / inside)
+        self._building.rename(self.target)
         _sync_folder(self.target.parent)
         shutil.rmtree(self._replaced, ignore_errors=True)
 

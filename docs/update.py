@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, grid_time, scaling
+from benchmarks import grid_time, scaling
 from benchmarks.__main__ import NAMES
-from benchmarks.harness import table
+from benchmarks.harness import markdown, table
 from tuning.display.formatting import format_value
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,15 +85,6 @@ def _scaling() -> str:
     return f"{scaling.table(_benchmark('scaling'))}\n{_origin(['scaling'])}"
 
 
-def _ablation() -> str:
-    document = _benchmark("ablation")
-    hardware = document["hardware"]
-    return (
-        f"`{document['command']}` on {hardware['processor']}, {hardware['cores']} cores, torch "
-        f"{document['versions']['torch']}:\n\n{ablation.table(document)}"
-    )
-
-
 def _champion_tables() -> str:
     parts = [_champion_table(champion) for champion in champions()]
     hardware = next(run["hardware"] for champion in champions() for run in champion["runs"])
@@ -110,30 +101,26 @@ def _champion_table(champion: Mapping[str, Any]) -> str:
     shown = _SHOWN[champion["task"]]
     is_by_subject = champion["split"] == "subject"
     title = f"### {champion['task'].capitalize()} on {champion['dataset']}"
-    parts = [
-        f"{title}{', split by person' if is_by_subject else ''}\n\n`{champion['command']}`\n\n",
-        "| | " + " | ".join(shown.values()) + " | training |\n",
-        "|---" * (len(shown) + 2) + "|\n",
-    ]
+    rows = [("constant predictor", champion["constant"], "")]
     if champion["published"] and not is_by_subject:
-        parts.append(_row("published best", champion["published"], shown))
-    parts.append(_row("constant predictor", champion["constant"], shown))
+        rows.insert(0, ("published best", champion["published"], ""))
     for run in champion["runs"]:
         name = f"**seed {run['seed']}{', champion' if run['champion'] else ''}**"
-        parts.append(_row(name, run["test_metrics"], shown, f"{run['seconds'] / 60:.0f} min"))
+        rows.append((name, run["test_metrics"], f"{run['seconds'] / 60:.0f} min"))
+    cells = [
+        [name, *(format_value(key, has[key]) if key in has else "" for key in shown), training]
+        for name, has, training in rows
+    ]
+    parts = [
+        f"{title}{', split by person' if is_by_subject else ''}\n\n`{champion['command']}`\n\n",
+        markdown(("", *shown.values(), "training"), cells),
+    ]
     spread = []
     for key, name in shown.items():
         values = [run["test_metrics"][key] for run in champion["runs"]]
         spread.append(f"{name} {format_value(key, max(values) - min(values))}")
     parts.append(f"\nDifference between the seeds: {', '.join(spread)}.\n")
     return "".join([*parts, *map(_categories, champion["runs"])])
-
-
-def _row(
-    name: str, metrics: Mapping[str, float], shown: Mapping[str, str], training: str = ""
-) -> str:
-    values = [format_value(key, metrics[key]) if key in metrics else "" for key in shown]
-    return f"| {name} | {' | '.join(values)} | {training} |\n"
 
 
 def _categories(run: Mapping[str, Any]) -> str:
@@ -171,17 +158,16 @@ def _long_tests(name: str) -> str:
     """A row for each promise of a results file that a long test wrote."""
     document = _read(RESULTS / f"{name}.json")
     hardware, versions = document["hardware"], document["versions"]
-    lines = [
+    rows = []
+    for promise in document["promises"]:
+        figures = (f"{name}: {number:,}" for name, number in promise["figures"].items())
+        rows.append((promise["promise"], ", ".join(figures)))
+    return (
         f"Measured on {document['measured']} with `{document['command']}` in "
         f"{document['minutes']} minutes on {hardware['cores']} cores ({hardware['processor']}), "
-        f"Ray {versions['ray']}, MLflow {versions['mlflow']}.\n",
-        "| promise | figures |",
-        "|---|---|",
-    ]
-    for promise in document["promises"]:
-        figures = ", ".join(f"{name}: {number:,}" for name, number in promise["figures"].items())
-        lines.append(f"| {promise['promise']} | {figures} |")
-    return "\n".join(lines) + "\n"
+        f"Ray {versions['ray']}, MLflow {versions['mlflow']}.\n\n"
+        f"{markdown(('promise', 'figures'), rows)}"
+    )
 
 
 _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -194,7 +180,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "scaling": _scaling,
         "limits": lambda: scaling.limits(_benchmark("scaling")),
     },
-    "models.md": {"champions": _champion_tables, "ablation": _ablation},
+    "models.md": {"champions": _champion_tables},
     "reliability.md": {
         "soak": lambda: _long_tests("soak"),
         "cluster": lambda: _long_tests("cluster"),

@@ -180,20 +180,6 @@ def test_settings_are_checked(change: dict[str, object], message: str) -> None:
         replace(SMALL, **change)
 
 
-def test_exported_planes_are_the_arrays(faces: Path, tmp_path: Path) -> None:
-    prepare(SMALL, tmp_path, source=faces)
-    prepared = prepare(SMALL, tmp_path, source=faces, export_images=True)
-    assert "already prepared, images written to images/" in prepared.summary
-    images, planes = prepared.dataset.folder / "images", prepared.dataset.planes("train")
-    names = sorted(path.name for path in (images / "train/a").iterdir())
-    assert names[:4] == ["00000-00.png", "00000-01.png", "00000-02.png", "00001-00.png"]
-    assert len(names) == 72
-    read = cv2.imread(str(images / "train/a/00001-02.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(read, planes.a[5])
-    rgb = cv2.imread(str(images / "train/rgb/00001-02.png"))[..., ::-1]
-    assert np.abs(color.rgb2lab(rgb)[..., 0] * 2.55 - planes.L[5]).mean() < 2
-
-
 def _edit_manifest(folder: Path, **changes: object) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))

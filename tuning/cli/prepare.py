@@ -26,9 +26,6 @@ def prepare(
     overwrite: Annotated[
         bool, option("Replace a dataset prepared from other images.", "--overwrite")
     ] = False,
-    export_images: Annotated[
-        bool, option("Also write the L, a, b and augmented images as PNG.", "--export-images")
-    ] = False,
     *,
     options: DataOptions,
 ) -> None:
@@ -50,7 +47,6 @@ def prepare(
             data.root,
             source=source,
             overwrite=overwrite,
-            export_images=export_images,
             progress=progress,
         )
     print_line(prepared.summary)
