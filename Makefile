@@ -63,7 +63,7 @@ lint: install
 audit: install
 	$(BIN)/pip-audit --local
 
-## Write the measured figures into the pages of docs and the headers of configs/champion_*.yaml
+## Write the measured figures into the pages of docs
 docs: install
 	$(BIN)/python -m docs.update
 

@@ -1,8 +1,7 @@
 """Write what was measured into the marked blocks of the pages: `make docs`.
 
 A block lies between `<!-- NAME: begin -->` and `<!-- NAME: end -->`. Its content comes from the
-files in benchmarks/results and docs/results alone, so that no figure is typed in by hand. The
-headers of configs/champion_*.yaml are written the same way.
+files in benchmarks/results and docs/results alone, so that no figure is typed in by hand.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from tuning.display.formatting import format_value
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks" / "results"
 RESULTS = ROOT / "docs" / "results"
-_CONFIG_BEGIN, _CONFIG_END = "# Measured on the test set:", "#\n"
 
 # The metrics shown of a champion, by task, with the titles of their columns.
 _SHOWN: Mapping[str, Mapping[str, str]] = {
@@ -36,9 +34,9 @@ _SHOWN: Mapping[str, Mapping[str, str]] = {
 
 
 def updated() -> dict[Path, str]:
-    """Every file with generated parts, and the text that it must have."""
+    """Every page with generated parts, and the text that it must have."""
     pages = {ROOT / "docs" / name: blocks for name, blocks in _BLOCKS.items()}
-    return {path: _filled(path.read_text(), blocks) for path, blocks in pages.items()} | _configs()
+    return {path: _filled(path.read_text(), blocks) for path, blocks in pages.items()}
 
 
 def champions() -> list[dict[str, Any]]:
@@ -132,26 +130,6 @@ def _categories(run: Mapping[str, Any]) -> str:
         f"{name} {found['psnr']:.1f} ({found['pictures']})" for name, found in ordered
     )
     return f"\nPSNR in dB by category, seed {run['seed']} (test images): {listed}.\n"
-
-
-def _configs() -> dict[Path, str]:
-    """Every champion's YAML file with the figures in its header."""
-    found = {}
-    for champion in champions():
-        path = ROOT / champion["config"]
-        before, begin, rest = path.read_text().partition(_CONFIG_BEGIN)
-        _, end, after = rest.partition(_CONFIG_END)
-        lines = [f"#   {_seed_line(champion['task'], run)}\n" for run in champion["runs"]]
-        found[path] = f"{before}{begin}\n{''.join(lines)}{end}{after}"
-    return found
-
-
-def _seed_line(task: str, run: Mapping[str, Any]) -> str:
-    figures = ", ".join(
-        f"{name} {format_value(key, run['test_metrics'][key])}"
-        for key, name in _SHOWN[task].items()
-    )
-    return f"seed {run['seed']}: {figures} after {run['seconds'] / 60:.0f} minutes of training"
 
 
 def _long_tests(name: str) -> str:

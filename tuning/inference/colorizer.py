@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,7 +18,6 @@ from tuning.training.metrics import NonFinitePredictionError, to_bytes
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-_BATCH = 32
 _NEUTRAL = 128  # a and b of gray
 # Rounding Lab and RGB to 8 bits alone can move L by one level.
 _TOLERANCE = 1
@@ -72,31 +70,22 @@ class Colorizer:
     def has_regressor(self) -> bool:
         return self._regressor is not None
 
-    def predict(self, planes: Sequence[Bytes]) -> list[Prediction]:
-        """Predict for L planes, 8-bit Lab uint8 (H, W) of any sizes, in batches on the device.
+    def predict(self, plane: Bytes) -> Prediction:
+        """Predict for an L plane, 8-bit Lab uint8 (H, W) of any size, on the device.
 
         Raises NonFinitePredictionError if a network predicts NaN or infinity.
         """
-        if not planes:
-            return []
-        ab = self._run(self._colorizer, planes)
+        ab = self._run(self._colorizer, plane)
         if self._regressor is None:
-            return [Prediction(planes_ab, None) for planes_ab in ab]
-        means = self._run(self._regressor, planes)
-        return [
-            Prediction(planes_ab, (float(mean_a), float(mean_b)))
-            for planes_ab, (mean_a, mean_b) in zip(ab, means, strict=True)
-        ]
+            return Prediction(ab, None)
+        mean_a, mean_b = self._run(self._regressor, plane)
+        return Prediction(ab, (float(mean_a), float(mean_b)))
 
-    def _run(self, network: ChromaModel, planes: Sequence[Bytes]) -> Floats:
+    def _run(self, network: ChromaModel, plane: Bytes) -> Floats:
         size = int(network.spec["image_size"])
-        L = torch.from_numpy(np.stack([_resized(plane, size, size) for plane in planes]))
+        L = torch.from_numpy(_resized(plane, size, size)).to(self._device)
         with torch.inference_mode():
-            parts = [
-                network(batch.to(self._device).unsqueeze(1).float() / 255).float().cpu()
-                for batch in torch.split(L, _BATCH)
-            ]
-        predicted = torch.cat(parts)
+            predicted = network(L[None, None].float() / 255)[0].float().cpu()
         if not bool(torch.isfinite(predicted).all()):
             raise NonFinitePredictionError("the model predicts NaN or infinity")
         array: Floats = predicted.numpy()

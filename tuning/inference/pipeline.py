@@ -1,16 +1,14 @@
-"""Colorize files: decode in threads, predict in batches, write in threads."""
+"""Colorize files, several at a time."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
+import threading
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +23,7 @@ from tuning.inference.inputs import Job
 from tuning.inference.scores import compare
 
 Bytes = npt.NDArray[np.uint8]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
-_BATCH = 32
-# Large pictures come in smaller batches: about 2 GB of them are held at once.
-_BATCH_PIXELS = 60_000_000
 _MAX_THREADS = 16
 
 
@@ -57,13 +50,6 @@ class Failed:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class _Decoded:
-    job: Job
-    L: Bytes
-    original: Bytes | None  # RGB, only for the comparison
-
-
 def colorize_files(
     jobs: Sequence[Job], colorizer: Colorizer, *, caption: str, evaluate: bool = False
 ) -> Iterator[Colorized | Failed]:
@@ -74,60 +60,32 @@ def colorize_files(
     result cannot be written, or the model predicts NaN.
     """
     threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
+    network = threading.Lock()
 
-    decode = functools.partial(_decode, keep=evaluate)
-    finish = functools.partial(_finish, caption=caption)
+    def colorize(job: Job) -> Colorized | Failed:
+        try:
+            rgb, _ = decode_rgb(FolderSource(job.source.parent).read(job.source.name))
+        except UnusableError as reason:
+            return Failed(job, str(reason))
+        L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
+        # PyTorch itself uses every core.
+        with network:
+            prediction = colorizer.predict(L)
+        original = rgb if evaluate and not is_grayscale(rgb) else None
+        return _finish(job, L, original, prediction, caption)
+
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, "colorize") as pool:
         # A damaged picture is reported with its reason; Pillow's warnings are noise.
         warnings.filterwarnings("ignore", module="PIL")
         try:
-            for batch in _batches(_ahead(pool, decode, jobs, threads)):
-                decoded = [item for item in batch if isinstance(item, _Decoded)]
-                predictions = colorizer.predict([item.L for item in decoded])
-                finished = pool.map(finish, decoded, predictions)
-                for item in batch:
-                    yield item if isinstance(item, Failed) else next(finished)
+            yield from pool.map(colorize, jobs)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Yield `work(item)` in order, with at most `ahead` items started in advance."""
-    started: deque[Future[Result]] = deque()
-    for item in items:
-        started.append(pool.submit(work, item))
-        if len(started) > ahead:
-            yield started.popleft().result()
-    while started:
-        yield started.popleft().result()
-
-
-def _batches(items: Iterable[_Decoded | Failed]) -> Iterator[list[_Decoded | Failed]]:
-    batch: list[_Decoded | Failed] = []
-    pixels = 0
-    for item in items:
-        batch.append(item)
-        pixels += item.L.size if isinstance(item, _Decoded) else 0
-        if len(batch) == _BATCH or pixels >= _BATCH_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
-
-
-def _decode(job: Job, *, keep: bool) -> _Decoded | Failed:
-    try:
-        rgb, _ = decode_rgb(FolderSource(job.source.parent).read(job.source.name))
-    except UnusableError as reason:
-        return Failed(job, str(reason))
-    L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
-    return _Decoded(job, L, rgb if keep and not is_grayscale(rgb) else None)
-
-
-def _finish(decoded: _Decoded, prediction: Prediction, *, caption: str) -> Colorized:
-    job, L, original = decoded.job, decoded.L, decoded.original
+def _finish(
+    job: Job, L: Bytes, original: Bytes | None, prediction: Prediction, caption: str
+) -> Colorized:
     rgb = paint(L, prediction.ab)
     height, width = L.shape
     columns = {"grayscale": gray_picture(L), "colorized": rgb}

@@ -6,9 +6,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tuning.display.formatting import format_count, format_value, with_unit
-from tuning.display.plots import category_chart
+from tuning.display.formatting import format_count, format_value, metric_heading, with_unit
 from tuning.display.result_tables import beats
+from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Figure, Text
 from tuning.report._loss_curves import draw_loss
 from tuning.report._places import Place
@@ -32,7 +32,9 @@ def closer_blocks(results: Results) -> list[Block]:
     subject = f"{place.name} on {where}"
     scores = by_category(showcase, results.task)
     blocks: list[Block] = [*_about_categories(results.metric, scores)]
-    blocks += _figures(results, place, showcase, scores)
+    if scores:
+        blocks.append(_category_table(subject, results.metric, scores))
+    blocks += _figures(results, place, showcase)
     for sheet in ("best", "worst"):
         rows = showcase.rows(sheet)
         caption = f"{sheet.capitalize()} {format_count(len(rows), 'test picture')} of {subject}"
@@ -67,10 +69,8 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
     return sorted(scores, key=lambda score: score[1], reverse=criterion.higher_is_better)
 
 
-def _figures(
-    results: Results, place: Place, showcase: Showcase, scores: Sequence[Score]
-) -> list[Figure]:
-    """Its training if no published figure shows such a model's, where it errs, and on what."""
+def _figures(results: Results, place: Place, showcase: Showcase) -> list[Figure]:
+    """Its training if no published figure shows such a model's, and where it errs."""
     role, subject = results.data.role, f"{place.name} on {results.data.name}"
     figures = []
 
@@ -87,11 +87,23 @@ def _figures(
         caption = f"Where {subject} errs: mean over {count}, dark is wrong."
         alt = "Mean absolute error of each pixel, in a and b"
         add("error-map", caption, showcase.error_map, alt)
-    if scores:
-        caption = f"{subject} by category, the number of test pictures in brackets."
-        png = category_chart(scores, results.metric)
-        add("categories", caption, png, "Score of each category beside the constant predictor's")
     return figures
+
+
+def _category_table(subject: str, metric: str, scores: Sequence[Score]) -> Table:
+    rows = [
+        Row(
+            name,
+            (
+                Cell(format_value(metric, own), fails=not beats(metric, own, constant)),
+                Cell(format_value(metric, constant)),
+            ),
+        )
+        for name, own, constant in scores
+    ]
+    caption = f"{subject} by category, the number of test pictures in brackets"
+    columns = (metric_heading(metric), "constant predictor")
+    return Table(caption, "category", columns, tuple(rows))
 
 
 def _about_categories(metric: str, scores: Sequence[Score]) -> list[Text]:

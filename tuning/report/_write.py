@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -37,15 +36,13 @@ def write_report(report: Report, folder: Path, formats: Sequence[Format] = ()) -
     if "md" in formats:
         contents |= {folder / FIGURES / key: png for key, png in figure_files(report).items()}
         contents[folder / "report.md"] = render_markdown(report).encode()
-    with _writing(folder):
+    check_report_folder(folder)
+    with _writing(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as scratch:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            try:
-                scratch.write_bytes(content)
-                scratch.replace(path)
-            finally:
-                scratch.unlink(missing_ok=True)
+            path.parent.mkdir(exist_ok=True)
+            draft = Path(scratch) / path.name
+            draft.write_bytes(content)
+            draft.replace(path)
     return [path for path in contents if path.parent == folder]
 
 

@@ -60,8 +60,7 @@ def colorize_upload(
     L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
     kind = "grayscale" if is_grayscale(rgb) else "colour"
     try:
-        colorizer = cache.load(choice)
-        (prediction,) = colorizer.predict([L])
+        prediction = cache.load(choice).predict(L)
     except (ChromatuneError, ModelError) as error:
         raise unavailable(error) from None
     values = (*_values(choice, prediction), kind)

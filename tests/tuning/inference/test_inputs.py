@@ -18,7 +18,6 @@ from rich.console import Console
 from data_prep import rgb_to_lab
 from models import create_model
 from tuning.errors import ChromatuneError
-from tuning.inference import pipeline as colorize_batches
 from tuning.inference.colorizer import Colorizer
 from tuning.inference.inputs import Job, list_jobs
 from tuning.inference.pipeline import Colorized, Failed, colorize_files
@@ -159,18 +158,18 @@ def test_colour_is_ignored(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> 
 
 
 def test_a_bad_file_stops_nothing(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
-    for number in range(70):  # more than two batches
+    for number in range(20):
         draw(f"in/{number:02d}.png", size=(20, 20))
     good = (tmp_path / "in/03.png").read_bytes()
     (tmp_path / "in/03.png").write_bytes(good[: len(good) // 2])
-    (tmp_path / "in/40.png").write_bytes(b"")
-    (tmp_path / "in/69.png").write_bytes(b"words")
+    (tmp_path / "in/10.png").write_bytes(b"")
+    (tmp_path / "in/19.png").write_bytes(b"words")
     done = run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    assert [result.job.name for result in done] == [f"{number:02d}.png" for number in range(70)]
+    assert [result.job.name for result in done] == [f"{number:02d}.png" for number in range(20)]
     failed = {result.job.name: result.reason for result in done if isinstance(result, Failed)}
-    assert set(failed) == {"03.png", "40.png", "69.png"}
-    assert failed["40.png"] == "empty file"
-    assert len(list((tmp_path / "out").glob("*.png"))) == 67
+    assert set(failed) == {"03.png", "10.png", "19.png"}
+    assert failed["10.png"] == "empty file"
+    assert len(list((tmp_path / "out").glob("*.png"))) == 17
     assert not list((tmp_path / "out").rglob(".*"))
 
 
@@ -186,21 +185,6 @@ def test_evaluation_compares_with_the_colours_there_are(
         "tiny.png": {"psnr", "psnr_rgb"},
     }
     assert all(not result.scores for result in run(colorizer, [tmp_path / "in"], tmp_path / "out"))
-
-
-def test_large_pictures_come_in_smaller_batches(
-    draw: Draw, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    predict = colorizer.predict
-    monkeypatch.setattr(
-        Colorizer, "predict", lambda _, planes: seen.append(len(planes)) or predict(planes)
-    )
-    for number in range(7):
-        draw(f"in/{number}.png", size=(30, 10))
-    monkeypatch.setattr(colorize_batches, "_BATCH_PIXELS", 500)
-    run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    assert seen == [2, 2, 2, 1]
 
 
 def test_a_result_that_cannot_be_written_is_one_line(
