@@ -41,7 +41,8 @@ def grid_heatmap(title: str, grid: GridPanels, metric: str) -> bytes:
         for axes, name, panel in zip(all_axes, grid.values, panels, strict=True):
             axes.patch.set(facecolor="#f4f6f8", edgecolor="#b4bdc7", hatch="////")
             axes.pcolormesh(panel, cmap=colours, norm=norm, edgecolors="white", linewidth=1.5)
-            for (row, column), value in np.ma.ndenumerate(panel):
+            for row, column in np.argwhere(~np.ma.getmaskarray(panel)):
+                value = float(panel[row, column])
                 text = ("★\n" if value == best else "") + format_value(metric, value)
                 middle = {"ha": "center", "va": "center", "fontsize": 8.5, "color": INK}
                 axes.text(column + 0.5, row + 0.5, text, **middle)
