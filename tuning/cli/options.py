@@ -9,16 +9,18 @@ import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
 
+from tuning.cli.console import log
 from tuning.training.tasks import Task
 
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tuning.config.schema import DataConfig, LaunchConfig
+    from tuning.workflows.launching import Session
 
 Config = TypeVar("Config", bound="BaseModel")
 
@@ -61,7 +63,7 @@ _data = functools.partial(option, rich_help_panel="Dataset")
 _launch = functools.partial(option, rich_help_panel="Launch")
 
 
-# Where the configuration has what an option sets.
+# Where the configuration has what an option sets, if not in the command's own section.
 _KEYS = {
     **{name: f"data.{name}" for name in ("dataset", "size", "split", "augment", "count")},
     **{"data_root": "data.root", "data_seed": "data.seed", "seed": "training.seed"},
@@ -70,11 +72,18 @@ _KEYS = {
     **{"time_budget_s": "resources.time_budget_s"},
     **{"storage_path": "storage_path", "address": "address"},
 }
+_NO_SETTINGS = ("config", "set_", "tracking_uri")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """Which dataset, and how it is, or was, prepared."""
+    """Which dataset, and how it is, or was, prepared.
+
+    Of a subclass with a `section`, further options set the keys of this section of the
+    configuration.
+    """
+
+    section: ClassVar[str]
 
     dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
     data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
@@ -96,7 +105,9 @@ class DataOptions:
 
     def flags(self) -> dict[str, Any]:
         """Values by key path of the configuration, None where an option was not given."""
-        return {key: getattr(self, name) for name, key in _KEYS.items() if hasattr(self, name)}
+        names = [each.name for each in dataclasses.fields(self) if each.name not in _NO_SETTINGS]
+        keys = {name: _KEYS.get(name) or f"{self.section}.{name}" for name in names}
+        return {keys[name]: getattr(self, name) for name in names}
 
     def data(self) -> DataConfig:
         """The configuration of the dataset alone."""
@@ -140,21 +151,23 @@ class LaunchOptions(DataOptions):
     address: Address = None
     tracking_uri: TrackingUri = None
 
-    def uri(self, config: LaunchConfig) -> str | None:
-        """The tracking store of a launch; the serial backend tracks only where one is named."""
+    def session(self, config: LaunchConfig) -> Session:
+        """How the launch is run; the serial backend tracks only where a store is named."""
+        from tuning.workflows.launching import Session
+
         is_named = self.tracking_uri is not None or "MLFLOW_TRACKING_URI" in os.environ
         if config.resources.backend == "serial" and not is_named:
-            return None
-        return resolve_uri(self.tracking_uri)
+            return Session(None, log)
+        return Session(resolve_uri(self.tracking_uri), log)
 
     def resolve(
         self,
         schema: type[Config],
-        flags: Mapping[str, Any],
+        flags: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
         file: Path | None = None,
     ) -> Config:
-        """Build the configuration of a command from these options and its own `flags`.
+        """Build the configuration of a command from these options and further `flags`.
 
         `file` is read where the user names none.
         """
@@ -165,7 +178,7 @@ class LaunchOptions(DataOptions):
             defaults=defaults,
             file=self.config or file,
             overrides=self.set_ or (),
-            flags={**self.flags(), **flags},
+            flags={**self.flags(), **(flags or {})},
         )
 
 
@@ -199,11 +212,6 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         return wrapper
 
     return decorate
-
-
-def section(name: str, **values: Any) -> dict[str, Any]:
-    """Key paths of the configuration's section `name`."""
-    return {f"{name}.{key}": value for key, value in values.items()}
 
 
 def words(text: str | None) -> list[str] | None:

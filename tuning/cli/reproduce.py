@@ -74,7 +74,7 @@ def _show(step: Step) -> None:
         results.print(step.table.rich())
     if step.promotion is not None:
         print_line(step.promotion.sentence)
-    for line in step.conclusion.advice if step.conclusion else ():
+    for line in step.advice:
         print_line(line, log)
 
 

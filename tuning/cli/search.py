@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from tuning.cli.console import log, show
 from tuning.cli.launch import finish
@@ -13,7 +14,6 @@ from tuning.cli.options import (
     TaskArgument,
     option,
     resolve_storage,
-    section,
     takes,
 )
 from tuning.errors import ChromatuneError
@@ -27,51 +27,69 @@ _EXTENSIONS = (
 )
 
 
-@takes(LaunchOptions)
-def search(
-    task: TaskArgument,
+def _read_points(file: Path | None) -> list[dict[str, Any]] | None:
+    from tuning.config.search import read_points
+
+    return None if file is None else read_points(file)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions(LaunchOptions):
+    """How is searched, and for how long."""
+
+    section = "search"
+
     num_samples: Annotated[
         int | None, option("Number of trials, with --extend of further ones [default: 20].", min=1)
-    ] = None,
+    ] = None
     sampler: Annotated[
         Literal["tpe", "gp", "cmaes", "random", "grid"] | None,
         option("Optuna's sampler [default: tpe]."),
-    ] = None,
+    ] = None
     scheduler: Annotated[
         Literal["asha", "median", "none"] | None,
         option("Rule that stops trials early [default: asha; none with several objectives]."),
-    ] = None,
-    objective: Annotated[
+    ] = None
+    objectives: Annotated[
         list[str] | None,
         option(
             "val_psnr:max, parameters:min, …; repeat for a Pareto front [default: the task's "
-            "validation score]."
+            "validation score].",
+            "--objective",
+            callback=lambda values: values or None,
         ),
-    ] = None,
-    points: Annotated[Path | None, option("YAML list of configurations to try first.")] = None,
+    ] = None
+    points: Annotated[
+        Path | None, option("YAML list of configurations to try first.", callback=_read_points)
+    ] = None
     warm_start: Annotated[
         bool | None,
         option(
             "Start from the results of earlier launches on the same dataset [default: yes].",
             "--warm-start/--no-warm-start",
         ),
-    ] = None,
+    ] = None
     budget_gpu_hours: Annotated[
         float | None, option("Stop after this many GPU hours, summed over trials.")
-    ] = None,
+    ] = None
     budget_cpu_hours: Annotated[
         float | None, option("Stop after this many core hours, summed over trials.")
-    ] = None,
+    ] = None
     study_storage: Annotated[
         str | None,
         option(
             "Optuna storage of the study, a journal file or a database URL [default: "
             "study.journal in the launch folder]."
         ),
-    ] = None,
+    ] = None
     study_name: Annotated[
         str | None, option("Name of the Optuna study [default: the launch id].")
-    ] = None,
+    ] = None
+
+
+@takes(SearchOptions)
+def search(
+    task: TaskArgument,
     extend: Annotated[
         str | None,
         option("Add trials to this search: launch id, its folder, or `last`.", metavar="LAUNCH"),
@@ -81,50 +99,31 @@ def search(
     ] = False,
     format_: Format = "table",
     *,
-    options: LaunchOptions,
+    options: SearchOptions,
 ) -> None:
     """Search with Optuna, by default over the space of `configs/search_TASK.yaml`."""
-    from tuning.config.schema import configs_folder
-    from tuning.config.search import SearchLaunchConfig, read_points
-
-    flags = section(
-        "search",
-        num_samples=num_samples,
-        sampler=sampler,
-        scheduler=scheduler,
-        objectives=objective or None,
-        points=None if points is None else read_points(points),
-        warm_start=warm_start,
-        budget_gpu_hours=budget_gpu_hours,
-        budget_cpu_hours=budget_cpu_hours,
-        study_storage=study_storage,
-        study_name=study_name,
-    )
     if extend is not None:
         if dry_run:
             raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")
-        _extend(task, extend, flags, options, format_)
-        return
-    file = configs_folder() / f"search_{task}.yaml"
-    config = options.resolve(SearchLaunchConfig, flags, file=file)
+        _extend(task, extend, options, format_)
+    from tuning.config.schema import configs_folder
+    from tuning.config.search import SearchLaunchConfig
+
+    config = options.resolve(SearchLaunchConfig, file=configs_folder() / f"search_{task}.yaml")
     if dry_run:
         from tuning.workflows.search_dry_run import dry_run_table
 
         show([dry_run_table(task, config)], format_)
         return
     from tuning.workflows.search import run_search
-    from tuning.workflows.search_conclusion import conclude_search
 
-    uri = options.uri(config)
-    outcome = run_search(task, config, tracking_uri=uri, console=log)
-    finish([conclude_search(outcome, uri)], format_)
+    session = options.session(config)
+    finish([run_search(task, config, session)], session, format_)
 
 
-def _extend(
-    task: Task, name: str, flags: dict[str, Any], options: LaunchOptions, format_: str
-) -> None:
+def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoReturn:
     """Add trials or hours to a search."""
-    given = {key: value for key, value in {**options.flags(), **flags}.items() if value is not None}
+    given = {key: value for key, value in options.flags().items() if value is not None}
     refused = [key for key in given if key not in _EXTENSIONS]
     if refused or options.config or options.set_:
         word = refused[0].rpartition(".")[2].replace("_", "-") if refused else "config"
@@ -132,27 +131,13 @@ def _extend(
             f"--{word} does not go with --extend, which takes only --num-samples, --points, "
             f"--budget-gpu-hours and --budget-cpu-hours"
         )
-    from tuning.config.search import SearchConfig
     from tuning.launch.folder import open_launch
-    from tuning.search.budget import Allowance
-    from tuning.workflows.search import resume_search
-    from tuning.workflows.search_conclusion import conclude_search
-    from tuning.workflows.trust import cluster_of, store_of
+    from tuning.workflows.launching import Session
+    from tuning.workflows.search import extend
+    from tuning.workflows.trust import store_of
 
     launch = open_launch(name, resolve_storage(options.storage_path))
-    if launch.task != task or not launch.document["config"].get("search"):
-        raise ChromatuneError(f"{launch.launch_id} is not a {task} search")
-    gpu_hours, cpu_hours = flags["search.budget_gpu_hours"], flags["search.budget_cpu_hours"]
-    # More hours for the trials there are need no more trials.
-    default = 0 if gpu_hours or cpu_hours else SearchConfig.model_fields["num_samples"].default
-    uri = store_of(launch, options.tracking_uri, options.backend)
-    outcome = resume_search(
-        launch,
-        address=cluster_of(launch, options.address),
-        backend=options.backend,
-        tracking_uri=uri,
-        console=log,
-        more=Allowance(flags["search.num_samples"] or default, gpu_hours, cpu_hours),
-        points=flags["search.points"] or (),
-    )
-    finish([conclude_search(outcome, uri)], format_)
+    session = Session(store_of(launch, options.tracking_uri, options.backend), log)
+    added = {key.removeprefix("search."): value for key, value in given.items()}
+    where = {"address": options.address, "backend": options.backend}
+    finish([extend(task, launch, session, added, **where)], session, format_)

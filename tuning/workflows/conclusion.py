@@ -58,7 +58,10 @@ class Conclusion:
         return "1 finished cell is" if len(cells) == 1 else f"{len(cells)} finished cells are"
 
 
-def conclude_on_val(outcome: LaunchOutcome) -> Conclusion:
+def conclude_on_val(
+    outcome: LaunchOutcome,
+    tracking_uri: str | None = None,  # noqa: ARG001  (as other kinds of launches are concluded)
+) -> Conclusion:
     """Lay the launch's cells out as a grid of validation metrics."""
     launch = outcome.launch
     cells = [

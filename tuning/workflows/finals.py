@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,9 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
 from tuning.workflows.conclusion import Conclusion, conclude_on_test
-from tuning.workflows.launching import check_store, start_launch
+from tuning.workflows.launching import Session, check_store, start_launch
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tuning.tracking.records import StoredCell
 
 # Model and head of every single training, as in Tables II and IV.
@@ -29,12 +26,7 @@ _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {
 
 
 def run_finals(
-    tasks: Sequence[Task],
-    config: FinalsLaunchConfig,
-    *,
-    tracking_uri: str | None,
-    console: Console | None,
-    reuse: bool = False,
+    tasks: Sequence[Task], config: FinalsLaunchConfig, session: Session
 ) -> Iterator[LaunchOutcome]:
     """Train the published single models, one launch a task, and yield each as it ends.
 
@@ -42,22 +34,18 @@ def run_finals(
     Raises ChromatuneError before any training if there is no such cell. An interrupted launch is
     the last.
     """
-    check_store(tracking_uri)
+    check_store(session.tracking_uri)
     dataset = open_prepared(config.data)
-    planned = {task: final_trainings(task, config, dataset, tracking_uri) for task in tasks}
+    uri = session.tracking_uri
+    planned = {task: final_trainings(task, config, dataset, uri) for task in tasks}
     for task, trainings in planned.items():
-        outcome = start_launch(
-            *("finals", task, config, dataset, trainings),
-            tracking_uri=tracking_uri,
-            console=console,
-            reuse=reuse,
-        )
+        outcome = start_launch("finals", task, config, dataset, trainings, session)
         yield outcome
         if not outcome.is_over:
             return
 
 
-def conclude_finals(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
     """Measure what was trained on the test set, beside the published and the constant predictor."""
     return conclude_on_test(outcome, tracking_uri, _row_name)
 
@@ -82,20 +70,11 @@ def final_trainings(
             )
         lr = lr or float(winner.params["lr"])
         epochs = epochs or int(winner.params["epochs"])
-    shared = FitConfig(
-        model=_FINALS[task][0][0],
-        head=_FINALS[task][0][1],
-        lr=lr,
-        milestones=(epochs,),
-        image_size=dataset.size,
-        **config.training.model_dump(),
-    )
+    shared = {"image_size": dataset.size, **config.training.model_dump()}
     trainings = []
     for model, head in _FINALS[task]:
-        fit = dataclasses.replace(shared, model=model, head=head)
-        if model == "fc":
-            fit = dataclasses.replace(fit, lr=finals.fc_lr, milestones=(finals.fc_epochs,))
-        trainings.append(make_training(fit))
+        rate, last = (finals.fc_lr, finals.fc_epochs) if model == "fc" else (lr, epochs)
+        trainings.append(make_training(FitConfig(model, head, rate, (last,), **shared)))
     return costliest_first(trainings)
 
 

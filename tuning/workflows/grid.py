@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tuning.config.schema import GridLaunchConfig, Task
 from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import grid_trainings
-from tuning.workflows.conclusion import Conclusion, conclude_on_val
-from tuning.workflows.launching import start_launch
+from tuning.workflows.conclusion import conclude_on_val as conclude
+from tuning.workflows.launching import Session, start_launch
 
-if TYPE_CHECKING:
-    from rich.console import Console
+__all__ = ["conclude", "run_grid"]
 
 
-def run_grid(
-    task: Task,
-    config: GridLaunchConfig,
-    *,
-    tracking_uri: str | None,
-    console: Console | None,
-    reuse: bool = False,
-) -> LaunchOutcome:
+def run_grid(task: Task, config: GridLaunchConfig, session: Session) -> LaunchOutcome:
     """Train every cell of the grid and track it."""
     dataset = open_prepared(config.data)
     trainings = grid_trainings(task, config.grid, config.training, dataset.size)
@@ -31,18 +21,4 @@ def run_grid(
         tags["chromatune.epoch_scale"] = f"{config.grid.epoch_scale:g}"
     if config.grid.independent_cells:
         tags["chromatune.independent_cells"] = "true"
-    return start_launch(
-        *("grid", task, config, dataset, trainings),
-        tracking_uri=tracking_uri,
-        console=console,
-        reuse=reuse,
-        tags=tags,
-    )
-
-
-def conclude_grid(
-    outcome: LaunchOutcome,
-    tracking_uri: str | None = None,  # noqa: ARG001  (as other kinds of launches are concluded)
-) -> Conclusion:
-    """Lay the launch's cells out as a table of the grid."""
-    return conclude_on_val(outcome)
+    return start_launch("grid", task, config, dataset, trainings, session, tags=tags)

@@ -40,6 +40,29 @@ Config = TypeVar("Config", bound=LaunchConfig)
 
 
 @dataclasses.dataclass(frozen=True)
+class Session:
+    """How a command runs launches.
+
+    Without a `tracking_uri`, nothing is tracked; without a `console`, messages go to stderr. With
+    `reuse`, a launch of the very same trainings on the same data is resumed rather than a new one
+    started, or read if it is finished. With `take_over`, it is resumed even if another process
+    seems to run it.
+    """
+
+    tracking_uri: str | None
+    console: Console | None = None
+    reuse: bool = False
+    take_over: bool = False
+
+    def log(self, text: str) -> None:
+        """Print a message."""
+        if self.console is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.console.print(text, soft_wrap=True, markup=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Trials:
     """What `run_launch` runs: where trials come from, what limits and stops them.
 
@@ -66,10 +89,8 @@ def start_launch(
     config: LaunchConfig,
     dataset: PreparedDataset,
     trainings: Sequence[Training],
+    session: Session,
     *,
-    tracking_uri: str | None,
-    console: Console | None,
-    reuse: bool = False,
     make_trials: Callable[[Launch], Trials] | None = None,
     planes: bool | None = None,
     written_config: LaunchConfig | None = None,
@@ -79,23 +100,21 @@ def start_launch(
     """Create a launch and run it; `details` are passed to `create_launch`.
 
     `written_config` is the configuration as it may be stored, by default the one given. Without
-    `make_trials`, the trials are `trainings`. With `reuse`, a launch of the very same trainings on
-    the same data is resumed instead, or read if it is finished. Without a `tracking_uri`, nothing
-    is tracked.
+    `make_trials`, the trials are `trainings`.
     """
     wants_planes = need_planes(trainings) if planes is None else planes
     data = load_task_data(dataset, task, planes=wants_planes)
     stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
     launch = None
-    if reuse:
+    if session.reuse:
         parent = details.get("parent_model")
         launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent)
     is_new = launch is None
     if launch is None:
-        check_store(tracking_uri)
+        check_store(session.tracking_uri)
         launch = create_launch(
             *(kind, task, stored, dataset, trainings),
-            tracking_uri=tracking_uri or "",
+            tracking_uri=session.tracking_uri or "",
             baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
             **details,
         )
@@ -103,9 +122,8 @@ def start_launch(
         launch,
         make_trials or fixed_trials,
         config,
+        session,
         data=lambda: data,
-        tracking_uri=tracking_uri,
-        console=console,
         is_new=is_new,
         errors=errors,
     )
@@ -127,33 +145,23 @@ def run_launch(
     launch: Launch,
     make_trials: Callable[[Launch], Trials],
     config: LaunchConfig,
+    session: Session,
     *,
     data: Callable[[], TaskData],
-    tracking_uri: str | None,
-    console: Console | None,
     is_new: bool = False,
-    take_over: bool = False,
     errors: tuple[type[Exception], ...] = (),
 ) -> LaunchOutcome:
     """Train all that is not trained yet and track it.
 
     Returns when every trial has ended, a budget is used up, or the user has stopped it. `data` is
-    called only if something is left to train. Without a `console`, messages
-    go to stderr. `errors` are handled as storage that fails: see
+    called only if something is left to train. `errors` are handled as storage that fails: see
     `errors_with_resume_hint`. Raises ChromatuneError before any training if the tracking store or
     the resources are not available, or if another process runs the launch; of a new launch nothing
     is left behind then.
     """
-
-    def log(text: str) -> None:
-        if console is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            console.print(text, soft_wrap=True, markup=False)
-
     with (
-        errors_with_resume_hint(launch, log, *errors),
-        launch.held(take_over=take_over),
+        errors_with_resume_hint(launch, session.log, *errors),
+        launch.held(take_over=session.take_over),
         contextlib.ExitStack() as undo,
     ):
         if is_new:
@@ -165,18 +173,18 @@ def run_launch(
         if source.is_over:
             undo.pop_all()
             trials.limit.ended(is_over=True)
-            deliver(launch, tracking_uri)
+            deliver(launch, session.tracking_uri)
             delete_finished(launch)
             return LaunchOutcome(launch, cell_outcomes(launch))
         task_data = data()
-        tracker = make_tracker(launch, tracking_uri)
+        tracker = make_tracker(launch, session.tracking_uri)
         backend = make_backend(config.resources.backend)
-        job = Job(launch, config.resources, config.address, trials.models, log)
+        job = Job(launch, config.resources, config.address, trials.models, session.log)
         with backend.session(job):
             tracker.start()
             undo.pop_all()
             with sigterm_as_ctrl_c(), closing_on_error(tracker):
-                with _progress(launch, trials, console) as progress:
+                with _progress(launch, trials, session.console) as progress:
                     monitor = LaunchMonitor(
                         launch.storage,
                         task_data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,17 @@ from tuning.config.schema import (
 )
 from tuning.display.result_tables import ResultTable
 from tuning.launch.datasets import open_prepared, prepare_settings
+from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import Promotion, promote
 from tuning.training.options import Positive
-from tuning.workflows.conclusion import Conclusion
 from tuning.workflows.evaluation import promotion_table
-from tuning.workflows.finals import conclude_finals, run_finals
-from tuning.workflows.finetune import conclude_finetune, run_finetune
-from tuning.workflows.grid import conclude_grid, run_grid
+from tuning.workflows.finals import run_finals
+from tuning.workflows.finetune import run_finetune
+from tuning.workflows.grid import run_grid
+from tuning.workflows.launching import Session
+from tuning.workflows.resume import conclude
 
 
 class ReproduceConfig(LaunchConfig):
@@ -61,27 +63,17 @@ class ReproduceConfig(LaunchConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """The results of a finished step: a line, or a table with what the gate decided."""
+    """The results of a finished step: a line, or a table with what the gate decided.
+
+    `advice` says what is missing, and what to do about it.
+    """
 
     line: str = ""
     table: ResultTable | None = None
     promotion: Promotion | None = None
-    conclusion: Conclusion | None = None
-
-    @classmethod
-    def of(cls, conclusion: Conclusion) -> Step:
-        """The results of a launch."""
-        return cls("", conclusion.table, conclusion.promotion, conclusion)
-
-    @property
-    def succeeded(self) -> bool:
-        if self.conclusion is not None:
-            return self.conclusion.succeeded
-        return self.promotion is None or self.promotion.passed
-
-    @property
-    def interrupted(self) -> bool:
-        return self.conclusion is not None and self.conclusion.outcome.interrupted
+    advice: Sequence[str] = ()
+    succeeded: bool = True
+    interrupted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,23 +141,31 @@ class Job:
         grid = {"epoch_scale": self.config.epoch_scale, **self.config.grids[task]}
         launch = self.config.model_dump(include=set(LaunchConfig.model_fields), exclude_unset=True)
         config = resolve(GridLaunchConfig, defaults=launch | {"grid": REPORT_GRIDS[task] | grid})
-        return Step.of(conclude_grid(run_grid(task, config, reuse=True, **self._where)))
+        return self._concluded(run_grid(task, config, self._session))
 
     def _finals(self, task: Task) -> Step:
         config = FinalsLaunchConfig(**self.config.for_launch(finals=self.config.finals))
-        (outcome,) = run_finals([task], config, reuse=True, **self._where)
-        return Step.of(conclude_finals(outcome, self.tracking_uri))
+        (outcome,) = run_finals([task], config, self._session)
+        return self._concluded(outcome)
 
     def _promote(self, task: Task) -> Step:
         promotion = promote(open_prepared(self.config.data), task, self.tracking_uri)
-        return Step(table=promotion_table(promotion, task), promotion=promotion)
+        table = promotion_table(promotion, task)
+        return Step(table=table, promotion=promotion, succeeded=promotion.passed)
 
     def _finetune(self, task: Task) -> Step:
         finetune = self.config.finetune.model_copy(update={"source": self.config.data.dataset})
         sections = self.config.for_launch(data=self.config.target, finetune=finetune)
-        outcome = run_finetune(task, FinetuneLaunchConfig(**sections), reuse=True, **self._where)
-        return Step.of(conclude_finetune(outcome, self.tracking_uri))
+        return self._concluded(run_finetune(task, FinetuneLaunchConfig(**sections), self._session))
+
+    def _concluded(self, outcome: LaunchOutcome) -> Step:
+        found = conclude(outcome, self.tracking_uri)
+        return Step(
+            *("", found.table, found.promotion, found.advice),
+            succeeded=found.succeeded,
+            interrupted=outcome.interrupted,
+        )
 
     @property
-    def _where(self) -> dict[str, Any]:
-        return {"tracking_uri": self.tracking_uri, "console": self.console}
+    def _session(self) -> Session:
+        return Session(self.tracking_uri, self.console, reuse=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.config.schema import Task
-from tuning.config.search import SearchLaunchConfig
+from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
 from tuning.launch.folder import Launch
@@ -23,6 +23,7 @@ from tuning.search.stopping import make_rule
 from tuning.search.study import study_location
 from tuning.search.summary import summaries
 from tuning.workflows.launching import (
+    Session,
     Trials,
     check_store,
     load_recorded,
@@ -30,23 +31,23 @@ from tuning.workflows.launching import (
     run_launch,
     start_launch,
 )
+from tuning.workflows.search_conclusion import conclude_search as conclude
 from tuning.workflows.search_study import (
     config_of,
     enqueue,
     fill_study,
+    plan_of,
     study_of,
     with_hidden_password,
 )
+from tuning.workflows.trust import cluster_of
 
-if TYPE_CHECKING:
-    from rich.console import Console
+__all__ = ["conclude", "extend", "resume", "run_search"]
 
 _ERRORS = (OptunaError, SQLAlchemyError)
 
 
-def run_search(
-    task: Task, config: SearchLaunchConfig, *, tracking_uri: str | None, console: Console
-) -> LaunchOutcome:
+def run_search(task: Task, config: SearchLaunchConfig, session: Session) -> LaunchOutcome:
     """Start a search: create its launch and its study, add known results, and run its trials.
 
     Raises ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
@@ -56,11 +57,11 @@ def run_search(
     plan = plan_search(task, config, dataset.size)
     study_location(config.search.study_storage, config.storage_path)
     for line in plan.advice:
-        console.print(line, soft_wrap=True, markup=False)
+        session.log(line)
 
     def make_trials(launch: Launch) -> Trials:
         study = study_of(launch, plan)
-        fill_study(study, plan, launch, tracking_uri, console)
+        fill_study(study, plan, launch, session)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         search = config.search
         budget.allow(
@@ -69,9 +70,7 @@ def run_search(
         return _trials(launch, plan, study, budget)
 
     return start_launch(
-        *("search", task, config, dataset, []),
-        tracking_uri=tracking_uri,
-        console=console,
+        *("search", task, config, dataset, [], session),
         make_trials=make_trials,
         planes=plan.space.needs_planes,
         written_config=with_hidden_password(config),
@@ -79,16 +78,13 @@ def run_search(
     )
 
 
-def resume_search(
+def resume(
     launch: Launch,
-    *,
+    session: Session,
     address: str | None,
-    backend: str | None = None,
-    tracking_uri: str | None,
-    console: Console,
+    backend: str | None,
     more: Allowance | None = None,
     points: Sequence[Mapping[str, Any]] = (),
-    take_over: bool = False,
 ) -> LaunchOutcome:
     """Resume a search: first its unfinished trials, then new ones up to its number of trials.
 
@@ -96,15 +92,14 @@ def resume_search(
     hours are used up, or if the dataset has changed.
     """
     config = resumed_config(config_of(launch), address, backend)
-    size = int(launch.document["dataset_manifest"]["settings"]["size"])
-    plan = plan_search(launch.task, config, size)
-    check_store(tracking_uri)
+    plan = plan_of(launch, config)
+    check_store(session.tracking_uri)
 
     def make_trials(launch: Launch) -> Trials:
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         undo = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)
-        enqueue(study, plan.space, points, console)
+        enqueue(study, plan.space, points)
         if more is not None:
             budget.allow(more)
         trials = _trials(launch, plan, study, budget, undo=None if more is None else undo)
@@ -117,15 +112,33 @@ def resume_search(
         return trials
 
     return run_launch(
-        launch,
-        make_trials,
-        config,
+        *(launch, make_trials, config, session),
         data=functools.partial(load_recorded, launch, planes=plan.space.needs_planes),
-        tracking_uri=tracking_uri,
-        console=console,
-        take_over=take_over,
         errors=_ERRORS,
     )
+
+
+def extend(
+    task: Task,
+    launch: Launch,
+    session: Session,
+    added: Mapping[str, Any],
+    *,
+    address: str | None,
+    backend: str | None,
+) -> LaunchOutcome:
+    """Resume a search with further trials: `added` are keys of the section `search`.
+
+    Without a number of trials it gets the default number, but none if it gets more hours: those are
+    for the trials there are. Raises ChromatuneError if the launch is no search for `task`.
+    """
+    if launch.task != task or not launch.document["config"].get("search"):
+        raise ChromatuneError(f"{launch.launch_id} is not a {task} search")
+    hours = added.get("budget_gpu_hours"), added.get("budget_cpu_hours")
+    default = 0 if any(hours) else SearchConfig.model_fields["num_samples"].default
+    more = Allowance(added.get("num_samples", default), *hours)
+    points = added.get("points", ())
+    return resume(launch, session, cluster_of(launch, address), backend, more, points)
 
 
 def _trials(

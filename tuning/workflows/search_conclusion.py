@@ -17,13 +17,12 @@ from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.records import cell_folder
-from tuning.search.plan import plan_search
 from tuning.search.plots import draw_study
 from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
 from tuning.search.table import SearchTable
 from tuning.workflows.conclusion import Conclusion
-from tuning.workflows.search_study import config_of, study_of
+from tuning.workflows.search_study import config_of, plan_of, study_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +68,7 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
     An earlier report is replaced.
     """
     launch = outcome.launch
-    size = int(launch.document["dataset_manifest"]["settings"]["size"])
-    plan = plan_search(launch.task, config_of(launch), size)
+    plan = plan_of(launch, config_of(launch))
     study = study_of(launch, plan)
     table = SearchTable(
         f"{launch.task} search on {launch.document['dataset']}",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import optuna
+import torch
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
@@ -17,16 +20,30 @@ from tuning.launch.datasets import open_prepared
 from tuning.search.entries import described
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
-from tuning.search.stopping import rungs
 from tuning.search.study import quiet
 from tuning.search.table import settings_text, written
 from tuning.search.warm_start import WarmStart, feed_known
-from tuning.training.data import load_task_data
-from tuning.workflows.search_cost import Cost, search_cost
+from tuning.training.config import FitConfig
+from tuning.training.data import TaskData, load_task_data
+from tuning.training.devices import pick_device
+from tuning.training.loop import fit
 from tuning.workflows.search_study import enqueue
 
 _SUGGESTIONS = 5
 _SPACE = ("key", "values", "when")
+_TIMED_PICTURES = 100
+_TIMED_EPOCHS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a search's trials would take if none is stopped early: hours of one device."""
+
+    device: str
+    trials: int
+    epochs: int
+    seconds_per_epoch: float
+    hours: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,12 +115,6 @@ class DryRunTable(ResultTable):
                 f"{format_count(cost.epochs, 'epoch')}, {format_duration(cost.hours * 3600)} of "
                 f"one {cost.device}, if no trial is stopped early",
             ]
-        if cost.cut_epochs < cost.epochs:
-            stops = ", ".join(map(str, rungs(search, self.plan.space.most_epochs)))
-            notes.append(
-                f"about {cost.cut_epochs:.0f} epochs, {format_duration(cost.cut_hours * 3600)}, "
-                f"with {search.chosen_scheduler} at epochs {stops}"
-            )
         for name, hours in (("GPU", search.budget_gpu_hours), ("CPU", search.budget_cpu_hours)):
             if hours is not None:
                 notes.append(f"at most {hours:g} {name} hours")
@@ -140,6 +151,46 @@ def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]
-    cost = search_cost(plan, trials, fits, _SUGGESTIONS, data)
+    cost = _cost(trials, fits, data)
     shown = [plan.space.chosen(values) for values in suggestions[:_SUGGESTIONS]]
     return DryRunTable(plan, shown, known, cost)
+
+
+def _cost(trials: int, suggested: Sequence[FitConfig], data: TaskData) -> Cost:
+    """Extrapolate the means of the suggestions to all trials; without suggestions all is 0.
+
+    The first ones are trained, on a GPU if there is one, else on one CPU core.
+    """
+    device = pick_device("auto")
+    timed = suggested[:_SUGGESTIONS]
+    seconds = _mean([_seconds_per_epoch(config, data, device) for config in timed])
+    epochs = round(trials * _mean([config.epochs for config in suggested]))
+    name = "GPU" if device == "cuda" else "core"
+    return Cost(name, trials, epochs, seconds, epochs * seconds / 3600)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def _seconds_per_epoch(config: FitConfig, data: TaskData, device: str) -> float:
+    """Time short epochs of a training, scaled to the number of pictures."""
+    count = min(len(data.train), max(_TIMED_PICTURES, config.batch_size))
+    arrays = {name: getattr(data.train, name) for name in ("L", "a", "b", "mean_ab")}
+    first: dict[str, Any] = {
+        name: None if array is None else array[:count] for name, array in arrays.items()
+    }
+    train = dataclasses.replace(data.train, **first)
+    short = dataclasses.replace(config, milestones=(_TIMED_EPOCHS,), eval_every=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a trial
+    try:
+        started = time.perf_counter()
+        results = fit(short, dataclasses.replace(data, train=train), device=device)
+        seconds = [float(result.record["seconds"]) for result in results]
+        elapsed = time.perf_counter() - started
+    finally:
+        torch.set_num_threads(threads)
+    # The first epoch warms up. Each validation uses all of its pictures.
+    validation = (elapsed - sum(seconds)) / len(seconds)
+    return min(seconds[1:]) * len(data.train) / count + validation

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from rich.console import Console
 
 from tuning.config.search import SearchLaunchConfig
-from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
 from tuning.launch.document import current_config
 from tuning.launch.folder import Launch
-from tuning.search.plan import SearchPlan
+from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.space import Space
 from tuning.search.study import open_study, quiet, study_location
 from tuning.search.warm_start import feed_known
 from tuning.utils.redaction import HIDDEN, redact
+from tuning.workflows.launching import Session
 
 _ADDRESS = "OPTUNA_STORAGE"
 
@@ -51,6 +50,12 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
     return config.model_copy(update={"search": search})
 
 
+def plan_of(launch: Launch, config: SearchLaunchConfig) -> SearchPlan:
+    """The plan of a search that was started with `config`."""
+    size = int(launch.document["dataset_manifest"]["settings"]["size"])
+    return plan_search(launch.task, config, size)
+
+
 def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
     """Open the launch's study; a launch without trials creates it.
 
@@ -72,44 +77,28 @@ def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
     )
 
 
-def fill_study(
-    study: optuna.Study,
-    plan: SearchPlan,
-    launch: Launch,
-    tracking_uri: str | None,
-    console: Console,
-) -> None:
+def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: Session) -> None:
     """Add results of earlier launches, unless switched off, and queue the configured points."""
     if plan.search.warm_start:
         digest = str(launch.document["dataset_digest"])
         runs = {}
-        if tracking_uri is not None:
+        if session.tracking_uri is not None:
             from tuning.tracking.reader import finished_cells
 
-            cells = finished_cells(tracking_uri, digest, launch.task)
+            cells = finished_cells(session.tracking_uri, digest, launch.task)
             runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}
         fed = feed_known(study, plan.space, plan.objectives, plan.config.storage_path, digest, runs)
         if fed.taken or fed.outside:
-            console.print(str(fed), markup=False)
-    enqueue(study, plan.space, plan.search.points, console)
+            session.log(str(fed))
+    enqueue(study, plan.space, plan.search.points)
 
 
-def enqueue(
-    study: optuna.Study,
-    space: Space,
-    points: Sequence[Mapping[str, Any]],
-    console: Console | None = None,
-) -> None:
-    """Queue configurations to be tried first; `console` gets the number of known ones.
+def enqueue(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
+    """Queue configurations to be tried first, except known ones.
 
     Raises ChromatuneError if one is not in the space.
     """
     checked = [space.checked_point(point) for point in points]
-    before = len(study.get_trials(deepcopy=False))
     with quiet():
         for point in checked:
             study.enqueue_trial(point, skip_if_exists=True)
-    skipped = before + len(checked) - len(study.get_trials(deepcopy=False))
-    if skipped and console is not None:
-        points_ = format_count(len(checked), "point")
-        console.print(f"skipped {skipped} of {points_}: known already", markup=False)

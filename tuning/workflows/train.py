@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from models import load_model
 from tuning.config.schema import TrainLaunchConfig
@@ -17,21 +18,12 @@ from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.training.options import TrainingOptions
 from tuning.workflows.conclusion import Conclusion, conclude_on_test
-from tuning.workflows.launching import start_launch
+from tuning.workflows.launching import Session, start_launch
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_INITIAL_WEIGHTS = "initial.safetensors"
+INITIAL_WEIGHTS = "initial.safetensors"  # in the launch folder
 
 
-def run_train(
-    config: TrainLaunchConfig,
-    *,
-    tracking_uri: str | None,
-    console: Console | None,
-    reuse: bool = False,
-) -> LaunchOutcome:
+def run_train(config: TrainLaunchConfig, session: Session) -> LaunchOutcome:
     """Train what `config.train` says on `config.data`, from its `initial_model` if it names one.
 
     Raises ChromatuneError before any training if the options do not go together, the data are not
@@ -39,31 +31,33 @@ def run_train(
     """
     dataset = open_prepared(config.data)
     fit = train_fit(config, dataset.size)
+    named = config.train.initial_model
     with contextlib.ExitStack() as stack:
-        parent, files = None, {}
-        if config.train.initial_model is not None:
-            from tuning.tracking.registry.catalog import pinned
-            from tuning.tracking.store import open_store
-            from tuning.tracking.weights import load_logged_weights
+        origin: dict[str, Any] = {}
+        if named is not None:
+            parent, weights = stack.enter_context(initial_model(named, session.tracking_uri))
+            _check_fits(weights, parent, fit)
+            origin = {"parent_model": parent, "files": {INITIAL_WEIGHTS: weights}}
+        training = make_training(fit, initial_weights=INITIAL_WEIGHTS if origin else None)
+        return start_launch("train", fit.task, config, dataset, [training], session, **origin)
 
-            if tracking_uri is None:
-                raise ChromatuneError(
-                    "--initial-model names a registered model: give --tracking-uri, its store"
-                )
-            open_store(tracking_uri)
-            parent = pinned(config.train.initial_model, tracking_uri)
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            files[_INITIAL_WEIGHTS] = load_logged_weights(parent, tracking_uri, scratch)
-            _check_fits(files[_INITIAL_WEIGHTS], parent, fit)
-        training = make_training(fit, initial_weights=_INITIAL_WEIGHTS if parent else None)
-        return start_launch(
-            *("train", fit.task, config, dataset, [training]),
-            tracking_uri=tracking_uri,
-            console=console,
-            reuse=reuse,
-            parent_model=parent,
-            files=files,
-        )
+
+@contextlib.contextmanager
+def initial_model(named: str, tracking_uri: str | None) -> Iterator[tuple[str, Path]]:
+    """Fetch a registered model to start from: the URI of its version, and a file for a while.
+
+    Raises ChromatuneError without a store, or if the model is not in it.
+    """
+    from tuning.tracking.registry.catalog import pinned
+    from tuning.tracking.store import open_store
+    from tuning.tracking.weights import load_logged_weights
+
+    if tracking_uri is None:
+        raise ChromatuneError(f"{named} is a registered model: give --tracking-uri, its store")
+    open_store(tracking_uri)
+    parent = pinned(named, tracking_uri)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield parent, load_logged_weights(parent, tracking_uri, Path(scratch))
 
 
 def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
@@ -77,7 +71,7 @@ def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
     )
 
 
-def conclude_train(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
     """Measure what was trained on the test set; send it through the gate if it was asked for."""
     wants_gate = bool(outcome.launch.document["config"]["train"]["promote"])
     return conclude_on_test(

@@ -56,13 +56,10 @@ def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, scr
         "model unet",
         "4 trials by random for val_psnr:max, scheduler asha",
         "36 epochs, ",
-        "with asha at epochs 1, 3, 9",
     ):
         assert words in shown
     document = table.to_json()
     assert document["cost"]["epochs"] == 36
-    # Rungs at 1, 3 and 9: all train one epoch, a third two more, a ninth six more.
-    assert document["cost"]["cut_epochs"] == pytest.approx(4 * (1 + 2 / 3 + 6 / 9))
     assert document["cost"]["hours"] == pytest.approx(
         36 * document["cost"]["seconds_per_epoch"] / 3600
     )
@@ -79,7 +76,7 @@ def test_the_cost_of_a_grid_is_that_of_its_points(
     space_of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tuning.workflows.search_cost._seconds_per_epoch", lambda *_: 60.0)
+    monkeypatch.setattr(dry_run, "_seconds_per_epoch", lambda *_: 60.0)
     space = {
         **{"model": "autoencoder", "head": "tanh", "batch_size": 8},
         "lr": {"type": "float", "low": 0.1, "high": 0.3, "step": 0.1},

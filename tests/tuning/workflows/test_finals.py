@@ -9,6 +9,7 @@ import pytest
 
 from tuning.config.schema import TASKS, FinalsLaunchConfig, resolve
 from tuning.workflows import finals
+from tuning.workflows.launching import Session
 
 
 def test_an_interrupted_launch_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +23,6 @@ def test_an_interrupted_launch_is_the_last(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(finals, "check_store", lambda _: None)
     monkeypatch.setattr(finals, "open_prepared", lambda _: SimpleNamespace(size=128))
     config = resolve(FinalsLaunchConfig, flags={"finals.lr": 1e-3, "finals.epochs": 1})
-    outcomes = finals.run_finals(TASKS, config, tracking_uri="", console=None)
+    outcomes = finals.run_finals(TASKS, config, Session(""))
     assert len(list(outcomes)) == 1
     assert started == [("finals", "regression")]

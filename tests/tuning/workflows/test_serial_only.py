@@ -36,7 +36,8 @@ class Installed(PathFinder):
 sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Installed]
 
 from tuning.config.schema import GridLaunchConfig
-from tuning.workflows.grid import conclude_grid, run_grid
+from tuning.workflows.grid import conclude, run_grid
+from tuning.workflows.launching import Session
 from tuning.workflows.resume import resume_launch
 
 config = GridLaunchConfig.model_validate({
@@ -45,14 +46,14 @@ config = GridLaunchConfig.model_validate({
     "grid": {"models": ["autoencoder"], "heads": ["relu"], "lrs": [1e-3, 1e-4], "epochs": [1, 2]},
     "resources": {"backend": "serial", "time_budget_s": 0.01},
 })
-outcome = run_grid("colorizer", config, tracking_uri=None, console=None)
+outcome = run_grid("colorizer", config, Session(None))
 sessions = 1
 while not outcome.is_over and sessions < 10:
-    outcome = resume_launch(outcome.launch, tracking_uri=None, console=None)
+    outcome = resume_launch(outcome.launch, Session(None))
     sessions += 1
 assert 1 < sessions < 10, sessions
 assert outcome.complete, outcome.cells
-print(conclude_grid(outcome).table.to_json()["cells"][0]["outcome"])
+print(conclude(outcome).table.to_json()["cells"][0]["outcome"])
 '''
 
 
