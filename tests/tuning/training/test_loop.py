@@ -5,49 +5,26 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models import create_model
+from tests.tuning.training.builders import (
+    MakeData,
+    assert_same_bits,
+    config,
+    everything,
+    trained,
+    untimed,
+)
 from tuning.errors import ChromatuneError
-from tuning.training.data import DeviceSplit, TaskData
-from tuning.training.loop import Diverged, EpochResult, FitConfig, TrainState, fit
+from tuning.training.data import DeviceSplit
+from tuning.training.loop import Diverged, fit
 from tuning.training.metrics import constant_baseline, evaluate
 
-MakeData = Callable[..., TaskData]
 TASKS = {"cnn1": "regression", "cnn2": "regression", "autoencoder": "colorizer"}
-
-
-def config(model: str = "cnn1", milestones: tuple[int, ...] = (2,), **changes: Any) -> FitConfig:
-    settings: dict[str, Any] = {
-        "head": "tanh", "lr": 1e-3, "batch_size": 4, "image_size": 64, **changes
-    }  # fmt: skip
-    return FitConfig(model=model, milestones=milestones, **settings)
-
-
-def weights(state: TrainState) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
-
-
-def assert_same_bits(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, tensor in one.items():
-        assert torch.equal(tensor, other[name]), name
-
-
-def untimed(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in ("seconds", "timestamp")}
-
-
-def last(results: Any) -> EpochResult:
-    *_, result = results
-    assert isinstance(result, EpochResult)
-    return result
 
 
 @pytest.mark.parametrize("model", sorted(TASKS))
@@ -56,22 +33,22 @@ def test_milestones_are_the_exact_states_of_separate_trainings(
 ) -> None:
     data = make_data(TASKS[model], size=128)
     passed = {
-        result.record["epoch"]: (untimed(result.record), weights(result.state))
-        for result in fit(config(model, (1, 2, 3), image_size=128), data)
+        result.record["epoch"]: (untimed(result.record), everything(result.state))
+        for result in fit(config(model, 1, 2, 3, image_size=128), data)
         if result.milestone
     }
     assert sorted(passed) == [1, 2, 3]
     for epochs, (record, state) in passed.items():
-        alone = last(fit(config(model, (epochs,), image_size=128), data))
+        alone = trained(config(model, epochs, image_size=128), data)
         assert untimed(alone.record) == record
-        assert_same_bits(weights(alone.state), state)
+        assert_same_bits(everything(alone.state), state)
 
 
 @pytest.mark.parametrize("head", ["relu", "sigmoid", "tanh"])
 def test_training_is_that_of_a_loop_written_out(head: str, make_data: MakeData) -> None:
     data = make_data("colorizer", train=11)
-    setup = config("autoencoder", (3,), head=head, seed=5, weight_decay=1e-2)
-    results = [(r.record["train_loss"], weights(r.state)) for r in fit(setup, data)]
+    setup = config("autoencoder", 3, head=head, seed=5, weight_decay=1e-2)
+    results = [(r.record["train_loss"], everything(r.state)) for r in fit(setup, data)]
 
     torch.manual_seed(5)
     model = create_model("autoencoder", head=head, image_size=64)
@@ -98,42 +75,26 @@ def test_training_is_that_of_a_loop_written_out(head: str, make_data: MakeData) 
 
 def test_a_single_batch_may_be_partial(make_data: MakeData) -> None:
     data = make_data("regression", train=3)
-    whole = last(fit(config(batch_size=3), data))
-    partial = last(fit(config(batch_size=100), data))
+    whole = trained(config(batch_size=3), data)
+    partial = trained(config(batch_size=100), data)
     assert untimed(partial.record) == untimed(whole.record)
 
 
-def test_the_seed_decides_weights_and_order_alone(make_data: MakeData) -> None:
-    data = make_data("regression")
-    torch.manual_seed(1)
-    first = last(fit(config(seed=7), data))
-    torch.manual_seed(2)
-    again = last(fit(config(seed=7), data))
-    other = last(fit(config(seed=8), data))
-    assert_same_bits(weights(first.state), weights(again.state))
-    assert first.record["train_loss"] != other.record["train_loss"]
-
-
-def test_training_leaves_the_global_generator_alone_and_is_not_disturbed_by_it(
+def test_the_seed_alone_decides_and_the_global_generator_is_left_alone(
     make_data: MakeData,
 ) -> None:
     data = make_data("colorizer")
-    setup = config("autoencoder", (3,))
+    setup = config("autoencoder", 3, seed=7)
     before = torch.get_rng_state()
-    undisturbed = last(fit(setup, data))
+    undisturbed = trained(setup, data)
     assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
     for result in fit(setup, data):
         torch.rand(3)  # a caller may draw between epochs
         disturbed = result
-    assert_same_bits(weights(undisturbed.state), weights(disturbed.state))
-
-
-def test_how_often_it_validates_changes_nothing_else(make_data: MakeData) -> None:
-    data = make_data("colorizer")
-    often = last(fit(config("autoencoder", (3,), eval_every=1), data))
-    seldom = last(fit(config("autoencoder", (3,), eval_every=3), data))
-    assert untimed(often.record) == untimed(seldom.record)
-    assert_same_bits(weights(often.state), weights(seldom.state))
+    assert_same_bits(everything(undisturbed.state), everything(disturbed.state))
+    other = trained(config("autoencoder", 3, seed=8), data)
+    assert undisturbed.record["train_loss"] != other.record["train_loss"]
 
 
 @pytest.mark.parametrize(
@@ -147,14 +108,14 @@ def test_how_often_it_validates_changes_nothing_else(make_data: MakeData) -> Non
 def test_epochs_that_are_validated(
     milestones: tuple[int, ...], eval_every: int | None, expected: list[int]
 ) -> None:
-    setup = config(milestones=milestones, eval_every=eval_every)
+    setup = config("cnn1", *milestones, eval_every=eval_every)
     assert [e for e in range(1, setup.epochs + 1) if setup.is_validated(e)] == expected
 
 
 def test_records_are_json_and_the_history_holds_them_all(make_data: MakeData) -> None:
     data = make_data("regression")
     records = []
-    for result in fit(config(milestones=(1, 4), eval_every=4), data):
+    for result in fit(config("cnn1", 1, 4, eval_every=4), data):
         records.append(dict(result.record))
         result.record["added"] = "by the caller"  # stays out of the history
     assert result.state.history == records
@@ -173,7 +134,7 @@ def test_records_are_json_and_the_history_holds_them_all(make_data: MakeData) ->
 @pytest.mark.parametrize(("model", "task"), [("cnn2", "regression"), ("autoencoder", "colorizer")])
 def test_it_learns_more_than_the_constant(model: str, task: str, make_data: MakeData) -> None:
     data = make_data(task, train=16)
-    setup = config(model, (40,), lr=1e-3, batch_size=8, eval_every=40)
+    setup = config(model, 40, lr=1e-3, batch_size=8, eval_every=40)
     results = list(fit(setup, data))
     assert results[-1].record["train_loss"] < results[0].record["train_loss"] / 2
     learned = evaluate(results[-1].state.model, data.train, task)
@@ -183,17 +144,14 @@ def test_it_learns_more_than_the_constant(model: str, task: str, make_data: Make
 
 def test_training_starts_from_given_weights(make_data: MakeData) -> None:
     data = make_data("colorizer")
-    trained = weights(last(fit(config("autoencoder", (2,)), data)).state)
-    state = TrainState.create(config("autoencoder"), initial_weights=trained)
-    assert_same_bits(weights(state), trained)
-
+    weights = trained(config("autoencoder"), data).state.model.state_dict()
     # With all pictures in one batch, the first epoch's loss is that of the weights it starts from.
     model = create_model("autoencoder", head="tanh", image_size=64)
-    model.load_state_dict(trained)
-    everything = DeviceSplit(data.train, "planes", torch.device("cpu"))
-    expected = model.loss(everything.pictures(slice(None)), everything.targets(slice(None))).item()
-    setup = config("autoencoder", (1,), seed=9, batch_size=10)
-    tuned = last(fit(setup, data, initial_weights=trained))
+    model.load_state_dict(weights)
+    pictures = DeviceSplit(data.train, "planes", torch.device("cpu"))
+    expected = model.loss(pictures.pictures(slice(None)), pictures.targets(slice(None))).item()
+    setup = config("autoencoder", 1, seed=9, batch_size=10)
+    tuned = trained(setup, data, initial_weights=weights)
     assert tuned.record["train_loss"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -205,7 +163,7 @@ def test_weights_of_another_model_are_refused(make_data: MakeData) -> None:
 
 
 def test_an_infinite_loss_is_a_diverged_training(make_data: MakeData) -> None:
-    results = fit(config("cnn2", (9,), head="relu", lr=1e25, eval_every=9), make_data("regression"))
+    results = fit(config("cnn2", 9, head="relu", lr=1e25, eval_every=9), make_data("regression"))
     with pytest.raises(Diverged) as caught:
         list(results)
     error = caught.value
@@ -219,7 +177,7 @@ def test_an_infinite_loss_is_a_diverged_training(make_data: MakeData) -> None:
 
 def test_a_validation_that_is_not_finite_is_a_diverged_training(make_data: MakeData) -> None:
     # One batch a training: its loss is still finite, the weights after its step are not.
-    setup = config("cnn2", (1,), lr=1e38, batch_size=10)
+    setup = config("cnn2", 1, lr=1e38, batch_size=10)
     with pytest.raises(Diverged, match="diverged in epoch 1: val_mse is nan"):
         list(fit(setup, make_data("regression")))
 
@@ -235,16 +193,16 @@ def test_what_does_not_belong_together_is_refused_before_the_first_epoch(
     with pytest.raises(ChromatuneError, match="autoencoder normalizes over a batch"):
         fit(config("autoencoder", batch_size=1), make_data("colorizer"))
 
-    state = last(fit(config("cnn1", (2,)), regression)).state
+    state = trained(config("cnn1", 2), regression).state
     with pytest.raises(ChromatuneError, match="the dataset was prepared otherwise"):
-        fit(config("cnn1", (3,)), make_data("regression", seed=1), state=state)
+        fit(config("cnn1", 3), make_data("regression", seed=1), state=state)
     with pytest.raises(ChromatuneError, match="at epoch 2, behind the last milestone 1"):
-        fit(config("cnn1", (1,)), regression, state=state)
+        fit(config("cnn1", 1), regression, state=state)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 def test_a_gpu_trains_alike(make_data: MakeData) -> None:
     data = make_data("colorizer")
-    on_cpu = [r.record["train_loss"] for r in fit(config("autoencoder", (3,)), data)]
-    on_gpu = [r.record["train_loss"] for r in fit(config("autoencoder", (3,)), data, device="cuda")]
+    on_cpu = [r.record["train_loss"] for r in fit(config("autoencoder", 3), data)]
+    on_gpu = [r.record["train_loss"] for r in fit(config("autoencoder", 3), data, device="cuda")]
     assert on_gpu == pytest.approx(on_cpu, rel=0.05)

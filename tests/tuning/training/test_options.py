@@ -5,73 +5,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from models import create_model
+from tests.tuning.training.builders import EVERY_OPTION, UNET, MakeData, config, trained
 from tuning.errors import ChromatuneError
 from tuning.training import loop as engine
 from tuning.training.batches import Batch, Batches
-from tuning.training.data import TaskData
-from tuning.training.loop import EpochResult, FitConfig, TrainState, fit
+from tuning.training.config import FitConfig
+from tuning.training.loop import fit
 from tuning.training.losses import training_loss
 from tuning.training.lr_schedule import learning_rate
 from tuning.training.metrics import evaluate
 
-MakeData = Callable[..., TaskData]
 CPU = torch.device("cpu")
-UNET: dict[str, Any] = {"width": 8, "depth": 1}
-EVERYTHING: dict[str, Any] = {
-    "loss": "huber",
-    "mean_weight": 0.5,
-    "optimizer": "adamw",
-    "schedule": "onecycle",
-    "warmup": 0.3,
-    "precision": "bfloat16",
-    "ema": 0.9,
-    "flip_average": True,
-    "shuffle": True,
-    "flip": True,
-    "zoom": 0.7,
-    "shift": 0.1,
-    "rotate": 15.0,
-    "keep": "best",
-    "patience": 3,
-}
-
-
-def config(model: str = "unet", epochs: int = 3, **changes: Any) -> FitConfig:
-    settings: dict[str, Any] = {
-        "head": "tanh", "lr": 1e-3, "batch_size": 4, "image_size": 64, "eval_every": 1, **changes
-    }  # fmt: skip
-    if model.startswith("unet"):
-        settings.setdefault("model_kwargs", UNET)
-    return FitConfig(model=model, milestones=(epochs,), **settings)
-
-
-def trained(config: FitConfig, data: TaskData, **more: Any) -> EpochResult:
-    *_, result = fit(config, data, **more)
-    return result
-
-
-def tensors(state: TrainState) -> dict[str, Tensor]:
-    assert state.averaged is not None
-    assert state.best is not None
-    found = {f"averaged/{k}": v for k, v in state.averaged.state_dict().items()}
-    found |= {f"best/{k}": v for k, v in state.best.items()}
-    return found | dict(state.model.state_dict())
 
 
 def test_adamw_one_cycle_and_averaging_are_the_loop_written_out(make_data: MakeData) -> None:
     data = make_data("colorizer", train=9)
-    settings = config(optimizer="adamw", weight_decay=0.1, schedule="onecycle", warmup=0.5, ema=0.9)
+    settings = config(
+        *("unet", 3), optimizer="adamw", weight_decay=0.1, schedule="onecycle", warmup=0.5, ema=0.9
+    )
     state = trained(settings, data).state
 
     torch.manual_seed(0)
@@ -107,8 +66,10 @@ def test_the_term_of_the_category_is_its_cross_entropy() -> None:
     batch = Batch(L, target, category)
     with torch.no_grad():
         planes, scores = model.raw_with_categories(L)
-        plain = training_loss(config(model_kwargs=settings), model, batch)
-        got = training_loss(config(model_kwargs=settings, category_weight=0.5), model, batch)
+        plain = training_loss(config("unet", model_kwargs=settings), model, batch)
+        got = training_loss(
+            config("unet", model_kwargs=settings, category_weight=0.5), model, batch
+        )
     assert torch.equal(planes, model.raw(L))
     surprise = -(scores.softmax(dim=1)[[0, 1], category]).log().mean()
     torch.testing.assert_close(got, plain + 0.5 * surprise)
@@ -118,7 +79,7 @@ def test_too_few_categories_are_refused(make_data: MakeData) -> None:
     data = make_data("colorizer")
     shown = dataclasses.replace(data.train, categories=np.arange(len(data.train)))
     data = dataclasses.replace(data, train=shown)
-    settings = config(model_kwargs={**UNET, "categories": 9}, category_weight=1.0)
+    settings = config("unet", model_kwargs={**UNET, "categories": 9}, category_weight=1.0)
     with pytest.raises(ChromatuneError, match="shows 10 categories, but the model tells 9"):
         fit(settings, data)
 
@@ -130,7 +91,7 @@ def test_losses_and_the_term_of_the_mean(loss: str) -> None:
     with torch.no_grad():
         off = model.raw(L) - (target * 2 - 1)
         got = training_loss(
-            config(loss=loss, mean_weight=3.0), model, Batch(L, target, torch.zeros(2))
+            config("unet", loss=loss, mean_weight=3.0), model, Batch(L, target, torch.zeros(2))
         )
     size = off.abs()
     pixels = {
@@ -152,7 +113,7 @@ def test_only_tf32_lets_a_gpu_round_and_only_while_it_trains(
     data = make_data("regression")
     batches = len(data.train) // 4
     for precision, allowed in (("float32", 0), ("bfloat16", 0), ("tf32", 2)):
-        result = trained(config("cnn1", epochs=1, precision=precision), data)
+        result = trained(config("cnn1", 1, precision=precision), data)
         assert result.record["train_loss"] == pytest.approx((0.5 + allowed) / batches)
         assert flags() == before
 
@@ -162,7 +123,7 @@ def test_bfloat16_changes_the_loss_by_little_and_leaves_the_weights_float32(
 ) -> None:
     data = make_data("colorizer")
     exact, rounded = (
-        trained(config(epochs=2, precision=precision), data)
+        trained(config("unet", 2, precision=precision), data)
         for precision in ("float32", "bfloat16")
     )
     assert exact.record["train_loss"] != rounded.record["train_loss"]
@@ -177,7 +138,7 @@ def test_the_kept_state_is_the_one_with_the_best_score(
     monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
     data = make_data("colorizer")
     weights = []
-    for result in fit(config(epochs=4, keep="best"), data):
+    for result in fit(config("unet", 4, keep="best"), data):
         live = result.state.model.state_dict()
         weights.append({name: tensor.clone() for name, tensor in live.items()})
     model, record = result.state.kept()
@@ -192,7 +153,7 @@ def test_patience_ends_a_training_that_no_longer_improves(
 ) -> None:
     scores = iter([0.5, 0.2, 0.3, 0.3, 0.1])
     monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
-    settings = config(epochs=9, keep="best", patience=2)
+    settings = config("unet", 9, keep="best", patience=2)
     results = list(fit(settings, make_data("colorizer")))
     assert [(r.record["epoch"], r.milestone, r.last) for r in results] == [
         *((epoch, False, False) for epoch in (1, 2, 3)),
@@ -201,30 +162,9 @@ def test_patience_ends_a_training_that_no_longer_improves(
     assert list(fit(settings, make_data("colorizer"), state=results[-1].state)) == []
 
 
-@pytest.mark.parametrize("model", ["unet", "unet_mean"])
-def test_with_every_option_on_a_resumed_training_has_the_same_bits(
-    model: str, make_data: MakeData, tmp_path: Path
-) -> None:
-    data = make_data("colorizer")
-    if model == "unet_mean":
-        data = TaskData(**{**vars(data), "task": "regression"})
-    settings = config(model, epochs=4, **EVERYTHING)
-    whole = trained(settings, data).state
-    for result in fit(settings, data):
-        if result.record["epoch"] == 2:
-            result.state.save(tmp_path)
-            break
-    torch.rand(7)  # what others draw in between must not matter
-    resumed = trained(settings, data, state=TrainState.load(tmp_path, settings)).state
-    expected = tensors(whole)
-    for name, tensor in tensors(resumed).items():
-        assert torch.equal(tensor, expected[name]), name
-    assert [r["train_loss"] for r in resumed.history] == [r["train_loss"] for r in whole.history]
-
-
 def test_the_kept_model_has_the_score_that_is_told(make_data: MakeData) -> None:
     data = make_data("colorizer")
-    model, record = trained(config(epochs=4, **EVERYTHING), data).state.kept()
+    model, record = trained(config("unet", 4, **EVERY_OPTION), data).state.kept()
     again = evaluate(model, data.val, "colorizer")
     assert {name: record[name] for name in again} == again
     assert model.flip_average
@@ -238,7 +178,7 @@ def test_cuts_are_made_of_originals_and_change_every_epoch(make_data: MakeData) 
     for plane in rows.values():
         plane[1::2] = 0
     doubled = type(plain)(**rows, mean_ab=np.repeat(plain.mean_ab, 2, axis=0), copies=2)
-    batches = Batches(config(flip=True, zoom=0.8), doubled, CPU)
+    batches = Batches(config("unet", flip=True, zoom=0.8), doubled, CPU)
     torch.manual_seed(0)
     epochs = [torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2)]
     assert len(epochs[0]) == 16  # an epoch is as long as before
@@ -252,7 +192,7 @@ def test_the_target_of_a_cut_is_the_mean_of_the_cut(make_data: MakeData) -> None
     torch.manual_seed(0)
     (cut,) = batches.epoch()
     torch.manual_seed(0)
-    (planes,) = Batches(config(zoom=0.5), data.train, CPU).epoch()
+    (planes,) = Batches(config("unet", zoom=0.5), data.train, CPU).epoch()
     torch.testing.assert_close(cut.target, planes.target.mean(dim=(2, 3)))
     whole = torch.from_numpy(data.train.mean_ab)
     assert not torch.allclose(cut.target.sort(dim=0).values, whole.sort(dim=0).values, atol=1e-3)
@@ -261,7 +201,7 @@ def test_the_target_of_a_cut_is_the_mean_of_the_cut(make_data: MakeData) -> None
 def test_without_options_the_batches_are_the_same_every_epoch(make_data: MakeData) -> None:
     data = make_data("colorizer", train=8)
     for shuffle, same in ((False, True), (True, False)):
-        batches = Batches(config(shuffle=shuffle), data.train, CPU)
+        batches = Batches(config("unet", shuffle=shuffle), data.train, CPU)
         torch.manual_seed(0)
         first, second = (torch.cat([batch.L for batch in batches.epoch()]) for _ in range(2))
         assert torch.equal(first, second) is same
@@ -272,11 +212,12 @@ def test_the_identity_names_only_options_that_are_on() -> None:
         *("model", "head", "lr", "batch_size", "weight_decay", "seed", "image_size"),
         "model_kwargs",
     }
-    assert set(config().identity()) == before
-    assert set(config(flip=True).identity()) == before | {"flip"}
+    assert set(config("unet").identity()) == before
+    assert set(config("unet", flip=True).identity()) == before | {"flip"}
     # How long a schedule is decides its every step.
-    assert config(schedule="cosine").identity() != config(epochs=4, schedule="cosine").identity()
-    assert config().identity() == config(epochs=4).identity()
+    two, four = (config("unet", epochs, schedule="cosine") for epochs in (2, 4))
+    assert two.identity() != four.identity()
+    assert config("unet").identity() == config("unet", 4).identity()
 
 
 @pytest.mark.parametrize(
