@@ -55,26 +55,20 @@ class _Handler(BaseHTTPRequestHandler):
         if state.status != 200:
             self.send_error(state.status)
             return
-        if state.drive_page and "confirm=t" not in self.path:
-            self._head(200, "text/html", len(state.drive_page))
-            self.wfile.write(state.drive_page)
-            return
-        self._head(206 if start else 200, "application/zip", len(state.content) - start, start)
-        end = start + state.cut_after.pop(0) if state.cut_after else None
-        self.wfile.write(state.content[start:end])
-        self.close_connection = True
-
-    def _head(self, status: int, kind: str, length: int, start: int = 0) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("ETag", self.state.etag)
-        self.send_header("Content-Length", str(length))
-        if kind == "application/zip":
+        page = state.drive_page if "confirm=t" not in self.path else b""
+        body = page or state.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Type", "text/html" if page else "application/zip")
+        self.send_header("ETag", state.etag)
+        self.send_header("Content-Length", str(len(body)))
+        if not page:
             self.send_header("Content-Disposition", 'attachment; filename="pictures.zip"')
-        if status == 206:
-            total = start + length
+        if start:
+            total = len(state.content)
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.end_headers()
+        self.wfile.write(body[: state.cut_after.pop(0)] if state.cut_after else body)
+        self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
@@ -205,19 +199,14 @@ def test_drives_quota_page_is_an_error(drive: Server, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_prepare_downloads_the_official_archive(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prepare_downloads_an_archive_once(server: Server, tmp_path: Path) -> None:
     server.content = zipped({f"gt_db/s{i:02d}/01.png": make_png(i) for i in range(1, 16)})
-    faces = replace(DATASETS["faces"], url=server.url)
-    monkeypatch.setitem(DATASETS, "faces", faces)  # type: ignore[arg-type]
     settings = PrepareSettings("faces", size=16, augment=1)
-    source = prepare(settings, tmp_path).dataset.manifest.source
+    source = prepare(settings, tmp_path, source=server.url).dataset.manifest.source
     assert (source.kind, source.location) == ("download", server.url)
-    assert not prepare(settings, tmp_path).created
-    prepare(replace(settings, seed=1), tmp_path)
-    assert len(server.requested) == 1
     assert not prepare(settings, tmp_path, source=server.url).created
+    prepare(replace(settings, seed=1), tmp_path, source=server.url)
+    assert len(server.requested) == 1
 
 
 def test_prepared_data_need_no_library_for_pictures_or_downloads(tmp_path: Path) -> None:

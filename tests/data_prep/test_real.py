@@ -16,15 +16,9 @@ pytestmark = pytest.mark.real_data
 
 @pytest.fixture(scope="module")
 def faces(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    root = tmp_path_factory.mktemp("faces")
     settings = PrepareSettings("faces", augment=1)
-    return prepare(settings, root, source=real_data / "gt_faces").dataset
-
-
-@pytest.fixture(scope="module")
-def ncd(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    root = tmp_path_factory.mktemp("ncd")
-    return prepare(PrepareSettings("ncd", augment=1), root, source=real_data / "ncd").dataset
+    source = real_data / "gt_faces"
+    return prepare(settings, tmp_path_factory.mktemp("faces"), source=source).dataset
 
 
 def test_faces_are_split_as_in_the_report(faces: PreparedDataset) -> None:
@@ -43,18 +37,11 @@ def test_faces_have_the_reports_colour_statistics(faces: PreparedDataset) -> Non
         assert means.var() == pytest.approx(published, rel=0.15)
 
 
-def test_faces_split_by_subject(real_data: Path, tmp_path: Path) -> None:
-    settings = PrepareSettings("faces", size=16, augment=1, split="subject")
-    dataset = prepare(settings, tmp_path, source=real_data / "gt_faces").dataset
-    assert dataset.manifest.counts == {"train": 600, "val": 75, "test": 75}
-    homes: dict[str | None, set[str]] = {}
-    for entry in dataset.manifest.files:
-        homes.setdefault(entry.subject, set()).add(entry.split)
-    assert len(homes) == 50
-    assert all(len(sides) == 1 for sides in homes.values())
-
-
-def test_ncd_twins_stay_together_and_totals_exact(ncd: PreparedDataset) -> None:
+def test_ncd_is_stratified_with_exact_totals_and_twins_together(
+    real_data: Path, tmp_path: Path
+) -> None:
+    settings = PrepareSettings("ncd", size=16, augment=1)
+    ncd = prepare(settings, tmp_path, source=real_data / "ncd").dataset
     assert ncd.manifest.counts == {"train": 576, "val": 72, "test": 72}
     homes: dict[str, list[str]] = {}
     for entry in ncd.manifest.files:
@@ -62,9 +49,6 @@ def test_ncd_twins_stay_together_and_totals_exact(ncd: PreparedDataset) -> None:
     twins = [sides for sides in homes.values() if len(sides) > 1]
     assert len(twins) == 20
     assert all(len(set(sides)) == 1 for sides in twins)
-
-
-def test_ncd_is_stratified(ncd: PreparedDataset) -> None:
     sizes = Counter(entry.category for entry in ncd.manifest.files)
     assert len(sizes) == 20
     for side, part in zip(SIDES, (0.8, 0.1, 0.1), strict=True):

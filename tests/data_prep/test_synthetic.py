@@ -22,20 +22,8 @@ def test_deterministic_by_seed_and_all_different(dataset: str) -> None:
     assert len(set(pictures)) == 60
     other = SyntheticSource(PrepareSettings(dataset, size=32, count=60, seed=1))
     assert other.read(names[0]) != pictures[0]
-
-
-def test_more_pictures_keep_the_first_ones() -> None:
-    few = SyntheticSource(PrepareSettings("synthetic-fruits", size=32, count=12))
-    many = SyntheticSource(PrepareSettings("synthetic-fruits", size=32, count=24))
-    for name in few.list().names:
-        assert few.read(name) == many.read(name)
-
-
-def test_faces_split_by_subject(tmp_path: Path) -> None:
-    settings = PrepareSettings("synthetic-faces", size=32, count=60, augment=1, split="subject")
-    dataset = prepare(settings, tmp_path).dataset
-    people = [{entry.subject for entry in dataset.files(side)} for side in ("train", "val", "test")]
-    assert sum(len(group) for group in people) == len(set.union(*people)) == 10
+    fewer = SyntheticSource(PrepareSettings(dataset, size=32, count=12))
+    assert all(fewer.read(name) == first.read(name) for name in fewer.list().names)
 
 
 def _mean_ab(planes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

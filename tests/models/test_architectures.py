@@ -35,19 +35,13 @@ AUTOENCODER = ENCODER + NORMS + BOTTLENECK + DECODER
 
 
 @pytest.mark.parametrize(
-    ("name", "by_hand", "expected"),
-    [
-        ("fc", FC, 172_242_690),
-        ("cnn1", CNN1, 512),
-        ("cnn2", CNN2, 1_589_058),
-        ("cnn3", CNN3, 4_583_810),
-        ("autoencoder", AUTOENCODER, 1_761_250),
-    ],
+    ("name", "expected"),
+    [("fc", FC), ("cnn1", CNN1), ("cnn2", CNN2), ("cnn3", CNN3), ("autoencoder", AUTOENCODER)],
 )
-def test_number_of_parameters(name: str, by_hand: int, expected: int) -> None:
+def test_number_of_parameters(name: str, expected: int) -> None:
     with torch.device("meta"):  # the fully connected network would take 690 MB
         model = create_model(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == by_hand == expected
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
 def shapes_behind(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[tuple[int, ...]]:
@@ -83,20 +77,8 @@ def test_cnn_halves_the_picture_seven_times(
     assert shapes_behind(model, (nn.Linear,)) == linear_layers
     # One ReLU behind each convolution; the head is the only activation after them.
     kinds = [type(layer) for layer in model.body.children()]
-    behind_convolutions = [
-        kinds[place + 1] for place, kind in enumerate(kinds) if kind is nn.Conv2d
-    ]
-    assert behind_convolutions == [nn.ReLU] * 7
+    assert kinds[1:15] == [nn.Conv2d, nn.ReLU] * 7
     assert kinds.count(nn.ReLU) == 7
-
-
-def test_fc_has_a_relu_behind_every_hidden_layer() -> None:
-    with torch.device("meta"):
-        model = create_model("fc")
-    layers = [layer for layer in model.body.children() if isinstance(layer, (nn.Linear, nn.ReLU))]
-    assert [type(layer) for layer in layers] == [nn.Linear, nn.ReLU] * 4 + [nn.Linear]
-    widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
-    assert widths == [8192, 4096, 1024, 256, 2]
 
 
 def test_autoencoder_narrows_to_512_values_and_mirrors_itself() -> None:
@@ -110,14 +92,6 @@ def test_autoencoder_narrows_to_512_values_and_mirrors_itself() -> None:
     assert kinds[:15] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 5
     assert kinds[15:20] == [nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.Linear, nn.Unflatten]
     assert kinds[20:] == [nn.ConvTranspose2d, nn.ReLU] * 4 + [nn.ConvTranspose2d]
-
-
-def test_regressors_see_only_the_shape_of_the_lightness() -> None:
-    torch.manual_seed(0)
-    model = create_model("cnn1").eval()
-    L = torch.randint(60, 121, (3, 1, 128, 128)) / 255
-    brighter_and_flatter = L * 0.5 + 0.25
-    torch.testing.assert_close(model.raw(L), model.raw(brighter_and_flatter))
 
 
 def test_min_max_scale_takes_each_picture_by_itself() -> None:

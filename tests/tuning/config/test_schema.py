@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tuning.config.schema import (
     REPORT_GRIDS,
     FinetuneLaunchConfig,
     GridLaunchConfig,
-    read_yaml,
     resolve,
 )
 from tuning.errors import ChromatuneError
@@ -93,43 +90,6 @@ def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
         ChromatuneError, match=r"'finetune.epoch'; did you mean 'epochs'.*mine.yaml"
     ):
         resolve(FinetuneLaunchConfig, file=file)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_as_configuration_give_a_clear_error_or_a_mapping(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    file = tmp_path_factory.mktemp("fuzz") / "c.yaml"
-    file.write_bytes(content)
-    try:
-        content = read_yaml(file)
-    except ChromatuneError as error:
-        message = str(error)
-    else:
-        message = str(file)
-        assert isinstance(content, dict)
-    assert str(file) in message
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["grid", "data", "training", "seed", "lrs", "epochs", "x"]), inner
-            )
-        ),
-        max_leaves=8,
-    )
-)
-def test_any_yaml_value_under_any_key_is_accepted_or_refused_in_a_line(value: object) -> None:
-    message = ""
-    try:
-        resolve(GridLaunchConfig, defaults={**DEFAULTS, "data": value, "training": value})
-    except ChromatuneError as error:
-        message = str(error)
-    assert "\n" not in message
 
 
 def test_scaling_rounds_to_at_least_one_epoch_and_keeps_cells_apart() -> None:
