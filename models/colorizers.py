@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from models.errors import checked_widths
 from models.registry import register_model
-from models.widths import checked_widths
 
 # Four convolutions of stride 2 need a multiple of 16, and the 4x4 one behind them 4 px to see.
 _AUTOENCODER_SIZES = range(64, 513, 16)

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from models.errors import checked_widths
 from models.registry import register_model
-from models.widths import checked_widths
 
 # Seven convolutions of stride 2 bring any side up to 128 px down to a single pixel. Below 16 px
 # most of them would see nothing but that pixel.

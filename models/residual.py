@@ -7,9 +7,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.errors import ModelError
+from models.errors import MOST_LAYERS, ModelError, checked_dropout, checked_widths
 from models.registry import register_model
-from models.widths import MOST_LAYERS, checked_dropout, checked_widths
 
 _SIZES = range(32, 513, 2)
 

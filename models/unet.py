@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.errors import ModelError, unknown
+from models.errors import ModelError, checked_dropout, checked_widths, unknown
 from models.registry import register_model
-from models.widths import checked_dropout, checked_widths
 
 Norm = Literal["batch", "group"]
 Upsampling = Literal["bilinear", "nearest", "transposed"]

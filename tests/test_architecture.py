@@ -132,7 +132,8 @@ sys.modules["ray"] = sys.modules["mlflow"] = sys.modules["optuna"] = None  # as 
 import numpy as np
 from tuning.launch.cells import write_cell
 from tuning.training.data import Split, TaskData
-from tuning.training.loop import FitConfig, fit
+from tuning.training.config import FitConfig
+from tuning.training.loop import fit
 L = np.random.default_rng(0).integers(0, 256, (4, 64, 64), dtype=np.uint8)
 split = Split(L, None, None, np.full((4, 2), 0.5, np.float32))
 data = TaskData("regression", "noise", "digest", 64, split, split, (0.5, 0.5))

@@ -15,8 +15,8 @@ from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report
+from tuning.training.checkpoint import EpochRecord
 from tuning.training.data import TaskData
-from tuning.training.loop import EpochRecord
 
 if TYPE_CHECKING:
     from tuning.display.progress import Status

@@ -17,7 +17,6 @@ from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.config import FitConfig
-from tuning.training.epochs import scaled_epochs
 from tuning.utils.faults import describe_fault
 from tuning.utils.identifiers import Name
 
@@ -124,6 +123,20 @@ def grid_trainings(
         for group in groups
     ]
     return costliest_first(trainings)
+
+
+def scaled_epochs(epochs: Iterable[int], scale: float | None) -> list[int]:
+    """Scale the published epochs, at least 1 each; ChromatuneError if two become the same."""
+    values = list(epochs)
+    if scale is None:
+        return values
+    scaled = [max(1, math.floor(epoch * scale + 0.5)) for epoch in values]
+    if len(set(scaled)) != len(scaled):
+        raise ChromatuneError(
+            f"epoch scale {scale:g} turns {values} epochs into {scaled}: two cells would be the "
+            f"same training; use a larger scale or --epochs"
+        )
+    return scaled
 
 
 def make_training(

@@ -21,11 +21,11 @@ from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
-from tuning.training.checkpoint import TrainState
+from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.checkpoint_files import STATE_FILE
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
-from tuning.training.loop import Diverged, EpochRecord, EpochResult, fit
+from tuning.training.loop import Diverged, EpochResult, fit
 
 # Between validations a report is worth its cost about once a second, a checkpoint once a minute.
 # Where they take long, for a driver that hears of many trials or a bucket far away, they become

@@ -15,20 +15,10 @@ from tuning.training.batches import Batches
 from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
+from tuning.training.devices import keep_freed_memory, tf32_if
 from tuning.training.losses import training_loss
 from tuning.training.lr_schedule import learning_rate
-from tuning.training.memory import keep_freed_memory
 from tuning.training.metrics import NonFinitePredictionError, evaluate
-from tuning.training.precision import tf32_if
-
-__all__ = [
-    "Diverged",
-    "EpochRecord",
-    "EpochResult",
-    "FitConfig",
-    "TrainState",
-    "fit",
-]
 
 
 class Diverged(ChromatuneError):  # noqa: N818  (it names an outcome of a trial)

@@ -6,7 +6,8 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -72,16 +73,11 @@ def constant_baseline(
 
 def predict(model: ChromaModel, split: DeviceSplit, batch_size: int = 100) -> Floats:
     """Predict chrominance in [0, 1] for every picture with BatchNorm in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            batches = [
-                model(split.pictures(slice(start, start + batch_size))).cpu()
-                for start in range(0, len(split), batch_size)
-            ]
-    finally:
-        model.train(was_training)
+    with _evaluating(model):
+        batches = [
+            model(split.pictures(slice(start, start + batch_size))).cpu()
+            for start in range(0, len(split), batch_size)
+        ]
     return _finite(torch.cat(batches))
 
 
@@ -91,19 +87,25 @@ def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
     That is how the published colorizer numbers were taken: they depend on the split's own
     statistics. The model's running statistics stay as they are.
     """
-    was_training = model.training
-    model.eval()
-    for module in model.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.train()  # and nothing else: dropout would draw from the global generator
     # Training mode updates the running statistics in place: give it copies to update.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with _evaluating(model):
+        for module in model.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.train()  # and nothing else: dropout would draw from the global generator
+        predicted = functional_call(model, buffers, (split.pictures(slice(None)),)).cpu()
+    return _finite(predicted)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
     try:
         with torch.inference_mode():
-            predicted = functional_call(model, buffers, (split.pictures(slice(None)),)).cpu()
+            yield
     finally:
         model.train(was_training)
-    return _finite(predicted)
 
 
 def regression_metrics(predicted: Floats, split: Split) -> dict[str, float]:

@@ -13,7 +13,6 @@ from tuning.config.schema import (
     resolve,
 )
 from tuning.errors import ChromatuneError
-from tuning.training.epochs import scaled_epochs
 
 DEFAULTS = {"grid": REPORT_GRIDS["regression"]}
 
@@ -90,11 +89,3 @@ def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
         ChromatuneError, match=r"'finetune.epoch'; did you mean 'epochs'.*mine.yaml"
     ):
         resolve(FinetuneLaunchConfig, file=file)
-
-
-def test_scaling_rounds_to_at_least_one_epoch_and_keeps_cells_apart() -> None:
-    assert scaled_epochs([100, 300, 500], 0.01) == [1, 3, 5]
-    assert scaled_epochs([100, 300, 500], None) == [100, 300, 500]
-    assert scaled_epochs([100, 300, 500], 0.005) == [1, 2, 3]
-    with pytest.raises(ChromatuneError, match=r"\[1, 1, 1\]"):
-        scaled_epochs([100, 300, 500], 0.0001)

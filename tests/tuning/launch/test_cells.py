@@ -17,8 +17,9 @@ from tuning.launch.cells import cut_cell, write_cell
 from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import make_training
+from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
-from tuning.training.loop import EpochResult, FitConfig, fit
+from tuning.training.loop import EpochResult, fit
 from tuning.training.metrics import constant_baseline, evaluate
 
 MakeData = Callable[..., TaskData]

@@ -75,6 +75,8 @@ def test_scaled_cells_know_the_published_cell_they_stand_for() -> None:
         (5, 500),
     ]
     assert training.cell_at(3).cell_id == "cnn3-relu-lr1e-3-e3"
+    with pytest.raises(ChromatuneError, match=r"into \[1, 1, 1\]"):
+        _grid("regression", epoch_scale=0.0001)
 
 
 def test_a_training_survives_json() -> None:

@@ -10,7 +10,7 @@ import pytest
 _PAGES = """
 import resource
 import torch
-from tuning.training.memory import keep_freed_memory
+from tuning.training.devices import keep_freed_memory
 
 def step():
     # An activation of CNN3 at a batch of 100, and two smaller ones.
