@@ -1,9 +1,7 @@
 """Machines, servers and disks of one's own to take away: `make test-cluster`.
 
 Each node is a machine as far as Linux can tell: network, processes, host name and shared memory of
-its own, joined to the others by a bridge. Where that is not allowed, nodes are separate raylets.
-
-With CHROMATUNE_CLUSTER_RESULTS, what was done and checked is written to that file.
+its own, joined to the others by a bridge. Only root may make these.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json
 import os
 import pwd
 import secrets
@@ -33,7 +30,6 @@ import requests
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tests.integration import conftest as base
 from tests.processes import descendants
-from tuning.utils import provenance
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -84,36 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(1800))
             item.add_marker(pytest.mark.filterwarnings("error:::(tuning|models|data_prep)"), False)
             item.add_marker(pytest.mark.filterwarnings("ignore"))
-
-
-@pytest.fixture(scope="session")
-def promises() -> Iterator[list[dict[str, Any]]]:
-    """What was promised and done, in the form of docs/results."""
-    kept: list[dict[str, Any]] = []
-    begun = time.time()
-    yield kept
-    target = os.environ.get("CHROMATUNE_CLUSTER_RESULTS")
-    if target:
-        document = {
-            "command": "make test-cluster",
-            "measured": time.strftime("%Y-%m-%d", time.gmtime()),
-            "minutes": round((time.time() - begun) / 60),
-            "hardware": provenance.hardware(),
-            "versions": provenance.versions(),
-            "promises": kept,
-        }
-        Path(target).write_text(json.dumps(document, indent=1) + "\n")
-
-
-@pytest.fixture
-def kept(promises: list[dict[str, Any]]) -> Callable[..., None]:
-    """Record that a promise was kept, with figures."""
-
-    def write(promise: str, **figures: int) -> None:
-        named = {name.replace("_", " "): number for name, number in figures.items()}
-        promises.append({"promise": promise, "figures": named})
-
-    return write
 
 
 @pytest.fixture(scope="session")
@@ -212,13 +178,13 @@ def _environment(extra: dict[str, str]) -> dict[str, str]:
 class Node:
     """A machine with a raylet, which can lose its power."""
 
-    def __init__(self, number: int, token: str, isolated: bool, hidden: Path, log: Path) -> None:
+    def __init__(self, number: int, token: str, hidden: Path, log: Path) -> None:
         self.name = f"{_NODE}{number}"
         self._number = number
         self._cable = f"chromatune-{number}"
-        self.address = f"{_SUBNET}.{number}" if isolated else "127.0.0.1"
+        self.address = f"{_SUBNET}.{number}"
         self.head = number == 1
-        self._token, self._isolated, self._hidden, self._log = token, isolated, hidden, log
+        self._token, self._hidden, self._log = token, hidden, log
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -236,26 +202,21 @@ class Node:
             *("--object-store-memory=100000000", "--disable-usage-stats"),
             *self._ports(),
         ]
-        if self._isolated:
-            words = [*self._make_machine(), "sh", "-c", self._furnish(words)]
         path = os.pathsep.join([str(project), *sys.path[1:]])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                words,
+                [*self._make_machine(), "sh", "-c", self._furnish(words)],
                 env=_environment({**self.environment, "PYTHONPATH": path}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        if self._isolated:
-            base.wait_until(lambda: bool(self._children()), f"{self.name} is there")
+        base.wait_until(lambda: bool(self._children()), f"{self.name} is there")
 
     @property
     def inside(self) -> list[str]:
         """What precedes a command that runs on this machine."""
-        if not self._isolated:
-            return []
         return ["nsenter", f"--target={self._first_process()}", *["-m", "-u", "-n", "-p"]]
 
     def trials(self) -> list[int]:
@@ -269,19 +230,17 @@ class Node:
         if self.process is None:
             return
         below = descendants(self.process.pid)
-        if self._isolated:
-            with contextlib.suppress(OSError, IndexError):
-                os.kill(self._first_process(), signal.SIGKILL)  # the rest dies with the first
+        with contextlib.suppress(OSError, IndexError):
+            os.kill(self._first_process(), signal.SIGKILL)  # the rest dies with the first
         base._kill([*below, self.process.pid])
         self.process.wait()
         self.process = None
 
     def remove(self) -> None:
         self.lose_power()
-        if self._isolated:
-            # A network goes with the last process in it, which may take its time.
-            _ip("link", "delete", self._cable, check=False)
-            _ip("netns", "delete", self.name, check=False)
+        # A network goes with the last process in it, which may take its time.
+        _ip("link", "delete", self._cable, check=False)
+        _ip("netns", "delete", self.name, check=False)
 
     def _ports(self) -> list[str]:
         """Ports of its agents: Ray gives itself only 15 s to hear which ones they have chosen."""
@@ -324,7 +283,6 @@ class Node:
 class Cluster:
     """A head that drives and workers of one CPU each."""
 
-    isolated: bool
     hidden: Path
     logs: Path
     token: str = dataclasses.field(default_factory=lambda: secrets.token_hex(32))
@@ -347,7 +305,7 @@ class Cluster:
         for _ in range(3):
             number = len(self.nodes) + 1
             log = self.logs / f"{number}.log"
-            node = Node(number, self.token, self.isolated, self.hidden, log)
+            node = Node(number, self.token, self.hidden, log)
             self.nodes.append(node)
             node.start(self.head, project)
             problem = self._wait_for(sum(one.process is not None for one in self.nodes))
@@ -383,22 +341,20 @@ def cluster(
     small_pictures: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
     """A head and two workers, which ask each other for a token."""
-    isolated = _may_isolate()
-    logs = tmp_path_factory.mktemp("nodes")
-    made = Cluster(isolated, small_pictures.folder.parent, logs)
-    if isolated:
-        _ip("link", "delete", _BRIDGE, check=False)  # of a run that was killed
-        _ip("link", "add", _BRIDGE, "type", "bridge")
-        _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
-        _ip("link", "set", _BRIDGE, "up")
+    if not _may_isolate():
+        pytest.skip("needs root, iproute2 and util-linux: nodes are machines of their own")
+    made = Cluster(small_pictures.folder.parent, tmp_path_factory.mktemp("nodes"))
+    _ip("link", "delete", _BRIDGE, check=False)  # of a run that was killed
+    _ip("link", "add", _BRIDGE, "type", "bridge")
+    _ip("address", "add", f"{_SUBNET}.254/24", "dev", _BRIDGE)
+    _ip("link", "set", _BRIDGE, "up")
     try:
         for _ in range(3):
             made.add()
         yield made
     finally:
         made.end()
-        if isolated:
-            _ip("link", "delete", _BRIDGE, check=False)
+        _ip("link", "delete", _BRIDGE, check=False)
 
 
 def _may_isolate() -> bool:

@@ -183,7 +183,7 @@ def test_launches(launch: Launch, attempt: Try) -> None:
         list_launches(root)
         opened = open_launch(str(path.parent), root)
         for training in opened.trainings:
-            has_ended(opened, training)
+            has_ended(opened.storage, training)
         store_of(opened, None)
         cluster_of(opened, None)
         LaunchPlan(opened.storage)

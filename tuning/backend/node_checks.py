@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import platform
-import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,34 +29,26 @@ _SHARE = "mount the same folder there on every node, or give --storage-path s3:/
 def check_nodes(storage: LaunchStorage, log: Log) -> None:
     """Raise ChromatuneError if a node is not ready; of several problems, log a line each first.
 
-    The tracking store is not checked: only the driver writes to it.
-    """
-    problems = node_problems(storage)
-    if problems:
-        *others, last = problems
-        for line in others:
-            log(line)
-        raise ChromatuneError(last)
-
-
-def node_problems(storage: LaunchStorage) -> list[str]:
-    """Ask every node, all at once, whether it sees what the driver sees.
-
     Each must read a file that the driver has written to `storage`, write one that the driver can
-    read, and run the driver's versions and code. A single node is the driver's own.
+    read, and run the driver's versions and code. A single node is the driver's own. The tracking
+    store is not checked: only the driver writes to it.
     """
     nodes = {
         node["NodeID"]: str(node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]
     }
     if len(nodes) < 2:
-        return []
+        return
     folder = f"{_FOLDER}-{uuid.uuid4().hex}"
     word = uuid.uuid4().hex
     try:
         storage.write_json(f"{folder}/driver.json", word)
-        return _ask(storage, folder, word, nodes)
+        problems = _ask(storage, folder, word, nodes)
     finally:
         storage.delete(folder)
+    for line in problems[:-1]:
+        log(line)
+    if problems:
+        raise ChromatuneError(problems[-1])
 
 
 def check_here(storage: LaunchStorage, driver: Mapping[str, str]) -> None:
@@ -68,11 +58,11 @@ def check_here(storage: LaunchStorage, driver: Mapping[str, str]) -> None:
     """
     if not driver:
         return
-    problems = version_problems(_own_inventory(), driver)
-    if not storage.exists(DOCUMENT):
-        problems.append(f"it does not see the launch in {storage.uri}: {_SHARE}")
-    if problems:
-        raise ChromatuneError(f"node {platform.node()}: {problems[0]}")
+    problem = version_problem(_own_inventory(), driver)
+    if not problem and not storage.exists(DOCUMENT):
+        problem = f"it does not see the launch in {storage.uri}: {_SHARE}"
+    if problem:
+        raise ChromatuneError(f"node {platform.node()}: {problem}")
 
 
 def inventory() -> dict[str, str]:
@@ -80,21 +70,21 @@ def inventory() -> dict[str, str]:
     return {**provenance.versions(), _CODE_KEY: _code_digest()}
 
 
-def version_problems(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """Compare the inventory of a node with the driver's."""
+def version_problem(there: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Compare the inventory of a node with the driver's; "" if they are the same."""
     differing = [
         f"{name} {there.get(name, 'is missing')} (here {here[name]})"
         for name in here
         if there.get(name) != here[name] and name != _CODE_KEY
     ]
     if differing:
-        return [f"other versions: {', '.join(differing)}: run `make install` there again"]
+        return f"other versions: {', '.join(differing)}: run `make install` there again"
     if there.get(_CODE_KEY) != here[_CODE_KEY]:
-        return [
+        return (
             "its copy of Chromatune is not the driver's: bring the same files to every node "
             "(`ray rsync-up`, or `git pull`)"
-        ]
-    return []
+        )
+    return ""
 
 
 @functools.cache
@@ -120,16 +110,21 @@ def _ask(storage: LaunchStorage, folder: str, word: str, nodes: Mapping[str, str
             seen = ray.get(answer, timeout=0)
         except ray.exceptions.GetTimeoutError:
             ray.cancel(answer, force=True)
-            problems = [
+            problem = (
                 f"it has not answered within {_ANSWER_WITHIN_S} s: look at it with `ray status`, "
                 f"or take it out of the cluster"
-            ]
+            )
         except ray.exceptions.RayError as error:
-            problems = [_import_problem(error)]
+            reason = str(error).strip().splitlines()[-1]
+            problem = (
+                f"it cannot run Chromatune ({reason}): run `make install` there, or "
+                f"`ray job submit` from here"
+            )
         else:
-            problems = storage_problems(storage, folder, word, node, seen)
-            problems += version_problems(seen["inventory"], here)
-        found += [f"node {nodes[node]}: {problem}" for problem in problems]
+            problem = storage_problem(storage, folder, word, node, seen)
+            problem = problem or version_problem(seen["inventory"], here)
+        if problem:
+            found.append(f"node {nodes[node]}: {problem}")
     return found
 
 
@@ -143,40 +138,24 @@ def look_around(uri: str, folder: str, node: str) -> dict[str, Any]:
         # Nothing is written there: a folder made here would only hide that it is not shared.
         return seen
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            local = Path(scratch) / "answer.json"
-            local.write_text(json.dumps(seen["word"]))
-            storage.upload_file(local, f"{folder}/{node}.json")
+        storage.write_json(f"{folder}/{node}.json", seen["word"])
     except OSError as error:
         seen["unwritable"] = str(error)
     return seen
 
 
-def storage_problems(
+def storage_problem(
     storage: LaunchStorage, folder: str, word: str, node: str, seen: Mapping[str, Any]
-) -> list[str]:
-    """Judge by a node's answer whether it shares the driver's storage."""
+) -> str:
+    """Judge by a node's answer whether it shares the driver's storage; "" if it does."""
     where = storage.uri
     if seen.get("word") != word:
-        return [f"it does not see what the driver writes to {where}: {_SHARE}"]
+        return f"it does not see what the driver writes to {where}: {_SHARE}"
     if "unwritable" in seen:
-        return [
-            f"it cannot write to {where} ({seen['unwritable']}): give its user the right to "
-            f"write there"
-        ]
+        return f"it cannot write to {where} ({seen['unwritable']}): let its user write there"
     if not storage.exists(f"{folder}/{node}.json"):
-        return [f"the driver does not see what it writes to {where}: {_SHARE}"]
-    return []
-
-
-def _import_problem(error: Exception) -> str:
-    reason = str(error).strip().splitlines()[-1]
-    if "No module named" in str(error):
-        return (
-            f"it cannot import Chromatune ({reason}): run `make install` there, or "
-            f"`ray job submit` from here"
-        )
-    return f"it cannot run a task ({reason}): look at it with `ray status`"
+        return f"the driver does not see what it writes to {where}: {_SHARE}"
+    return ""
 
 
 def _code_digest() -> str:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
+from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
+from tuning.training.checkpoint import TrainState
 from tuning.training.checkpoint_files import STATE_FILE, checked_state
+from tuning.training.config import FitConfig
 
 # What is in a training's folder before anybody has begun to train it.
 _OURS = {"cells", "training.json", "failed.json"}
@@ -30,16 +34,15 @@ _RAYS = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class FoundCheckpoint:
+class FoundCheckpoint(NamedTuple):
     """A checkpoint's folder, as a path in the launch folder; `attempt` counts from 1.
 
     That of a training that has ended has no weights any more.
     """
 
-    path: str
     epoch: int
     attempt: int
+    path: str
     has_weights: bool
 
 
@@ -70,34 +73,30 @@ def attempt_folder(training_id: str, attempt: int) -> str:
     return training_id if attempt == 1 else f"{training_id}.{attempt}"
 
 
-def attempts_at(
-    storage: LaunchStorage, training_id: str, names: Sequence[str] | None = None
-) -> list[int]:
-    """The attempts at a training that have left a folder, in order.
+def attempts_at(storage: LaunchStorage, training_id: str) -> list[int]:
+    """The attempts at a training that have left a folder, which leave no gaps; 1 is always there.
 
-    `names` are those in the launch folder, for who asks of many trainings: listing them anew for
-    each would take the square of the time.
+    They are not searched for in the launch folder: to list it for each of many trainings would take
+    the square of the time.
     """
-    found = [1]
-    for name in storage.list_dir() if names is None else names:
-        before, dot, number = name.rpartition(".")
-        if dot and before == training_id and number.isdecimal():
-            found.append(int(number))
-    return sorted(found)
+    later = itertools.takewhile(
+        lambda attempt: storage.exists(attempt_folder(training_id, attempt)), itertools.count(2)
+    )
+    return [1, *later]
 
 
-def newest_first(
-    storage: LaunchStorage, training_id: str, names: Sequence[str] | None = None
-) -> list[FoundCheckpoint]:
+def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoint]:
     """Find the whole checkpoints of a training, that of the latest epoch first."""
     found = []
-    for attempt in attempts_at(storage, training_id, names):
-        folder = attempt_folder(training_id, attempt)
-        for path in checkpoints_in(storage, folder):
-            if state := _state_of(storage, path):
-                has_weights = bool(state["files"])
-                found.append(FoundCheckpoint(path, state["epoch"], attempt, has_weights))
-    return sorted(found, key=lambda found: (found.epoch, found.attempt), reverse=True)
+    for attempt in attempts_at(storage, training_id):
+        for path in checkpoints_in(storage, attempt_folder(training_id, attempt)):
+            # A process may have been killed while it wrote one.
+            with contextlib.suppress(ChromatuneError):
+                state = checked_state(storage.read_json(f"{path}/{STATE_FILE}"), path)
+                found.append(
+                    FoundCheckpoint(state["epoch"], attempt, path, has_weights=bool(state["files"]))
+                )
+    return sorted(found, reverse=True)
 
 
 def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:
@@ -106,19 +105,19 @@ def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:
     return [f"{folder}/{name}" for name in sorted(names, reverse=True)]
 
 
-def next_attempt(
-    storage: LaunchStorage, training: Training, missing: int, names: Sequence[str] | None = None
-) -> Assignment:
-    """The next attempt at a training whose cell of epoch `missing` was not reached yet.
+def next_attempt(storage: LaunchStorage, training: Training) -> Assignment:
+    """The next attempt at a training, from checkpoints before its first cell that is missing.
 
-    Checkpoints beyond that epoch, of a training that has lost cells, cannot bring them back.
+    Later checkpoints, of a training that has lost cells, cannot bring them back.
     """
     name = training.training_id
     is_new = set(storage.list_dir(name)) <= _OURS
-    attempts = attempts_at(storage, name, names)
+    attempts = attempts_at(storage, name)
     number = 1 if is_new and attempts == [1] else 1 + max(attempts)
-    found = newest_first(storage, name, names)
-    before = [each.path for each in found if each.has_weights and each.epoch < missing]
+    missing = (c.epochs for c in training.cells if read_cell(storage, name, c.cell_id) is None)
+    end = min(missing, default=training.epochs)
+    found = newest_first(storage, name)
+    before = [each.path for each in found if each.has_weights and each.epoch < end]
     return Assignment(training, number, tuple(before))
 
 
@@ -140,6 +139,16 @@ def fetched(storage: LaunchStorage, path: str) -> Iterator[Path]:
         yield folder
 
 
+def newest_state(
+    storage: LaunchStorage, paths: Iterable[str], config: FitConfig, device: str
+) -> TrainState | None:
+    """Load the first of `paths` that is whole: an older checkpoint is better than none."""
+    for path in paths:
+        with contextlib.suppress(ChromatuneError), fetched(storage, path) as folder:
+            return TrainState.load(folder, config, device)
+    return None
+
+
 def delete_finished(launch: Launch) -> None:
     """Delete the checkpoints of trainings that have ended: what counts is in their cells.
 
@@ -147,20 +156,11 @@ def delete_finished(launch: Launch) -> None:
     """
     storage = launch.storage
     with contextlib.suppress(OSError):
-        names = storage.list_dir()
         for training in launch.trainings:
-            if not has_ended(launch, training):
+            if not has_ended(storage, training):
                 continue
-            first, *later = attempts_at(storage, training.training_id, names)
+            first, *later = attempts_at(storage, training.training_id)
             for path in checkpoints_in(storage, attempt_folder(training.training_id, first)):
                 storage.delete(path)
-            for attempt in later:
+            for attempt in reversed(later):  # so that none is cut off from the first
                 storage.delete(attempt_folder(training.training_id, attempt))
-
-
-def _state_of(storage: LaunchStorage, path: str) -> dict[str, Any] | None:
-    """What a checkpoint says of itself; None if a process was killed while it wrote it."""
-    try:
-        return checked_state(storage.read_json(f"{path}/{STATE_FILE}"), path)
-    except ChromatuneError:
-        return None

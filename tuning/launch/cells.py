@@ -13,8 +13,7 @@ import torch
 
 from models import ChromaModel, save_model
 from tuning.display.pictures import picture_sheet
-from tuning.errors import ChromatuneError
-from tuning.launch.attempts import fetched, newest_first
+from tuning.launch.attempts import newest_first, newest_state
 from tuning.launch.records import CELL_FORMAT, FINAL, CellRecord, cell_folder, read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
@@ -95,18 +94,13 @@ def cut_cell(
     `history` holds epochs that are known to have been trained since. Returns False if there is no
     checkpoint yet: the training was cut before its first validation.
     """
-    for found in newest_first(storage, training.training_id):
-        try:
-            with fetched(storage, found.path) as folder:
-                state = TrainState.load(folder, training.fit, "cpu")
-        except ChromatuneError:
-            continue  # damaged: an older one is better than none
-        later = [record for record in history if record["epoch"] > state.epoch]
-        write_cell(
-            storage, training, state, data, outcome=outcome, history=[*state.history, *later]
-        )
-        return True
-    return False
+    paths = [found.path for found in newest_first(storage, training.training_id)]
+    state = newest_state(storage, paths, training.fit, "cpu")
+    if state is None:
+        return False
+    later = [record for record in history if record["epoch"] > state.epoch]
+    write_cell(storage, training, state, data, outcome=outcome, history=[*state.history, *later])
+    return True
 
 
 def _params(config: FitConfig, epochs: int) -> dict[str, Any]:

@@ -19,19 +19,7 @@ from tuning.training.checkpoint import EpochRecord
 from tuning.training.data import TaskData
 
 if TYPE_CHECKING:
-    from tuning.display.progress import Status
-
-
-class Progress(Protocol):
-    """The view of a running launch."""
-
-    def rename(self, old: str, new: str, epochs: int) -> None: ...
-
-    def update(
-        self, training_id: str, epoch: int, metrics: Mapping[str, float], status: Status
-    ) -> None: ...
-
-    def message(self, text: str) -> None: ...
+    from tuning.display.progress import LaunchProgress, Status
 
 
 class StoppingRule(Protocol):
@@ -66,7 +54,7 @@ class LaunchMonitor:
         data: TaskData,
         source: TrialSource,
         tracker: Tracker,
-        progress: Progress,
+        progress: LaunchProgress,
         limit: TimeLimit,
         rule: StoppingRule | None,
         max_failures: int,

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tuning.launch.folder import Launch
-from tuning.launch.records import cell_folder, read_cell, read_failure
+from tuning.launch.records import read_cell, read_failure
 from tuning.launch.storage import LaunchStorage
-from tuning.launch.trainings import Cell, Training
+from tuning.launch.trainings import Training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,26 +88,13 @@ def cell_outcomes(
     return found
 
 
-def has_ended(launch: Launch, training: Training) -> bool:
+def has_ended(storage: LaunchStorage, training: Training) -> bool:
     """Whether nothing is left to train: a training that diverged would only diverge again."""
-    return (
-        is_finished(launch.storage, training)
-        or read_failure(launch.storage, training.training_id) is not None
-    )
+    is_failed = read_failure(storage, training.training_id) is not None
+    return is_failed or is_finished(storage, training)
 
 
 def is_finished(storage: LaunchStorage, training: Training) -> bool:
     """Whether all cells of the training were reached and none of them is that of a stopped one."""
     records = (read_cell(storage, training.training_id, cell.cell_id) for cell in training.cells)
     return all(record is not None and record.outcome != "stopped" for record in records)
-
-
-def first_missing(launch: Launch, training: Training) -> int:
-    """Epoch of the training's first cell that was not reached; of its last if all were."""
-    missing = (cell.epochs for cell in training.cells if not _exists(launch, training, cell))
-    return min(missing, default=training.epochs)
-
-
-def _exists(launch: Launch, training: Training, cell: Cell) -> bool:
-    folder = cell_folder(training.training_id, cell.cell_id)
-    return launch.storage.exists(f"{folder}/cell.json")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tuning.launch.attempts import Assignment, next_attempt
 from tuning.launch.folder import Launch
-from tuning.launch.outcomes import first_missing, has_ended
+from tuning.launch.outcomes import has_ended
 from tuning.launch.trainings import Training
 
 
@@ -56,12 +56,11 @@ class FixedTrials:
     is_fixed = True
 
     def __init__(self, launch: Launch) -> None:
-        self._launch = launch
-        names = launch.storage.list_dir()
+        self._storage = launch.storage
         self._waiting = deque(
-            self._assignment(training, names)
+            next_attempt(self._storage, training)
             for training in launch.trainings
-            if not has_ended(launch, training)
+            if not has_ended(self._storage, training)
         )
         self._live: dict[str, Assignment] = {}
 
@@ -92,11 +91,7 @@ class FixedTrials:
 
     def requeue(self, training_id: str) -> None:
         training = self._live.pop(training_id).training
-        self._waiting.appendleft(self._assignment(training))
+        self._waiting.appendleft(next_attempt(self._storage, training))
 
     def stopped(self) -> Sequence[Training]:
         return ()  # the cells of an unfinished training are those of its milestones
-
-    def _assignment(self, training: Training, names: Sequence[str] | None = None) -> Assignment:
-        missing = first_missing(self._launch, training)
-        return next_attempt(self._launch.storage, training, missing, names)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 
-class Tracker(Protocol):
-    """Keeps runs of a launch somewhere else; MLflow's projection is one."""
+class Tracker:
+    """Keeps runs of a launch somewhere else, as MLflow's projection does.
 
-    delivery_timeout_s: float
+    This one tracks nothing: the launch folder can be delivered later.
+    """
+
+    delivery_timeout_s = 0.0
 
     def start(self) -> None:
         """Open the store and begin the launch's run; ChromatuneError if that cannot be done."""
@@ -20,20 +23,6 @@ class Tracker(Protocol):
     def training_ended(self, training_id: str, outcome: str, message: str) -> None:
         """Take note of how a training ended."""
 
-    def close(self, status: str) -> list[str]:
-        """End the runs; return ids of what could not be delivered."""
-
-
-class NoTracker:
-    """Tracks nothing: the launch folder can be delivered later."""
-
-    delivery_timeout_s = 0.0
-
-    def start(self) -> None: ...
-
-    def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def training_ended(self, training_id: str, outcome: str, message: str) -> None: ...
-
     def close(self, status: str) -> list[str]:  # noqa: ARG002
+        """End the runs; return ids of what could not be delivered."""
         return []

@@ -174,11 +174,14 @@ def need_planes(trainings: Iterable[Training]) -> bool:
 
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     """Sort by estimated arithmetic, largest first (stable)."""
-    return sorted(trainings, key=lambda one: -one.epochs * forward_operations(one.fit))
+    return sorted(trainings, key=lambda training: -training.epochs * _operations(training.fit))
 
 
-def forward_operations(fit: FitConfig) -> int:
-    """Floating-point operations of one picture's forward pass."""
+def _operations(fit: FitConfig) -> int:
+    """About how many multiplications one picture's forward pass takes.
+
+    torch's own counter would import its compiler, which takes seconds.
+    """
     with torch.device("meta"):
         model = create_model(
             fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
@@ -186,15 +189,11 @@ def forward_operations(fit: FitConfig) -> int:
         L = torch.empty(1, 1, fit.image_size, fit.image_size)
     operations = 0
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
         nonlocal operations
-        weight = getattr(module, "weight", None)
-        if weight is not None and weight.dim() > 1:
-            # A transposed convolution applies its weights at every pixel that it reads.
-            where = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
-            operations += 2 * weight.numel() * math.prod(where.shape[2:])
+        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        operations += own * math.prod(output.shape[2:])
 
-    # torch's own counter would import its compiler, which takes a second and more.
     for module in model.modules():
         module.register_forward_hook(count)
     with torch.inference_mode():

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from models import load_model
-from tuning.errors import ChromatuneError
-from tuning.launch.attempts import Assignment, attempt_folder, checkpoints_in, fetched
+from tuning.launch.attempts import Assignment, attempt_folder, checkpoints_in, newest_state
 from tuning.launch.cells import write_cell
 from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
@@ -23,7 +22,6 @@ from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.checkpoint_files import STATE_FILE
-from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
 from tuning.training.loop import Diverged, EpochResult, fit
 
@@ -107,7 +105,7 @@ class _Trial:
         self.storage.write_json(f"{self._folder}/begun.json", {"hostname": socket.gethostname()})
         own = checkpoints_in(self.storage, self._folder)
         checkpoints = [*own, *self._assignment.checkpoints]
-        state = _newest_whole(self._training.fit, checkpoints, self.storage, self._device)
+        state = newest_state(self.storage, checkpoints, self._training.fit, self._device)
         self._state = state
         return fit(
             self._training.fit,
@@ -203,19 +201,6 @@ def _is_validated(record: EpochRecord) -> bool:
 def _pause(started: float, at_least_s: float) -> float:
     """How long to leave alone what was begun at `started` and has ended now."""
     return max(at_least_s, _WAITS_ONE_IN * (time.monotonic() - started))
-
-
-def _newest_whole(
-    config: FitConfig, checkpoints: Iterable[str], storage: LaunchStorage, device: str
-) -> TrainState | None:
-    """Load the first of `checkpoints`, paths in the launch folder, that is whole."""
-    for path in checkpoints:
-        try:
-            with fetched(storage, path) as folder:
-                return TrainState.load(folder, config, device)
-        except ChromatuneError:
-            continue
-    return None
 
 
 def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, torch.Tensor] | None:

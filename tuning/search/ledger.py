@@ -15,7 +15,6 @@ from typing import ClassVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.config.search import SearchConfig
 from tuning.launch.attempts import Assignment, next_attempt
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import (
@@ -27,9 +26,8 @@ from tuning.launch.records import (
     write_failure,
 )
 from tuning.launch.trainings import Cell, Training
-from tuning.search.objectives import Objective
+from tuning.search.plan import SearchPlan
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
-from tuning.search.space import Space
 from tuning.search.study import quiet
 
 
@@ -41,10 +39,7 @@ class Ledger:
 
     launch: Launch
     study: optuna.Study
-    space: Space
-    objectives: Sequence[Objective]
-    search: SearchConfig
-    seed: int
+    plan: SearchPlan
     total: int
 
     def __post_init__(self) -> None:
@@ -87,7 +82,7 @@ class Ledger:
         with quiet():
             if self._queued:
                 training, trial = self._queued.popleft()
-                assignment = next_attempt(self._storage, training, training.epochs)
+                assignment = next_attempt(self._storage, training)
             elif self._left > 0 and (asked := self._ask()) is not None:
                 trial = asked
                 assignment = Assignment(self._training_of(trial), is_new=True)
@@ -99,7 +94,7 @@ class Ledger:
 
     def observe(self, training_id: str, epoch: int, score: float) -> None:
         _, trial = self._live[training_id]
-        if len(self.objectives) > 1:
+        if len(self.plan.objectives) > 1:
             return  # Optuna takes no intermediate values of several objectives
         if epoch not in self._frozen(trial.number).intermediate_values:
             trial.report(score, epoch)
@@ -133,7 +128,9 @@ class Ledger:
 
     def _ask(self) -> optuna.Trial | None:
         own = self._own_trials()
-        if self.search.sampler == "grid" and not enqueue_grid_point(self.study, self.space):
+        if self.plan.search.sampler == "grid" and not enqueue_grid_point(
+            self.study, self.plan.space
+        ):
             self._is_exhausted = True
             return None
         self._seed_sampler(len(own))
@@ -143,14 +140,14 @@ class Ledger:
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        self.study.sampler = make_sampler(self.search, seed_of(self.seed, count))
+        self.study.sampler = make_sampler(self.plan.search, seed_of(self.plan.seed, count))
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""
         name = trial.user_attrs.get("training_id")
         if name is not None and self._storage.exists(f"{name}/{TRAINING}"):
             return Training.from_dict(self._storage.read_json(f"{name}/{TRAINING}"))
-        fit = self.space.fit_config(self.space.sample(trial))
+        fit = self.plan.space.fit_config(self.plan.space.sample(trial))
         name = f"{trial.number:04d}-{fit.model}-{fit.head}"
         training = Training(name, fit, (Cell(name, fit.epochs),))
         trial.set_user_attr("training_id", name)
@@ -180,7 +177,7 @@ class Ledger:
         return read_failure(self._storage, training.training_id)
 
     def _tell_cell(self, trial: optuna.Trial, cell: CellRecord) -> None:
-        values = [cell.values[objective.name] for objective in self.objectives]
+        values = [cell.values[objective.name] for objective in self.plan.objectives]
         trial.set_user_attr("outcome", cell.outcome)
         trial.set_user_attr("kept_epoch", cell.kept_epoch)
         trial.set_user_attr("figures", cell.values)
@@ -188,7 +185,7 @@ class Ledger:
             self.study.tell(trial, values)
             return
         # The value of a pruned trial is its last intermediate one; several objectives have none.
-        if len(self.objectives) == 1:
+        if len(self.plan.objectives) == 1:
             known = self._frozen(trial.number).intermediate_values
             last = max(known, default=0)
             if last < cell.last_epoch or known[last] != values[0]:

@@ -28,6 +28,11 @@ class Objective:
     def direction(self) -> str:
         return "maximize" if self.maximize else "minimize"
 
+    @property
+    def sign(self) -> float:
+        """By which values are multiplied so that larger ones are better."""
+        return 1.0 if self.maximize else -1.0
+
     def better(self, value: float, other: float) -> bool:
         """Whether `value` beats `other`; a non-finite value never does."""
         if not math.isfinite(value) or not math.isfinite(other):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,9 +54,10 @@ def draw_study(
             _save(axes, f"{name}: trials by parameter", folder / "slice.png", wide)
             axes = optuna_plots.plot_parallel_coordinate(study, **shown)
             _save(axes, f"{name}: parallel coordinates", folder / "parallel_coordinate.png", wide)
-        if importances(study, first):
+        if parameters and len(finished) >= _LEAST_TO_COMPARE:
+            # Optuna's importances expect that lower is better.
             axes = optuna_plots.plot_param_importances(
-                study, target=_lower_is_better(first), target_name=title
+                study, target=lambda trial: -first.sign * trial.values[0], target_name=title
             )
             _save(axes, f"{name}: parameter importances", folder / "param_importances.png")
         if any(trial.intermediate_values for trial in trials):
@@ -68,25 +68,6 @@ def draw_study(
             names = [metric_title(objective.name) for objective in objectives]
             axes = optuna_plots.plot_pareto_front(study, target_names=names)
             _save(axes, f"{name}: Pareto front", folder / "pareto.png")
-
-
-def importances(study: optuna.Study, objective: Objective) -> dict[str, float]:
-    """The importance of each parameter for the first objective.
-
-    {} if the study has fewer than four finished trials.
-    """
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(finished) < _LEAST_TO_COMPARE:
-        return {}
-    with quiet(), warnings.catch_warnings(action="ignore"):
-        found = optuna.importance.get_param_importances(study, target=_lower_is_better(objective))
-    return {name: float(share) for name, share in found.items() if math.isfinite(share)}
-
-
-def _lower_is_better(objective: Objective) -> Any:
-    """The first objective with the sign that Optuna's importances expect."""
-    sign = -1 if objective.maximize else 1
-    return lambda trial: sign * float(trial.values[0])
 
 
 @contextmanager

@@ -66,6 +66,11 @@ class Parameter:
         return list(self.values())
 
 
+def fixed_at(name: str, value: Any) -> Parameter:
+    """A dimension with one value."""
+    return Parameter(name, CategoricalDistribution([encoded(value)]))
+
+
 @dataclasses.dataclass(frozen=True)
 class Space:
     """Parameters, each after those it depends on, and `constants`; `read_space` reads it from YAML.
@@ -80,14 +85,20 @@ class Space:
     training: Mapping[str, Any]
 
     @property
+    def dimensions(self) -> dict[str, Parameter]:
+        """Every key of the space: its parameters, and constants as dimensions of one value."""
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        return parameters | {name: fixed_at(name, v) for name, v in self.constants.items()}
+
+    @property
     def models(self) -> list[str]:
         """The names of all models of the space."""
-        return [str(value) for value in self._extremes("model")]
+        return [str(value) for value in self.dimensions["model"].extremes()]
 
     @property
     def most_epochs(self) -> int:
         """The length of the longest training."""
-        return int(max(self._extremes("epochs")))
+        return int(max(self.dimensions["epochs"].extremes()))
 
     @property
     def needs_planes(self) -> bool:
@@ -149,23 +160,17 @@ class Space:
 
         Raises ChromatuneError for a key or a value that is not in the space.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
-        valid = [*known, *self.constants]
+        known = self.dimensions
         given: dict[str, Any] = {}
         for name, value in point.items():
-            if name not in valid:
+            if name not in known:
                 raise ChromatuneError(
-                    f"a point has the unknown key '{name}'{nearest(str(name), valid)} "
-                    f"(valid: {', '.join(valid)})"
+                    f"a point has the unknown key '{name}'{nearest(str(name), known)} "
+                    f"(valid: {', '.join(known)})"
                 )
             given[name] = typed(name, value, "search.points")
-            if given[name] != self.constants.get(name, given[name]):
-                raise ChromatuneError(
-                    f"a point has {name}={value!r}, but the space fixes it at "
-                    f"{self.constants[name]!r}"
-                )
         values = {**self.constants, **given}
-        for name, value in self.chosen(given).items():
+        for name, value in given.items():
             if not contains(known[name].distribution, value):
                 raise ChromatuneError(
                     f"a point has {name}={value!r}, which is not in the space: "
@@ -206,12 +211,6 @@ class Space:
                             required.append(by_name[parent])
                 chosen[name] = value
                 yield self.walk(lambda parameter, c=chosen: c[parameter.name])  # type: ignore[misc]
-
-    def _extremes(self, name: str) -> list[Any]:
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter.extremes()
-        return [self.constants[name]]
 
 
 def _branches(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from models import ModelError, create_model_from_spec, model_info
 from tuning.config.schema import Task, TrainingConfig
@@ -17,12 +17,11 @@ from tuning.search.entries import (
     checked_key,
     contains,
     described,
-    encoded,
     read_entry,
     typed,
     values_of,
 )
-from tuning.search.space import Parameter, Space
+from tuning.search.space import Parameter, Space, fixed_at
 
 _NEEDED = ("model", "head", "lr", "epochs")
 
@@ -56,7 +55,7 @@ def read_space(
             raise ChromatuneError(f"search.space needs '{name}': a value or a distribution")
         if conditions.get(name):
             raise ChromatuneError(f"search.space.{name} cannot have a `when`: every trial needs it")
-    fixed = {name: CategoricalDistribution([encoded(v)]) for name, v in constants.items()}
+    fixed = {name: fixed_at(name, value).distribution for name, value in constants.items()}
     both = {**distributions, **fixed}
     models = list(map(str, values_of("model", both["model"])))
     check_models(task, models)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.monitor import StoppingRule
 from tuning.search.objectives import Objective
 
 # A rung three times as high keeps a third: the first lies where two more can follow.
@@ -17,14 +17,7 @@ _RUNGS_ABOVE_THE_FIRST = 2
 _MEDIAN_OF_AT_LEAST = 3
 
 
-class Rule(Protocol):
-    """Decides by the best score of each trial until an epoch."""
-
-    def stops(self, training_id: str, epoch: int, score: float) -> bool:
-        """Take in a score; return whether to stop the trial."""
-
-
-def make_rule(search: SearchConfig, objective: Objective, longest: int) -> Rule | None:
+def make_rule(search: SearchConfig, objective: Objective, longest: int) -> StoppingRule | None:
     """Build the rule that the configuration names, for trainings of up to `longest` epochs.
 
     Raises ChromatuneError for a grace period beyond the longest training.
@@ -50,7 +43,7 @@ class Asha:
 
     def __init__(self, rungs: list[int], reduction_factor: float, objective: Objective) -> None:
         self._keep = 1 - 1 / reduction_factor
-        self._sign = 1.0 if objective.maximize else -1.0
+        self._sign = objective.sign
         self._rungs: list[tuple[int, dict[str, float]]] = [(rung, {}) for rung in reversed(rungs)]
 
     def stops(self, training_id: str, epoch: int, score: float) -> bool:
@@ -75,7 +68,7 @@ class MedianRule:
 
     def __init__(self, grace_period: int, objective: Objective) -> None:
         self._grace_period = grace_period
-        self._sign = 1.0 if objective.maximize else -1.0
+        self._sign = objective.sign
         self._scores: dict[str, dict[int, float]] = {}
 
     def stops(self, training_id: str, epoch: int, score: float) -> bool:

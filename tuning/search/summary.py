@@ -59,8 +59,7 @@ def summaries(
 def ranked(trials: Sequence[TrialSummary], objective: Objective) -> list[TrialSummary]:
     """The trials that left a state, the best first; among equals the earlier."""
     scored = [trial for trial in trials if trial.values and math.isfinite(trial.values[0])]
-    sign = -1 if objective.maximize else 1
-    return sorted(scored, key=lambda trial: (sign * trial.values[0], trial.number))
+    return sorted(scored, key=lambda trial: (-objective.sign * trial.values[0], trial.number))
 
 
 def pareto_set(

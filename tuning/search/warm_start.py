@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import optuna
 
@@ -11,8 +11,7 @@ from tuning.display.formatting import format_count
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.outcomes import cell_outcomes
 from tuning.launch.records import CellRecord, read_cell
-from tuning.search.objectives import Objective
-from tuning.search.space import Space
+from tuning.search.plan import SearchPlan
 from tuning.search.study import quiet
 from tuning.training.config import FitConfig
 
@@ -34,21 +33,20 @@ class WarmStart:
 
 def feed_known(
     study: optuna.Study,
-    space: Space,
-    objectives: Sequence[Objective],
-    storage_path: str,
+    plan: SearchPlan,
     dataset_digest: str,
     runs: Mapping[tuple[str, str], str],
 ) -> WarmStart:
-    """Add every finished cell under `storage_path` that lies in the space, once.
+    """Add every finished cell under the storage path that lies in the space, once.
 
     `runs` maps launch and cell ids to the ids of their MLflow runs, which are stored with the
     results. Only trainings from random weights count.
     """
+    space = plan.space
     known = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     taken = outside = 0
-    for launch, record, fit in _finished(storage_path, space.task, dataset_digest):
+    for launch, record, fit in _finished(plan.config.storage_path, space.task, dataset_digest):
         key = f"{launch.launch_id}/{record.cell_id}"
         if key in known:
             continue
@@ -62,7 +60,7 @@ def feed_known(
             attrs["run_id"] = run_id
         with quiet():
             trial = optuna.trial.create_trial(
-                values=[values[objective.name] for objective in objectives],
+                values=[values[objective.name] for objective in plan.objectives],
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 user_attrs=attrs,

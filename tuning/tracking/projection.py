@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
+from tuning.launch.tracker import Tracker
 from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projector import Projector
 from tuning.tracking.store import DELIVERY_ERRORS, first_line, prepare_store
@@ -56,7 +57,7 @@ def project_launch(storage: LaunchStorage, uri: str) -> None:
         raise ChromatuneError("; ".join(filter(None, problems)))
 
 
-class Projection:
+class Projection(Tracker):
     """Keeps MLflow up to date while a launch runs, from one background thread.
 
     Training never waits for MLflow: `observe` and `training_ended` only add to a queue. If the

@@ -128,7 +128,7 @@ def _ended(launch: Launch) -> Iterator[CellOutcome]:
 
 def _unfinished(launch: Launch) -> Iterator[Finding]:
     trainings = launch.trainings
-    count = sum(not has_ended(launch, training) for training in trainings)
+    count = sum(not has_ended(launch.storage, training) for training in trainings)
     problem = f"{_count(count, 'trial')} unfinished" if count else ""
     if not problem and "search" in launch.document["config"]:
         budget = Budget(launch.storage)

@@ -20,7 +20,7 @@ from tuning.launch.limits import TimeLimit
 from tuning.launch.monitor import STATUS, LaunchMonitor, StoppingRule
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.source import FixedTrials, TrialSource
-from tuning.launch.tracker import NoTracker, Tracker
+from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training, need_planes
 from tuning.launch.trial import TrialInputs
 from tuning.training.data import TaskData, load_task_data
@@ -240,7 +240,7 @@ def check_store(tracking_uri: str | None) -> None:
 def make_tracker(launch: Launch, tracking_uri: str | None) -> Tracker:
     """Build what tracks the launch; MLflow is imported only for a tracking URI."""
     if tracking_uri is None:
-        return NoTracker()
+        return Tracker()
     from tuning.tracking.projection import Projection
 
     check_store(tracking_uri)  # before Ray, which takes longer to start

@@ -148,10 +148,7 @@ def _trials(
     budget: Budget,
     undo: Callable[[], None] | None = None,
 ) -> Trials:
-    ledger = Ledger(
-        *(launch, study, plan.space, plan.objectives, plan.search, plan.seed),
-        total=budget.allowance.num_samples,
-    )
+    ledger = Ledger(launch, study, plan, total=budget.allowance.num_samples)
     ledger.reconcile()
     first = plan.objectives[0]
     rule = make_rule(plan.search, first, plan.space.most_epochs)

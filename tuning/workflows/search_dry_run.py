@@ -135,9 +135,7 @@ def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
         study = optuna.create_study(directions=[o.direction for o in plan.objectives])
     known = WarmStart(0, 0)
     if plan.search.warm_start:
-        known = feed_known(
-            study, plan.space, plan.objectives, config.storage_path, dataset.digest, runs={}
-        )
+        known = feed_known(study, plan, dataset.digest, runs={})
     enqueue(study, plan.space, plan.search.points)
     is_grid = plan.search.sampler == "grid"
     # Of a grid all points that the search would try: their number is its cost.

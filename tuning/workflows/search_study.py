@@ -87,7 +87,7 @@ def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: S
 
             cells = finished_cells(session.tracking_uri, digest, launch.task)
             runs = {(cell.launch_id, cell.cell_id): cell.run_id for cell in cells}
-        fed = feed_known(study, plan.space, plan.objectives, plan.config.storage_path, digest, runs)
+        fed = feed_known(study, plan, digest, runs)
         if fed.taken or fed.outside:
             session.log(str(fed))
     enqueue(study, plan.space, plan.search.points)

@@ -34,7 +34,7 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
         option = launch.tracking_uri
         if not option:
             is_serial = (backend or launch.config.resources.backend) == "serial"
-            is_over = all(has_ended(launch, training) for training in launch.trainings)
+            is_over = all(has_ended(launch.storage, training) for training in launch.trainings)
             return None if is_serial and not is_over else tracking_uri(None)
         if HIDDEN in option:
             raise ChromatuneError(

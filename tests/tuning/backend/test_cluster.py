@@ -95,14 +95,6 @@ def test_what_no_node_can_hold_is_refused(
     assert "the nodes have: 4 CPU and 0 GPU; 2 CPU and 1 GPU" in str(refusal.value)
 
 
-def test_a_trial_is_given_what_its_model_needs(nodes: Callable[..., None]) -> None:
-    nodes((16, 1))
-    shares = TrialShares(ResourcesConfig(gpus_per_trial={"unet": 0.5}))
-    for model, gpus in (("unet", 0.5), ("cnn1", 0.25)):
-        group = shares({"training": {"params": {"model": model}}})
-        assert group.required_resources == {"CPU": 1.0, "GPU": gpus}
-
-
 @pytest.mark.parametrize(
     ("running", "has_room"),
     [
@@ -115,21 +107,18 @@ def test_a_trial_is_given_what_its_model_needs(nodes: Callable[..., None]) -> No
     ],
 )
 def test_there_is_room_until_the_shares_of_running_trials_add_up(
-    running: list[str], has_room: bool, nodes: Callable[..., None]
+    running: list[str], has_room: bool, nodes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes((16, 1))
     shares = TrialShares(ResourcesConfig(gpus_per_trial={"unet": 0.5}))
     assert shares.has_room(running) == has_room
-
-
-def test_where_nodes_come_with_the_work_one_more_trial_may_wait(
-    nodes: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nodes((2, 0))
+    # Where nodes come with the work, one more trial may wait.
     monkeypatch.setattr(resources, "may_grow", lambda: True)
-    shares = TrialShares(ResourcesConfig())
-    assert shares.has_room(["cnn1"] * 2)
-    assert not shares.has_room(["cnn1"] * 3)
+    assert shares.has_room(running)
+    assert not shares.has_room(["unet", *["cnn1"] * 4])
+    for model, gpus in (("unet", 0.5), ("cnn1", 0.25)):
+        group = shares({"training": {"params": {"model": model}}})
+        assert group.required_resources == {"CPU": 1.0, "GPU": gpus}
 
 
 @pytest.fixture
@@ -140,33 +129,31 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_ray")
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "nonsense"])
-def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
+@pytest.mark.parametrize("in_environment", [False, True])
+def test_a_cluster_that_is_not_there_is_told(
+    address: str, in_environment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_environment:
+        monkeypatch.setenv("RAY_ADDRESS", address)
     with (
         pytest.raises(ChromatuneError, match=f"cannot join a Ray cluster at {address}: "),
-        connected(address),
+        connected(None if in_environment else address),
     ):
         pytest.fail("joined")
 
 
 @pytest.mark.usefixtures("no_ray")
-def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(ChromatuneError, match=r"at 127\.0\.0\.1:1"), connected(None):
-        pytest.fail("joined")
-
-
 def test_a_ray_that_does_not_come_up_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def overloaded(**_: Any) -> None:
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", overloaded)
     with (
         pytest.raises(ChromatuneError, match="could not start on this machine in time"),
         connected(None),
     ):
-        pass
+        pytest.fail("joined")
 
 
 HEAD = {"Alive": True, "Resources": {"node:head": 1.0}}
@@ -232,40 +219,24 @@ def daemons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> None:
-    _launch_twice()
-    assert daemons == ["start", "end", "start", "end"]
+    def launch_twice(address: str | None = None) -> list[str]:
+        daemons.clear()
+        for _ in range(2):
+            with connected(address):
+                pass
+        return daemons
 
-    daemons.clear()
+    apart = ["start", "end", "start", "end"]
+    assert launch_twice() == apart
     with lasting():
-        _launch_twice()
+        assert launch_twice("auto") == apart  # a cluster is left after each launch
+        assert launch_twice() == ["start"]
     assert daemons == ["start", "end"]
-    _launch_twice()
-    assert daemons == ["start", "end", "start", "end", "start", "end"]
-
-
-def test_a_ray_that_was_to_last_ends_with_a_launch_that_breaks_down(daemons: list[str]) -> None:
+    assert launch_twice() == apart
+    daemons.clear()
     with pytest.raises(ZeroDivisionError), lasting(), connected(None):
         _ = 1 / 0
-    _launch_twice()
-    assert daemons == ["start", "end", "start", "end", "start", "end"]
-
-
-def test_a_ray_that_is_to_last_is_started_only_for_a_launch(daemons: list[str]) -> None:
-    with lasting():
-        pass
-    assert daemons == []
-
-
-def test_a_cluster_is_left_after_each_launch(daemons: list[str]) -> None:
-    with lasting():
-        _launch_twice("auto")
-        assert daemons == ["start", "end", "start", "end"]
-
-
-def _launch_twice(address: str | None = None) -> None:
-    for _ in range(2):
-        with connected(address):
-            pass
+    assert daemons == ["start", "end"]
 
 
 # Waits for the workers that Ray starts at first, then starts trials as Ray Tune does, one in each

@@ -18,9 +18,8 @@ from tuning.backend.node_checks import (
     check_nodes,
     inventory,
     look_around,
-    node_problems,
-    storage_problems,
-    version_problems,
+    storage_problem,
+    version_problem,
 )
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
@@ -36,21 +35,21 @@ def storage(tmp_path: Path) -> LaunchStorage:
     return made
 
 
-def answered(storage: LaunchStorage, seen_as: str | Path) -> list[str]:
-    """The problems of a node to which the storage path is `seen_as`."""
+def answered(storage: LaunchStorage, seen_as: str | Path) -> str:
+    """The problem of a node to which the storage path is `seen_as`."""
     seen = look_around(str(seen_as), FOLDER, "n1")
-    return storage_problems(storage, FOLDER, "word", "n1", seen)
+    return storage_problem(storage, FOLDER, "word", "n1", seen)
 
 
 def test_a_shared_folder_is_no_problem(storage: LaunchStorage) -> None:
-    assert answered(storage, storage.uri) == []
+    assert answered(storage, storage.uri) == ""
     assert storage.read_json(f"{FOLDER}/n1.json") == "word"
 
 
 def test_a_folder_that_is_not_shared_is_reported_and_none_is_made(
     storage: LaunchStorage, tmp_path: Path
 ) -> None:
-    (problem,) = answered(storage, tmp_path / "elsewhere")
+    problem = answered(storage, tmp_path / "elsewhere")
     assert problem == (
         f"it does not see what the driver writes to {storage.uri}: mount the same folder there on "
         f"every node, or give --storage-path s3://..."
@@ -64,16 +63,16 @@ def test_the_same_path_with_another_folder_behind_it_is_reported(
     other = tmp_path / "other" / FOLDER
     other.mkdir(parents=True)
     (other / "driver.json").write_text(json.dumps("another launch's word"))
-    (problem,) = answered(storage, other.parent)
+    problem = answered(storage, other.parent)
     assert "does not see what the driver writes" in problem
     shutil.copy(tmp_path / "launch" / FOLDER / "driver.json", other / "driver.json")
-    (problem,) = answered(storage, other.parent)  # as a nightly copy: it reads, but writes alone
+    problem = answered(storage, other.parent)  # as a nightly copy: it reads, but writes alone
     assert "the driver does not see what it writes" in problem
 
 
 def test_a_folder_that_cannot_be_written_is_reported(storage: LaunchStorage) -> None:
     (Path(storage.uri) / FOLDER / "n1.json").mkdir()  # in the way of the answer
-    (problem,) = answered(storage, storage.uri)
+    problem = answered(storage, storage.uri)
     assert problem.startswith(f"it cannot write to {storage.uri} (")
 
 
@@ -81,11 +80,11 @@ def test_other_versions_are_reported_with_both_numbers() -> None:
     here = inventory()
     there = {name: version for name, version in here.items() if name != "optuna"}
     there["torch"] = "1.0"
-    assert version_problems(there, here) == [
+    assert version_problem(there, here) == (
         f"other versions: torch 1.0 (here {here['torch']}), optuna is missing "
         f"(here {here['optuna']}): run `make install` there again"
-    ]
-    assert version_problems(dict(here), here) == []
+    )
+    assert version_problem(dict(here), here) == ""
 
 
 def test_one_changed_line_is_another_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +97,9 @@ def test_one_changed_line_is_another_copy(tmp_path: Path, monkeypatch: pytest.Mo
     assert inventory() == here  # wherever it lies
     with (tmp_path / "models" / "heads.py").open("a") as source:
         source.write("\n")
-    (problem,) = version_problems(inventory(), here)
-    assert problem.startswith("its copy of Chromatune is not the driver's")
+    assert version_problem(inventory(), here).startswith(
+        "its copy of Chromatune is not the driver's"
+    )
 
 
 def test_a_trial_checks_its_own_node_which_may_have_joined_late(storage: LaunchStorage) -> None:
@@ -115,11 +115,14 @@ def test_a_trial_checks_its_own_node_which_may_have_joined_late(storage: LaunchS
 def test_every_problem_is_a_line_and_the_last_one_the_error(
     storage: LaunchStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_checks, "node_problems", lambda _: ["first", "second"])
+    node = {"NodeManagerAddress": "127.0.0.1", "Alive": True}
+    monkeypatch.setattr(ray, "nodes", lambda: [{**node, "NodeID": name} for name in "ab"])
+    monkeypatch.setattr(node_checks, "_ask", lambda *_: ["first", "second"])
     logged: list[str] = []
     with pytest.raises(ChromatuneError, match=r"^second$"):
         check_nodes(storage, logged.append)
     assert logged == ["first"]
+    assert storage.list_dir() == [FOLDER]
 
 
 def test_a_single_node_is_not_asked(
@@ -127,5 +130,5 @@ def test_a_single_node_is_not_asked(
 ) -> None:
     alive = {"NodeID": "a", "NodeManagerAddress": "127.0.0.1", "Alive": True}
     monkeypatch.setattr(ray, "nodes", lambda: [alive, {**alive, "NodeID": "b", "Alive": False}])
-    assert node_problems(storage) == []
+    check_nodes(storage, pytest.fail)
     assert storage.list_dir() == [FOLDER]

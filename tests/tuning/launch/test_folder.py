@@ -71,9 +71,7 @@ def test_a_launch_says_where_it_came_from(
     assert document["dataset_digest"] == dataset.digest
     assert document["experiment"] == "synthetic-faces-regression-grid"
     assert document["config"]["grid"]["lrs"] == [1e-3, 1e-4]
-    assert document["config"]["training"]["batch_size"] == 100
     assert document["versions"]["torch"]
-    assert document["baseline"] == {"val_mse": 0.1}
     json.dumps(document, allow_nan=False)
 
 
@@ -88,22 +86,14 @@ def test_the_newest_launch_is_the_last(launched: Callable[..., Launch]) -> None:
     assert open_launch("last", storage_path).launch_id == second.launch_id
 
 
-def test_an_unknown_launch_is_answered_with_the_nearest(launched: Callable[..., Launch]) -> None:
-    launch = launched()
-    storage_path = str(Path(launch.storage.uri).parent)
-    wrong = launch.launch_id.replace("grid", "gird")
-    with pytest.raises(ChromatuneError, match=f"did you mean '{launch.launch_id}'"):
-        open_launch(wrong, storage_path)
-
-
-def test_no_launch_at_all(tmp_path: Path) -> None:
+def test_an_unknown_launch_is_refused(launched: Callable[..., Launch], tmp_path: Path) -> None:
     assert list_launches(str(tmp_path / "nothing")) == []
     with pytest.raises(ChromatuneError, match="start one with `chromatune grid`"):
         open_launch("last", str(tmp_path / "nothing"))
-
-
-def test_a_launch_of_another_version_is_refused(launched: Callable[..., Launch]) -> None:
     launch = launched()
+    wrong = launch.launch_id.replace("grid", "gird")
+    with pytest.raises(ChromatuneError, match=f"did you mean '{launch.launch_id}'"):
+        open_launch(wrong, str(Path(launch.storage.uri).parent))
     launch.storage.write_json("launch.json", {**launch.document, "format": 99})
     with pytest.raises(ChromatuneError, match="was not written by this version"):
         open_launch(launch.storage.uri, "")
@@ -169,19 +159,6 @@ def test_a_folder_that_cannot_be_written_is_told(
         launch.held().__enter__()
 
 
-def test_only_one_holds_a_launch(launched: Callable[..., Launch]) -> None:
-    launch = launched()
-    again = open_launch(launch.storage.uri, "")
-    with (
-        launch.held(),
-        pytest.raises(ChromatuneError, match=f"{launch.launch_id} is in use by process"),
-        again.held(),
-    ):
-        pytest.fail("held twice")
-    with again.held():
-        pass
-
-
 def test_a_launch_elsewhere_is_named_by_its_folder(
     launched: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,18 +172,12 @@ def test_a_launch_is_resumed_in_its_own_store_unless_told_otherwise(
     launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launch = launched()
+    secret = launched(tracking_uri="http://anna:geheim@mlflow.example:5000")
+    assert "geheim" not in json.dumps(secret.document)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ChromatuneError, match="--tracking-uri"):
+        store_of(secret, None)
     assert store_of(launch, None) == STORE
     assert store_of(launch, "http://localhost:5000") == "http://localhost:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:6000")
     assert store_of(launch, None) == "http://localhost:6000"
-
-
-def test_a_password_of_the_store_is_not_kept_and_asked_for_again(
-    launched: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    launch = launched(tracking_uri="http://anna:geheim@mlflow.example:5000")
-    assert "geheim" not in json.dumps(launch.document)
-    with pytest.raises(ChromatuneError, match="--tracking-uri"):
-        store_of(launch, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.records import leave_cell
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes, has_ended
 from tuning.launch.storage import LaunchStorage
@@ -33,10 +34,7 @@ def launch(tmp_path: Path) -> Launch:
 
 def finish(launch: Launch, name: str, *epochs: int) -> None:
     for epoch in epochs:
-        path = f"{name}/cells/{name}-e{epoch}/cell.json"
-        numbers = {"metrics": {"val_mse": 0.5}, "parameters": 1, "seconds": 1.0}
-        times = {"history": [], "started": 0, "ended": 1}
-        launch.storage.write_json(path, {"cell_id": "a", "params": {}, **numbers, **times})
+        leave_cell(launch.storage, name, f"{name}-e{epoch}", metrics={"val_mse": 0.5})
 
 
 def outcomes(launch: Launch, messages: dict[str, Any] | None = None) -> list[tuple[str, str]]:
@@ -45,7 +43,7 @@ def outcomes(launch: Launch, messages: dict[str, Any] | None = None) -> list[tup
 
 def result(launch: Launch, **details: Any) -> LaunchOutcome:
     cells = cell_outcomes(launch)
-    is_over = all(has_ended(launch, training) for training in launch.trainings)
+    is_over = all(has_ended(launch.storage, training) for training in launch.trainings)
     return LaunchOutcome(launch, cells, [], is_over=is_over, **details)
 
 

@@ -12,19 +12,18 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from tests.records import leave_cell
 from tuning.config.schema import TrainingConfig
-from tuning.config.search import SearchConfig
+from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.launch.attempts import Assignment, attempt_folder
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
-from tuning.launch.records import CellRecord, FailureRecord, cell_folder, write_failure
+from tuning.launch.records import FailureRecord, write_failure
 from tuning.launch.source import FixedTrials, TrialSource
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.search.ledger import Ledger
-from tuning.search.objectives import read_objectives
-from tuning.search.space import Space
-from tuning.search.space_file import read_space
+from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import open_study
 from tuning.training.checkpoint_files import write_state
 
@@ -38,8 +37,10 @@ SPACE = {
 
 
 @functools.cache
-def _space() -> Space:
-    return read_space("regression", SPACE, TrainingConfig(), image_size=64)
+def _plan() -> SearchPlan:
+    search = SearchConfig(space=SPACE, sampler="random", scheduler="none")
+    config = SearchLaunchConfig(search=search, training=TrainingConfig(seed=3))
+    return plan_search("regression", config, image_size=64)
 
 
 class Killed(BaseException):
@@ -64,12 +65,11 @@ class Place:
     def open(self) -> TrialSource:
         if self.trainings is not None:
             return FixedTrials(self.launch)
-        objectives = read_objectives("regression", ())
-        search = SearchConfig(space=SPACE, sampler="random", scheduler="none")
         self.study = open_study(
-            str(self.folder / "study.journal"), "launch-1", objectives, {"task": "regression"}
+            *(str(self.folder / "study.journal"), "launch-1", _plan().objectives),
+            {"task": "regression"},
         )
-        ledger = Ledger(self.launch, self.study, _space(), objectives, search, seed=3, total=COUNT)
+        ledger = Ledger(self.launch, self.study, _plan(), total=COUNT)
         ledger.reconcile()
         return ledger
 
@@ -84,25 +84,15 @@ class Place:
             state = {"training": {}, "dataset_digest": "", "history": [], "epoch": epoch}
             write_state(checkpoint, {**state, "files": files})
 
-    def finish(self, training: Training, outcome: str = "finished") -> None:
+    def finish(self, training: Training) -> None:
         """Leave the cells of a trial that has ended."""
         for cell in training.cells:
-            history = [{"epoch": epoch} for epoch in range(1, cell.epochs + 1)]
-            record = CellRecord(
-                format=2,
-                cell_id=cell.cell_id,
-                params={"lr": training.fit.lr},
+            leave_cell(
+                *(self.storage, training.training_id, cell.cell_id),
                 metrics={"val_mse": training.fit.lr},
-                outcome=outcome,
-                parameters=1,
-                history=history,
+                history=[{"epoch": epoch} for epoch in range(1, cell.epochs + 1)],
                 kept_epoch=cell.epochs,
-                seconds=1.0,
-                started=0,
-                ended=1,
             )
-            folder = cell_folder(training.training_id, cell.cell_id)
-            self.storage.write_json(f"{folder}/cell.json", record.model_dump())
 
     def outcomes(self) -> dict[str, str]:
         return {cell.cell_id: cell.outcome for cell in cell_outcomes(self.launch)}
@@ -276,7 +266,7 @@ def _run(place: Place, begun: list[tuple[str, int]]) -> None:
     while (assignment := source.next()) is not None:
         training_id = assignment.training_id
         number = names.index(training_id) if names else int(training_id[:4])
-        assert not has_ended(place.launch, assignment.training), "trained again"
+        assert not has_ended(place.storage, assignment.training), "trained again"
         place.begin(assignment)
         begun.append((training_id, assignment.attempt))
         if number == 0 and assignment.attempt == 1:

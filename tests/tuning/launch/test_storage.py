@@ -12,7 +12,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
 
 
-def test_what_is_written_is_read_back(any_storage: LaunchStorage) -> None:
+def test_what_is_written_is_read_back(any_storage: LaunchStorage, tmp_path: Path) -> None:
     value = {"lr": 1e-3, "name": "ä", "cells": [1, 2]}
     any_storage.write_json("value.json", value)
     assert any_storage.read_json("value.json") == value
@@ -20,6 +20,10 @@ def test_what_is_written_is_read_back(any_storage: LaunchStorage) -> None:
     assert any_storage.read_json("value.json") == {}
     assert any_storage.list_dir() == ["value.json"]
     assert any_storage.name == "launch-1"
+    copy = any_storage.download("value.json", tmp_path / "copy")
+    assert copy.read_text() == "{}"
+    assert any_storage.list_dir("cells") == []
+    assert not any_storage.exists("cells")
 
 
 def test_missing_and_broken_files_are_named(any_storage: LaunchStorage, tmp_path: Path) -> None:
@@ -31,17 +35,6 @@ def test_missing_and_broken_files_are_named(any_storage: LaunchStorage, tmp_path
     any_storage.upload_file(tmp_path / "half", "value.json")
     with pytest.raises(ChromatuneError, match=r"launch-1/value\.json is not valid JSON"):
         any_storage.read_json("value.json")
-
-
-def test_listing_what_is_not_there_is_empty(any_storage: LaunchStorage) -> None:
-    assert any_storage.list_dir("cells") == []
-    assert not any_storage.exists("cells")
-
-
-def test_download_returns_the_bytes(any_storage: LaunchStorage, tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(bytes(range(256)))
-    any_storage.upload_file(tmp_path / "source", "weights")
-    assert any_storage.download("weights", tmp_path / "copy").read_bytes() == bytes(range(256))
 
 
 def test_delete_removes_the_folder_and_bears_repetition(any_storage: LaunchStorage) -> None:

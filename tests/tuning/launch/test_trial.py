@@ -80,14 +80,6 @@ def test_a_judged_trial_reports_each_validation_with_its_best_so_far(
     assert cell["training_id"] == name
 
 
-def test_patience_ends_a_trial_as_finished(judged: Any, make_small: Make) -> None:
-    training = make_small(40, lr=3e-2, keep="best", patience=1)
-    judged.run(training)
-    assert judged.reports[-1]["outcome"] == "finished"
-    assert judged.records[-1]["milestone"] == training.cells[0].cell_id
-    assert len(judged.epochs) < 40
-
-
 @pytest.mark.parametrize(
     ("epoch_s", "report_s", "reported", "saved"),
     [

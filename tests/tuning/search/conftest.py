@@ -12,13 +12,15 @@ import optuna
 import pytest
 import yaml
 
+from tests.records import leave_cell
 from tuning.config.schema import Task, TrainingConfig
-from tuning.config.search import SearchConfig
+from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.launch.attempts import Assignment
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.search.ledger import Ledger
-from tuning.search.objectives import Objective, read_objectives
+from tuning.search.objectives import read_objectives
+from tuning.search.plan import SearchPlan
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
 from tuning.search.study import open_study
@@ -49,11 +51,8 @@ class Script:
     """A search's study, launch folder and ledger; trials end as the test says."""
 
     folder: Path
-    space: Space
-    search: SearchConfig
-    objectives: Sequence[Objective]
+    plan: SearchPlan
     total: int
-    seed: int = 0
 
     def __post_init__(self) -> None:
         self.launch = Launch(
@@ -65,12 +64,10 @@ class Script:
     def open(self) -> Ledger:
         """Open study and ledger as a new process would."""
         self.study = open_study(
-            str(self.folder / "study.journal"), "search-1", self.objectives, {"task": "colorizer"}
+            *(str(self.folder / "study.journal"), "search-1", self.plan.objectives),
+            {"task": "colorizer"},
         )
-        self.ledger = Ledger(
-            *(self.launch, self.study, self.space, self.objectives, self.search, self.seed),
-            total=self.total,
-        )
+        self.ledger = Ledger(self.launch, self.study, self.plan, self.total)
         self.ledger.reconcile()
         return self.ledger
 
@@ -85,32 +82,31 @@ class Script:
         values: Sequence[float],
         outcome: str = "finished",
         parameters: int = 1000,
-        lrs: Sequence[float] = (),
     ) -> None:
         """Leave the cell of a trial whose PSNR was `values` after its epochs."""
         history = [epoch_record(epoch, psnr) for epoch, psnr in enumerate(values, start=1)]
-        for record, lr in zip(history, lrs, strict=False):
-            record["lr"] = lr
         best = max(history, key=lambda record: record["val_psnr"])
         metrics = {key: best[key] for key in ("val_psnr", "val_mse", "train_loss")}
         (self.folder / name / "cells" / name).mkdir(parents=True, exist_ok=True)
         weights = self.folder / name / "cells" / name / "model.safetensors"
         weights.write_text(f"weights of trial {int(name[:4])}")
-        self.launch.storage.write_json(
-            f"{name}/cells/{name}/cell.json",
-            {
-                "cell_id": name,
-                "params": {},
-                "outcome": outcome,
-                "metrics": metrics,
-                "history": history,
-                "kept_epoch": best["epoch"],
-                "parameters": parameters,
-                "seconds": 2.0 * len(history),
-                "started": history[0]["timestamp"] - 2000,
-                "ended": history[-1]["timestamp"],
-            },
+        leave_cell(
+            *(self.launch.storage, name, name),
+            outcome=outcome,
+            metrics=metrics,
+            history=history,
+            kept_epoch=best["epoch"],
+            parameters=parameters,
+            seconds=2.0 * len(history),
         )
+
+    def end(
+        self, values: Sequence[float], outcome: str = "finished", parameters: int = 1000
+    ) -> None:
+        """Let the next trial end without reports."""
+        name = self.next().training_id
+        self.write_cell(name, values, outcome, parameters)
+        self.ledger.ended(name)
 
     def run(
         self, assignment: Assignment, values: Sequence[float], outcome: str = "finished"
@@ -134,6 +130,22 @@ class Script:
         return self.study.get_trials()[number]
 
 
+def plan_of(
+    root: Path,
+    space: Space | None = None,
+    objectives: Sequence[str] = (),
+    seed: int = 0,
+    **search: Any,
+) -> SearchPlan:
+    """The plan of a search whose launches are under `root`, and of any space."""
+    config = SearchLaunchConfig(
+        storage_path=str(root / "launches"),
+        training=TrainingConfig(seed=seed),
+        search=SearchConfig(space=yaml.safe_load(SPACE), objectives=list(objectives), **search),
+    )
+    return SearchPlan(config, space or space_of(), read_objectives("colorizer", objectives), ())
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[..., Script]:
     def make(
@@ -146,9 +158,9 @@ def script(tmp_path: Path) -> Callable[..., Script]:
         **search: Any,
     ) -> Script:
         (tmp_path / folder).mkdir(exist_ok=True)
-        config = SearchConfig(space=yaml.safe_load(SPACE), objectives=list(objectives), **search)
-        read = read_objectives("colorizer", objectives)
-        return Script(tmp_path / folder, space or space_of(), config, read, total, seed)
+        return Script(
+            tmp_path / folder, plan_of(tmp_path, space, objectives, seed, **search), total
+        )
 
     return make
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tuning.config.schema import ResourcesConfig, resolve
 from tuning.config.search import SearchLaunchConfig
-from tuning.search.space import Space
+from tuning.search.plan import SearchPlan
 from tuning.search.warm_start import WarmStart
 from tuning.workflows import search_dry_run as dry_run
 from tuning.workflows.search_dry_run import dry_run_table
@@ -110,9 +110,9 @@ def test_a_known_grid_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     space = {"model": "autoencoder", "head": "tanh", "batch_size": 8, "lr": 0.1}
     space["epochs"] = {"type": "categorical", "choices": [4, 6]}
 
-    def feed(study: optuna.Study, space: Space, *_: Any, **__: Any) -> WarmStart:
-        for point in space.grid():
-            distributions = {p.name: p.distribution for p in space.parameters}
+    def feed(study: optuna.Study, plan: SearchPlan, *_: Any, **__: Any) -> WarmStart:
+        for point in plan.space.grid():
+            distributions = {p.name: p.distribution for p in plan.space.parameters}
             known = optuna.trial.create_trial(value=30.0, params=point, distributions=distributions)
             study.add_trial(known)
         return WarmStart(2, 0)

@@ -13,8 +13,9 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.monitor import StoppingRule
 from tuning.search.objectives import Objective
-from tuning.search.stopping import Asha, MedianRule, Rule, make_rule, rungs
+from tuning.search.stopping import Asha, MedianRule, make_rule, rungs
 
 PSNR, MSE = Objective("val_psnr", True), Objective("val_mse", False)
 LONGEST = 27
@@ -139,7 +140,7 @@ def asked_of(scheduler: Any, objective: Objective) -> Callable[[str, int, float]
     return stops
 
 
-def pair(rule: str, seed: int, objective: Objective) -> tuple[Rule, Any]:
+def pair(rule: str, seed: int, objective: Objective) -> tuple[StoppingRule, Any]:
     """A rule of ours, and Ray Tune's with the same settings."""
     grace_period = 1 + seed % 5
     if rule == "median":

@@ -19,21 +19,18 @@ FACTS = {"task": "colorizer", "space": {"lr": {"type": "float", "low": 1e-4, "hi
 
 
 @pytest.mark.parametrize("form", ["{}/study.journal", "sqlite:///{}/study.db"])
-def test_a_study_is_found_again(form: str, tmp_path: Path) -> None:
+def test_a_study_is_found_again_also_by_optuna_itself(form: str, tmp_path: Path) -> None:
     storage = form.format(tmp_path)
     study = open_study(storage, "colors", PSNR, FACTS)
     study.tell(study.ask(), 30.0)
-    again = open_study(storage, "colors", PSNR, FACTS)
-    assert [trial.value for trial in again.trials] == [30.0]
-    assert again.direction == optuna.study.StudyDirection.MAXIMIZE
-    assert again.metric_names == ["val_psnr"]
-
-
-def test_optuna_opens_the_journal_by_itself(tmp_path: Path) -> None:
-    study = open_study(str(tmp_path / "study.journal"), "colors", PSNR, FACTS)
-    study.tell(study.ask(), 30.0)
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
-    assert optuna.load_study(study_name="colors", storage=storage).best_value == 30.0
+    opened = storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
+    for again in (
+        open_study(storage, "colors", PSNR, FACTS),
+        optuna.load_study(study_name="colors", storage=opened),
+    ):
+        assert [trial.value for trial in again.trials] == [30.0]
+        assert again.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert again.metric_names == ["val_psnr"]
 
 
 @pytest.mark.parametrize("glued", [True, False])

@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tuning.config.schema import TrainLaunchConfig, resolve
-from tuning.config.search import SearchLaunchConfig
 from tuning.launch.folder import Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
@@ -34,22 +31,22 @@ def found(script: MakeScript) -> Any:
     search.run(search.next(), [30.0, 31.0, 32.0])
     search.run(search.next(), [28.0], outcome="pruned")
     search.run(search.next(), [33.0, 36.0, 35.0])
-    search.ledger.failed(search.next().training.training_id, "diverged", "NaN in epoch 1")
-    search.ledger.failed(search.next().training.training_id, "failed", "out of GPU memory")
+    search.ledger.failed(search.next().training_id, "diverged", "NaN in epoch 1")
+    search.ledger.failed(search.next().training_id, "failed", "out of GPU memory")
     search.run(search.next(), [30.5, 31.5])
-    name = search.next().training.training_id
+    name = search.next().training_id
     search.ledger.stopped()
     search.write_cell(name, [29.0, 34.0], "stopped")
     return search
 
 
 def table_of(search: Any) -> SearchTable:
-    trials = summaries(search.launch, search.study, search.objectives)
-    return SearchTable("search", search.objectives, trials, {"val_psnr": 25.5})
+    trials = summaries(search.launch, search.study, search.plan.objectives)
+    return SearchTable("search", search.plan.objectives, trials, {"val_psnr": 25.5})
 
 
 def test_summaries_agree_with_study_and_folder(found: Any) -> None:
-    trials = summaries(found.launch, found.study, found.objectives)
+    trials = summaries(found.launch, found.study, found.plan.objectives)
     assert [trial.outcome for trial in trials] == [
         *("finished", "pruned", "finished", "diverged", "failed", "finished", "stopped"),
     ]
@@ -78,11 +75,9 @@ def test_the_table_shows_the_best_trials_and_counts_all(found: Any) -> None:
 def test_the_pareto_set_is_optunas(script: MakeScript) -> None:
     search = script(objectives=["val_psnr:max", "parameters:min"], total=5)
     for psnr, parameters in ((30.0, 100), (32.0, 200), (31.0, 300), (30.0, 90), (32.0, 200)):
-        name = search.next().training.training_id
-        search.write_cell(name, [psnr], parameters=parameters)
-        search.ledger.ended(name)
-    trials = summaries(search.launch, search.study, search.objectives)
-    front = [trial.number for trial in pareto_set(trials, search.objectives)]
+        search.end([psnr], parameters=parameters)
+    trials = summaries(search.launch, search.study, search.plan.objectives)
+    front = [trial.number for trial in pareto_set(trials, search.plan.objectives)]
     assert front == [1, 4, 3]
     assert sorted(front) == sorted(trial.number for trial in search.study.best_trials)
     table = table_of(search)
@@ -94,17 +89,13 @@ def test_equals_rank_by_their_number(found: Any) -> None:
     second = dataclasses.replace(first, number=0)
     worse = dataclasses.replace(first, number=2, values=(2.0,))
     empty = dataclasses.replace(first, number=3, values=())
-    order = ranked([first, worse, empty, second], found.objectives[0])
+    order = ranked([first, worse, empty, second], found.plan.objectives[0])
     assert [trial.number for trial in order] == [0, 1, 2]
 
 
 def test_the_report_has_plots_the_best_trial_and_the_study(found: Any) -> None:
-    space = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
-    config = SearchLaunchConfig.model_validate({"search": {"space": space}})
-    document = found.launch.document | {
-        "dataset": "faces",
-        "config": config.model_dump(mode="json"),
-    }
+    config = found.plan.config.model_dump(mode="json")
+    document = found.launch.document | {"dataset": "faces", "config": config}
     launch = Launch(found.launch.storage, document)
     table = table_of(found)
     for _ in range(2):  # an earlier report is replaced

@@ -7,33 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from optuna.trial import TrialState
 
-from tuning.config.search import SearchLaunchConfig
+from tests.records import leave_cell
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Cell, Training, make_training
-from tuning.search.objectives import read_objectives
 from tuning.search.plan import plan_search
-from tuning.search.study import open_study
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.config import FitConfig
 from tuning.workflows.search_study import config_of, enqueue
 
 MakeSpace = Callable[..., Any]
-PSNR = read_objectives("colorizer", [])
 RUNS = {("grid-1", "autoencoder-tanh-lr1e-3-e9"): "run-of-the-best"}
 
 
 @pytest.fixture
-def space(space_of: MakeSpace) -> Any:
-    """A space in which the original paper's way of training lies, for 9 epochs."""
-    return space_of(
+def search(script: Any, space_of: MakeSpace) -> Any:
+    """A search in whose space the original paper's way of training lies, for 9 epochs."""
+    space = space_of(
         batch_size={"type": "categorical", "choices": [50, 100]},
         optimizer={"type": "categorical", "choices": ["adam", "adamw"]},
     )
+    return script(space=space, total=2)
 
 
 def leave_launch(
@@ -44,7 +41,7 @@ def leave_launch(
     *,
     digest: str = "digest-1",
     kind: str = "grid",
-    outcome: str | None = None,
+    outcome: str = "finished",
 ) -> None:
     """Write what a finished launch leaves: its plan, and a cell for each value."""
     storage = LaunchStorage(folder / name)
@@ -69,31 +66,20 @@ def leave_launch(
             storage.write_json(f"{training.training_id}/training.json", training.to_dict())
         for cell in training.cells:
             if cell.cell_id in values:
-                content = {
-                    "cell_id": cell.cell_id,
-                    "params": {},
-                    "history": [],
-                    "started": 0,
-                    "metrics": {"val_psnr": values[cell.cell_id]},
-                    "parameters": 5,
-                    "seconds": 1.0,
-                    "ended": 1,
-                } | ({"outcome": outcome} if outcome else {})
-                path = f"{training.training_id}/cells/{cell.cell_id}/cell.json"
-                storage.write_json(path, content)
+                metrics = {"val_psnr": values[cell.cell_id]}
+                names = (training.training_id, cell.cell_id)
+                leave_cell(storage, *names, metrics=metrics, outcome=outcome)
 
 
-def grid_training(lr: float, **options: Any) -> Training:
-    fit = FitConfig("autoencoder", "tanh", lr, milestones=(3, 9), image_size=64, **options)
-    return make_training(fit)
+def grid_training(lr: float) -> Training:
+    return make_training(FitConfig("autoencoder", "tanh", lr, milestones=(3, 9), image_size=64))
 
 
-def feed(folder: Path, space: Any) -> tuple[Any, WarmStart]:
-    study = open_study(str(folder / "study.journal"), "colors", PSNR, {})
-    return study, feed_known(study, space, PSNR, str(folder / "launches"), "digest-1", RUNS)
+def feed(search: Any) -> tuple[Any, WarmStart]:
+    return search.study, feed_known(search.study, search.plan, "digest-1", RUNS)
 
 
-def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, space: Any) -> None:
+def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, search: Any) -> None:
     values = {
         "autoencoder-tanh-lr1e-3-e3": 33.0,  # 3 epochs are not 9
         "autoencoder-tanh-lr1e-3-e9": 35.0,
@@ -101,7 +87,7 @@ def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, space: 
     }
     trainings = [grid_training(1e-3), grid_training(1e-5)]
     leave_launch(tmp_path / "launches", "grid-1", trainings, values)
-    study, fed = feed(tmp_path, space)
+    study, fed = feed(search)
     assert fed == WarmStart(taken=1, outside=2)
     (trial,) = study.trials
     assert trial.state == TrialState.COMPLETE
@@ -117,17 +103,8 @@ def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, space: 
     assert trial.user_attrs["run_id"] == "run-of-the-best"
 
 
-def test_nothing_is_known_twice(tmp_path: Path, space: Any) -> None:
-    values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
-    leave_launch(tmp_path / "launches", "grid-1", [grid_training(1e-3)], values)
-    feed(tmp_path, space)
-    study, fed = feed(tmp_path, space)
-    assert fed == WarmStart(taken=0, outside=0)
-    assert len(study.trials) == 1
-
-
 def test_only_finished_trials_on_the_same_data_from_random_weights_count(
-    tmp_path: Path, space: Any
+    tmp_path: Path, search: Any
 ) -> None:
     launches = tmp_path / "launches"
     values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
@@ -145,18 +122,17 @@ def test_only_finished_trials_on_the_same_data_from_random_weights_count(
             kind="search",
             outcome=outcome,
         )
-    study, fed = feed(tmp_path, space)
+    study, fed = feed(search)
     assert fed.taken == 1
     assert [trial.value for trial in study.trials] == [36.0]
 
 
-def test_known_results_take_no_trials_from_the_search(script: Any, tmp_path: Path) -> None:
-    search = script(total=2)
+def test_known_results_are_taken_once_and_take_no_trials_from_the_search(
+    tmp_path: Path, search: Any
+) -> None:
     values = {"autoencoder-tanh-lr1e-3-e9": 35.0}
-    training = grid_training(1e-3, batch_size=16)
-    leave_launch(tmp_path / "launches", "grid-1", [training], values)
-    fed = feed_known(search.study, search.space, PSNR, str(tmp_path / "launches"), "digest-1", {})
-    assert fed.taken == 1
+    leave_launch(tmp_path / "launches", "grid-1", [grid_training(1e-3)], values)
+    assert [feed(search)[1] for _ in range(2)] == [WarmStart(1, 0), WarmStart(0, 0)]
     search.open()
     assert [search.next().training_id[:4] for _ in range(2)] == ["0001", "0002"]
     assert search.ledger.next() is None
@@ -177,9 +153,8 @@ def test_points_are_queued_once_and_only_if_all_are_valid(script: Any, space_of:
 
 
 def test_a_resumed_search_draws_in_the_same_order(script: Any) -> None:
-    content = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
-    config = SearchLaunchConfig.model_validate({"search": {"space": content}})
-    storage = script().launch.storage
+    made = script()
+    config, storage = made.plan.config, made.launch.storage
     storage.write_json("launch.json", {"config": config.model_dump(mode="json")})
     again = config_of(Launch(storage, storage.read_json("launch.json")))
     before, after = (plan_search("colorizer", c, 64).space for c in (config, again))
