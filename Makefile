@@ -73,7 +73,8 @@ champions: install
 
 ## The benchmarks of docs/performance.md, about half an hour: make bench DATA=DIR (with gt_faces/)
 bench: install
-	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
+	for copies in 1 10; do $(BIN)/chromatune prepare $(if $(DATA),faces --source "$(DATA)/gt_faces",synthetic-faces) --augment $$copies || exit; done
+	for name in grid_time orchestration; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
 
 ui: install
 	$(BIN)/chromatune ui

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.grid_time import seconds_of_floor, seconds_of_ours
-from benchmarks.harness import Measurement, parser, repeat, write
+from benchmarks.harness import Measurement, parser, repeat, table, write
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
     shortest = min(run["shortest_training"] for run in runs)
     note = f"trainings of {shortest:.0f} s and more"
     name = "orchestration: (ours - floor) / floor"
-    write("orchestration", [Measurement(name, " %", 5.0, "most", shares, note)], runs=runs)
+    measured = Measurement(name, " %", 5.0, "most", shares, note)
+    print(table([write("orchestration", [measured], runs=runs)]))
 
 
 def _once(grid: Sequence[str], scratch: Path) -> dict[str, float]:

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from data_prep.color import lab_to_rgb, rgb_to_lab
-from data_prep.datasets import DATASETS, DatasetInfo
-from data_prep.errors import DataError
-from data_prep.manifest import FileEntry, Manifest
-from data_prep.prepare import Prepared, prepare
-from data_prep.settings import PrepareSettings, dataset_folder
-from data_prep.store import Planes, PreparedDataset, open_dataset
-
-__all__ = [
-    "DATASETS",
-    "DataError",
-    "DatasetInfo",
-    "FileEntry",
-    "Manifest",
-    "Planes",
-    "PrepareSettings",
-    "Prepared",
-    "PreparedDataset",
-    "dataset_folder",
-    "lab_to_rgb",
-    "open_dataset",
-    "prepare",
-    "rgb_to_lab",
-]
+from data_prep.color import lab_to_rgb as lab_to_rgb
+from data_prep.color import rgb_to_lab as rgb_to_lab
+from data_prep.datasets import DATASETS as DATASETS
+from data_prep.errors import DataError as DataError
+from data_prep.manifest import Manifest as Manifest
+from data_prep.prepare import prepare as prepare
+from data_prep.settings import PrepareSettings as PrepareSettings
+from data_prep.settings import dataset_folder as dataset_folder
+from data_prep.store import PreparedDataset as PreparedDataset
+from data_prep.store import open_dataset as open_dataset

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from data_prep.settings import PrepareSettings
 from data_prep.sources.listing import Kind
@@ -87,16 +87,6 @@ class Manifest(_Document):
     digest: str
     versions: dict[str, str]
     created: str
-
-    @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Read a manifest; ValueError with one line on what is wrong if it is invalid."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
     def summary(self) -> dict[str, Any]:
         """Return what tells this dataset from others, without its files and arrays; JSON-able."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
+from pydantic import ValidationError
 
 from data_prep.color import UInt8Array
 from data_prep.errors import DataError
@@ -106,9 +107,11 @@ def open_dataset(folder: Path) -> PreparedDataset:
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(folder, f"{MANIFEST_NAME} cannot be read ({error})") from None
     try:
-        manifest = Manifest.from_json(text)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{MANIFEST_NAME}: {error}") from None
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _damaged(folder, f"{MANIFEST_NAME}: {where} {first['msg']}") from None
     if not _NAME.fullmatch(manifest.dataset):
         raise _damaged(folder, f"{MANIFEST_NAME}: {manifest.dataset!r} is not a valid dataset name")
     expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from models.base import ChromaModel
-from models.colorizers import autoencoder
-from models.errors import ModelError
-from models.heads import HEADS, Head
-from models.registry import (
-    TASKS,
-    create_model,
-    create_model_from_spec,
-    list_models,
-    model_info,
-    register_model,
-)
-from models.regressors import cnn1, cnn2, cnn3, fc
-from models.residual import resnet
-from models.unet import unet
-from models.weights import load_model, save_model
-
-__all__ = [
-    "HEADS",
-    "TASKS",
-    "ChromaModel",
-    "Head",
-    "ModelError",
-    "autoencoder",
-    "cnn1",
-    "cnn2",
-    "cnn3",
-    "create_model",
-    "create_model_from_spec",
-    "fc",
-    "list_models",
-    "load_model",
-    "model_info",
-    "register_model",
-    "resnet",
-    "save_model",
-    "unet",
-]
+from models import colorizers, regressors, residual, unet  # noqa: F401  (they register networks)
+from models.base import ChromaModel as ChromaModel
+from models.errors import ModelError as ModelError
+from models.registry import create_model as create_model
+from models.registry import create_model_from_spec as create_model_from_spec
+from models.registry import list_models as list_models
+from models.registry import model_info as model_info
+from models.registry import register_model as register_model
+from models.weights import load_model as load_model
+from models.weights import save_model as save_model

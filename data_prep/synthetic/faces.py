@@ -34,25 +34,26 @@ _MOUTH_INSIDE = np.array((70, 18, 22), dtype=np.float32)
 _HAIR_STYLES = ("short", "long", "curly", "bald", "bob", "bun")
 
 
-@dataclass(frozen=True)
 class _Person:
     """What stays the same in all pictures of a subject."""
 
-    skin: float
-    hair: float
-    style: str
-    width: float
-    height: float
-    jaw: float
-    iris: float
-    eye_gap: float
-    brow: float
-    nose: float
-    lips: float
-    glasses: bool
-    beard: bool
-    v_neck: bool
-    shirt: float
+    def __init__(self, seed: int, subject: int) -> None:
+        draw = [float(value) for value in random_state("person", seed, subject).uniform(0, 1, 15)]
+        self.style = _HAIR_STYLES[int(draw[2] * len(_HAIR_STYLES))]
+        self.skin = mix(0.34, 0.9, draw[0])
+        self.hair = mix(0.05, 0.75, draw[1] ** 1.6) * (0.45 if self.skin < 0.5 else 1.0)
+        self.width = mix(0.43, 0.52, draw[3])
+        self.height = mix(0.58, 0.66, draw[4])
+        self.jaw = mix(0.05, 0.32, draw[5])
+        self.iris = mix(0.1, 0.8, draw[6]) * (0.45 if self.skin < 0.55 else 1.0)
+        self.eye_gap = mix(0.185, 0.225, draw[7])
+        self.brow = mix(0.018, 0.034, draw[8])
+        self.nose = mix(0.05, 0.085, draw[9])
+        self.lips = mix(0.035, 0.062, draw[10])
+        self.glasses = draw[11] < 0.25
+        self.beard = self.style in ("short", "bald", "curly") and draw[12] < 0.45
+        self.v_neck = draw[13] < 0.5
+        self.shirt = mix(0.2, 0.75, draw[14])
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class _Scene:
 
 def draw_face(seed: int, subject: int, number: int, size: int) -> UInt8Array:
     """Draw picture `number` of a subject: sRGB (size,size,3) uint8, the same for the same seed."""
-    person = _person(seed, subject)
+    person = _Person(seed, subject)
     random = random_state("face", seed, subject, number)
     canvas = Canvas(size)
     light = (float(random.uniform(-0.65, 0.65)), float(random.uniform(-0.6, -0.1)))
@@ -90,30 +91,6 @@ def draw_face(seed: int, subject: int, number: int, size: int) -> UInt8Array:
     _mouth(scene, float(random.uniform(0.05, 1.0)), float(random.uniform(-0.6, 1.0)))
     _hair_front(scene, canvas.noise(random, 24))
     return canvas.finish(random, grain=3.5)
-
-
-def _person(seed: int, subject: int) -> _Person:
-    random = random_state("person", seed, subject)
-    draw = [float(value) for value in random.uniform(0, 1, 15)]
-    style = _HAIR_STYLES[int(draw[2] * len(_HAIR_STYLES))]
-    skin = mix(0.34, 0.9, draw[0])
-    return _Person(
-        skin=skin,
-        hair=mix(0.05, 0.75, draw[1] ** 1.6) * (0.45 if skin < 0.5 else 1.0),
-        style=style,
-        width=mix(0.43, 0.52, draw[3]),
-        height=mix(0.58, 0.66, draw[4]),
-        jaw=mix(0.05, 0.32, draw[5]),
-        iris=mix(0.1, 0.8, draw[6]) * (0.45 if skin < 0.55 else 1.0),
-        eye_gap=mix(0.185, 0.225, draw[7]),
-        brow=mix(0.018, 0.034, draw[8]),
-        nose=mix(0.05, 0.085, draw[9]),
-        lips=mix(0.035, 0.062, draw[10]),
-        glasses=draw[11] < 0.25,
-        beard=style in ("short", "bald", "curly") and draw[12] < 0.45,
-        v_neck=draw[13] < 0.5,
-        shirt=mix(0.2, 0.75, draw[14]),
-    )
 
 
 def _wall(canvas: Canvas, random: np.random.RandomState, light: tuple[float, float]) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 import models
 from models import ModelError, create_model, create_model_from_spec, list_models, model_info
 from models.registry import register_model
+from models.regressors import cnn1
 
 # Small widths: what is promised here does not depend on them.
 SMALL = {
@@ -156,4 +157,4 @@ def test_invalid_names_are_rejected() -> None:
     with pytest.raises(ModelError, match="a model spec needs head, image_size"):
         create_model_from_spec({"name": "cnn1"})
     with pytest.raises(ModelError, match="'cnn1' is already registered"):
-        register_model(task="regression", heads=("relu",), image_sizes=range(1, 2))(models.cnn1)
+        register_model(task="regression", heads=("relu",), image_sizes=range(1, 2))(cnn1)

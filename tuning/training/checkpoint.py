@@ -201,11 +201,7 @@ class TrainState:
             ended=not files,
         )
         if files:
-            tensors = read_tensors(folder, "optimizer", files)
-            try:
-                state._restore_optimizer(tensors)
-            except ChromatuneError as error:
-                raise ChromatuneError(f"the checkpoint in {folder} is damaged: {error}") from None
+            state._restore_optimizer(read_tensors(folder, "optimizer", files), folder)
         if "averaged" in files:
             state.averaged = copy.deepcopy(model)
             weights = read_tensors(folder, "averaged", files)
@@ -222,8 +218,9 @@ class TrainState:
                 tensors[f"{key}/{name}"] = value
         return tensors
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+    def _restore_optimizer(self, tensors: dict[str, Tensor], folder: Path) -> None:
         parameters = dict(self.model.named_parameters())
+        damaged = f"the checkpoint in {folder} is damaged:"
         for key, value in tensors.items():
             kind, _, name = key.partition("/")
             if kind == "rng":
@@ -231,7 +228,7 @@ class TrainState:
                 continue
             parameter = parameters.get(name)
             if parameter is None or value.shape != (() if kind == "step" else parameter.shape):
-                raise ChromatuneError(f"the optimizer's '{key}' does not fit the model")
+                raise ChromatuneError(f"{damaged} the optimizer's '{key}' does not fit the model")
             # The fused kernel walks a parameter and its moments side by side in memory, so they
             # must lie in the same order, which a file does not keep. A step count is a scalar.
             like = value if kind == "step" else parameter
@@ -240,7 +237,7 @@ class TrainState:
         try:
             torch.Generator().set_state(self.rng["cpu"])
         except (KeyError, TypeError, RuntimeError):
-            raise ChromatuneError("the state of its random generator is none") from None
+            raise ChromatuneError(f"{damaged} the state of its random generator is none") from None
 
 
 def _build(config: FitConfig) -> ChromaModel:
@@ -285,11 +282,7 @@ def _rng_states(device: torch.device) -> dict[str, Tensor]:
     return states
 
 
-def _check_identity(
-    folder: Path,
-    found: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-) -> None:
+def _check_identity(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for key in {**wanted, **found}:
         if found.get(key) != wanted.get(key):
             raise ChromatuneError(

@@ -11,24 +11,43 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
 from models import ModelError
 from models.weights import read_tensors as read_file
 from tuning.errors import ChromatuneError
+from tuning.utils.faults import describe_fault
 
 _FORMAT = "chromatune-checkpoint-1"
 STATE_FILE = "state.json"
 
-_NEEDED = {"model", "optimizer"}
-_KINDS = {*_NEEDED, "averaged", "best"}
-_SHA256 = re.compile("[0-9a-f]{64}")
+
+class _State(BaseModel):
+    """What `state.json` holds; its own digest only says that it is as it was written."""
+
+    model_config = ConfigDict(strict=True)
+
+    training: dict[str, Any]
+    dataset_digest: str | None
+    epoch: int
+    history: list[dict[str, Any]]
+    files: dict[
+        Literal["model", "optimizer", "averaged", "best"],
+        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
+    ]
+
+    @field_validator("files")
+    @classmethod
+    def _complete(cls, files: dict[str, str]) -> dict[str, str]:
+        if files and not {"model", "optimizer"} <= files.keys():
+            raise ValueError("a model and an optimizer belong together")
+        return files
 
 
 def file_name(kind: str, digest: str) -> str:
@@ -103,26 +122,13 @@ def checked_state(content: Any, folder: str | Path) -> dict[str, Any]:
         raise ChromatuneError(
             f"the checkpoint in {folder} is damaged: {STATE_FILE} is not what was written"
         )
-    if not _is_sound(content):
+    try:
+        _State.model_validate(content)
+    except ValidationError as error:
         raise ChromatuneError(
-            f"the checkpoint in {folder} is none of this project's: see {STATE_FILE}"
-        )
+            f"{folder}/{STATE_FILE} is damaged: {describe_fault(error)}"
+        ) from None
     return content
-
-
-def _is_sound(state: Mapping[str, Any]) -> bool:
-    """Whether it holds what a state must: its own digest only says that it is as it was written."""
-    history, files = state.get("history"), state.get("files")
-    return (
-        isinstance(state.get("training"), dict)
-        and isinstance(state.get("dataset_digest", 0), str | None)
-        and type(state.get("epoch")) is int
-        and isinstance(history, list)
-        and all(isinstance(record, dict) for record in history)
-        and isinstance(files, dict)
-        and (not files or _NEEDED <= files.keys() <= _KINDS)
-        and all(isinstance(one, str) and _SHA256.fullmatch(one) for one in files.values())
-    )
 
 
 def _json_digest(content: Mapping[str, Any]) -> str:
