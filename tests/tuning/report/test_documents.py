@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import io
 import re
 import zlib
@@ -14,42 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.tuning.report.stores import make_store, picture_file
-from tuning.display.table import Cell, Row, Table
+from tests.tuning.report.stores import make_store
 from tuning.errors import ChromatuneError
 from tuning.report import Report, build_report, render_markdown, write_report
-from tuning.report._document import Commands, Facts, Figure, Section, Text, TileRow, Tiles
 from tuning.report._html import render_html
 from tuning.report._pdf import render_pdf
-
-KINDS = ("plain", "note", "warning", "missing")
-
-
-@pytest.fixture
-def report() -> Report:
-    """One block of every kind, with signs that each format must escape."""
-    cells = (
-        Cell("1.08e-4", ("published 1.22e-4",), "better", "all", href="http://ui/#/runs/1?a=1&b=2"),
-        Cell("2.00e-4", ("published <1>",), "worse", fails=True),
-        Cell("not run", missing=True),
-    )
-    table = Table("Table I | <a>", "epochs", ("1e-3", "1e-4", "1e-5"), (Row("5", cells),), ("*",))
-    figure = Figure("heatmap", "A & B", picture_file("PNG"), 'the "best"')
-    rows = tuple(
-        TileRow(f"row {n}", (picture_file("JPEG"), picture_file("JPEG"))) for n in range(3)
-    )
-    blocks = [
-        Text("`chromatune report` says 1e-3 < 2", "finding"),
-        *map(Text, KINDS, KINDS),
-        *(table, dataclasses.replace(table, stacks=True)),
-        figure,
-        dataclasses.replace(figure, name="loss", width="half"),
-        Tiles("best", "Ten best", ("ours", "truth"), rows),
-        Facts((("digest", "abc"),), "Data"),
-        Commands("Type", ("chromatune grid --lrs 1e-3",)),
-    ]
-    sections = [Section("grid", "III", "Regression & <more>", blocks)]
-    return Report("Title <b>", "faces · today", [Text("lead")], sections, ("▲ better",))
 
 
 class Page(HTMLParser):
@@ -124,13 +92,6 @@ def test_an_empty_report_is_a_report(archive: Any, tmp_path: Path) -> None:
     assert [path.name for path in files] == ["index.html", "report.pdf", "report.md"]
     assert "holds no launches yet" in Page(files[0].read_text()).text
     assert files[1].read_bytes().startswith(b"%PDF-")
-
-
-def test_a_long_table_goes_on_on_the_next_page() -> None:
-    rows = tuple(Row(f"row {n}", (Cell(str(n), ("below", "below")),)) for n in range(200))
-    table = Table("Long", "row", ("value",), rows, stacks=True)
-    content = unpacked(render_pdf(Report("Long", "", [], [Section("s", "", "S", [table])])))
-    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) > 3
 
 
 def test_markdown_refers_to_the_pictures_that_are_written(report: Report, tmp_path: Path) -> None:

@@ -122,12 +122,6 @@ def test_the_rank_of_the_published_winner_is_stated() -> None:
     assert "is number 27 of 27 here" in upside_down
 
 
-def test_the_heatmap_names_the_best_cell() -> None:
-    (figure,) = grid_of(whole_grid("colorizer", float), task="colorizer").heatmap()
-    assert figure.png.startswith(b"\x89PNG")
-    assert "autoencoder Tanh, lr 1e-3, 500 epochs" in figure.alt
-
-
 def test_without_a_grid_the_tables_stand_empty(archive: Any) -> None:
     section = build_report(make_store(), archive).sections[1]
     texts = [block.text for block in section.blocks if hasattr(block, "text")]

@@ -132,13 +132,6 @@ def test_the_best_model_is_the_champion_not_the_best_on_test() -> None:
         assert best.model == model
 
 
-def test_other_pictures_have_no_verdict() -> None:
-    cell = make_cell(**mse(1e-6, 1e-6))
-    results = results_of(finals(cell, dataset="synthetic-faces", source="synthetic"))
-    assert [cell.verdict for cell in row_of(results, "cnn2 ReLU").cells] == [None, None]
-    assert "published" not in results.findings()[0].text
-
-
 def test_without_results_the_command_is_named() -> None:
     results = results_of()
     assert "No regression model has been measured" in results.notes()[0].text
