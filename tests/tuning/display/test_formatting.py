@@ -37,20 +37,12 @@ def test_values(metric: str, value: float, text: str) -> None:
     assert format_value(metric, value) == text
 
 
-@pytest.mark.parametrize(
-    ("lr", "text"),
-    [(0.00025, "2.5e-4"), (1.0, "1e0"), (0.1 * 0.1 * 0.1, "1e-3"), (2e-10, "2e-10")],
-)
-def test_learning_rates(lr: float, text: str) -> None:
-    assert format_lr(lr) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (3787, "1:03:07"), (90000, "25:00:00")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
+def test_learning_rates_durations_and_counts() -> None:
+    lrs = (0.00025, 1.0, 0.1 * 0.1 * 0.1, 2e-10)
+    assert [format_lr(lr) for lr in lrs] == ["2.5e-4", "1e0", "1e-3", "2e-10"]
+    durations = [format_duration(seconds) for seconds in (0, 59.4, 59.6, 3787, 90000)]
+    assert durations == ["0 s", "59 s", "1:00", "1:03:07", "25:00:00"]
+    assert [format_count(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +81,3 @@ def test_showing_results_needs_no_framework() -> None:
     )
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-def test_one_is_singular() -> None:
-    assert [format_count(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]

@@ -72,20 +72,12 @@ def test_final_rows_are_found_with_their_settings() -> None:
     assert published_result("faces", "colorizer", "autoencoder", "relu") is None
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
+def test_a_cell_is_found_however_its_learning_rate_was_computed_and_no_other_is() -> None:
+    assert published_cell("regression", "cnn2", "relu", 0.1 * 0.1 * 0.1, 300) == 0.000135
+    for task, model, head, lr, epochs in (
         ("regression", "cnn2", "relu", 1e-5, 50),
         ("regression", "cnn2", "relu", 2e-5, 500),
         ("regression", "cnn2", "tanh", 1e-5, 500),
         ("colorizer", "cnn2", "relu", 1e-5, 500),
-        ("segmentation", "cnn2", "relu", 1e-5, 500),
-    ],
-)
-def test_no_number_is_made_up(place: tuple[str, str, str, float, int]) -> None:
-    assert published_cell(*place) is None
-
-
-def test_learning_rate_is_found_however_it_was_computed() -> None:
-    assert published_cell("regression", "cnn2", "relu", 10**-5, 500) == 0.000108
-    assert published_cell("regression", "cnn2", "relu", 0.1 * 0.1 * 0.1, 300) == 0.000135
+    ):
+        assert published_cell(task, model, head, lr, epochs) is None

@@ -123,12 +123,6 @@ def test_scaled_cells_stand_beside_the_cell_they_name() -> None:
     assert "(500)" not in plain
 
 
-def test_of_a_cell_given_twice_the_last_is_shown() -> None:
-    text = regression([cell(1e-4), cell(3e-4)])
-    assert "★3.00e-4" in text
-    assert "cells given more than once, of which the last is shown: 1" in text
-
-
 def test_a_grid_without_cells_says_so() -> None:
     table = GridTable("colorizer", [], {})
     assert printed(table)[0] == "no cells"
@@ -160,15 +154,6 @@ def test_records_are_json_and_say_what_is_unknown() -> None:
     assert [records[2][key] for key in keys] == [1e-5, None, None, True]
     assert [records[3][key] for key in keys] == [None, 0.000138, None, None]
     assert records[3]["metrics"] == {"val_mse": 5e-5}
-
-
-def test_panels_follow_the_tables() -> None:
-    cells = [c for c in grid() if (c.model, c.lr) != ("cnn3", 1e-3)]
-    panels = GridTable("regression", cells, {}).panels()
-    assert (panels.rows, panels.columns) == (["100", "300", "500"], ["1e-3", "1e-4", "1e-5"])
-    assert list(panels.values) == ["cnn1, ReLU", "cnn2, ReLU", "cnn3, ReLU"]
-    assert panels.values["cnn1, ReLU"][1] == pytest.approx([1.02e-4, 1.05e-4, 1.08e-4])
-    assert [math.isnan(v) for v in panels.values["cnn3, ReLU"][0]] == [True, False, False]
 
 
 def test_test_results_stand_beside_the_published_ones() -> None:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from data_prep import rgb_to_lab
 from models import create_model
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer
-from tuning.inference.inputs import Job, list_jobs
-from tuning.inference.pipeline import Colorized, Failed, colorize_files
-from tuning.tracking.registry.catalog import ModelCard
-from tuning.tracking.registry.colorizers import Choice
-from tuning.workflows.colorize_table import colorized_document, colorized_table
+from tuning.inference.inputs import list_jobs
+from tuning.inference.pipeline import Failed, colorize_files
 
 Draw = Callable[..., Path]
 
@@ -142,21 +135,6 @@ def test_each_picture_is_written_at_its_own_size(
             assert sheet.width > 2 * min(size[0], 100)
 
 
-def test_colour_is_ignored(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
-    """Two pictures of one lightness and other colours come out the same."""
-    path = draw("in/a.png", size=(80, 60))
-    lab = rgb_to_lab(np.asarray(Image.open(path)))
-    other = lab.copy()
-    other[..., 1:] = 256 - lab[..., 1:].astype(int)
-    other = cv2.cvtColor(other, cv2.COLOR_LAB2RGB)
-    same = rgb_to_lab(other)[..., 0] == lab[..., 0]
-    assert same.mean() > 0.8
-    Image.fromarray(other).save(tmp_path / "in/b.png")
-    run(colorizer, [tmp_path / "in"], tmp_path / "out")
-    first, second = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("a.png", "b.png"))
-    assert np.abs(first[same].astype(int) - second[same]).max() <= 2
-
-
 def test_a_bad_file_stops_nothing(draw: Draw, tmp_path: Path, colorizer: Colorizer) -> None:
     for number in range(20):
         draw(f"in/{number:02d}.png", size=(20, 20))
@@ -205,45 +183,3 @@ def test_any_file_name_works(draw: Draw, tmp_path: Path, colorizer: Colorizer, n
     done.job.name.encode()
     assert done.job.picture.is_file()
     assert done.job.sheet.is_file()
-
-
-CHOICE = Choice(
-    ModelCard("models:/faces-colorizer/2", "faces-colorizer", 2, "faces", "colorizer"),
-    ModelCard("models:/faces-regression/1", "faces-regression", 1, "faces", "regression"),
-)
-
-
-def result(name: str, **scores: float) -> Colorized:
-    job = Job(name, Path("/in") / name, Path("Recon") / name, Path("Recon/sheets") / name)
-    return Colorized(job, 40, 30, (140 / 255, 120 / 255), (130 / 255, 131 / 255), scores)
-
-
-def text_of(table: Any) -> str:
-    with (console := Console(file=io.StringIO(), width=80)).capture() as capture:
-        console.print(table)
-    return capture.get()
-
-
-def test_the_table_shows_means_in_lab_units_and_as_levels() -> None:
-    text = text_of(colorized_table([result("[red]a.png")], regressor=True))
-    assert all(shown in text for shown in ("[red]a.png", "12.00", "-8.00", "140.00", "120.00"))
-    assert "as painted" in text
-    assert "SSIM" not in text
-    scores = {"ssim": 0.5, "psnr_rgb": 10.0, "ssim_rgb": 0.25}
-    rows = [result("a", psnr=20.0, **scores), result("b", psnr=30.0, **scores), result("c")]
-    text = text_of(colorized_table(rows, regressor=False))
-    assert "as painted" not in text
-    assert "mean of 2" in text
-    assert "25.00" in text
-
-
-def test_the_document_is_json_with_every_figure() -> None:
-    document = colorized_document(CHOICE, [result("a.png", psnr=20.0)], [("b.png", "empty file")])
-    json.dumps(document, allow_nan=False)
-    assert document["colorizer"]["uri"] == "models:/faces-colorizer/2"
-    assert document["failed"] == [{"source": "b.png", "reason": "empty file"}]
-    (picture,) = document["pictures"]
-    assert picture["source"] == "/in/a.png"
-    assert picture["mean"] == pytest.approx({"a": 12, "b": -8, "a_255": 140, "b_255": 120})
-    assert picture["mean_of_colorizer"]["a"] == pytest.approx(2)
-    assert picture["scores"] == {"psnr": 20.0}

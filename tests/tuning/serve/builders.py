@@ -16,6 +16,7 @@ from models import ChromaModel, create_model
 from tuning.tracking.registry.catalog import ModelCard
 
 PATIENCE_S = 120
+TOKEN = "correct-horse-battery"
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from tests.tuning.serve.builders import PATIENCE_S, card, painter, wait_until
+from tests.tuning.serve.builders import PATIENCE_S, TOKEN, card, painter, wait_until
 from tuning.errors import ChromatuneError
 from tuning.inference.colorizer import Colorizer
 from tuning.serve.app import create_app
@@ -20,8 +20,6 @@ from tuning.serve.server import address_of, open_socket
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.colorizers import Choice
-
-TOKEN = "correct-horse-battery"
 
 
 class FakeCache(ModelCache):

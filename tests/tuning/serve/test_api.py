@@ -15,7 +15,7 @@ import requests
 from PIL import Image
 
 from data_prep import rgb_to_lab
-from tests.tuning.serve.builders import PATIENCE_S, photo, pixels, wait_until
+from tests.tuning.serve.builders import PATIENCE_S, TOKEN, photo, pixels, wait_until
 from tuning.serve import app as app_module
 from tuning.serve.colorize import HEADERS
 
@@ -167,14 +167,6 @@ def test_a_full_queue_gives_503_and_retry_after(serve: Any) -> None:
     assert post(served, photo()).status_code == 200
 
 
-def test_many_at_once_all_get_their_own_picture(serve: Any) -> None:
-    served = serve(max_waiting=40)
-    sizes = [(20 + number, 30) for number in range(24)]
-    with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda size: post(served, photo(*size)), sizes))
-    assert [pixels(answer.content).shape[1::-1] for answer in answers] == sizes
-
-
 def raw(served: Any, request: str) -> socket.socket:
     """Open a connection and send the beginning of a request."""
     connection = socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_S)
@@ -213,27 +205,18 @@ def test_only_its_own_names_are_answered(serve: Any, host: str, code: int) -> No
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_with_a_token_only_its_bearers_are_served(serve: Any) -> None:
-    token = "correct-horse-battery"
-    served = serve(token=token)
-    for headers in (
-        {},
-        {"Authorization": "Bearer wrong-horse-battery"},
-        {"Authorization": f"Basic {token}"},
-        {"Authorization": "Bearer ü".encode().decode("latin-1")},
-    ):
-        answer = post(served, photo(), headers=headers)
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
-        assert token not in answer.text
-        assert requests.get(f"{served.url}/models", headers=headers, timeout=9).status_code == 401
-    right = {"Authorization": f"Bearer {token}"}
-    assert post(served, photo(), headers=right).status_code == 200
-    assert requests.get(f"{served.url}/models", headers=right, timeout=9).status_code == 200
+def test_with_a_token_only_its_bearers_are_served(guarded: Any) -> None:
+    for words in (None, "Bearer wrong-horse-battery", f"Basic {TOKEN}", "Bearer \xc3\xbc"):
+        headers = {} if words is None else {"Authorization": words}
+        models = requests.get(f"{guarded.url}/models", headers=headers, timeout=PATIENCE_S)
+        for answer in (post(guarded, photo(), headers=headers), models):
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert TOKEN not in answer.text
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    assert post(guarded, photo(), headers=right).status_code == 200
     # The page is open: it asks for the token.
-    assert requests.get(served.url, timeout=PATIENCE_S).status_code == 200
-    schema = requests.get(f"{served.url}/openapi.json", timeout=PATIENCE_S).json()
-    assert schema["paths"]["/colorize"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert requests.get(guarded.url, timeout=PATIENCE_S).status_code == 200
 
 
 def test_every_answer_keeps_other_sites_out(served: Any) -> None:

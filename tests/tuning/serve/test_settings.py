@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.tuning.serve.builders import TOKEN
 from tuning.errors import ChromatuneError
 from tuning.serve.server import address_of, open_socket
 from tuning.serve.settings import check_hosts, read_token
 from tuning.utils.hosts import is_loopback
-
-TOKEN = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
