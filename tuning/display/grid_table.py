@@ -188,9 +188,6 @@ class GridTable(ResultTable):
                 "published values were measured with BatchNorm in training mode: "
                 "val_psnr_as_reported is measured alike"
             )
-        repeated = len(self.cells) - len(self._places)
-        if repeated:
-            notes.append(f"cells given more than once, of which the last is shown: {repeated}")
         constant = self.baseline.get(self._metric)
         if constant is not None:
             values = [

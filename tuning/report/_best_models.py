@@ -45,7 +45,8 @@ def closer_blocks(results: Results) -> list[Block]:
             f"{rank}. {showcase.name(row)}: {_score(results, showcase.pictures[row]['mse'])}"
             for rank, row in enumerate(rows, start=1)
         ]
-        blocks.append(showcase.block(sheet, f"{sheet}-{part}", caption, captions))
+        tiles = showcase.tiles(sheet)
+        blocks.append(showcase.block(f"{sheet}-{part}", caption, tiles, captions))
     return blocks
 
 
@@ -71,22 +72,18 @@ def by_category(showcase: Showcase, task: str) -> list[Score]:
 
 def _figures(results: Results, place: Place, showcase: Showcase) -> list[Figure]:
     """Its training if no published figure shows such a model's, and where it errs."""
-    role, subject = results.data.role, f"{place.name} on {results.data.name}"
+    part, subject = f"{results.data.role}-{results.task}", f"{place.name} on {results.data.name}"
     figures = []
-
-    def add(name: str, caption: str, png: bytes, alt: str) -> None:
-        figures.append(Figure(f"{name}-{role}-{results.task}", caption, png, alt, width="half"))
-
-    shown = [(row.model, row.head) for row in results.published]
-    has_losses = showcase.archive.history(showcase.cell.run_id, "train_loss")
-    if has_losses and (place.model, place.head) not in shown:
+    is_shown = any((row.model, row.head) == (place.model, place.head) for row in results.published)
+    if not is_shown and showcase.archive.history(showcase.cell.run_id, "train_loss"):
         png = draw_loss(showcase.cell, place.title, showcase.archive)
-        add("loss", f"Training loss of {subject}.", png, f"Loss curve of {place.name}")
+        caption, alt = f"Training loss of {subject}.", f"Loss curve of {place.name}"
+        figures.append(Figure(f"loss-{part}", caption, png, alt, "half"))
     if showcase.error_map is not None:
         count = format_count(len(showcase.pictures), "test picture")
         caption = f"Where {subject} errs: mean over {count}, dark is wrong."
         alt = "Mean absolute error of each pixel, in a and b"
-        add("error-map", caption, showcase.error_map, alt)
+        figures.append(Figure(f"error-map-{part}", caption, showcase.error_map, alt, "half"))
     return figures
 
 

@@ -9,11 +9,11 @@ from tuning.display.formatting import with_unit
 from tuning.report._best_models import closer_blocks
 from tuning.report._data_pipeline import pipeline_blocks
 from tuning.report._document import Block, Report, Section, Text
-from tuning.report._grids import Grid, grid_blocks
+from tuning.report._grids import Grid
 from tuning.report._loss_curves import Curves, loss_blocks
 from tuning.report._prose import difference, title_of
 from tuning.report._provenance import provenance_blocks
-from tuning.report._results import Results, results_blocks
+from tuning.report._results import Results
 from tuning.report._samples import sample_blocks
 from tuning.report._search import search_blocks
 from tuning.report._selection import Choice, choose
@@ -56,11 +56,11 @@ def build_report(
         [
             *loss_blocks(part.data, part.task, archive, published_curves or {}),
             *(sample_blocks(part) if part.criterion.predicts_planes else ()),
-            *results_blocks(part),
+            *part.blocks(),
         ]
         for part in parts
     ]
-    grids = [grid_blocks(Grid(choice.source, task, store)) for task in TASKS]
+    grids = [Grid(choice.source, task, store).blocks() for task in TASKS]
     closer: list[Block] = [block for part in parts for block in closer_blocks(part)]
     if not closer:
         closer = [Text("No model has been measured on a test set.", "missing")]

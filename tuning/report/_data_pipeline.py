@@ -16,14 +16,14 @@ def pipeline_blocks(data: Data, showcases: Sequence[Showcase]) -> list[Block]:
     if showcase is None:
         return [*blocks, no_pictures("examples of the preparation", data.name)]
     if showcase.hidden:
-        return [*blocks, showcase.block("copies", "", f"Examples of {data.name}", ())]
-    if showcase.tiles("planes"):
+        return [*blocks, showcase.block("", f"Examples of {data.name}", {}, ())]
+    if planes := showcase.tiles("planes"):
         caption = (
             f"A picture of {data.name} and its planes: L is what a model sees, a and b (drawn in "
             f"their colours) are what it predicts"
         )
         names = [f"train picture {row}" for row in showcase.rows("planes")]
-        blocks.append(showcase.block("planes", f"planes-{data.role}", caption, names))
+        blocks.append(showcase.block(f"planes-{data.role}", caption, planes, names))
     return [*blocks, *_copies(data, showcase)]
 
 

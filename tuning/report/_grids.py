@@ -41,6 +41,9 @@ class Grid:
         self._groups = [*self._published, *sorted(own - set(self._published))]
         self._scaled = {place.row: place.epochs for place in self.places}
 
+    def blocks(self) -> list[Block]:
+        return [*self.findings(), *self.tables(), *self.notes(), *self.heatmap()]
+
     def tables(self) -> list[Table]:
         lrs = sorted({*LRS, *(place.lr for place in self.places)}, reverse=True)
         found = []
@@ -156,8 +159,3 @@ class Grid:
         rank = self.order.index(here) + 1
         standing = "wins here too" if rank == 1 else f"is number {rank} of {len(self.order)} here"
         return f"The published winner ({here.name}) {standing}."
-
-
-def grid_blocks(grid: Grid) -> list[Block]:
-    """All of a grid: findings, its tables, notes and the heatmap."""
-    return [*grid.findings(), *grid.tables(), *grid.notes(), *grid.heatmap()]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from tuning.display.pictures import jpeg, picture_grid
 from tuning.display.table import escape_markdown as plain
 from tuning.display.table import markdown
-from tuning.report._document import Block, Commands, Facts, Figure, Report, Text, Tiles
-from tuning.report._images import tile_sheet
+from tuning.report._document import Block, Commands, Facts, Figure, Report, Text, TileRow, Tiles
 
 FIGURES = "figures"
 
@@ -29,7 +35,7 @@ def figure_files(report: Report) -> dict[str, bytes]:
             if isinstance(block, Figure):
                 files[f"{block.name}.png"] = block.png
             elif isinstance(block, Tiles):
-                files[f"{block.name}.jpg"] = tile_sheet(block.columns, block.rows)
+                files[f"{block.name}.jpg"] = _tile_sheet(block.columns, block.rows)
     return files
 
 
@@ -60,3 +66,12 @@ def _text(block: Text) -> str:
     if block.kind == "warning":
         return f"> **{text}**"
     return f"*{text}*" if block.kind in ("note", "missing") else text
+
+
+def _tile_sheet(columns: Sequence[str], rows: Sequence[TileRow]) -> bytes:
+    """Draw rows of tiles under common titles, each with its caption above, as a JPEG."""
+    pictures = []
+    for row in rows:
+        tiles = [Image.open(io.BytesIO(tile)).convert("RGB") for tile in row.tiles]
+        pictures.append([np.asarray(tile) for tile in tiles])
+    return jpeg(picture_grid(pictures, columns, [row.caption for row in rows]))

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tuning.display.formatting import format_count, format_duration
+from tuning.display.formatting import format_duration
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Commands, Facts
 from tuning.report._selection import Choice
@@ -81,20 +81,12 @@ def _device_time(launches: Sequence[StoredLaunch]) -> str:
 
 
 def _held(choice: Choice, store: Store) -> str:
-    counts = [("on the data shown", sum(len(data.launches) for data in choice.shown))]
-    counts += [
-        (f"on {data.name}@{data.short_digest} not shown", len(data.launches))
-        for data in choice.others
-    ]
-    parts = [f"{count} {'launch' if count == 1 else 'launches'} {what}" for what, count in counts]
-    left_out = {
-        "of other programs": store.foreign_runs,
-        "without tags or parameters": len(store.broken_runs),
-    }
-    parts += [
-        f"{format_count(count, 'run')} {what} left out" for what, count in left_out.items() if count
-    ]
-    return "; ".join(parts)
+    counts = {"launches on the data shown": sum(len(data.launches) for data in choice.shown)}
+    for data in choice.others:
+        counts[f"launches on {data.name}@{data.short_digest}, not shown"] = len(data.launches)
+    counts["runs of other programs, left out"] = store.foreign_runs
+    counts["runs without tags or parameters, left out"] = len(store.broken_runs)
+    return "; ".join(f"{what}: {count}" for what, count in counts.items() if count)
 
 
 def _launch_row(launch: StoredLaunch, store: Store) -> Row:

@@ -63,13 +63,9 @@ class Results:
                 return place
         return next(iter(ranked(self.places, f"val_{self.criterion.name}")), None)
 
-    def place_of(self, row: PublishedResult) -> Place | None:
-        """What was measured in the place of a published row: its own training, else the best."""
-        return published_place(self.places, row)
-
     def table(self) -> Table:
         taken = [
-            self.place_of(row) or Place(row.model, row.head, row.lr, row.epochs)
+            published_place(self.places, row) or Place(row.model, row.head, row.lr, row.epochs)
             for row in self.published
         ]
         extra = [place for place in ranked(self.places, self.metric) if place not in taken]
@@ -94,6 +90,9 @@ class Results:
         heads = tuple(map(metric_heading, self._published_best))
         title = _TITLES[self.data.role, self.task]
         return Table(title, "model", heads, tuple(rows), tuple(notes), stacks=True)
+
+    def blocks(self) -> list[Block]:
+        return [*self.findings(), *self.notes(), self.table()]
 
     def findings(self) -> list[Text]:
         sentences = standings(self.places, self.metric, self.constant)
@@ -127,7 +126,7 @@ class Results:
         return Row(place.title, tuple(cells), tuple(filter(None, below)))
 
     def _beside_the_published(self) -> list[str]:
-        pairs = [(row.metrics, self.place_of(row)) for row in self.published]
+        pairs = [(row.metrics, published_place(self.places, row)) for row in self.published]
         same_name = [value for pair in pairs for value in _compared(*pair)]
         sentences = beside_published("Beside the published models of the same name", same_name)
         for first in ranked(self.places, self.metric)[:1]:
@@ -135,10 +134,6 @@ class Results:
                 how = f"Of {first.name}, beside the best published values"
                 sentences += beside_published(how, _compared(self._published_best, first))
         return sentences
-
-
-def results_blocks(results: Results) -> list[Block]:
-    return [*results.findings(), *results.notes(), results.table()]
 
 
 def _compared(

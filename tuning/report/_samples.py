@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tuning.display.formatting import head_title
 from tuning.report._document import Block, Text
-from tuning.report._places import Place
+from tuning.report._places import Place, published_place
 from tuning.report._results import Results
-from tuning.report._showcases import Showcase, no_pictures, sheet_block
+from tuning.report._showcases import Showcase, no_pictures
 
 _FIGURES = {
     "faces": {
@@ -40,7 +40,9 @@ def _models(results: Results) -> dict[str, Showcase]:
         cells = place.cells if place else ()
         return next((by_run[cell.run_id] for cell in cells if cell.run_id in by_run), None)
 
-    found = {head_title(row.head): of(results.place_of(row)) for row in results.published}
+    found = {
+        head_title(row.head): of(published_place(results.places, row)) for row in results.published
+    }
     shown = {title: showcase for title, showcase in found.items() if showcase is not None}
     best = of(results.best)
     if best is not None and best not in shown.values():
@@ -59,4 +61,4 @@ def _sheet(name: str, sheet: str, figure: str, shown: dict[str, Showcase]) -> Bl
         columns = {"grayscale": frame["grayscale"], **drawn, "truth": frame["true"]}
         figure += f": grayscale, ours ({', '.join(drawn)}), truth"
     names = [first.name(row) if sheet == "samples" else f"train picture {row}" for row in rows]
-    return sheet_block(name, figure, columns, names, first)
+    return first.block(name, figure, columns, names)

@@ -10,8 +10,8 @@ from typing import Any
 from tuning.display.formatting import format_count, format_value, metric_heading
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Figure, Text
-from tuning.report._images import whole_picture
 from tuning.report._selection import Choice
+from tuning.report._showcases import whole_picture
 from tuning.tracking.records import Archive, StoredLaunch
 
 _FOLDER = "search"

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tuning.display.pictures import cut_grid, jpeg
 from tuning.inference.samples import FORMAT, SCORES
 from tuning.report._document import Block, Text, TileRow, Tiles
-from tuning.report._images import whole_picture
 from tuning.tracking.records import Archive, StoredCell
 
 FOLDER = "test"
@@ -68,25 +67,21 @@ class Showcase:
             titles.append(f"{title} #{again + 1}" if again else str(title))
         return {title: [jpeg(row[column]) for row in cut] for column, title in enumerate(titles)}
 
-    def block(self, sheet: str, name: str, caption: str, captions: Sequence[str]) -> Block:
-        """A whole sheet, with a caption for each of its rows."""
-        return sheet_block(name, caption, {} if self.hidden else self.tiles(sheet), captions, self)
-
-
-def sheet_block(
-    name: str,
-    caption: str,
-    columns: Mapping[str, Sequence[bytes]],
-    captions: Sequence[str],
-    source: Showcase,
-) -> Block:
-    """Tiles by column, one caption a row; a sentence if they are hidden or cannot be read."""
-    if source.hidden:
-        return Text(f"{caption}. Its photographs are left out of this copy of the report.", "note")
-    if not columns:
-        return Text(f"{caption}: the store's sheet of pictures cannot be read.", "missing")
-    rows = zip(captions, zip(*columns.values(), strict=True), strict=True)
-    return Tiles(name, f"{caption}.", tuple(columns), tuple(TileRow(*row) for row in rows))
+    def block(
+        self,
+        name: str,
+        caption: str,
+        columns: Mapping[str, Sequence[bytes]],
+        captions: Sequence[str],
+    ) -> Block:
+        """Tiles by column, one caption a row; a sentence if they are hidden or cannot be read."""
+        if self.hidden:
+            text = f"{caption}. Its photographs are left out of this copy of the report."
+            return Text(text, "note")
+        if not columns:
+            return Text(f"{caption}: the store's sheet of pictures cannot be read.", "missing")
+        rows = zip(captions, zip(*columns.values(), strict=True), strict=True)
+        return Tiles(name, f"{caption}.", tuple(columns), tuple(TileRow(*row) for row in rows))
 
 
 def read_showcases(
@@ -103,6 +98,18 @@ def read_showcases(
             hidden = bool(document["photographs"]) and not photographs
             found.append(Showcase(cell, document, archive, hidden))
     return found
+
+
+def whole_picture(content: bytes | None) -> bytes | None:
+    """Return the content of a picture file if it can be drawn, else None."""
+    if content is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return None
+    return content
 
 
 def no_pictures(what: str, where: str) -> Text:

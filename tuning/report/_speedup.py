@@ -20,13 +20,19 @@ def speed_blocks(store: Store) -> list[Block]:
     if newest is None:
         text = f"No comparison of CPU and GPU: run `chromatune speedup`. {published}"
         return [Text(text, "missing")]
-    if newest.factor > 0:
-        return [Text(_words(newest.factor), "finding"), _table(newest, store.link(newest))]
+    table, factor = _table(newest, store.link(newest)), newest.factor
+    if not factor > 0:  # NaN without the GPU half
+        text = (
+            "Only the CPU half has been measured: run `chromatune speedup` on a machine with a "
+            f"GPU. {published}"
+        )
+        return [Text(text, "missing"), table]
     text = (
-        "Only the CPU half has been measured: run `chromatune speedup` on a machine with a GPU. "
-        f"{published}"
+        f"The GPU is {max(factor, 1 / factor):.3g} times {'faster' if factor >= 1 else 'slower'} "
+        f"than the CPU of the same machine, {factor / PUBLISHED_FACTOR:.2g} times the published "
+        f"factor of {PUBLISHED_FACTOR}. Both depend on the hardware."
     )
-    return [Text(text, "missing"), _table(newest, store.link(newest))]
+    return [Text(text, "finding"), table]
 
 
 def _table(measured: StoredSpeedup, href: str | None) -> Table:
@@ -49,12 +55,3 @@ def _table(measured: StoredSpeedup, href: str | None) -> Table:
     model = measured.params["model"]
     caption = f"Training time of {model}, {epochs} epochs, on {measured.dataset}"
     return Table(caption, "device", ("all epochs", "an epoch"), tuple(rows), stacks=True)
-
-
-def _words(factor: float) -> str:
-    faster, times = ("faster", factor) if factor >= 1 else ("slower", 1 / factor)
-    return (
-        f"The GPU is {times:.3g} times {faster} than the CPU of the same machine, "
-        f"{factor / PUBLISHED_FACTOR:.2g} times the published factor of {PUBLISHED_FACTOR}. Both "
-        f"depend on the hardware."
-    )

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from tuning.display.formatting import (
@@ -71,13 +68,3 @@ def test_direction() -> None:
     assert not higher_is_better("train_loss")
     with pytest.raises(ChromatuneError, match=r"'val_psrn'.*did you mean 'val_psnr'"):
         higher_is_better("val_psrn")
-
-
-def test_showing_results_needs_no_framework() -> None:
-    code = (
-        "import sys, tuning.display.plots, tuning.display.grid_table, tuning.display.pictures; "
-        "print([name for name in ('torch', 'ray', 'mlflow', 'matplotlib.pyplot') "
-        "if name in sys.modules])"
-    )
-    command = [sys.executable, "-c", code]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

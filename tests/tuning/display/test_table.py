@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 
-import pytest
 from rich.console import Console
 
 from tuning.display.table import Cell, Row, Table, escape_markdown, markdown, row, terminal
@@ -78,7 +77,10 @@ def test_code_in_backquotes_stays_code() -> None:
     assert escape_markdown("`a_b`") == r"\`a\_b\`"
 
 
-@pytest.mark.parametrize("module", ["table", "grid_table", "progress"])
-def test_only_the_terminal_needs_rich(module: str) -> None:
-    program = f"import sys; sys.modules['rich'] = None; import tuning.display.{module}"
+def test_showing_results_needs_no_framework_and_only_the_terminal_rich() -> None:
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(('rich', 'torch', 'ray', 'mlflow')); "
+        "import tuning.display.grid_table, tuning.display.progress, tuning.display.plots; "
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -42,8 +42,8 @@ def test_what_is_left_out_is_counted(archive: Any) -> None:
     drawn = make_launch(done, dataset="synthetic-faces", source="synthetic")
     store = make_store(make_launch(done), drawn, foreign_runs=3, broken_runs=("x",))
     assert facts_of(build_report(store, archive))["store"] == (
-        "1 launch on the data shown; 1 launch on synthetic-faces@dddddddddddd not shown; "
-        "3 runs of other programs left out; 1 run without tags or parameters left out"
+        "launches on the data shown: 1; launches on synthetic-faces@dddddddddddd, not shown: 1; "
+        "runs of other programs, left out: 3; runs without tags or parameters, left out: 1"
     )
 
 

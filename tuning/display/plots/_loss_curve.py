@@ -41,16 +41,10 @@ def loss_curve(
     with DRAWING:
         figure = new_figure(4.1, 2.9)  # half the width of a page
         axes = figure.subplots()
-        _line(
-            axes, theirs, f"{loss_name}, published", color=_PUBLISHED, linewidth=1.2, linestyle="--"
-        )
+        dashed = {"linewidth": 1.2, "linestyle": "--"}
+        _line(axes, theirs, f"{loss_name}, published", color=_PUBLISHED, **dashed)
         _line(axes, train, loss_name, color=_TRAIN, linewidth=1.6)
-        dots = {
-            "marker": "o",
-            "markersize": 4.5,
-            "markeredgecolor": "white",
-            "markeredgewidth": 0.7,
-        }
+        dots = {"marker": "o", "markersize": 4.5, "markeredgecolor": "white"}
         _line(axes, val, "validation MSE", color=_VAL, linewidth=0.9, **dots)
         _dress(axes, title)
         if not axes.lines:
