@@ -60,7 +60,12 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
         place = _free(relative.with_suffix(".png"), taken)
         taken |= {place, SHEETS / place}
         jobs.append(Job(name, source, out / place, out / SHEETS / place))
-    _refuse_replacing(jobs)
+    for job in jobs:
+        for target in (job.picture, job.sheet):
+            if target.resolve() in found:
+                raise ChromatuneError(
+                    f"the result would replace the image {target}: choose another folder with --out"
+                )
     return Listing(jobs, skipped)
 
 
@@ -94,13 +99,3 @@ def _free(place: PurePosixPath, taken: set[PurePosixPath]) -> PurePosixPath:
         number += 1
         free = place.with_stem(f"{place.stem}-{number}")
     return free
-
-
-def _refuse_replacing(jobs: Sequence[Job]) -> None:
-    sources = {job.source for job in jobs}
-    for job in jobs:
-        for target in (job.picture, job.sheet):
-            if target.resolve() in sources:
-                raise ChromatuneError(
-                    f"the result would replace the image {target}: choose another folder with --out"
-                )

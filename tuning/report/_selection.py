@@ -33,10 +33,6 @@ class Data:
         return self.name == self.role
 
     @property
-    def photographs(self) -> bool:
-        return any(launch.photographs for launch in self.launches)
-
-    @property
     def manifest(self) -> Mapping[str, Any]:
         """The manifest of the newest launch that has one, else empty."""
         found = (launch.document.get("dataset_manifest") for launch in reversed(self.launches))
@@ -147,7 +143,8 @@ def _named(datas: list[Data], wanted: str, option: str) -> list[Data]:
 def _amount(data: Data) -> tuple[bool, int, bool, int]:
     finished = sum(len(launch.finished) for launch in data.launches)
     has_cells = any(launch.cells for launch in data.launches)
-    return bool(finished) and data.photographs, finished, has_cells, data.launches[-1].created
+    photographs = any(launch.photographs for launch in data.launches)
+    return bool(finished) and photographs, finished, has_cells, data.launches[-1].created
 
 
 def _descends(data: Data, source: Data) -> bool:

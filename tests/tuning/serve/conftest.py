@@ -55,52 +55,39 @@ class Served:
     url: str
     cache: FakeCache
 
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-
-Serve = Callable[..., Served]
-
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Run an application in a thread; yields its address."""
+def serving(**settings: Any) -> Iterator[Served]:
+    """A server in a thread, with settings of its own."""
+    cache = FakeCache()
+    app = create_app(cache, ServeSettings(**settings))
     with open_socket("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             wait_until(lambda: server.started or not thread.is_alive())
-            yield address_of(listener)
+            yield Served(address_of(listener), cache)
         finally:
+            cache.gate.set()
             server.should_exit = True
             thread.join(PATIENCE_S)
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Start a server: `serve(max_waiting=1)` with settings of its own."""
+def serve() -> Iterator[Callable[..., Served]]:
+    """Start a server: `serve(max_waiting=1)`."""
     with contextlib.ExitStack() as stack:
-
-        def start(**settings: Any) -> Served:
-            cache = FakeCache()
-            stack.callback(cache.gate.set)
-            return Served(
-                stack.enter_context(serving(create_app(cache, ServeSettings(**settings)))), cache
-            )
-
-        yield start
+        yield lambda **settings: stack.enter_context(serving(**settings))
 
 
 @pytest.fixture
-def served(serve: Serve) -> Served:
+def served(serve: Callable[..., Served]) -> Served:
     return serve()
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Served]:
     """One server for many requests, which asks for the token `TOKEN`."""
-    cache = FakeCache()
-    with serving(create_app(cache, ServeSettings(token=TOKEN))) as url:
-        yield Served(url, cache)
+    with serving(token=TOKEN) as served:
+        yield served

@@ -169,7 +169,8 @@ def test_a_full_queue_gives_503_and_retry_after(serve: Any) -> None:
 
 def raw(served: Any, request: str) -> socket.socket:
     """Open a connection and send the beginning of a request."""
-    connection = socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_S)
+    port = int(served.url.rpartition(":")[2])
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     connection.sendall(request.replace("\n", "\r\n").encode())
     return connection
 
