@@ -161,6 +161,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "models.md": {"champions": _champion_tables},
     "reliability.md": {
         "soak": lambda: _long_tests("soak"),
+        "cluster": lambda: _long_tests("cluster"),
     },
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tuning.utils import environment
+from tuning.utils import environment, provenance
 
 # As the command does it, and before any test imports Ray.
 environment.set_defaults()
@@ -27,3 +31,28 @@ def real_data() -> Path:
     if missing:
         pytest.fail(f"CHROMATUNE_REAL_DATA={named} has no {' and no '.join(missing)}/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def promises(request: pytest.FixtureRequest) -> Iterator[dict[str, Counter[str]]]:
+    """The figures of each promise; if no test failed, CHROMATUNE_RESULTS names a file for them."""
+    kept: dict[str, Counter[str]] = {}
+    began = time.time()
+    yield kept
+    target = os.environ.get("CHROMATUNE_RESULTS")
+    if target and not request.session.testsfailed:
+        document = {
+            "command": f"pytest -m {request.config.option.markexpr}",
+            "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+            "minutes": round((time.time() - began) / 60),
+            "hardware": provenance.hardware(),
+            "versions": provenance.versions(),
+            "promises": [{"promise": name, "figures": kept[name]} for name in kept],
+        }
+        Path(target).write_text(json.dumps(document, indent=1) + "\n")
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, promises: dict[str, Counter[str]]) -> Counter[str]:
+    """What a test did and checked, summed over its parameters; its docstring is the promise."""
+    return promises.setdefault(" ".join(request.function.__doc__.split()), Counter())

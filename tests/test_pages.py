@@ -65,8 +65,9 @@ def test_every_champion_beats_the_published_model() -> None:
                 assert all(run["test_metrics"][name] < value for run in champion["runs"])
 
 
-def test_nothing_was_lost() -> None:
-    promises = json.loads((update.RESULTS / "soak.json").read_text())["promises"]
+@pytest.mark.parametrize("name", ["soak", "cluster"])
+def test_nothing_was_lost(name: str) -> None:
+    promises = json.loads((update.RESULTS / f"{name}.json").read_text())["promises"]
     assert promises
     assert [promise for promise in promises if promise["figures"].get("losses", 0)] == []
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,11 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
     cluster: Any,
     make_user: Callable[..., Any],
     make_server: Callable[..., Any],
+    figures: Counter[str],
 ) -> None:
+    """A worker node is killed during a trial: the trial resumes on another node from its
+    checkpoint, a new node gets work, and the table equals that of one node, bit for bit.
+    """
     server = make_server(cluster.head.address, cluster.head.inside)
     server.start()
     alone = make_user("colorizer")
@@ -69,7 +74,8 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
         assert cell["metrics"] == reference[cell_id]["metrics"]
         if cell["training_id"] in begun:  # not begun anew, wherever it was finished
             assert cell["history"][0]["timestamp"] < struck_ms
-    assert_all_in_mlflow(user)
+    figures.update(assert_all_in_mlflow(user))
+    figures.update({"nodes killed": 1, "nodes added": 1, "cells equal": len(cells)})
     hosts = {cell["hostname"] for cell in cells.values()}
     assert new.name in hosts
     assert hosts <= {node.name for node in cluster.nodes[1:]}
@@ -78,8 +84,13 @@ def test_a_lost_machine_and_a_new_one_change_nothing(
 
 
 def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
-    cluster: Any, make_user: Callable[..., Any]
+    cluster: Any,
+    make_user: Callable[..., Any],
+    figures: Counter[str],
 ) -> None:
+    """`--address`, `RAY_ADDRESS` and `ray job submit` connect to a cluster that requires a token; a
+    wrong token is rejected before anything is trained.
+    """
     token = cluster.head.environment
     inside = {"prefix": cluster.head.inside}
     named = make_user("colorizer", environment={**token, "RAY_ADDRESS": cluster.address}, **inside)
@@ -104,11 +115,18 @@ def test_jobs_and_the_environment_reach_the_cluster_and_a_wrong_token_does_not(
     assert all("token is missing or incorrect" in one for one in rays_own)
     assert token["RAY_AUTH_TOKEN"] not in refused.err
     assert wrong.launches() == []
+    figures.update({"launches": 2, "refusals": 1, "losses": 0})
 
 
 def test_what_would_fail_an_hour_later_is_told_before(
-    cluster: Any, make_user: Callable[..., Any], tmp_path: Path
+    cluster: Any,
+    make_user: Callable[..., Any],
+    tmp_path: Path,
+    figures: Counter[str],
 ) -> None:
+    """Storage that is not shared, another version on a node, and resources that no node has are
+    reported before anything is trained.
+    """
     on_head = {"environment": cluster.head.environment, "prefix": cluster.head.inside}
     # Every machine has a /dev/shm, and each its own.
     user = make_user("colorizer", storage="/dev/shm/launches", **on_head)
@@ -141,3 +159,4 @@ def test_what_would_fail_an_hour_later_is_told_before(
         status=2,
     )
     assert "no node can ever run a trial of 3 CPU" in too_much.err
+    figures.update({"refusals": len(alive) + 2, "trainings started": 0})

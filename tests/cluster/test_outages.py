@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,11 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     make_user: Callable[..., Any],
     make_server: Callable[..., Any],
     pictures: PreparedDataset,
+    figures: Counter[str],
 ) -> None:
+    """The tracking server (on PostgreSQL) stops and starts again during a launch: training goes on,
+    and everything is delivered once. A server that never answers is reported before any training.
+    """
     server = make_server()
     user = make_user(uri=server.uri)
     began = time.monotonic()
@@ -71,16 +76,23 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     assert finished.status == 0, finished.err
     assert "is unavailable" in finished.err
     assert "MLflow is available again" in finished.err
-    assert_all_in_mlflow(user, 2 * len(milestones))
+    figures.update(assert_all_in_mlflow(user, 2 * len(milestones)))
     trained, pause = trained_between(user, stopped, started)
     assert len(trained) == 2
     assert min(trained) > 0
     assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
+    figures.update(
+        {"seconds away": round(started - stopped), "seconds until refused": round(waited)}
+    )
+    figures.update({"epochs trained meanwhile": sum(trained), "cells meanwhile": after - before})
 
 
 def test_eight_trials_at_once_on_a_database_that_another_process_locks(
-    make_user: Callable[..., Any], pictures: PreparedDataset
+    make_user: Callable[..., Any],
+    pictures: PreparedDataset,
+    figures: Counter[str],
 ) -> None:
+    """Eight trials log every epoch on SQLite while another process locks it: nothing is lost."""
     user = make_user()
     last = epochs_lasting(4 * LOCKED_S, pictures, trials=len(LRS))
     words = ["--lrs", ",".join(LRS), "--epochs", f"2,{last}", "--cpus-per-trial", "0.25"]
@@ -98,16 +110,22 @@ def test_eight_trials_at_once_on_a_database_that_another_process_locks(
     assert len(user.cells()) == len(LRS), "the trainings are too short for the lock"
     finished = driver.wait()
     assert finished.status == 0, finished.err
-    assert_all_in_mlflow(user, 2 * len(LRS))
+    figures.update(assert_all_in_mlflow(user, 2 * len(LRS)))
     trained, pause = trained_between(user, unlocked - LOCKED_S, unlocked)
     assert len(trained) >= 8
     assert min(trained) > 0
     assert pause < LONGEST_PAUSE_S, "the trials have waited for MLflow"
+    figures.update({"seconds locked": LOCKED_S, "epochs trained meanwhile": sum(trained)})
 
 
 def test_a_full_disk_stops_a_launch_that_then_goes_on(
-    make_user: Callable[..., Any], small_disk: Path
+    make_user: Callable[..., Any],
+    small_disk: Path,
+    figures: Counter[str],
 ) -> None:
+    """A full disk stops a launch with an error message; with space again, it resumes to the table
+    of an undisturbed launch.
+    """
     usual = make_user()
     expected = run(usual, *grid(usual, *ONE_BY_ONE))
 
@@ -124,12 +142,18 @@ def test_a_full_disk_stops_a_launch_that_then_goes_on(
     ballast.unlink()
     resumed = run(user, *user.resume("last", "--format", "json"))
     assert results(resumed) == results(expected)
-    assert_all_in_mlflow(user)
+    figures.update(assert_all_in_mlflow(user))
+    figures["cells equal"] = len(resumed.cells)
 
 
 def test_a_full_disk_stops_a_search_that_then_goes_on(
-    make_user: Callable[..., Any], small_disk: Path
+    make_user: Callable[..., Any],
+    small_disk: Path,
+    figures: Counter[str],
 ) -> None:
+    """A full disk stops a search with an error message; with space again, it resumes and completes
+    all trials, each epoch once.
+    """
     user = make_user(storage=f"{small_disk}/launches")
     space = user.folder / "space.yaml"
     space.write_text(yaml.safe_dump({"search": {"space": SPACE, "scheduler": "none"}}))
@@ -158,13 +182,18 @@ def test_a_full_disk_stops_a_search_that_then_goes_on(
         # The figures of the state that was kept are the run's last ones.
         assert len(logged) == 60 + (cell["kept_epoch"] != 60)
         assert set(losses(cell)) <= set(logged)
+    figures.update({"trials": 3, "runs checked": len(runs), "losses": 0})
 
 
 def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed(
     make_user: Callable[..., Any],
     pictures: PreparedDataset,
     make_read_only: Callable[..., None],
+    figures: Counter[str],
 ) -> None:
+    """The store becomes read-only during a launch: training completes, and `resume` writes what
+    MLflow lacks and trains nothing again.
+    """
     user = make_user()
     last = epochs_lasting(20, pictures, trials=2)
     driver = user.start(*grid(user, "--epochs", f"2,{last}", *ONE_BY_ONE))
@@ -185,14 +214,18 @@ def test_a_store_that_becomes_read_only_gets_the_rest_when_the_launch_is_resumed
     resumed = run(user, *user.resume("last", "--format", "json"))
     assert results(resumed) == results(stopped)
     assert {cell_id: cell["ended"] for cell_id, cell in user.cells().items()} == ended
-    assert_all_in_mlflow(user)
+    figures.update(assert_all_in_mlflow(user))
 
 
 def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     make_user: Callable[..., Any],
     pictures: PreparedDataset,
     small_disk: Path,
+    figures: Counter[str],
 ) -> None:
+    """The disk of the store is full during a launch: training continues, and everything is written
+    once there is space.
+    """
     user = make_user(uri=f"sqlite:///{small_disk}/mlflow.db")
     last = epochs_lasting(30, pictures, trials=2)
     milestones = [2, last // 4, last // 2, last]
@@ -212,12 +245,15 @@ def test_a_store_on_a_full_disk_gets_everything_once_there_is_room(
     # Whoever comes first: the file of a model, or the database.
     assert "No space left on device" in finished.err or "disk is full" in finished.err
     assert "MLflow is available again" in finished.err
-    assert_all_in_mlflow(user, 2 * len(milestones))
+    figures.update(assert_all_in_mlflow(user, 2 * len(milestones)))
 
 
 def test_read_only_places_are_refused_before_anything_is_trained(
-    make_user: Callable[..., Any], small_disk: Path
+    make_user: Callable[..., Any],
+    small_disk: Path,
+    figures: Counter[str],
 ) -> None:
+    """A read-only store or storage path is rejected before anything is trained."""
     subprocess.run(
         [sys.executable, "-c", _MIGRATE, f"sqlite:///{small_disk}/mlflow.db"], check=True
     )
@@ -231,11 +267,16 @@ def test_read_only_places_are_refused_before_anything_is_trained(
         assert problem in line
         assert "Read-only file system" in line
         assert user.launches() == []
+    figures.update({"refusals": 2, "trainings started": 0})
 
 
 def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
     make_user: Callable[..., Any],
+    figures: Counter[str],
 ) -> None:
+    """A launch in a bucket (`--storage-path s3://...`) is rejected for a second process, survives
+    `kill -9` of its driver and resumes to the table of one on a local disk.
+    """
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server")
     usual = make_user()
@@ -276,6 +317,7 @@ def test_launches_in_a_bucket_are_written_killed_and_gone_on_with(
         assert results(again) == results(expected)
     s3.stop()
     assert not (user.folder / "s3:").exists()
+    figures.update({"drivers killed": 1, "cells equal": len(cells), "losses": 0})
 
 
 SPACE = {

@@ -1,25 +1,18 @@
-"""Ten launches, each struck with kill -9 at random moments: `make soak`.
-
-With CHROMATUNE_SOAK_RESULTS, what was done and checked is written to that file.
-"""
+"""Ten launches, each struck with kill -9 at random moments: `make soak`."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tuning.utils import provenance
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
@@ -37,32 +30,6 @@ def _sibling(name: str) -> Any:
 
 
 assert_whole = _sibling("test_interruptions").assert_whole
-
-
-@pytest.fixture(scope="module")
-def figures() -> Iterator[Counter[str]]:
-    """What was done and checked, over all rounds."""
-    counted: Counter[str] = Counter(losses=0)
-    began = time.time()
-    yield counted
-    target = os.environ.get("CHROMATUNE_SOAK_RESULTS")
-    if target:
-        document = {
-            "command": "make soak",
-            "measured": time.strftime("%Y-%m-%d", time.gmtime()),
-            "minutes": round((time.time() - began) / 60),
-            "hardware": provenance.hardware(),
-            "versions": provenance.versions(),
-            "promises": [
-                {
-                    "promise": "After `kill -9` of the driver, a trial or both at random moments, "
-                    "the launch ends like an undisturbed one, bit for bit, with every run in "
-                    "MLflow once",
-                    "figures": dict(sorted(counted.items())),
-                }
-            ],
-        }
-        Path(target).write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _wait(driver: Any, seconds: float) -> None:
@@ -87,6 +54,9 @@ def _kill_a_trial(driver: Any) -> bool:
 def test_whatever_is_killed_whenever_nothing_is_lost(
     seed: int, place: Any, finished_grid: Any, figures: Counter[str]
 ) -> None:
+    """After `kill -9` of the driver, a trial or both at random moments, the launch ends like an
+    undisturbed one, bit for bit, with every run in MLflow once.
+    """
     draw = random.Random(seed)
     driver = place.start(*place.grid(), "--format", "json")
     kills = 0
