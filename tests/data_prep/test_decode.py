@@ -124,8 +124,5 @@ def test_sixteen_bit_grayscale_keeps_its_high_bytes(kind: str) -> None:
     levels = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
     rgb, _ = decode_rgb(saved(Image.fromarray(levels), kind))
     assert np.abs(rgb[..., 1] - levels / 65535 * 255).max() <= 0.51
-
-
-def test_floating_point_pixels_are_rejected() -> None:
     with pytest.raises(UnusableError, match="save it with 8 or 16 bits"):
         decode_rgb(saved(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))

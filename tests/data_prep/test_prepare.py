@@ -241,19 +241,15 @@ def test_a_manifest_of_version_0_1_0_is_read() -> None:
     }
 
 
-def test_a_folder_that_is_no_dataset_is_never_replaced(faces: Path, tmp_path: Path) -> None:
-    mine = dataset_folder(SMALL, tmp_path)
+def test_a_folder_that_holds_something_else_is_never_replaced(faces: Path, tmp_path: Path) -> None:
+    mine, other = dataset_folder(SMALL, tmp_path), replace(SMALL, seed=1)
     mine.mkdir()
     (mine / "thesis.txt").write_text("mine")
     with pytest.raises(DataError, match="in the way"):
         prepare(SMALL, tmp_path, source=faces, overwrite=True)
     assert (mine / "thesis.txt").read_text() == "mine"
-
-
-def test_a_renamed_folder_is_not_taken_for_another(faces: Path, tmp_path: Path) -> None:
-    other = replace(SMALL, seed=1)
-    folder = prepare(SMALL, tmp_path, source=faces).dataset.folder
-    folder.rename(dataset_folder(other, tmp_path))
+    shutil.rmtree(mine)
+    prepare(SMALL, tmp_path, source=faces).dataset.folder.rename(dataset_folder(other, tmp_path))
     with pytest.raises(DataError, match="other settings than its name says"):
         prepare(other, tmp_path)
 

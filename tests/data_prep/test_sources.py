@@ -109,9 +109,5 @@ def test_zip_members_can_be_read_from_many_threads(tmp_path: Path) -> None:
 )
 def test_labels_come_from_the_layout(name: str, grouping: str, label: str | None) -> None:
     assert path_label(name, grouping) == label  # type: ignore[arg-type]
-
-
-def test_subject_in_a_comment() -> None:
-    assert [subject_id(text) for text in ("s1", "s050\n", "CREATOR: gd-jpeg", "s0")] == [
-        "s1", "s50", None, None,
-    ]  # fmt: skip
+    comments = ("s1", "s050\n", "CREATOR: gd-jpeg", "s0")
+    assert [subject_id(text) for text in comments] == ["s1", "s50", None, None]

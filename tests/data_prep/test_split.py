@@ -101,13 +101,6 @@ def test_strata_are_spread_in_proportion() -> None:
             assert abs(found[name] - part * size) <= 1.5, (side, name)
 
 
-def test_twins_are_not_all_sent_to_one_side() -> None:
-    names = [f"{i // 2:04d}" for i in range(400)]
-    sides = split_pictures(names, 0)
-    assert [len(sides[side]) for side in SIDES] == [320, 40, 40]
-    assert len(split_pictures([*names, *(f"x{i}" for i in range(400))], 0)["test"]) == 80
-
-
 def test_very_many_large_groups_are_placed_near_the_totals() -> None:
     names = [f"{i // 40:06d}" for i in range(40_000)]
     sides = split_pictures(names, 0)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from models import ModelError, create_model, load_model, save_model
@@ -15,21 +14,6 @@ from models import ModelError, create_model, load_model, save_model
 KEY = "chromatune-model-1"
 # SHA-256 of the file that version 0.1.0 wrote.
 EARLIER = "c99534baf32e783ce633928ceadfa95b4389d11b10485f9f62ed6984a001cbec"
-
-
-@pytest.mark.parametrize(("name", "head"), [("cnn1", "tanh"), ("autoencoder", "sigmoid")])
-def test_round_trip_predicts_the_same_bits(tmp_path: Path, name: str, head: str) -> None:
-    model = create_model(name, head=head, image_size=64)
-    L = torch.rand(4, 1, 64, 64)
-    model(L)  # moves BatchNorm's running statistics away from where they start
-    save_model(model, tmp_path / "model.safetensors")
-    before = torch.get_rng_state()
-    loaded = load_model(tmp_path / "model.safetensors")
-    assert torch.equal(torch.get_rng_state(), before)
-    assert loaded.spec == model.spec
-    assert not loaded.training
-    assert torch.equal(loaded(L), model.eval()(L))
-    assert [item.name for item in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_saving_leaves_the_old_file_when_it_fails(

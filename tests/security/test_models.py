@@ -175,7 +175,7 @@ def test_a_checkpoint_names_no_files_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / "cnn1" / "checkpoint_000000"
     TrainState.create(FIT).save(folder)
     _replace(folder, {"../../../up": b"x"}, write=False)
-    with pytest.raises(ChromatuneError, match="state.json is damaged: 'files"):
+    with pytest.raises(ChromatuneError, match=r"state\.json is damaged: 'files"):
         TrainState.load(folder, FIT)
     assert newest_first(LaunchStorage(tmp_path), "cnn1") == []
 

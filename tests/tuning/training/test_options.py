@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from models import create_model
 from tests.tuning.training.builders import EVERY_OPTION, UNET, MakeData, config, trained
@@ -20,43 +19,9 @@ from tuning.training.batches import Batch, Batches
 from tuning.training.config import FitConfig
 from tuning.training.loop import fit
 from tuning.training.losses import training_loss
-from tuning.training.lr_schedule import learning_rate
 from tuning.training.metrics import evaluate
 
 CPU = torch.device("cpu")
-
-
-def test_adamw_one_cycle_and_averaging_are_the_loop_written_out(make_data: MakeData) -> None:
-    data = make_data("colorizer", train=9)
-    settings = config(
-        *("unet", 3), optimizer="adamw", weight_decay=0.1, schedule="onecycle", warmup=0.5, ema=0.9
-    )
-    state = trained(settings, data).state
-
-    torch.manual_seed(0)
-    model = create_model("unet", head="tanh", image_size=64, **UNET).train()
-    average = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
-    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    L = torch.from_numpy(data.train.L / 255).float()[:, None]
-    planes = torch.from_numpy(np.stack(data.train.planes, axis=1) / 255).float() * 2 - 1
-    for step in range(6):
-        batch = order[4 * (step % 2) : 4 * (step % 2) + 4]
-        optimizer.param_groups[0]["lr"] = learning_rate(settings, step / 6)
-        optimizer.zero_grad()
-        F.mse_loss(model.raw(L[batch]), planes[batch]).backward()
-        optimizer.step()
-        decay = min(0.9, (1 + step) / (10 + step))
-        current = model.state_dict()
-        for name, tensor in average.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.mul_(decay).add_(current[name], alpha=1 - decay)
-    assert state.averaged is not None
-    for name, tensor in average.state_dict().items():
-        if tensor.is_floating_point():
-            torch.testing.assert_close(state.averaged.state_dict()[name], tensor)
-    for name, tensor in model.state_dict().items():
-        torch.testing.assert_close(state.model.state_dict()[name], tensor)
 
 
 def test_the_term_of_the_category_is_its_cross_entropy() -> None:
