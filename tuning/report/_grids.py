@@ -19,8 +19,6 @@ from tuning.tracking.records import Store
 from tuning.training.tasks import CRITERIA
 
 _NUMBERS = {"regression": "I", "colorizer": "III"}
-# More columns than a page is wide are continued in a second table.
-_MOST_COLUMNS = 5
 
 
 class Grid:
@@ -52,10 +50,7 @@ class Grid:
             number = f"Table {_NUMBERS[self.task]} ({letter})"
             name = f"{group[0]}, {head_title(group[1])}{beyond}"
             caption = f"{number} {name}: {metric_title(self.metric)}"
-            for start in range(0, len(lrs), _MOST_COLUMNS):
-                more = " (continued)" if start else ""
-                shown = lrs[start : start + _MOST_COLUMNS]
-                found.append(self._table(caption + more, group, shown))
+            found.append(self._table(caption, group, lrs))
         return found
 
     def heatmap(self) -> list[Figure]:

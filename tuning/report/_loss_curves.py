@@ -44,8 +44,6 @@ def read_published_curves(folder: Path) -> Curves:
     Files that are not there are left out. Raises ChromatuneError if none is, or a line is not a
     number.
     """
-    if not folder.is_dir():
-        raise ChromatuneError(f"--published-curves {folder}: there is no such folder")
     found = {
         number: _read_losses(folder / file)
         for number, file, _ in _FIGURES
@@ -53,8 +51,7 @@ def read_published_curves(folder: Path) -> Curves:
     }
     if not found:
         raise ChromatuneError(
-            f"--published-curves {folder}: it holds none of the nine files, such as "
-            f"{_FIGURES[0][1]}"
+            f"--published-curves {folder}: none of the nine files is there ({_FIGURES[0][1]}, …)"
         )
     return found
 

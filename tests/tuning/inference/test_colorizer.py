@@ -136,10 +136,3 @@ def test_scores_are_those_of_scikit_image(flat: bool) -> None:
         },
         rel=1e-4,
     )
-
-
-def test_a_tiny_picture_has_no_ssim() -> None:
-    original = np.random.default_rng(4).integers(0, 256, (5, 90, 3), dtype=np.uint8)
-    scores = compare(original, np.full((2, 64, 64), 0.5, np.float32), original)
-    assert set(scores) == {"psnr", "psnr_rgb"}
-    assert scores["psnr_rgb"] == 100

@@ -107,13 +107,6 @@ def test_models_beyond_the_paper_have_tables_of_their_own() -> None:
     assert row.cells[1].verdict is None
 
 
-def test_a_wide_grid_is_continued_in_a_second_table() -> None:
-    lrs = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
-    launch = make_launch([make_cell("cnn1", lr=lr, epochs=100, val_mse=lr) for lr in lrs])
-    captions = [table.caption for table in grid_of(launch).tables()]
-    assert captions[1] == f"{captions[0]} (continued)"
-
-
 def test_the_rank_of_the_published_winner_is_stated() -> None:
     same = grid_of(whole_grid("regression", lambda value: value)).findings()[0].text
     assert "The published winner (cnn2 ReLU, lr 1e-5, 500 epochs) wins here too." in same

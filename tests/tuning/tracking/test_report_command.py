@@ -80,7 +80,7 @@ def test_speedup_says_that_there_is_no_gpu_and_keeps_its_half(
     [
         (("--format", "html,pfd"), "unknown format 'pfd'; did you mean 'pdf'?"),
         (("--dataset", "faces"), "--dataset faces: no such launches"),
-        (("--published-curves", "nowhere"), "there is no such folder"),
+        (("--published-curves", "nowhere"), "none of the nine files is there"),
         (("--out", "/proc/report"), "cannot write the report to /proc/report"),
     ],
 )
