@@ -75,10 +75,6 @@ class Driver:
         out, err = ((self.output / name).read_text() for name in ("out", "err"))
         return Finished(status, out, err)
 
-    def messages(self) -> str:
-        """What it has said so far."""
-        return (self.output / "err").read_text()
-
     def workers(self) -> list[int]:
         """Process ids of the trials: descendants whose title Ray has set to the trainable's."""
         return [pid for pid in descendants(self.process.pid) if _title(pid).endswith(".train")]
@@ -125,9 +121,6 @@ class Place:
 
     folder: Path
     data_root: Path
-    lrs = LRS
-    epochs = EPOCHS
-    batch_size = BATCH_SIZE
     drivers: list[Driver] = dataclasses.field(default_factory=list)
 
     @property
@@ -201,11 +194,16 @@ class Place:
         assert cells.keys() == others.keys()
         for cell_id, cell in cells.items():
             assert losses(cell) == losses(others[cell_id])
-            assert cell["metrics"] == others[cell_id]["metrics"]
-            assert cell["params"] == others[cell_id]["params"]
-            weights, wanted = self.weights(cell_id), expected.weights(cell_id)
-            assert weights.keys() == wanted.keys()
-            assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+            for key in ("metrics", "params"):
+                assert cell[key] == others[cell_id][key]
+            torch.testing.assert_close(
+                self.weights(cell_id), expected.weights(cell_id), rtol=0, atol=0
+            )
+
+    def assert_whole(self, expected: Place) -> None:
+        """The launch ended as one that nothing disturbed, bit for bit, in its files and MLflow."""
+        self.assert_same_cells(expected)
+        self.assert_once_in_mlflow()
 
     def assert_once_in_mlflow(self) -> None:
         """Every cell of the launch is one finished run with all its epochs."""
@@ -235,6 +233,11 @@ class Place:
             assert key not in found, f"two runs of '{key}'"
             found[key] = run
         return found
+
+    def statuses(self) -> set[str]:
+        """The statuses of the runs of the one launch."""
+        runs = self.runs(f"tags.`chromatune.launch_id` = '{self.launch().name}'")
+        return {run.info.status for run in runs.values()}
 
     def metric(self, run: Run, name: str) -> list[tuple[int, float]]:
         """Every value that was logged, with its step."""
@@ -334,13 +337,10 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def finished_grid(
-    make_place: Callable[[], Place],
-    local_ray: None,  # noqa: ARG001  (a mark does not reach fixtures)
-) -> tuple[Place, Finished]:
-    """The small grid, run to its end without disturbance."""
+def finished_grid(make_place: Callable[[], Place]) -> tuple[Place, Finished]:
+    """The small grid, run to its end without Ray and without disturbance."""
     place = make_place()
-    return place, run(*place.grid(), "--format", "json")
+    return place, run(*place.grid(), "--backend", "serial", "--format", "json")
 
 
 def run(*words: str) -> Finished:

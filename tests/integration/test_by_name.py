@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import yaml
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+SERIAL = ("--backend", "serial")
 
 
 def test_what_was_trained_on_is_recorded_and_found_again(
@@ -21,7 +20,7 @@ def test_what_was_trained_on_is_recorded_and_found_again(
 
     done = run(
         *("grid", "regression", *name, *place.where, "--models", "cnn1", "--lrs", "1e-3"),
-        *("--epochs", "1", "--set", "training.batch_size=10"),
+        *("--epochs", "1", "--set", "training.batch_size=10", *SERIAL),
     )
     assert done.status == 0, done.err
     parent = place.runs()[""]
@@ -36,7 +35,7 @@ def test_what_was_trained_on_is_recorded_and_found_again(
         ["promote", "regression", *name, *store],
         [
             *("finetune", "regression", "--from", pictures.name, *name, *place.where),
-            *("--epochs", "1", "--set", "training.batch_size=10"),
+            *("--epochs", "1", "--set", "training.batch_size=10", *SERIAL),
         ],
     ):
         finished = run(*command)
@@ -48,10 +47,10 @@ def test_what_was_trained_on_is_recorded_and_found_again(
 def test_finals_are_refused_before_any_training_if_one_grid_is_missing(
     place: Any, run: Callable[..., Any]
 ) -> None:
-    done = run(*place.grid("regression", "--lrs", "1e-3", "--epochs", "1"))
+    done = run(*place.grid("regression", "--lrs", "1e-3", "--epochs", "1"), *SERIAL)
     assert done.status == 0, done.err
     (grid,) = place.launches()
-    refused = run("finals", *place.data, *place.where, "--fc-epochs", "1")
+    refused = run("finals", *place.data, *place.where, "--fc-epochs", "1", *SERIAL)
     assert refused.status == 2
     assert "no finished colorizer grid" in refused.err
     assert refused.err.count("\n") == 1

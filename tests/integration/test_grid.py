@@ -1,4 +1,4 @@
-"""A grid on a real Ray and a real MLflow: what it leaves behind, and that its numbers are right."""
+"""Grids with a real MLflow: what they leave behind, and that their numbers are right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models import load_model
 from tuning.training.config import FitConfig
 from tuning.training.data import load_task_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def plain(pictures: PreparedDataset) -> dict[str, tuple[list[dict[str, Any]], di
 
     data = load_task_data(pictures, "regression")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as Ray's trials of one core: sums in another order differ
+    torch.set_num_threads(1)  # as trials of one core: sums in another order differ
     found = {}
     try:
         for lr, name in ((1e-3, "1e-3"), (1e-4, "1e-4")):
@@ -55,6 +55,8 @@ def test_every_cell_leaves_its_numbers_and_its_model(finished_grid: Any) -> None
         assert cell["metrics"] == printed["metrics"]
         folder = place.launch() / cell["training_id"] / "cells" / cell["cell_id"]
         assert load_model(folder / "model.safetensors").spec["name"] == "cnn1"
+    (table,) = json.loads(finished.out)["tables"]
+    assert table["baseline"]["val_mse"] > 0
 
 
 def test_numbers_and_weights_are_those_of_plain_training(finished_grid: Any, plain: Any) -> None:
@@ -63,7 +65,7 @@ def test_numbers_and_weights_are_those_of_plain_training(finished_grid: Any, pla
     assert cells.keys() == plain.keys()
     for cell_id, (history, weights) in plain.items():
         assert _numbers(cells[cell_id]["history"]) == history
-        assert _same(place.weights(cell_id), weights)
+        torch.testing.assert_close(place.weights(cell_id), weights, rtol=0, atol=0)
 
 
 def test_every_cell_is_one_finished_run_under_one_parent(finished_grid: Any) -> None:
@@ -124,11 +126,11 @@ def test_a_logged_model_predicts_as_the_trained_one(
     np.testing.assert_array_equal(served, direct * 255 - 128)
 
 
-def test_cells_trained_from_scratch_equal_those_cut_from_one_training(
-    finished_grid: Any, make_place: Callable[[], Any], run: Callable[..., Any]
+@pytest.mark.usefixtures("local_ray")
+def test_cells_trained_from_scratch_on_ray_equal_those_cut_from_one_training(
+    finished_grid: Any, place: Any, run: Callable[..., Any]
 ) -> None:
     shared, _ = finished_grid
-    place = make_place()
     finished = run(*place.grid(), "--independent-cells")
     assert finished.status == 0, finished.err
     cells, reference = place.cells(), shared.cells()
@@ -136,11 +138,22 @@ def test_cells_trained_from_scratch_equal_those_cut_from_one_training(
     for cell_id, cell in cells.items():
         assert cell["metrics"] == reference[cell_id]["metrics"]
         assert _losses(cell) == _losses(reference[cell_id])
-        assert _same(place.weights(cell_id), shared.weights(cell_id))
+        torch.testing.assert_close(place.weights(cell_id), shared.weights(cell_id), rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_trial_that_no_node_can_hold_leaves_nothing(place: Any, run: Callable[..., Any]) -> None:
+    refused = run(*place.grid("regression", "--cpus-per-trial", "64"))
+    assert refused.status == 2
+    assert "no node can ever run a trial of 64 CPU and 0 GPU" in refused.err
+    assert "2 CPU and 0 GPU" in refused.err
+    assert place.launches() == []
+    assert place.client().search_experiments(filter_string="name != 'Default'") == []
 
 
 def test_a_colorizer_leaves_a_sheet_of_pictures(place: Any, run: Callable[..., Any]) -> None:
-    finished = run(*place.grid("colorizer", "--lrs", "1e-3", "--epochs", "1,2"), "--format", "json")
+    words = place.grid("colorizer", "--lrs", "1e-3", "--epochs", "1,2")
+    finished = run(*words, "--backend", "serial", "--format", "json")
     assert finished.status == 0, finished.err
     cells = place.cells()
     assert {cell["value"] for cell in finished.cells} == {
@@ -160,7 +173,7 @@ def test_a_diverged_training_fails_alone_and_is_not_tried_again(
     place: Any, run: Callable[..., Any]
 ) -> None:
     words = place.grid("regression", "--lrs", "1e-3,1e30", "--epochs", "1,2")
-    finished = run(*words, "--format", "json")
+    finished = run(*words, "--backend", "serial", "--format", "json")
     assert finished.status == 1
     outcomes = {cell["cell_id"]: cell["outcome"] for cell in finished.cells}
     assert outcomes == {
@@ -198,10 +211,34 @@ def test_resuming_a_finished_launch_prints_its_table_and_changes_nothing(
     }
 
 
-def test_json_is_all_that_is_on_stdout(finished_grid: Any) -> None:
-    _, finished = finished_grid
-    (table,) = json.loads(finished.out)["tables"]
-    assert table["baseline"]["val_mse"] > 0
+def test_a_grid_on_other_pictures_is_not_resumed(
+    finished_grid: Any, place: Any, run: Callable[..., Any]
+) -> None:
+    other, _ = finished_grid
+    launch = place.folder / "ray_results" / other.launch().name
+    launch.mkdir(parents=True)
+    text = (other.launch() / "launch.json").read_text()
+    digest = next(iter(other.cells().values()))["dataset_digest"]
+    (launch / "launch.json").write_text(text.replace(digest, "0" * len(digest)))
+    refused = run(*place.resume())
+    assert refused.status == 2
+    assert "prepare the original images again" in refused.err
+
+
+@pytest.mark.parametrize("command", ["resume", "doctor"])
+def test_a_launch_that_was_not_tracked_is_delivered_once(
+    command: str, place: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.folder)
+    words = place.grid("regression", "--lrs", "1e-3", "--epochs", "1,2")
+    store = words.index("--tracking-uri")
+    done = run(*words[:store], *words[store + 2 :], "--backend", "serial")
+    assert done.status == 0, done.err
+    assert place.runs() == {}
+    for _ in range(2):
+        delivered = run(*(place.resume() if command == "resume" else ["doctor", *place.where]))
+        assert delivered.status == 0, delivered.err + delivered.out
+        place.assert_once_in_mlflow()
 
 
 def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -212,7 +249,3 @@ def _numbers(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _losses(cell: dict[str, Any]) -> list[float]:
     return [one["train_loss"] for one in cell["history"]]
-
-
-def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

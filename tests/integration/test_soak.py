@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import random
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,18 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 ROUNDS = 10
 STRIKES = 3
-
-
-def _sibling(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-assert_whole = _sibling("test_interruptions").assert_whole
 
 
 def _wait(driver: Any, seconds: float) -> None:
@@ -80,7 +66,7 @@ def test_whatever_is_killed_whenever_nothing_is_lost(
         finished = place.start(*place.resume(), "--format", "json").wait()
     figures["losses"] += 1  # until the contrary is proven
     assert finished.status == 0, finished.err
-    assert_whole(place, finished, finished_grid)
+    place.assert_whole(finished_grid[0])
     figures["losses"] -= 1
     figures["rounds"] += 1
     figures["runs checked"] += len(place.runs())

@@ -16,7 +16,7 @@ from tuning.tracking.weights import load_registered
 from tuning.training.data import load_split
 from tuning.training.metrics import evaluate
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+pytestmark = pytest.mark.slow
 
 TRAIN = {
     "model": "unet",
@@ -43,7 +43,7 @@ def test_a_file_is_trained_measured_and_promoted_and_a_regressor_begins_with_it(
 ) -> None:
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump({"train": TRAIN}))
-    shared = [*place.data, *place.where, "--format", "json"]
+    shared = [*place.data, *place.where, "--backend", "serial", "--format", "json"]
     done = run("train", "-c", str(file), *shared, "--promote")
     assert done.status == 0, done.err
     table, *_ = json.loads(done.out)["tables"]
@@ -78,28 +78,3 @@ def test_a_file_is_trained_measured_and_promoted_and_a_regressor_begins_with_it(
     assert other.status == 2
     assert "cannot begin with" in other.err
     assert "its head is 'tanh'" in other.err
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--model", "unte", "--lr", "1e-3", "--epochs", "1"], "did you mean 'unet'"),
-        (["--lr", "1e-3", "--epochs", "1"], "'train.model' is missing"),
-        (
-            ["--model", "unet", "--lr", "1e-3", "--epochs", "1", "--set", "train.zooom=0.5"],
-            "unknown key 'train.zooom'; did you mean 'zoom'",
-        ),
-        (
-            ["--model", "unet", "--lr", "1e-3", "--epochs", "1", "--set", "train.zoom=2"],
-            "'train.zoom' is wrong: input should be less than or equal to 1, got 2",
-        ),
-    ],
-)
-def test_what_cannot_be_trained_is_named(
-    place: Any, run: Callable[..., Any], words: list[str], says: str
-) -> None:
-    refused = run("train", *place.data, *place.where, *words)
-    assert refused.status == 2
-    assert says in refused.err
-    assert refused.err.count("\n") == 1
-    assert place.launches() == []
