@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from models import create_model
-from tests.tuning.training.builders import EVERY_OPTION, UNET, MakeData, config, trained
+from tests.tuning.training.builders import (
+    EVERY_OPTION,
+    UNET,
+    MakeData,
+    assert_same_bits,
+    config,
+    trained,
+)
 from tuning.errors import ChromatuneError
 from tuning.training import loop as engine
 from tuning.training.batches import Batch, Batches
@@ -96,35 +103,22 @@ def test_bfloat16_changes_the_loss_by_little_and_leaves_the_weights_float32(
     assert {p.dtype for p in rounded.state.model.parameters()} == {torch.float32}
 
 
-def test_the_kept_state_is_the_one_with_the_best_score(
+def test_the_best_state_is_kept_and_patience_waits_for_a_better_one(
     make_data: MakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([0.5, 0.2, 0.2, 0.4])
+    scores = iter([0.5, 0.2, 0.2, 0.4, 0.1])
     monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
-    data = make_data("colorizer")
-    weights = []
-    for result in fit(config("unet", 4, keep="best"), data):
-        live = result.state.model.state_dict()
-        weights.append({name: tensor.clone() for name, tensor in live.items()})
+    data, settings = make_data("colorizer"), config("unet", 9, keep="best", patience=2)
+    ends, weights = [], []
+    for result in fit(settings, data):
+        ends.append((result.record["epoch"], result.milestone, result.last))
+        weights.append(copy.deepcopy(result.state.model.state_dict()))
+    assert ends == [*((epoch, False, False) for epoch in (1, 2, 3)), (4, True, True)]
     model, record = result.state.kept()
     assert (record["epoch"], record["val_mse"]) == (2, 0.2)  # of equal ones the first
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, weights[1][name]), name
+    assert_same_bits(model.state_dict(), weights[1])
     assert not torch.equal(model.body.planes.weight, result.state.model.body.planes.weight)
-
-
-def test_patience_ends_a_training_that_no_longer_improves(
-    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.5, 0.2, 0.3, 0.3, 0.1])
-    monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
-    settings = config("unet", 9, keep="best", patience=2)
-    results = list(fit(settings, make_data("colorizer")))
-    assert [(r.record["epoch"], r.milestone, r.last) for r in results] == [
-        *((epoch, False, False) for epoch in (1, 2, 3)),
-        (4, True, True),
-    ]
-    assert list(fit(settings, make_data("colorizer"), state=results[-1].state)) == []
+    assert list(fit(settings, data, state=result.state)) == []
 
 
 def test_the_kept_model_has_the_score_that_is_told(make_data: MakeData) -> None:
