@@ -25,7 +25,7 @@ def report(
     format_: Annotated[
         str | None,
         option(
-            "Formats: html, pdf, md (for a README or a pull request) [default: html,pdf].",
+            "Formats: html, pdf (not on Linux on ARM), md (for a README) [default: html,pdf].",
             "--format",
         ),
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -130,15 +129,10 @@ def encode_png(picture: Bytes, *, fast: bool = False) -> bytes:
 
 def write_png(picture: Bytes, path: Path, *, fast: bool = False) -> None:
     """Write an RGB picture, whole or not at all."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".picture-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(encode_png(picture, fast=fast))
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".picture-") as scratch:
+        draft = Path(scratch) / "picture.png"
+        draft.write_bytes(encode_png(picture, fast=fast))
+        draft.replace(path)
 
 
 def jpeg(picture: Bytes) -> bytes:

@@ -12,10 +12,13 @@ from tuning.display.table import Table
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A paragraph; `kind` says whether it states, explains, warns or tells what is missing."""
+    """A paragraph; `kind` says whether it states, explains, warns or tells what is missing.
+
+    `commands` are lines to type.
+    """
 
     text: str
-    kind: Literal["finding", "plain", "note", "warning", "missing"] = "plain"
+    kind: Literal["finding", "plain", "note", "warning", "missing", "commands"] = "plain"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +58,7 @@ class Facts:
     caption: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Commands:
-    """Lines to type."""
-
-    caption: str
-    lines: tuple[str, ...]
-
-
-Block = Text | Table | Figure | Tiles | Facts | Commands
+Block = Text | Table | Figure | Tiles | Facts
 
 
 @dataclasses.dataclass(frozen=True)

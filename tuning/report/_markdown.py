@@ -11,7 +11,7 @@ from PIL import Image
 from tuning.display.pictures import jpeg, picture_grid
 from tuning.display.table import escape_markdown as plain
 from tuning.display.table import markdown
-from tuning.report._document import Block, Commands, Facts, Figure, Report, Text, TileRow, Tiles
+from tuning.report._document import Block, Facts, Figure, Report, Text, TileRow, Tiles
 
 FIGURES = "figures"
 
@@ -54,14 +54,13 @@ def _block(block: Block, pictures: bool) -> str:
         case Facts():
             heading = f"**{plain(block.caption)}**\n\n" if block.caption else ""
             return heading + "\n".join(f"- {plain(k)}: {plain(v)}" for k, v in block.facts)
-        case Commands():
-            commands = "\n".join(f"$ {line}" for line in block.lines)
-            return f"{block.caption}\n\n```console\n{commands}\n```"
         case _:
             return markdown([block])
 
 
 def _text(block: Text) -> str:
+    if block.kind == "commands":
+        return f"```console\n{block.text}\n```"
     text = plain(block.text, code=True)
     if block.kind == "warning":
         return f"> **{text}**"

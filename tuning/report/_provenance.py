@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from tuning.display.formatting import format_duration
 from tuning.display.table import Cell, Row, Table
-from tuning.report._document import Block, Commands, Facts
+from tuning.report._document import Block, Facts, Text
 from tuning.report._selection import Choice
 from tuning.tracking.records import Store, StoredLaunch
 from tuning.utils.redaction import redact
@@ -35,10 +35,10 @@ def provenance_blocks(choice: Choice, store: Store) -> list[Block]:
         columns = ("started", "cells finished", "training")
         blocks.append(Table("Launches on the data shown", "launch", columns, rows, stacks=True))
     commands = [without_paths(str(run.document.get("command") or "")) for run in launches]
-    lines = tuple(dict.fromkeys(filter(None, commands)))
+    lines = [f"$ {command}" for command in dict.fromkeys(filter(None, commands))]
     if lines:
         caption = "Commands that made these figures; `PATH` stands for a folder of their machine."
-        blocks.append(Commands(caption, lines))
+        blocks += [Text(caption), Text("\n".join(lines), "commands")]
     return blocks
 
 

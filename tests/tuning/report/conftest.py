@@ -9,9 +9,9 @@ import pytest
 from tests.tuning.report.stores import FakeArchive, picture_file
 from tuning.display.table import Cell, Row, Table
 from tuning.report import Report
-from tuning.report._document import Commands, Facts, Figure, Section, Text, TileRow, Tiles
+from tuning.report._document import Facts, Figure, Section, Text, TileRow, Tiles
 
-KINDS = ("plain", "note", "warning", "missing")
+KINDS = ("plain", "note", "warning", "missing", "commands")
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def report() -> Report:
         dataclasses.replace(figure, name="loss", width="half"),
         Tiles("best", "Ten best", ("ours", "truth"), rows),
         Facts((("digest", "abc"),), "Data"),
-        Commands("Type", ("chromatune grid --lrs 1e-3",)),
     ]
     sections = [Section("grid", "III", "Regression & <more>", blocks)]
     return Report("Title <b>", "faces · today", [Text("lead")], sections, ("▲ better",))

@@ -9,7 +9,7 @@ import pytest
 from tests.tuning.report.stores import make_cell, make_launch, make_store
 from tuning.display.table import Table
 from tuning.report import build_report
-from tuning.report._document import Commands, Facts
+from tuning.report._document import Facts, Text
 from tuning.report._provenance import without_paths
 from tuning.report._write import write_report
 
@@ -30,8 +30,8 @@ def test_everything_to_judge_and_repeat_the_figures_is_there(archive: Any) -> No
     assert facts["seeds"] == "training 0, 1; split and augmentation 0"
     assert facts["versions"] == "torch 2.13.0"
     assert facts["device time"] == "1.00 device-hours of training (1.00 h on cpu)"
-    (commands,) = [block for block in report.sections[-1].blocks if isinstance(block, Commands)]
-    assert commands.lines == ("chromatune grid regression --data-root PATH/data",)
+    *_, commands = report.sections[-1].blocks
+    assert commands == Text("$ chromatune grid regression --data-root PATH/data", "commands")
     (table,) = [block for block in report.sections[-1].blocks if isinstance(block, Table)]
     assert [cell.text for cell in table.rows[0].cells] == ["2023-11-14", "1 of 1", "30:00"]
     assert table.rows[0].cells[0].below == ("22:13 UTC, commit aaaaaaa",)

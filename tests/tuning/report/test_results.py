@@ -130,10 +130,3 @@ def test_the_best_model_is_the_champion_not_the_best_on_test() -> None:
         best = results_of(launch, champions=champions).best
         assert best is not None
         assert best.model == model
-
-
-def test_without_results_the_command_is_named() -> None:
-    results = results_of()
-    assert "No regression model has been measured" in results.notes()[0].text
-    assert results.findings() == []
-    assert {cell.text for row in results.table().rows[:-1] for cell in row.cells} == {"not run"}

@@ -66,11 +66,6 @@ def test_the_headers_hold_the_model_and_the_means(served: Any) -> None:
     assert headers["Chromatune-Input"] == "grayscale"
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"])
-def test_formats(served: Any, kind: str) -> None:
-    assert pixels(post(served, photo(kind=kind)).content).shape == (30, 40, 3)
-
-
 def test_a_form_or_a_body_chooses_a_mode_or_a_version(served: Any) -> None:
     body = post(served, photo(), params={"mode": "ncd"})
     for form in (

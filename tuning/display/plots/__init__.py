@@ -6,8 +6,7 @@ Lines and cells stay apart in grayscale.
 
 from __future__ import annotations
 
-from tuning.display.plots._canvas import DPI
 from tuning.display.plots._heatmap import grid_heatmap
 from tuning.display.plots._loss_curve import loss_curve
 
-__all__ = ["DPI", "grid_heatmap", "loss_curve"]
+__all__ = ["grid_heatmap", "loss_curve"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tuning.display.pictures import encode_png
 
 INK, MUTED, FAINT = "#1c2733", "#5f6c7b", "#d5dbe1"
-DPI = 200  # sharp on paper, too
+_DPI = 200  # sharp on paper, too
 
 # matplotlib's font cache is shared by all figures: one drawing at a time.
 DRAWING = threading.Lock()
@@ -20,7 +20,7 @@ DRAWING = threading.Lock()
 
 def new_figure(width: float, height: float) -> Any:
     """Make a white figure of `width` x `height` inches that draws without a screen."""
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
