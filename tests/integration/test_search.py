@@ -54,9 +54,9 @@ def epochs_are_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     observe = Ledger.observe
 
-    def observed(ledger: Ledger, training_id: str, epoch: int, score: float) -> None:
+    def observed(ledger: Ledger, training_id: str, epoch: int, score: float) -> bool:
         clock.now += 1
-        observe(ledger, training_id, epoch, score)
+        return observe(ledger, training_id, epoch, score)
 
     monkeypatch.setattr(Ledger, "observe", observed)
     monkeypatch.setattr("tuning.workflows.search.Budget", functools.partial(Budget, clock=clock))

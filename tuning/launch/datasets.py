@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder, prepare
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
@@ -25,7 +23,8 @@ def open_prepared(data: DataConfig) -> PreparedDataset:
     settings = prepare_settings(data)
     folder = dataset_folder(settings, data.root)
     if not folder.exists() and data.model_fields_set <= {"dataset", "root"}:
-        others = _preparations(settings.dataset, data.root)
+        manifests = sorted(data.root.glob(f"{settings.dataset}-*px-*/manifest.json"))
+        others = [manifest.parent for manifest in manifests]
         if len(others) == 1:
             return open_folder(others[0])
         if others:
@@ -61,9 +60,3 @@ def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
     """The configuration that means this very dataset, whatever was left to defaults in `data`."""
     settings = dataset.manifest.settings.model_dump()
     return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
-
-
-def _preparations(dataset: str, root: Path) -> list[Path]:
-    return sorted(
-        folder for folder in root.glob(f"{dataset}-*px-*") if (folder / "manifest.json").is_file()
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import Assignment
@@ -20,13 +20,6 @@ from tuning.training.data import TaskData
 
 if TYPE_CHECKING:
     from tuning.display.progress import LaunchProgress, Status
-
-
-class StoppingRule(Protocol):
-    """Decides which trials are stopped early."""
-
-    def stops(self, training_id: str, epoch: int, score: float) -> bool:
-        """Take in the best score of a training until `epoch`; return whether to stop it."""
 
 
 _PRUNED = ("pruned", "")
@@ -56,7 +49,6 @@ class LaunchMonitor:
         tracker: Tracker,
         progress: LaunchProgress,
         limit: TimeLimit,
-        rule: StoppingRule | None,
         max_failures: int,
         placeholders: Iterable[str] = (),
     ) -> None:
@@ -68,7 +60,6 @@ class LaunchMonitor:
         self._tracker = tracker
         self._progress = progress
         self._limit = limit
-        self._rule = rule
         self._max_failures = max_failures
         self._placeholders = deque(placeholders)
         self._failures: dict[str, int] = {}
@@ -98,11 +89,11 @@ class LaunchMonitor:
 
     def stops(self, report: Report) -> bool:
         """Whether the trial is to be stopped early; asked once for each report."""
-        if self._rule is None or "score" not in report:
+        if "score" not in report:
             return False
         name = report["training_id"]
-        # The rule takes in the last score of a trial too, but nothing is left to stop then.
-        stops = self._rule.stops(name, report["epoch"], report["score"])
+        # The source takes in the last score of a trial too, but nothing is left to stop then.
+        stops = self.source.observe(name, report["epoch"], report["score"])
         if not stops or report["outcome"] != "running":
             return False
         self._endings[name] = _PRUNED
@@ -120,8 +111,6 @@ class LaunchMonitor:
         if not records:
             return
         self._records.setdefault(name, {}).update({record["epoch"]: record for record in records})
-        if "score" in report:
-            self.source.observe(name, report["epoch"], report["score"])
         self._tracker.observe(name, records)
         for record in records:
             metrics = {key: value for key, value in record.items() if isinstance(value, float)}

@@ -34,8 +34,8 @@ class TrialSource(Protocol):
     def next(self) -> Assignment | None:
         """Return the next training; None if there is none at present."""
 
-    def observe(self, training_id: str, epoch: int, score: float) -> None:
-        """Take note of the best score that a live training has reached until `epoch`."""
+    def observe(self, training_id: str, epoch: int, score: float) -> bool:
+        """Take in the best score of a live training until `epoch`; return whether to stop it."""
 
     def ended(self, training_id: str) -> None:
         """Take note that a live training has left its last cell in the launch folder."""
@@ -79,8 +79,8 @@ class FixedTrials:
         self._live[assignment.training_id] = assignment
         return assignment
 
-    def observe(self, training_id: str, epoch: int, score: float) -> None:
-        """Fixed trials do not depend on scores."""
+    def observe(self, training_id: str, epoch: int, score: float) -> bool:  # noqa: ARG002
+        return False  # fixed trials do not depend on scores
 
     def ended(self, training_id: str) -> None:
         del self._live[training_id]

@@ -182,8 +182,6 @@ def values_of(name: str, distribution: BaseDistribution) -> Iterator[Any]:
     """
     if isinstance(distribution, CategoricalDistribution):
         yield from map(decoded, distribution.choices)
-    elif isinstance(distribution, IntDistribution):
-        yield from range(distribution.low, distribution.high + 1, distribution.step)
     elif distribution.step is None:
         raise ChromatuneError(
             f"search.space.{name} has no step, and a grid needs one: give it a step, or list its "
@@ -194,7 +192,8 @@ def values_of(name: str, distribution: BaseDistribution) -> Iterator[Any]:
         low, high, step = (
             Decimal(str(x)) for x in (distribution.low, distribution.high, distribution.step)
         )
-        yield from (float(low + index * step) for index in range(int((high - low) / step) + 1))
+        number = int if isinstance(distribution, IntDistribution) else float
+        yield from (number(low + index * step) for index in range(int((high - low) / step) + 1))
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:

@@ -28,6 +28,7 @@ from tuning.launch.records import (
 from tuning.launch.trainings import Cell, Training
 from tuning.search.plan import SearchPlan
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
+from tuning.search.stopping import make_pruner
 from tuning.search.study import quiet
 
 
@@ -43,6 +44,7 @@ class Ledger:
     total: int
 
     def __post_init__(self) -> None:
+        self.study.pruner = make_pruner(self.plan.search, self.plan.space.most_epochs)
         self._storage = self.launch.storage
         self._queued: deque[tuple[Training, optuna.Trial]] = deque()
         self._live: dict[str, tuple[Assignment, optuna.Trial]] = {}
@@ -92,12 +94,13 @@ class Ledger:
         self._live[assignment.training_id] = (assignment, trial)
         return assignment
 
-    def observe(self, training_id: str, epoch: int, score: float) -> None:
+    def observe(self, training_id: str, epoch: int, score: float) -> bool:
         _, trial = self._live[training_id]
         if len(self.plan.objectives) > 1:
-            return  # Optuna takes no intermediate values of several objectives
+            return False  # Optuna takes no intermediate values of several objectives
         if epoch not in self._frozen(trial.number).intermediate_values:
             trial.report(score, epoch)
+        return bool(trial.should_prune())
 
     def ended(self, training_id: str) -> None:
         assignment, trial = self._live.pop(training_id)

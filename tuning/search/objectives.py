@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 from tuning.config.schema import Task
@@ -32,12 +31,6 @@ class Objective:
     def sign(self) -> float:
         """By which values are multiplied so that larger ones are better."""
         return 1.0 if self.maximize else -1.0
-
-    def better(self, value: float, other: float) -> bool:
-        """Whether `value` beats `other`; a non-finite value never does."""
-        if not math.isfinite(value) or not math.isfinite(other):
-            return math.isfinite(value) and not math.isfinite(other)
-        return value > other if self.maximize else value < other
 
 
 def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:

@@ -1,94 +1,75 @@
-"""Stopping rules: which trials of a search are stopped early. They use scores alone."""
+"""Which trials of a search are stopped early: Optuna's pruners, which use scores alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
+from optuna import Study
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.monitor import StoppingRule
-from tuning.search.objectives import Objective
 
 # A rung three times as high keeps a third: the first lies where two more can follow.
 _RUNGS_ABOVE_THE_FIRST = 2
 _MEDIAN_OF_AT_LEAST = 3
 
 
-def make_rule(search: SearchConfig, objective: Objective, longest: int) -> StoppingRule | None:
-    """Build the rule that the configuration names, for trainings of up to `longest` epochs.
+def make_pruner(search: SearchConfig, longest: int) -> BasePruner:
+    """Build the pruner that the configuration names, for trainings of up to `longest` epochs.
 
     Raises ChromatuneError for a grace period beyond the longest training.
     """
     match search.chosen_scheduler:
         case "none":
-            return None
+            return NopPruner()
         case "asha":
-            first_rung(search, longest)
-            return Asha(rungs(search, longest), search.reduction_factor, objective)
+            return Asha(rungs(search, longest), search.reduction_factor)
         case "median":
-            return MedianRule(first_rung(search, longest), objective)
+            least, first = _MEDIAN_OF_AT_LEAST, first_rung(search, longest)
+            return MedianPruner(least, n_warmup_steps=first, n_min_trials=least)
 
 
-class Asha:
+class Asha(BasePruner):
     """Asynchronous successive halving, by stopping.
 
     At each of `rungs` a trial is stopped if its score is not among the best 1/`reduction_factor` of
-    the earlier ones there. A score counts at the highest rung that its epoch has reached.
-    (Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020; decides as Ray Tune's
+    the others there. A score counts at the highest rung that its epoch has reached, once. (Li et
+    al., A System for Massively Parallel Hyperparameter Tuning, 2020; decides as Ray Tune's
     ASHAScheduler does with one bracket.)
+
+    Unlike Optuna's own, it keeps nothing: a process that was killed before a trial stopped is
+    followed by one that decides the same.
     """
 
-    def __init__(self, rungs: list[int], reduction_factor: float, objective: Objective) -> None:
+    def __init__(self, rungs: list[int], reduction_factor: float) -> None:
+        self._rungs = rungs
         self._keep = 1 - 1 / reduction_factor
-        self._sign = objective.sign
-        self._rungs: list[tuple[int, dict[str, float]]] = [(rung, {}) for rung in reversed(rungs)]
 
-    def stops(self, training_id: str, epoch: int, score: float) -> bool:
-        for rung, scores in self._rungs:
-            if epoch < rung:
-                continue
-            if training_id in scores:
-                return False
-            before = list(scores.values())
-            scores[training_id] = self._sign * score
-            cutoff = np.nanpercentile(before, 100 * self._keep) if before else -math.inf
-            return bool(scores[training_id] < cutoff)
-        return False
-
-
-class MedianRule:
-    """Stops a trial whose best score is worse than the median of the others' means until then.
-
-    It decides from epoch `grace_period` on, and only beside at least three other trials. (Golovin
-    et al., Google Vizier, 2017; decides as Ray Tune's MedianStoppingRule does.)
-    """
-
-    def __init__(self, grace_period: int, objective: Objective) -> None:
-        self._grace_period = grace_period
-        self._sign = objective.sign
-        self._scores: dict[str, dict[int, float]] = {}
-
-    def stops(self, training_id: str, epoch: int, score: float) -> bool:
-        own = self._scores.setdefault(training_id, {})
-        own[epoch] = self._sign * score
-        if epoch < self._grace_period:
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether to stop `trial`, whose last intermediate value has just been reported."""
+        rung = self._rung(trial.last_step or 0)
+        if rung == 0 or self._first_step(trial, rung) != trial.last_step:
             return False
-        means = [
-            self._mean_until(epoch, scores)
-            for name, scores in self._scores.items()
-            if name != training_id and max(scores) >= epoch
+        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+        others = [
+            sign * other.intermediate_values[step]
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number and (step := self._first_step(other, rung)) is not None
         ]
-        means = [mean for mean in means if math.isfinite(mean)]
-        if len(means) < _MEDIAN_OF_AT_LEAST:
-            return False
-        return bool(max(own.values()) < np.median(means))
+        cutoff = np.nanpercentile(others, 100 * self._keep) if others else -math.inf
+        return bool(sign * trial.intermediate_values[trial.last_step] < cutoff)
 
-    def _mean_until(self, epoch: int, scores: Mapping[int, float]) -> float:
-        counted = [score for when, score in scores.items() if self._grace_period <= when <= epoch]
-        return float(np.mean(counted)) if counted else math.nan
+    def _rung(self, epoch: int) -> int:
+        """The highest rung that an epoch has reached; 0 below the first."""
+        return max((rung for rung in self._rungs if rung <= epoch), default=0)
+
+    def _first_step(self, trial: FrozenTrial, rung: int) -> int | None:
+        steps = (step for step in trial.intermediate_values if self._rung(step) == rung)
+        return min(steps, default=None)
 
 
 def first_rung(search: SearchConfig, longest: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,8 +25,8 @@ from tuning.search.warm_start import KNOWN
 class TrialSummary:
     """One trial: `outcome` is finished, pruned, stopped, running, diverged, failed or known.
 
-    `values` are the objectives of the state that it left, () without one. `scores` maps validated
-    epochs to the best first objective until then; `epochs` is the number of trained epochs.
+    `values` are the objectives of the state that it left, () without one; `epochs` is the number of
+    trained epochs.
     """
 
     number: int
@@ -36,7 +37,6 @@ class TrialSummary:
     kept_epoch: int | None = None
     epochs: int = 0
     seconds: float = 0.0
-    scores: Mapping[int, float] = dataclasses.field(default_factory=dict)
     training: Training | None = None
 
     @property
@@ -100,9 +100,8 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
 
 
 def _dominates(a: TrialSummary, b: TrialSummary, objectives: Sequence[Objective]) -> bool:
-    pairs = list(zip(objectives, a.values, b.values, strict=True))
-    is_worse = any(objective.better(other, own) for objective, own, other in pairs)
-    return not is_worse and any(objective.better(own, other) for objective, own, other in pairs)
+    own, other = ([o.sign * v for o, v in zip(objectives, t.values, strict=True)] for t in (a, b))
+    return own != other and all(map(operator.ge, own, other))
 
 
 def _summary(launch: Launch, trial: FrozenTrial, objectives: Sequence[Objective]) -> TrialSummary:
@@ -135,20 +134,8 @@ def _summary(launch: Launch, trial: FrozenTrial, objectives: Sequence[Objective]
         training=training,
         epochs=history[-1]["epoch"] if history else 0,
         seconds=cell.seconds if cell else math.fsum(record["seconds"] for record in history),
-        scores=_best_so_far(history, objectives[0]),
         **details,
     )
-
-
-def _best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:
-    scores: dict[int, float] = {}
-    best = math.nan
-    for record in history:
-        if objective.name in record:
-            if objective.better(record[objective.name], best):
-                best = record[objective.name]
-            scores[record["epoch"]] = best
-    return scores
 
 
 def _values(has: Mapping[str, float] | None, objectives: Sequence[Objective]) -> tuple[float, ...]:

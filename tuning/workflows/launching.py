@@ -17,7 +17,7 @@ from tuning.launch.attempts import delete_finished
 from tuning.launch.datasets import open_recorded, recorded
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
-from tuning.launch.monitor import STATUS, LaunchMonitor, StoppingRule
+from tuning.launch.monitor import STATUS, LaunchMonitor
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.source import FixedTrials, TrialSource
 from tuning.launch.tracker import Tracker
@@ -64,10 +64,10 @@ class Session:
 
 @dataclasses.dataclass(frozen=True)
 class Trials:
-    """What `run_launch` runs: where trials come from, what limits and stops them.
+    """What `run_launch` runs: where trials come from, what limits them.
 
     `models` are those that may be trained. `metric` is shown by the progress view; with
-    `is_judged`, trials report it for the stopping rule and the source. `placeholders` stand for
+    `is_judged`, trials report it to the source. `placeholders` stand for
     trials that are not known yet, of up to `longest` epochs. `undo` is called if no trial begins.
     """
 
@@ -77,7 +77,6 @@ class Trials:
     metric: str
     maximize: bool
     is_judged: bool = False
-    rule: StoppingRule | None = None
     placeholders: Sequence[str] = ()
     longest: int = 0
     undo: Callable[[], None] | None = None
@@ -192,7 +191,6 @@ def run_launch(
                         tracker,
                         progress,
                         trials.limit,
-                        trials.rule,
                         config.resources.max_failures,
                         trials.placeholders,
                     )

@@ -19,9 +19,7 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
-from tuning.search.stopping import make_rule
 from tuning.search.study import study_location
-from tuning.search.summary import summaries
 from tuning.workflows.launching import (
     Session,
     Trials,
@@ -151,13 +149,6 @@ def _trials(
     ledger = Ledger(launch, study, plan, total=budget.allowance.num_samples)
     ledger.reconcile()
     first = plan.objectives[0]
-    rule = make_rule(plan.search, first, plan.space.most_epochs)
-    if rule is not None:
-        # A new rule decides as the last one would: it is given the scores that that one had seen.
-        for trial in summaries(launch, study, plan.objectives):
-            if not trial.is_known:
-                for epoch, score in trial.scores.items():
-                    rule.stops(trial.name, epoch, score)
     known = len(launch.trainings)
     return Trials(
         ledger,
@@ -166,7 +157,6 @@ def _trials(
         first.name,
         first.maximize,
         is_judged=True,
-        rule=rule,
         placeholders=[f"trial {number}" for number in range(known, budget.allowance.num_samples)],
         longest=plan.space.most_epochs,
         undo=undo,

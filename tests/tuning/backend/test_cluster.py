@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,47 +234,3 @@ def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> No
     with pytest.raises(ZeroDivisionError), lasting(), connected(None):
         _ = 1 / 0
     assert daemons == ["start", "end"]
-
-
-# Waits for the workers that Ray starts at first, then starts trials as Ray Tune does, one in each
-# slot, and prints whether they have been given these workers.
-_TRIALS = """
-import os, time
-from pathlib import Path
-import ray
-from ray.tune.execution.class_cache import _ActorClassCache
-from tests.processes import descendants
-from tuning.backend.cluster import connected
-
-class Trial:
-    def pid(self):
-        return os.getpid()
-
-def is_idle(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::IDLE")
-    except OSError:  # it has just ended
-        return False
-
-def idle_workers():
-    return {pid for pid in descendants(os.getpid()) if is_idle(pid)}
-
-with connected("local"):
-    slots = len(os.sched_getaffinity(0))
-    while len(first := idle_workers()) < slots:
-        time.sleep(0.1)
-    start = _ActorClassCache().get(Trial).options(num_cpus=1).remote
-    trials = [start() for _ in range(slots)]
-    print(set(ray.get([trial.pid.remote() for trial in trials])) <= first)
-"""
-
-
-def test_trials_are_given_the_workers_that_ray_starts_anyway() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _TRIALS],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert done.stdout == "True\n"

@@ -16,7 +16,7 @@ from tuning.launch.trainings import Training
 
 
 class Journal:
-    """Source, tracker, progress view and stopping rule: notes what each is informed of."""
+    """Source, tracker and progress view: notes what each is informed of."""
 
     def __init__(self, judged: Any, training: Training) -> None:
         self.training, self.name = training, training.training_id
@@ -36,7 +36,7 @@ class Journal:
         part: Any = self
         return LaunchMonitor(
             *(self._judged.storage, self._judged.inputs.data, part, part, part),
-            *(limit or TimeLimit(), part, max_failures, placeholders),
+            *(limit or TimeLimit(), max_failures, placeholders),
         )
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -55,9 +55,9 @@ class Journal:
     def stopped(self) -> Sequence[Training]:
         return [assignment.training for assignment in self.live]
 
-    def stops(self, training_id: str, epoch: int, score: float) -> bool:
-        self.notes.append(("stops", training_id, epoch, score))
-        return epoch == self.stops_at
+    def observe(self, training_id: str, *news: Any) -> bool:
+        self.notes.append(("observe", training_id, *news))
+        return news[0] == self.stops_at
 
     def taken(self, *kinds: str) -> list[tuple[Any, ...]]:
         """The notes of these kinds; all are forgotten then."""
@@ -91,7 +91,6 @@ def test_a_report_reaches_source_tracker_and_view(journal: Journal) -> None:
         ("update", name, 0, {}, "running"),
         ("observe", name, plain["records"]),
         ("update", name, 1, {"train_loss": 1.0, "val_mse": 2.0}, "running"),
-        ("stops", name, 2, 1.0),
         ("observe", name, 2, 1.0),
         ("observe", name, judged["records"]),
         ("update", name, 2, {"train_loss": 0.5, "val_mse": 1.0}, "running"),
@@ -175,7 +174,7 @@ def test_the_last_score_of_a_trial_stops_nothing(journal: Journal) -> None:
     journal.stops_at = 6
     monitor.next()
     assert not monitor.stops(report(journal, 6, "finished", score=0.5))
-    assert journal.taken("stops") == [("stops", journal.name, 6, 0.5)]
+    assert journal.taken("observe") == [("observe", journal.name, 6, 0.5)]
     assert not monitor.was_stopped_early(journal.name)
 
 

@@ -114,6 +114,15 @@ def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
     assert search.next().training_id == name
 
 
+def test_what_was_to_stop_when_the_process_died_is_stopped_by_the_next(script: MakeScript) -> None:
+    search = script(grace_period=1)
+    search.run(search.next(), [30.0])
+    for _ in range(2):
+        name = search.next().training_id
+        assert search.ledger.observe(name, 1, 29.0)
+        search.open()
+
+
 @pytest.mark.parametrize("drawn", range(1, 4))
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(

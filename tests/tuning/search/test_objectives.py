@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from tuning.errors import ChromatuneError
@@ -37,12 +35,3 @@ def test_wrong_objectives_are_refused(task: str, words: list[str], message: str)
     with pytest.raises(ChromatuneError) as refusal:
         read_objectives(task, words)  # type: ignore[arg-type]
     assert message in str(refusal.value)
-
-
-def test_what_is_not_finite_beats_nothing() -> None:
-    more = Objective("val_psnr", True)
-    assert more.better(2.0, 1.0)
-    assert not more.better(1.0, 1.0)
-    assert more.better(1.0, math.nan)
-    assert not more.better(math.nan, 1.0)
-    assert Objective("val_mse", False).better(1.0, 2.0)

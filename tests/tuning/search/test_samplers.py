@@ -23,12 +23,6 @@ def config(**search: Any) -> SearchConfig:
     return SearchConfig(space={"lr": 1}, **search)
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "grid"])
-def test_every_sampler_draws(name: str) -> None:
-    study = optuna.create_study(sampler=make_sampler(config(sampler=name), 1))
-    assert 0 <= study.ask({"x": FloatDistribution(0, 1)}).params["x"] <= 1
-
-
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
-from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
+from optuna.pruners import MedianPruner, NopPruner
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.monitor import StoppingRule
 from tuning.search.objectives import Objective
-from tuning.search.stopping import Asha, MedianRule, make_rule, rungs
+from tuning.search.stopping import Asha, make_pruner, rungs
 
 PSNR, MSE = Objective("val_psnr", True), Objective("val_mse", False)
 LONGEST = 27
@@ -45,37 +45,57 @@ def test_rungs(changes: dict[str, Any], longest: int, expected: list[int]) -> No
 
 
 def test_the_configuration_names_the_rule() -> None:
-    assert isinstance(make_rule(config(), PSNR, 9), Asha)
-    assert isinstance(make_rule(config(scheduler="median"), PSNR, 9), MedianRule)
-    assert make_rule(config(scheduler="none"), PSNR, 9) is None
-    assert make_rule(config(objectives=["val_psnr:max", "parameters:min"]), PSNR, 9) is None
+    assert isinstance(make_pruner(config(), 9), Asha)
+    assert isinstance(make_pruner(config(scheduler="median"), 9), MedianPruner)
+    assert isinstance(make_pruner(config(scheduler="none"), 9), NopPruner)
+    several = config(objectives=["val_psnr:max", "parameters:min"])
+    assert isinstance(make_pruner(several, 9), NopPruner)
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_a_grace_period_beyond_the_longest_training_is_refused(scheduler: str) -> None:
     with pytest.raises(ChromatuneError, match="the longest training has 9 epochs"):
-        make_rule(config(scheduler=scheduler, grace_period=10), PSNR, 9)
+        make_pruner(config(scheduler=scheduler, grace_period=10), 9)
+
+
+class Asked:
+    """A study whose pruner decides; its trials are made as they report."""
+
+    def __init__(self, search: SearchConfig, objective: Objective) -> None:
+        pruner = make_pruner(search, LONGEST)
+        self._study = optuna.create_study(direction=objective.direction, pruner=pruner)
+        self._trials: dict[str, optuna.Trial] = {}
+
+    def __call__(self, name: str, epoch: int, score: float) -> bool:
+        if name not in self._trials:
+            self._trials[name] = self._study.ask()
+        self._trials[name].report(score, epoch)
+        return self._trials[name].should_prune()
+
+    def end(self, name: str, score: float) -> None:
+        self._study.tell(self._trials[name], score)
 
 
 def test_asha_keeps_the_best_third_of_those_before() -> None:
-    rule = Asha([1, 3], 3, PSNR)
-    assert not rule.stops("a", 1, 30.0)  # nothing to compare with
-    assert rule.stops("b", 1, 29.0)
-    assert not rule.stops("c", 1, 31.0)
-    assert not rule.stops("a", 2, 30.0)  # between rungs
-    assert not rule.stops("a", 3, 30.0)  # the first at the next rung
-    assert rule.stops("c", 4, 29.9)  # which counts for any later epoch
-    assert not rule.stops("c", 5, 29.9)  # once
+    stops = Asked(config(grace_period=1), PSNR)
+    assert not stops("a", 1, 30.0)  # nothing to compare with
+    assert stops("b", 1, 29.0)
+    assert not stops("c", 1, 31.0)
+    assert not stops("a", 2, 30.0)  # between rungs
+    assert not stops("a", 3, 30.0)  # the first at the next rung
+    assert stops("c", 4, 29.9)  # which counts for any later epoch
+    assert not stops("c", 5, 29.9)  # once
 
 
 def test_the_median_is_that_of_three_others_at_least() -> None:
-    rule = MedianRule(2, MSE)
+    stops = Asked(config(scheduler="median", grace_period=2), MSE)
     for name, scores in {"a": (9.0, 4.0), "b": (9.0, 2.0), "c": (9.0, 3.0)}.items():
         for epoch, score in enumerate(scores, start=1):
-            assert not rule.stops(name, epoch, score)
-    assert not rule.stops("d", 1, 99.0)  # grace
-    assert rule.stops("d", 2, 3.1)  # the median of 2, 3 and 4 is 3: smaller is better
-    assert not rule.stops("e", 2, 2.9)
+            assert not stops(name, epoch, score)
+        stops.end(name, scores[-1])
+    assert not stops("d", 1, 99.0)  # grace
+    assert stops("d", 2, 3.1)  # the median of 2, 3 and 4 is 3: smaller is better
+    assert not stops("e", 2, 2.9)
 
 
 def curves(seed: int, objective: Objective) -> Iterator[Report]:
@@ -104,7 +124,7 @@ def _curve(rng: np.random.Generator, sign: float) -> Iterator[tuple[int, float]]
             yield epoch, sign * round(best, 2)  # equal scores happen too
 
 
-def decisions(reports: Iterator[Report], stops: Callable[[str, int, float], bool]) -> list[Report]:
+def decisions(reports: Iterable[Report], stops: Callable[[str, int, float], bool]) -> list[Report]:
     """The reports at which trials were stopped; a stopped trial reports no more."""
     stopped: dict[str, Report] = {}
     for name, epoch, score in reports:
@@ -123,9 +143,15 @@ class RayTrial:
         return self.trial_id
 
 
-def asked_of(scheduler: Any, objective: Objective) -> Callable[[str, int, float], bool]:
+def ray_tunes(search: SearchConfig, objective: Objective) -> Callable[[str, int, float], bool]:
     """Let Ray Tune's own scheduler decide."""
     trials: dict[str, RayTrial] = {}
+    scheduler = ASHAScheduler(
+        max_t=LONGEST,
+        grace_period=search.grace_period,
+        reduction_factor=search.reduction_factor,
+        stop_last_trials=False,
+    )
     scheduler.set_search_properties("score", objective.direction[:3])
 
     def stops(name: str, epoch: int, score: float) -> bool:
@@ -140,64 +166,13 @@ def asked_of(scheduler: Any, objective: Objective) -> Callable[[str, int, float]
     return stops
 
 
-def pair(rule: str, seed: int, objective: Objective) -> tuple[StoppingRule, Any]:
-    """A rule of ours, and Ray Tune's with the same settings."""
-    grace_period = 1 + seed % 5
-    if rule == "median":
-        search = config(scheduler="median", grace_period=grace_period)
-        theirs: Any = MedianStoppingRule(
-            "training_iteration",
-            grace_period=grace_period,
-            min_samples_required=3,
-            min_time_slice=math.inf,
-        )
-    else:
-        factor = (2, 3, 4)[seed % 3]
-        search = config(grace_period=grace_period, reduction_factor=factor)
-        theirs = ASHAScheduler(
-            max_t=LONGEST,
-            grace_period=grace_period,
-            reduction_factor=factor,
-            stop_last_trials=False,
-        )
-    ours = make_rule(search, objective, LONGEST)
-    assert ours is not None
-    return ours, theirs
-
-
 @pytest.mark.parametrize("objective", [PSNR, MSE], ids=str)
-@pytest.mark.parametrize("rule", ["asha", "median"])
-def test_decisions_are_those_of_ray_tune(rule: str, objective: Objective) -> None:
+def test_decisions_of_asha_are_those_of_ray_tune(objective: Objective) -> None:
     stopped = 0
-    for seed in range(100):
-        ours, theirs = pair(rule, seed, objective)
-        expected = decisions(curves(seed, objective), asked_of(theirs, objective))
-        assert decisions(curves(seed, objective), ours.stops) == expected, f"seed {seed}"
-        stopped += len(expected)
-    assert stopped > 100
-
-
-@pytest.mark.parametrize("objective", [PSNR, MSE], ids=str)
-@pytest.mark.parametrize("rule", ["asha", "median"])
-def test_a_rule_that_has_replayed_the_scores_decides_as_before(
-    rule: str, objective: Objective
-) -> None:
-    """A resumed search reads the scores trial by trial, not in the order they came in."""
     for seed in range(30):
-        ours, _ = pair(rule, seed, objective)
-        whole = decisions(curves(seed, objective), ours.stops)
-        taken = list(_reports_taken(curves(seed, objective), whole))
-        for cut in range(0, len(taken), 37):
-            resumed, _ = pair(rule, seed, objective)
-            for name, epoch, score in sorted(taken[:cut]):
-                resumed.stops(name, epoch, score)
-            before = [report for report in whole if report in taken[:cut]]
-            after = decisions(iter(taken[cut:]), resumed.stops)
-            assert before + after == whole, f"seed {seed}, resumed after {cut} reports"
-
-
-def _reports_taken(reports: Iterator[Report], stopped: list[Report]) -> Iterator[Report]:
-    """Reports until each trial was stopped."""
-    ends = {name: epoch for name, epoch, _ in stopped}
-    for name, group in itertools.groupby(reports, key=lambda report: report[0]):
-        yield from (report for report in group if report[1] <= ends.get(name, LONGEST))
+        search = config(grace_period=1 + seed % 5, reduction_factor=(2, 3, 4)[seed % 3])
+        expected = decisions(curves(seed, objective), ray_tunes(search, objective))
+        asked = Asked(search, objective)
+        assert decisions(curves(seed, objective), asked) == expected, f"seed {seed}"
+        stopped += len(expected)
+    assert stopped > 50
