@@ -8,20 +8,21 @@ import logging
 import os
 import pickle
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
+from ray.train._internal.session import get_session
 from ray.tune.error import TuneError
 from ray.tune.search import Searcher
+from ray.tune.trainable.function_trainable import wrap_function
 
 from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
-from tuning.backend.stopping import stoppable
 from tuning.launch.attempts import Assignment, attempt_folder, discard_ray_state
 from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.storage import LaunchStorage
@@ -30,6 +31,8 @@ from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 
 # As many trials as Ray Tune itself would let wait for an autoscaler.
 _PENDING_TRIALS = "200"
+# Ray kills a trial 10 s after it has asked it to stop.
+_SAVES_WITHIN_S = 8.0
 
 
 class RayBackend:
@@ -67,7 +70,7 @@ def _tuner(job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> tune.Tuner:
     shares = TrialShares(job.resources)
     storage_path, _, name = job.launch.storage.uri.rpartition("/")
     return tune.Tuner(
-        tune.with_resources(stoppable(function), shares),
+        tune.with_resources(_stoppable(function), shares),
         tune_config=tune.TuneConfig(
             # No metric: not every report follows a validation, and Ray would refuse those.
             search_alg=_Suggestions(monitor, shares),
@@ -97,6 +100,21 @@ def _train(config: dict[str, Any], inputs: TrialInputs, nodes: Mapping[str, str]
     resources = tune.get_context().get_trial_resources().required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
     run_trial(assignment, inputs, claim_device(resources.get("GPU", 0)), _report)
+
+
+def _stoppable(function: Callable[..., Any]) -> type[tune.Trainable]:
+    """Wrap a function trainable as Ray Tune would, and wait for what it does when it is stopped.
+
+    A function is stopped while it waits in `tune.report`, which then raises SystemExit. Ray itself
+    would end the process at once.
+    """
+
+    class StoppableTrial(wrap_function(function)):  # type: ignore[misc]
+        def cleanup(self) -> None:
+            get_session().finish(timeout=_SAVES_WITHIN_S)
+            super().cleanup()
+
+    return StoppableTrial
 
 
 def _report(report: Report) -> None:

@@ -23,11 +23,13 @@ from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.training.checkpoint import TrainState
-from tuning.training.checkpoint_files import STATE_FILE, checked_state
+from tuning.training.checkpoint_files import STATE_FILE, checked_state, read_state, read_tensors
 from tuning.training.config import FitConfig
 
 # What is in a training's folder before anybody has begun to train it.
 _OURS = {"cells", "training.json", "failed.json"}
+# Every writer of this project gives incomplete files such names.
+_SCRATCH = re.compile(r"\.\d+\.tmp$")
 _RAYS = re.compile(
     r"(tuner|trainable)\.pkl"
     r"|(experiment_state|basic-variant-state|search_gen_state|searcher-state|callback-states)-.*"
@@ -126,6 +128,31 @@ def discard_ray_state(storage: LaunchStorage) -> None:
     for name in storage.list_dir():
         if _RAYS.fullmatch(name):
             storage.delete(name)
+
+
+def leftovers(launch: Launch) -> Iterator[tuple[str, str]]:
+    """Path of every incomplete file and folder and of every damaged checkpoint, and the reason."""
+    yield from _scratch(launch.storage, "")
+    for training in launch.trainings:
+        for attempt in attempts_at(launch.storage, training.training_id):
+            folder = attempt_folder(training.training_id, attempt)
+            for path in checkpoints_in(launch.storage, folder):
+                with fetched(launch.storage, path) as local:
+                    try:
+                        files = read_state(local)["files"]
+                        for kind in files:
+                            read_tensors(local, kind, files)
+                    except ChromatuneError as error:
+                        yield path, str(error).replace(f" in {local}", "").replace(f"{local}/", "")
+
+
+def _scratch(storage: LaunchStorage, folder: str) -> Iterator[tuple[str, str]]:
+    for name in storage.list_dir(folder):
+        path = f"{folder}/{name}" if folder else name
+        if _SCRATCH.search(name):
+            yield path, "incomplete"
+        elif storage.is_dir(path):
+            yield from _scratch(storage, path)
 
 
 @contextlib.contextmanager
