@@ -39,9 +39,9 @@ test: lint
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
-## Several nodes (as root), outages, full disks, a bucket
+## Several nodes, outages, full disks, a bucket. As root, each node has its own network and processes.
 test-cluster: install
-	command -v ip >/dev/null && command -v chattr >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends iproute2 e2fsprogs; }
+	ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 && command -v ip >/dev/null && command -v chattr >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends postgresql iproute2 e2fsprogs; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cluster-test]'
 	$(BIN)/python -m pytest -m cluster $(ARGS)
 

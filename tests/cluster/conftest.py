@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
+import pwd
 import secrets
 import shlex
 import shutil
@@ -16,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -362,15 +365,19 @@ def _may_isolate() -> bool:
 
 
 def _ip(*words: str, check: bool = True) -> str:
-    answer = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    assert not check or answer.returncode == 0, f"ip {shlex.join(words)}: {answer.stderr}"
+    return _output(["ip", *words], check=check)
+
+
+def _output(words: list[str], *, check: bool = True, **options: Any) -> str:
+    answer = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    assert not check or answer.returncode == 0, f"{shlex.join(words)}: {answer.stderr}"
     return answer.stdout
 
 
 class TrackingServer:
-    """An MLflow server that can be stopped and started again at the same address."""
+    """An MLflow server on PostgreSQL that can be stopped and started again at the same address."""
 
-    def __init__(self, folder: Path, host: str, inside: list[str]) -> None:
+    def __init__(self, folder: Path, database: str, host: str, inside: list[str]) -> None:
         with socket.socket() as free:
             free.bind(("", 0))
             self.port = free.getsockname()[1]
@@ -378,12 +385,7 @@ class TrackingServer:
         self._command = [
             *(*inside, str(BIN / "mlflow"), "server", "--workers", "1"),
             *("--host", host, "--port", str(self.port), "--allowed-hosts", f"{host}:{self.port}"),
-            *(
-                "--backend-store-uri",
-                f"sqlite:///{folder}.db",
-                "--artifacts-destination",
-                str(folder),
-            ),
+            *("--backend-store-uri", database, "--artifacts-destination", str(folder)),
         ]
         self._log = folder.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -411,14 +413,52 @@ class TrackingServer:
             self._process = None
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes new databases in a PostgreSQL of our own, whose user is postgres if we are root."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        pytest.skip("needs PostgreSQL: make test-cluster installs it")
+    pytest.importorskip("psycopg2")
+    folder = Path(tempfile.mkdtemp(prefix="chromatune-postgres-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+    def run(program: str, *words: str) -> None:
+        path = found[-1].with_name(program)
+        command = [*as_user, str(path), *words]
+        _output(command, cwd=folder, stdin=subprocess.DEVNULL)
+
+    data = f"{folder}/data"
+    run("initdb", "--pgdata", data, "--auth=trust", "--username=postgres", "--no-sync")
+    # No network at all: reached through a socket in its folder.
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+    run("pg_ctl", "--pgdata", data, "--log", f"{folder}/log", "--wait", "-o", options, "start")
+    numbers = itertools.count()
+
+    def new_database() -> str:
+        name = f"mlflow{next(numbers)}"
+        run("createdb", "--host", str(folder), "--username=postgres", name)
+        return f"postgresql+psycopg2://postgres@/{name}?host={folder}"
+
+    yield new_database
+    run("pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., TrackingServer]]:
+def make_server(
+    postgres: Callable[[], str], tmp_path: Path
+) -> Iterator[Callable[..., TrackingServer]]:
     servers: list[TrackingServer] = []
 
     def make(host: str = "127.0.0.1", inside: list[str] | None = None) -> TrackingServer:
         folder = tmp_path / f"artifacts-{len(servers)}"
         folder.mkdir()
-        servers.append(TrackingServer(folder, host, inside or []))
+        servers.append(TrackingServer(folder, postgres(), host, inside or []))
         return servers[-1]
 
     yield make
