@@ -17,8 +17,8 @@ from tuning.display.formatting import (
     with_unit,
 )
 from tuning.display.published import TABLE_I, TABLE_III, published_cell
-from tuning.display.result_tables import ResultTable, beats, better, verdict
-from tuning.display.table import Cell, Row, Table
+from tuning.display.result_tables import ResultTable, beats, better, compared
+from tuning.display.table import Cell, Row, Table, Winner
 from tuning.training.tasks import CRITERIA
 
 _ORDER = [*TABLE_I, *TABLE_III]
@@ -169,13 +169,10 @@ class GridTable(ResultTable):
         value, published = cell.value(self._metric), cell.published(self.task)
         beside = "–" if published is None else format_value(self._metric, published)
         beside = beside if is_compared else ""
-        if math.isnan(value):
-            text = "no value" if cell.outcome == "finished" else cell.outcome
-            return Cell(text, beside=beside)
-        return Cell(
-            format_value(self._metric, value),
-            verdict=verdict(self._metric, value, published),
-            winner="all" if value == best else "table" if value == best_here else None,
+        winner: Winner | None = "table" if value == best_here else None
+        return dataclasses.replace(
+            compared(self._metric, value, published, cell.outcome),
+            winner="all" if value == best else winner,
             beside=beside,
         )
 

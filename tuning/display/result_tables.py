@@ -106,6 +106,13 @@ def verdict(metric: str, own: float, published: float | None) -> Verdict | None:
     return verdicts[better(metric, own, published)]
 
 
+def compared(metric: str, value: float, published: float | None, outcome: str) -> Cell:
+    """Write a value with its verdict; of one that is not there, what has become of its cell."""
+    if math.isnan(value):
+        return Cell("no value" if outcome == "finished" else outcome, missing=True)
+    return Cell(format_value(metric, value), verdict=verdict(metric, value, published))
+
+
 def beats(metric: str, value: float, constant: float) -> bool:
     """Whether a value is better than the constant predictor's, however little."""
     return value > constant if higher_is_better(metric) else value < constant

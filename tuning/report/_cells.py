@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from tuning.display.formatting import format_value
-from tuning.display.result_tables import beats, verdict
+from tuning.display.result_tables import beats, compared
 from tuning.display.table import Cell, Winner
 from tuning.report._places import Place
 from tuning.report._prose import percent
@@ -32,23 +32,19 @@ class Comparison:
         published: float | None,
         winner: Winner | None = None,
     ) -> Cell:
-        value, constant = place.mean(metric), self.constant.get(metric)
-        href = self.store.link(place.newest) if place.cells else None
+        value, constant = place.mean(metric), self.constant.get(metric, math.nan)
         below = place.seeds(metric)
         if published is not None:
             below.append(f"published {format_value(metric, published)}")
-        if math.isnan(value):
-            text = "no value" if place.outcome == "finished" else place.outcome
-            return Cell(text, tuple(below), missing=True, href=href)
-        if constant is not None:
+        is_beside_constant = math.isfinite(value) and math.isfinite(constant)
+        if is_beside_constant:
             below.append(beside_constant_value(metric, value, constant))
-        return Cell(
-            format_value(metric, value),
-            tuple(below),
-            verdict=verdict(metric, value, published) if self.is_compared else None,
+        return dataclasses.replace(
+            compared(metric, value, published if self.is_compared else None, place.outcome),
+            below=tuple(below),
             winner=winner,
-            fails=constant is not None and not beats(metric, value, constant),
-            href=href,
+            fails=is_beside_constant and not beats(metric, value, constant),
+            href=self.store.link(place.newest) if place.cells else None,
         )
 
 
