@@ -31,7 +31,6 @@ from models import ModelError, create_model, load_model, save_model
 from tests.security.mutations import documents, files
 from tests.security.pictures import FORMATS, picture
 from tuning.config.schema import (
-    FinetuneLaunchConfig,
     GridLaunchConfig,
     TrainingConfig,
     TrainLaunchConfig,
@@ -124,27 +123,20 @@ def test_zips(tmp_path: Path, attempt: Try) -> None:
     ("name", "schema"),
     [
         ("grid_regression", GridLaunchConfig),
-        ("finetune_ncd", FinetuneLaunchConfig),
         ("champion_colorizer_ncd", TrainLaunchConfig),
         ("search_regression", SearchLaunchConfig),
+        ("points", None),
     ],
 )
-def test_configurations(name: str, schema: Any, tmp_path: Path, attempt: Try) -> None:
-    good = configs_folder() / f"{name}.yaml"
-    texts = documents(read_yaml(good)).map(lambda changed: yaml.safe_dump(changed).encode())
-    strategy = files(good.read_bytes()) | texts | st.binary(max_size=60)
-    attempt(30, strategy, lambda path: resolve(schema, file=path), tmp_path / "changed.yaml")
-
-
-def test_overrides(attempt: Try) -> None:
-    keys = st.sampled_from(("training.seed", "grid.lrs", "data", "grid.epochs.0", "x", ""))
-    odd = ("[1", "{a: [", "*a", "&a [*a]", "!!x y", "1e9999", "2020-99-01")
-    words = st.builds("{}={}".format, keys | st.text(), st.text() | st.sampled_from(odd))
-    axes = {"grid": {"models": ["cnn1"], "heads": ["relu"]}}
+def test_yaml(name: str, schema: Any, tmp_path: Path, attempt: Try) -> None:
+    file = configs_folder() / f"{name}.yaml"
+    good = file.read_bytes() if schema else b"- {lr: 1.0e-3, model: unet}\n- lr: 1.0\n"
+    texts = documents(yaml.safe_load(good)).map(lambda changed: yaml.safe_dump(changed).encode())
     attempt(
-        80,
-        st.lists(words | st.text(), max_size=3),
-        lambda overrides: resolve(GridLaunchConfig, defaults=axes, overrides=overrides),
+        40,
+        files(good) | texts | st.binary(max_size=60),
+        (lambda path: resolve(schema, file=path)) if schema else read_points,
+        tmp_path / "changed.yaml",
     )
 
 
@@ -153,11 +145,6 @@ def test_search_spaces(task: Any, attempt: Try) -> None:
     good = read_yaml(configs_folder() / f"search_{task}.yaml")["search"]["space"]
     spaces = documents(good).filter(lambda changed: isinstance(changed, dict) and changed)
     attempt(30, spaces, lambda space: read_space(task, space, TrainingConfig(), 64))
-
-
-def test_points(tmp_path: Path, attempt: Try) -> None:
-    good = b"- {lr: 1.0e-3, model: unet}\n- lr: 1.0\n"
-    attempt(40, files(good) | st.binary(max_size=60), read_points, tmp_path / "points.yaml")
 
 
 def test_manifests(dataset_copy: Path, attempt: Try) -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tuning.tracking.registry.colorizers import Choice
     from tuning.workflows.colorize import Outcome
 
-_FAILURES_SHOWN = 20
-
 
 def colorize(
     images: Annotated[
@@ -102,10 +100,8 @@ def _show(choice: Choice, outcome: Outcome, format_: str, *, regressor: bool) ->
         print(json.dumps(document, indent=2, allow_nan=False))
     elif outcome.colorized:
         results.print(terminal([colorized_table(outcome.colorized, regressor=regressor)]))
-    for name, reason in failed[:_FAILURES_SHOWN]:
+    for name, reason in failed:
         print_line(f"not colorized: {name}: {reason}", log)
-    if len(failed) > _FAILURES_SHOWN:
-        log.print(f"and {len(failed) - _FAILURES_SHOWN} more (--format json lists all)")
 
 
 def _ask_mode(uri: str) -> str:

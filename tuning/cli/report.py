@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
-from tuning.cli.console import log, results
+from tuning.cli.console import log, print_line, results
 from tuning.cli.options import DataOptions, Format, TrackingUri, option, takes, words
 from tuning.display.formatting import format_duration
-
-if TYPE_CHECKING:
-    from tuning.training.config import FitConfig
-    from tuning.training.data import TaskData
-    from tuning.training.speedup import Device, Half
 
 _STDOUT = Path("-")
 
@@ -94,7 +90,7 @@ def report(
         print(render_markdown(made, pictures=False), end="")
         return
     for path in write_report(made, out, formats):
-        results.print(str(path), soft_wrap=True, markup=False)
+        print_line(str(path))
 
 
 @takes(DataOptions)
@@ -111,7 +107,7 @@ def speedup(
     from tuning.tracking.speedup import SpeedupRun
     from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.training.data import load_task_data
-    from tuning.training.speedup import TASK, devices, speedup_training
+    from tuning.training.speedup import TASK, devices, measure, speedup_training
 
     dataset = open_prepared(options.data())
     data = load_task_data(dataset, TASK)
@@ -119,37 +115,27 @@ def speedup(
     run = SpeedupRun(resolve_uri(tracking_uri), dataset, config)
     halves = []
     for device in devices():
-        half = _measured(device, config, data)
+        with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
+            name = bar.add_task(f"{config.model} on the {device.upper()}", total=epochs)
+            half = measure(config, data, device, functools.partial(_advance, bar, name))
         run.add(half)
         halves.append(half)
         if format_ == "table":
-            results.print(_line(half), soft_wrap=True, markup=False)
-    _conclude(halves, run.factor, format_)
-    log.print(f"stored as {run.launch_id}", soft_wrap=True, markup=False)
-
-
-def _measured(device: Device, config: FitConfig, data: TaskData) -> Half:
-    from tuning.training.speedup import measure
-
-    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-        task = bar.add_task(f"{config.model} on the {device.upper()}", total=config.epochs)
-        return measure(config, data, device, lambda epoch: bar.update(task, completed=epoch))
-
-
-def _conclude(halves: list[Half], factor: float | None, format_: str) -> None:
+            print_line(
+                f"{device.upper()} ({half.hardware}): {format_duration(half.seconds)} for "
+                f"{epochs} epochs, {half.seconds / epochs:.3g} s an epoch"
+            )
     if format_ == "json":
         seconds = {half.device: half.seconds for half in halves}
         hardware = {half.device: half.hardware for half in halves}
-        print(json.dumps({"seconds": seconds, "hardware": hardware, "speedup": factor}, indent=2))
-    elif factor is None:
+        document = {"seconds": seconds, "hardware": hardware, "speedup": run.factor}
+        print(json.dumps(document, indent=2))
+    elif run.factor is None:
         results.print("GPU: torch finds none here, so only the CPU half was measured.")
     else:
-        results.print(f"The GPU is {factor:.3g} times as fast as the CPU.")
+        results.print(f"The GPU is {run.factor:.3g} times as fast as the CPU.")
+    print_line(f"stored as {run.launch_id}", log)
 
 
-def _line(half: Half) -> str:
-    count = len(half.epoch_seconds)
-    return (
-        f"{half.device.upper()} ({half.hardware}): {format_duration(half.seconds)} for {count} "
-        f"epochs, {half.seconds / count:.3g} s an epoch"
-    )
+def _advance(bar: Progress, name: TaskID, epoch: int) -> None:
+    bar.update(name, completed=epoch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
 from tuning.cli.options import LaunchOptions, option, resolve_uri, takes
 from tuning.errors import ChromatuneError
+from tuning.utils.redaction import redact
 
 if TYPE_CHECKING:
     from tuning.workflows.reproduce import Step
@@ -62,7 +63,7 @@ def reproduce(
         sys.exit(INTERRUPTED)
     for path in job.report(report_folder):
         print_line(f"report: {path}")
-    _print_next_steps(uri, config.data.dataset)
+    print_line(f"MLflow store: {redact(uri)}, shown by `chromatune ui`")
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
 
 
@@ -76,18 +77,3 @@ def _show(step: Step) -> None:
         print_line(step.promotion.sentence)
     for line in step.advice:
         print_line(line, log)
-
-
-def _print_next_steps(uri: str, dataset: str) -> None:
-    from tuning.utils.redaction import redact
-
-    print_line(f"\nMLflow store: {redact(uri)}\nNext:")
-    for command, purpose in (
-        ("chromatune ui", "compare the runs and their images in MLflow"),
-        (f"chromatune trials colorizer --dataset {dataset}", "show the grid as in the paper"),
-        (
-            f"chromatune grid colorizer --dataset {dataset} --heads tanh --epochs 10,20",
-            "train longer, then `chromatune promote` again",
-        ),
-    ):
-        print_line(f"  {command}\n      {purpose}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,21 +108,15 @@ def test_every_axis_of_the_grid_is_a_place_of_its_own(data: DataConfig, tracked:
     assert [(row.lr, row.epochs) for row in table.cells][2:4] == [(1e-4, 3), (1e-3, 1)]
 
 
-def test_a_row_is_what_mlflow_holds_and_shows_val_alone(
+def test_a_row_shows_val_alone_beside_the_mean_of_the_training_set(
     data: DataConfig, dataset: PreparedDataset, tracked: Any
 ) -> None:
     asked = tracked(cell("a", 1.0))
-    (row,) = trials_table("regression", data, STORE).cells
+    table = trials_table("regression", data, STORE)
+    (row,), baseline = table.cells, table.baseline
     assert asked == [(STORE, dataset.digest, "regression", "grid")]
     assert row.metrics == {"val_mse": 1.0}
     assert (row.outcome, row.published_epochs, row.dataset) == ("finished", 300, "synthetic-faces")
-
-
-def test_the_baseline_is_the_mean_of_the_training_set_on_val(
-    data: DataConfig, dataset: PreparedDataset, tracked: Any
-) -> None:
-    tracked(cell("a", 1.0))
-    baseline = trials_table("regression", data, STORE).baseline
     train, val = dataset.planes("train"), dataset.planes("val")
     errors = [
         getattr(val, name).mean(axis=(1, 2)) - getattr(train, name).mean() for name in ("a", "b")
@@ -131,22 +124,17 @@ def test_the_baseline_is_the_mean_of_the_training_set_on_val(
     assert baseline["val_mse"] == pytest.approx(np.square(errors).mean() / 255**2, rel=1e-4)
 
 
-def test_one_launch_is_shown_alone(data: DataConfig, tracked: Any) -> None:
-    tracked(cell("a", 1.0), cell("b", 2.0, launch="grid-2"))
-    (row,) = trials_table("regression", data, STORE, launch="grid-2").cells
+def test_one_launch_is_shown_alone_and_a_misspelled_one_is_named(
+    data: DataConfig, tracked: Any
+) -> None:
+    tracked(cell("a", 1.0), cell("b", 2.0, launch="grid-regression-1"))
+    (row,) = trials_table("regression", data, STORE, launch="grid-regression-1").cells
     assert row.run_id == "b"
-
-
-def test_a_misspelled_launch_is_named_with_the_nearest(data: DataConfig, tracked: Any) -> None:
-    tracked(cell("a", 1.0, launch="grid-regression-1"))
     with pytest.raises(ChromatuneError, match=r"'grid-regresion-1'.*'grid-regression-1'"):
         trials_table("regression", data, STORE, launch="grid-regresion-1")
 
 
-def test_without_a_cell_the_command_that_makes_one_is_named(
-    data: DataConfig, tracked: Any, tmp_path: Path
-) -> None:
+def test_without_a_cell_the_command_that_makes_one_is_named(data: DataConfig, tracked: Any) -> None:
     tracked()
     with pytest.raises(ChromatuneError, match="`chromatune grid colorizer --dataset synthetic-"):
         trials_table("colorizer", data, STORE)
-    assert list(tmp_path.iterdir()) == []
