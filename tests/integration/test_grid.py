@@ -98,7 +98,7 @@ def test_the_parent_run_tells_the_whole_launch(finished_grid: Any) -> None:
     parent = place.runs()[""]
     client = place.client()
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"cells.md", "config.yaml", "launch.json", "heatmap.png"} <= files
+    assert {"cells.md", "config.yaml", "launch.json"} <= files
     note = parent.data.tags["mlflow.note.content"]
     assert "4 of 4 cells finished" in note
     best = min(place.cells().values(), key=lambda cell: cell["metrics"]["val_mse"])

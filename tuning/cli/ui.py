@@ -14,10 +14,10 @@ from tuning.errors import ChromatuneError
 if TYPE_CHECKING:
     from tuning.tracking.ui.pages import Place
 
-_Opened = Literal["experiment", "comparison", "champion", "nothing"]
+_Opened = Literal["experiment", "charts", "champion", "nothing"]
 _MISSING = {
     "experiment": "no run yet: start with `chromatune grid`",
-    "comparison": "no two finished cells to compare yet",
+    "charts": "no run yet: start with `chromatune grid`",
     "champion": "no champion yet: run `chromatune promote`",
 }
 

@@ -55,11 +55,16 @@ class LaunchStorage:
         return Path(self._root, path).is_dir()
 
     def list_dir(self, path: str = "") -> list[str]:
-        """Names directly inside `path`, sorted; none if it does not exist."""
+        """Names directly inside `path`, sorted; none if it does not exist.
+
+        Raises ChromatuneError if `path` is a file.
+        """
         try:
             return sorted(item.name for item in Path(self._root, path).iterdir())
         except FileNotFoundError:
             return []
+        except NotADirectoryError:
+            raise ChromatuneError(f"{self.uri}/{path} is a file instead of a folder") from None
 
     def read_json(self, path: str) -> Any:
         """Parse the JSON file at `path`; ChromatuneError if it is missing or not JSON."""

@@ -15,7 +15,7 @@ from models import ChromaModel
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import SCORES, write_showcase
 from tuning.tracking.records import StoredCell
-from tuning.tracking.store import writing
+from tuning.tracking.store import RETRY, translated
 from tuning.tracking.weights import load_registered
 from tuning.training.data import load_split, load_task_data
 from tuning.training.metrics import constant_baseline, evaluate
@@ -62,7 +62,7 @@ def log_test_metrics(client: MlflowClient, cell: StoredCell, metrics: Mapping[st
         for key, value in metrics.items()
         if key not in cell.metrics
     ]
-    with writing(f"the test metrics of {cell.cell_id}"):
+    with translated(f"cannot write the test metrics of {cell.cell_id} to MLflow", RETRY):
         client.log_batch(cell.run_id, metrics=unlogged)
 
 
@@ -77,15 +77,16 @@ def log_showcase(
 
     Does nothing if they are there: the scores are written last.
     """
-    what = f"the test pictures of {cell.cell_id}"
-    with writing(what):
+    with (
+        translated(f"cannot write the test pictures of {cell.cell_id} to MLflow", RETRY),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         present = {file.path for file in client.list_artifacts(cell.run_id, _SHOWCASE)}
-    if f"{_SHOWCASE}/{SCORES}" in present:
-        return
-    model = load_registered(cell.model_uri, tracking_uri, device)
-    with tempfile.TemporaryDirectory() as scratch:
+        if f"{_SHOWCASE}/{SCORES}" in present:
+            return
         folder = Path(scratch)
-        write_showcase(model, dataset, folder, device)
-        with writing(what):
-            for path in sorted(folder.iterdir(), key=lambda path: path.name == SCORES):
-                client.log_artifact(cell.run_id, str(path), _SHOWCASE)
+        write_showcase(
+            load_registered(cell.model_uri, tracking_uri, device), dataset, folder, device
+        )
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == SCORES):
+            client.log_artifact(cell.run_id, str(path), _SHOWCASE)

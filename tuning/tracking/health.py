@@ -6,20 +6,18 @@ import dataclasses
 from collections.abc import Mapping
 
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.tracking.runs import FINISHED, RUNNING, TAG, runs_by_cell
 from tuning.tracking.store import (
     experiment_ids,
-    first_line,
     is_server,
     is_there,
     make_client,
     search_all_runs,
+    translated,
 )
 from tuning.utils.redaction import redact
 
@@ -40,7 +38,7 @@ def tracked_launches(uri: str) -> dict[str, TrackedLaunch]:
     if not is_there(uri):
         return {}
     by_launch: dict[str, list[Run]] = {}
-    try:
+    with translated(f"cannot read the tracking store {redact(uri)}"):
         if not is_server(uri):
             version = _schema_version(uri)
             if version is None:  # a database without tables
@@ -54,10 +52,6 @@ def tracked_launches(uri: str) -> dict[str, TrackedLaunch]:
         for run in search_all_runs(client, experiment_ids(client), ""):
             if launch_id := run.data.tags.get(f"{TAG}launch_id"):
                 by_launch.setdefault(launch_id, []).append(run)
-    except (MlflowException, SQLAlchemyError, ImportError) as error:
-        raise ChromatuneError(
-            f"cannot read the tracking store {redact(uri)}: {first_line(error)}"
-        ) from None
     return {launch_id: _tracked(runs) for launch_id, runs in by_launch.items()}
 
 

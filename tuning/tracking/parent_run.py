@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
+import math
+from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from tuning.display.formatting import metric_title
+from tuning.display.formatting import format_count, format_value
 from tuning.display.grid_table import CellRow, GridTable
-from tuning.display.plots import grid_heatmap
 from tuning.launch.records import CellRecord
-from tuning.tracking.plan import LaunchPlan
-from tuning.tracking.runs import FAILED, FINISHED, KILLED, TAG, LaunchRuns, TrackedRun, log_dataset
-from tuning.tracking.ui.notes import HEATMAP, NOTE, TABLE, LaunchNote
+from tuning.tracking.plan import LaunchPlan, PlannedCell
+from tuning.tracking.runs import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    TAG,
+    LaunchRuns,
+    TrackedRun,
+    environment_tags,
+    log_dataset,
+)
+from tuning.tracking.ui.links import description_links, run_page
+from tuning.tracking.ui.notes import NOTE, figure
 from tuning.training.tasks import CRITERIA
 
 _PARENT = ""
@@ -26,75 +34,78 @@ _PARAMS = ("model", "head", "lr", "epochs", "batch_size", "weight_decay", "seed"
 # The settings of a search that are known before its trials.
 _SEARCH = ("sampler", "scheduler", "num_samples")
 _OUTCOMES = {FINISHED: "finished", FAILED: "failed", KILLED: "stopped"}
+_TABLE = "cells.md"
+# A tag holds 8000 characters.
+_NOTE_LENGTH = 7900
 
 
 class ParentRun:
-    """The run in which the runs of a launch's cells are nested."""
+    """The run in which the runs of a launch's cells are nested.
+
+    `ended` holds the cells that are in MLflow as a whole; the projector adds to it.
+    """
 
     def __init__(
-        self, plan: LaunchPlan, client: MlflowClient, runs: LaunchRuns, tags: Mapping[str, str]
+        self,
+        plan: LaunchPlan,
+        client: MlflowClient,
+        runs: LaunchRuns,
+        tags: Mapping[str, str],
+        ended: Mapping[str, CellRecord],
     ) -> None:
         self._plan = plan
         self._client = client
         self._runs = runs
         self._tags = tags
+        self._ended = ended
+        self._criterion = CRITERIA[plan.task]
+        self._metric = f"val_{self._criterion.name}"
 
     def open(self) -> TrackedRun:
         """Find the run, or create it with all that is known before training starts."""
         run = self._runs.find(_PARENT)
-        if run is not None:
-            return run
-        document = self._plan.document
-        environment = {
-            f"{TAG}hardware": _one_line(document.get("hardware")),
-            f"{TAG}versions": _one_line(document.get("versions")),
-        }
-        run = self._runs.open(
-            _PARENT,
-            name=self._plan.launch_id,
-            params=self._params(),
-            tags={
-                **self._tags,
-                **environment,
-                NOTE: self._note({}).text(self._runs.experiment_id),
-            },
-            started=self._plan.created,
-        )
-        self._store_documents(run)
+        if run is None:
+            run = self._runs.open(
+                _PARENT,
+                name=self._plan.launch_id,
+                params=self._params(),
+                tags={
+                    **self._tags,
+                    **environment_tags(self._plan.document),
+                    NOTE: self._note(),
+                },
+                started=self._plan.created,
+            )
+            self._store_documents(run)
         return run
 
     def reopen(self) -> None:
         """Set the run to RUNNING again: the launch was resumed."""
         self._runs.reopen(self.open())
 
-    def describe(self, ended: Mapping[str, CellRecord]) -> None:
+    def describe(self) -> None:
         """Update the table in the run's description."""
-        note = self._note(ended).text(self._runs.experiment_id)
-        self._runs.write(self.open(), tags={NOTE: note})
+        self._runs.write(self.open(), tags={NOTE: self._note()})
 
-    def finish(
-        self, ended: Mapping[str, CellRecord], status: str, ended_at: int | None = None
-    ) -> None:
-        """Write the table, the heatmap and the best figures, and end the run.
+    def finish(self, status: str, ended_at: int | None = None) -> None:
+        """Write the table and the best figures, and end the run.
 
         `ended_at` is in milliseconds; without it the run ends with its last cell. Does nothing if
         the run already has this status and table.
         """
         run = self.open()
-        note = self._note(ended)
-        has_heatmap = self._has_heatmap(ended)
-        text = note.text(self._runs.experiment_id, run.run_id if has_heatmap else None)
-        if run.status == status and run.tags.get(NOTE) == text:
+        note = self._note()
+        if run.status == status and run.tags.get(NOTE) == note:
             return
         self._store_documents(run)
-        self._client.log_text(run.run_id, note.table(), TABLE)
-        if has_heatmap:
-            self._store_heatmap(run, ended)
-        last = max((cell.ended for cell in ended.values()), default=self._plan.created)
-        metrics, tags = [], {NOTE: text}
-        if note.best is not None:
-            metrics = self._best_metrics(note.best, last)
-            tags[f"{TAG}best_cell"] = note.best.cell_id
+        if not self._plan.search:
+            self._client.log_text(run.run_id, self._table(), _TABLE)
+        last = max((cell.ended for cell in self._ended.values()), default=self._plan.created)
+        metrics, tags = [], {NOTE: note}
+        best = self._best()
+        if best is not None:
+            metrics = self._best_metrics(best, last)
+            tags[f"{TAG}best_cell"] = best.cell_id
         self._runs.write(run, metrics=metrics, tags=tags)
         self._runs.end(run, status, _OUTCOMES[status], ended_at or last)
 
@@ -115,55 +126,95 @@ class ParentRun:
         config = yaml.safe_dump(self._plan.document.get("config", {}), sort_keys=False)
         self._client.log_text(run.run_id, config, "config.yaml")
 
-    def _has_heatmap(self, ended: Mapping[str, CellRecord]) -> bool:
-        return bool(ended) and len(self._plan.cells) > 1 and not self._plan.search
-
-    def _store_heatmap(self, run: TrackedRun, ended: Mapping[str, CellRecord]) -> None:
-        metric = f"val_{CRITERIA[self._plan.task].name}"
-        panels = GridTable(self._plan.task, self._rows(ended), {}).panels()
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / HEATMAP
-            title = f"{metric_title(metric)}, {self._plan.dataset}"
-            path.write_bytes(grid_heatmap(title, panels, metric))
-            self._client.log_artifact(run.run_id, str(path))
-
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:
-        figures = [f"val_{name}" for name in CRITERIA[self._plan.task].headline]
-        values = {f"best_{name}": best.metrics.get(name) for name in figures} | {
-            f"baseline_{name}": self._plan.baseline.get(name) for name in figures
-        }
+        sources = {"best": best.metrics, "baseline": self._plan.baseline}
         # MLflow draws what has no other step than 0 as bars; of a step, the latest value counts.
         return [
-            Metric(name, float(value), timestamp, 0)
-            for name, value in values.items()
-            if value is not None
+            Metric(f"{source}_val_{name}", float(figures[f"val_{name}"]), timestamp, 0)
+            for source, figures in sources.items()
+            for name in self._criterion.headline
+            if figures.get(f"val_{name}") is not None
         ]
 
-    def _note(self, ended: Mapping[str, CellRecord]) -> LaunchNote:
-        return LaunchNote(self._plan, self._rows(ended), ended)
+    def _note(self) -> str:
+        """The description: the best cell first, since MLflow folds up the rest.
 
-    def _rows(self, ended: Mapping[str, CellRecord]) -> list[CellRow]:
-        rows = []
-        for cell in self._plan.cells:
-            run = self._runs.find(cell.cell_id)
-            started = run.tags.get(f"{TAG}outcome", "") if run else "not run"
-            known = ended.get(cell.cell_id)
-            row = CellRow(
+        A search has no table, because the view of its cells compares them by what it varies.
+        """
+        note = f"{self._headline()}\n\n{self._links()}"
+        if self._plan.search:
+            return note
+        note += f"\n\n{_spaced(self._table())}"
+        if len(note) <= _NOTE_LENGTH:
+            return note
+        return note[:_NOTE_LENGTH].rpartition("\n")[0] + f"\n\nThe whole table is in {_TABLE}."
+
+    def _headline(self) -> str:
+        cells = self._plan.cells
+        outcomes = Counter(map(self._outcome, cells))
+        head = f"{outcomes['finished']} of {len(cells)} cells finished."
+        if self._plan.search:
+            counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+            head = f"{format_count(len(cells), 'trial')}: {counts}." if counts else "No trial yet."
+        best = self._best()
+        if best is None:
+            return head
+        beside = ""
+        if self._metric in self._plan.baseline:
+            constant = format_value(self._metric, self._plan.baseline[self._metric])
+            beside = f" (constant predictor {constant})"
+        # MLflow's table shows some thirty characters of it, as they are written.
+        score = figure(self._metric, self._value(best))
+        return f"Best: {best.cell_id}, {score}{beside}. {head}"
+
+    def _links(self) -> str:
+        best = self._best()
+        run = self._runs.find(best.cell_id) if best else None
+        more = {"Best cell": run_page(self._runs.experiment_id, run.run_id)} if run else {}
+        return description_links(self._runs.experiment_id, **more)
+
+    def _best(self) -> CellRecord | None:
+        """The best finished cell, of equal ones the first; None while none has finished."""
+        finished = [
+            cell
+            for cell in self._ended.values()
+            if cell.outcome == "finished" and math.isfinite(self._value(cell))
+        ]
+        return min(
+            finished, key=lambda cell: self._criterion.sort_key(self._value(cell)), default=None
+        )
+
+    def _value(self, cell: CellRecord) -> float:
+        return self._criterion.value(cell.metrics, "val_")
+
+    def _table(self) -> str:
+        """The cells as the published table."""
+        rows = [
+            CellRow(
                 cell_id=cell.cell_id,
                 model=cell.params["model"] + (" fine-tuned" if cell.parent_model else ""),
                 head=cell.params.get("head", "relu"),
                 lr=float(cell.params["lr"]),
                 epochs=cell.epochs,
-                metrics=known.metrics if known else {},
-                outcome=known.outcome if known else started,
-                run_id=run.run_id if run else None,
-                launch_id=self._plan.launch_id,
+                metrics=self._ended[cell.cell_id].metrics if cell.cell_id in self._ended else {},
+                outcome=self._outcome(cell),
                 published_epochs=cell.published_epochs,
                 dataset=self._plan.dataset,
             )
-            rows.append(row)
-        return rows
+            for cell in self._plan.cells
+        ]
+        return GridTable(self._plan.task, rows, self._plan.baseline).markdown()
+
+    def _outcome(self, cell: PlannedCell) -> str:
+        if cell.cell_id in self._ended:
+            return self._ended[cell.cell_id].outcome
+        run = self._runs.find(cell.cell_id)
+        return run.tags.get(f"{TAG}outcome", "") if run else "not run"
 
 
-def _one_line(values: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in (values or {}).items())
+def _spaced(table: str) -> str:
+    """Pad the cells of tables: the UI sets their columns without any room between."""
+    return "\n".join(
+        line.replace(" |", "&emsp;|") if line.startswith("| ") else line
+        for line in table.splitlines()
+    )

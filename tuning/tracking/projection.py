@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
+from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.tracking.plan import LaunchPlan
 from tuning.tracking.projector import Projector
-from tuning.tracking.store import DELIVERY_ERRORS, first_line, prepare_store
+from tuning.tracking.runs import LaunchRuns
+from tuning.tracking.store import (
+    RETRY,
+    STORE_ERRORS,
+    first_line,
+    make_client,
+    prepare_store,
+    translated,
+)
 from tuning.utils.redaction import redact
 
 _News = Callable[[Projector], None]
 _LOG = logging.getLogger(__name__)
 _FLUSH_EVERY_S = 1.0
-# Renewing the parent's table takes at most this share of the time.
-_DESCRIBING_SHARE = 1 / 50
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
@@ -42,19 +51,34 @@ def project_launch(storage: LaunchStorage, uri: str) -> None:
     else is written, if a training's files are damaged or MLflow rejects them.
     """
     prepare_store(uri)
-    try:
+    with translated(f"launch {storage.name} could not be written to MLflow completely", RETRY):
         projector = Projector(LaunchPlan(storage), uri)
         projector.read_folder()
         projector.parent.open()
         problems = [_deliver(projector, training_id) for training_id in projector.pending]
         projector.finish(None)
-    except DELIVERY_ERRORS as error:
-        raise ChromatuneError(
-            f"launch {storage.name} could not be written to MLflow completely: "
-            f"{first_line(error)}; run the same command again"
-        ) from None
     if any(problems):
         raise ChromatuneError("; ".join(filter(None, problems)))
+
+
+def log_search(launch: Launch, tracking_uri: str) -> None:
+    """Copy the launch's folder `search` to the parent run's artifacts, replacing older files.
+
+    Raises ChromatuneError if MLflow rejects it, or has no parent run of the launch.
+    """
+    client = make_client(tracking_uri)
+    again = f"run `chromatune resume {launch.found_by}`"
+    failure = f"the report of {launch.launch_id} could not be written to MLflow"
+    with translated(failure, again), tempfile.TemporaryDirectory() as scratch:
+        experiment = client.get_experiment_by_name(str(launch.document["experiment"]))
+        parent = None
+        if experiment is not None:
+            parent = LaunchRuns(client, experiment.experiment_id, launch.launch_id).find("")
+        if parent is None:
+            raise ChromatuneError(f"launch {launch.launch_id} is not in MLflow: {again}")
+        for name in launch.storage.list_dir(SEARCH):
+            launch.storage.download(f"{SEARCH}/{name}", Path(scratch) / name)
+        client.log_artifacts(parent.run_id, scratch, SEARCH)
 
 
 class Projection(Tracker):
@@ -78,7 +102,7 @@ class Projection(Tracker):
         self._closing_as: str | None = None
         self._is_unavailable = False
         self._warned: set[str] = set()
-        self._progressed_at = self._describe_at = 0.0
+        self._progressed_at = 0.0
         self._is_described = True
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
@@ -90,13 +114,9 @@ class Projection(Tracker):
         cannot be reached or written.
         """
         prepare_store(self._uri)
-        try:
+        with translated(f"launch {self._storage.name} cannot be written to MLflow"):
             self._projector = Projector(LaunchPlan(self._storage), self._uri)
             self._projector.parent.reopen()
-        except DELIVERY_ERRORS as error:
-            raise ChromatuneError(
-                f"launch {self._storage.name} cannot be written to MLflow: {first_line(error)}"
-            ) from None
         self._news.append(Projector.read_folder)
         self._thread.start()
 
@@ -174,9 +194,10 @@ class Projection(Tracker):
             self._is_described = self._is_described and not pending
             if status is not None:
                 projector.finish(status)
-            elif not self._is_described and time.monotonic() >= self._describe_at:
-                self._describe(projector)
-        except DELIVERY_ERRORS as error:
+            elif not self._is_described:
+                projector.parent.describe()
+                self._is_described = True
+        except STORE_ERRORS as error:
             projector.forget()
             self._warn_unavailable(error)
             return False
@@ -184,14 +205,6 @@ class Projection(Tracker):
             self._is_unavailable = False
             _LOG.warning("MLflow is available again; all queued results are written")
         return True
-
-    def _describe(self, projector: Projector) -> None:
-        """Update the parent run's table, less often the longer it takes."""
-        started = time.monotonic()
-        projector.describe()
-        self._is_described = True
-        ended = time.monotonic()
-        self._describe_at = ended + (ended - started) / _DESCRIBING_SHARE
 
     def _take_news(self, projector: Projector) -> None:
         while True:

@@ -24,11 +24,12 @@ from tuning.tracking.runs import (
     LaunchRuns,
     TrackedRun,
     log_dataset,
+    origin_tags,
 )
 from tuning.tracking.store import make_client, open_experiment
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
 from tuning.tracking.ui.notes import NOTE, cell_note
-from tuning.tracking.ui.pages import best_runs, set_up_experiment, update_best_view
+from tuning.tracking.ui.pages import set_up_experiment
 from tuning.tracking.weights import WEIGHTS
 from tuning.utils.redaction import redact
 
@@ -39,13 +40,17 @@ _ENDED_AS = {"diverged": FAILED, "failed": FAILED, "pruned": FINISHED}
 
 @dataclasses.dataclass
 class _Progress:
-    """What is known of one training; `changed` until all of it is in MLflow."""
+    """What is known of one training; `changed` until all of it is in MLflow.
+
+    `fault` tells why its folder could not be read.
+    """
 
     cells: tuple[PlannedCell, ...]
     history: dict[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     in_folder: set[str] = dataclasses.field(default_factory=set)
     outcome: str = ""
     message: str = ""
+    fault: str = ""
     changed: bool = False
 
     def take_in(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -82,9 +87,10 @@ class Projector:
             self._client, tracking_uri, plan.document["experiment"], tags
         )
         set_up_experiment(self._client, experiment_id, tags, searched=plan.searched)
-        self._tags = tags | _launch_tags(plan)
+        own = {str(key): str(text) for key, text in (plan.document.get("tags") or {}).items()}
+        self._tags = tags | own | origin_tags(plan.document)
         self._runs = LaunchRuns(self._client, experiment_id, plan.launch_id)
-        self.parent = ParentRun(plan, self._client, self._runs, self._tags)
+        self.parent = ParentRun(plan, self._client, self._runs, self._tags, self._delivered)
 
     @property
     def pending(self) -> list[str]:
@@ -102,18 +108,14 @@ class Projector:
         ]
 
     def read_folder(self) -> None:
-        """Add everything that the launch folder holds."""
+        """Add everything that the launch folder holds; `deliver` reports what is damaged in it."""
         self._refresh()
         for training_id, progress in self._trainings.items():
-            progress.in_folder |= self._plan.ended_cells(training_id)
-            failure = self._plan.failure(training_id)
-            if failure is not None:
-                progress.outcome, progress.message = failure.outcome, failure.message
-                progress.take_in(failure.history)
-            elif stopped := self._plan.stopped_cell(training_id):
-                progress.outcome = "stopped"
-                progress.take_in(stopped.history)
-            if progress.in_folder or progress.outcome:
+            try:
+                self._read_training(training_id, progress)
+            except ChromatuneError as error:
+                progress.fault = str(error)
+            if progress.in_folder or progress.outcome or progress.fault:
                 progress.changed = True
 
     def observe(self, training_id: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -153,14 +155,13 @@ class Projector:
             last = max(progress.history)  # all of it is in the cells
             progress.history = {last: progress.history[last]}
         progress.changed = False
+        if progress.fault:
+            fault, progress.fault = progress.fault, ""
+            raise ChromatuneError(fault)
 
     def set_aside(self, training_id: str) -> None:
         """Skip a training that cannot be written until something new is known of it."""
         self._trainings[training_id].changed = False
-
-    def describe(self) -> None:
-        """Update the parent run's table."""
-        self.parent.describe(self._delivered)
 
     def finish(self, status: str | None) -> None:
         """End every run: cells that are still RUNNING as stopped, the parent last.
@@ -173,11 +174,7 @@ class Projector:
         ended = _now() if status else None
         if status is None:
             status = FINISHED if self.parent.open().is_complete else self._status()
-        self.parent.finish(self._delivered, status, ended)
-        experiment_id, task = self._runs.experiment_id, self._plan.task
-        best = best_runs(self._client, experiment_id, task)
-        if len(best) > 1:
-            update_best_view(self._client, experiment_id, task, best)
+        self.parent.finish(status, ended)
 
     def forget(self) -> None:
         """Query MLflow again: after an error it is unknown what has arrived."""
@@ -191,6 +188,15 @@ class Projector:
                 f"launch {self._plan.launch_id} has no training '{training_id}' in its folder"
             )
         return self._trainings[training_id]
+
+    def _read_training(self, training_id: str, progress: _Progress) -> None:
+        progress.in_folder |= self._plan.ended_cells(training_id)
+        if failure := self._plan.failure(training_id):
+            progress.outcome, progress.message = failure.outcome, failure.message
+            progress.take_in(failure.history)
+        elif stopped := self._plan.stopped_cell(training_id):
+            progress.outcome = "stopped"
+            progress.take_in(stopped.history)
 
     def _refresh(self) -> None:
         self._plan.refresh()
@@ -293,19 +299,6 @@ class Projector:
         run = self._runs.find(progress.current.cell_id)
         outcome = progress.outcome or (run.tags.get(f"{TAG}outcome", "") if run else "")
         return outcome if outcome in _FAILURES else "stopped"
-
-
-def _launch_tags(plan: LaunchPlan) -> dict[str, str]:
-    document = plan.document
-    tags = {
-        f"{TAG}dataset_digest": document["dataset_digest"],
-        "mlflow.source.name": str(document.get("command") or "chromatune"),
-        "mlflow.source.type": "LOCAL",
-    }
-    if document.get("git_commit"):
-        tags["mlflow.source.git.commit"] = str(document["git_commit"])
-    own = {str(key): str(value) for key, value in (document.get("tags") or {}).items()}
-    return {**own, **tags}
 
 
 def _closing_metrics(cell: CellRecord) -> list[Metric]:

@@ -15,18 +15,19 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tuning.tracking.records import Archive, Store, StoredCell, StoredLaunch, StoredSpeedup
-from tuning.tracking.registry.catalog import ModelCard, find_champion
+from tuning.tracking.registry.catalog import find_champion
 from tuning.tracking.runs import FINISHED, TAG
 from tuning.tracking.store import (
     experiment_ids,
     is_server,
     make_client,
     open_store,
-    reading,
     search_all_runs,
+    translated,
 )
 
 _LOCAL_UI = "http://127.0.0.1:5000"  # where `chromatune ui` serves a database
+_UNREADABLE = "cannot read the runs in MLflow"
 _REQUIRED = ("launch_id", "kind", "task", "dataset", "dataset_digest")
 
 
@@ -44,7 +45,7 @@ def finished_cells(
     terms = [f"attributes.status = '{FINISHED}'"]
     terms += [f"tags.`{TAG}{key}` = '{value}'" for key, value in wanted.items()]
     client = make_client(tracking_uri)
-    with reading():
+    with translated(_UNREADABLE):
         ids = experiment_ids(client, f"tags.`{TAG}task` = '{task}'")
         runs = list(search_all_runs(client, ids, " AND ".join(terms)))
     return [_cell(run) for run in runs if _is_readable(run) and _is_whole(run)]
@@ -59,16 +60,18 @@ def read_store(tracking_uri: str, ui: str | None = None) -> tuple[Store, Archive
     open_store(tracking_uri)
     client = make_client(tracking_uri)
     archive = _MlflowArchive(client)
-    with reading():
+    with translated(_UNREADABLE):
         runs = list(search_all_runs(client, experiment_ids(client), ""))
         ours = [run for run in runs if any(key.startswith(TAG) for key in run.data.tags)]
         readable = [run for run in ours if _is_readable(run)]
         launches = _launches([run for run in readable if not _is_speedup(run)], archive)
+        keys = {(launch.dataset, launch.task) for launch in launches}
+        champions = {key: card for key in keys if (card := find_champion(tracking_uri, *key))}
         store = Store(
             uri=tracking_uri,
             launches=tuple(launches),
             speedups=tuple(_speedup(run) for run in readable if _is_speedup(run)),
-            champions=_champions(tracking_uri, launches),
+            champions=champions,
             foreign_runs=len(runs) - len(ours),
             broken_runs=tuple(str(run.info.run_name) for run in ours if not _is_readable(run)),
             ui=ui_address(tracking_uri) if ui is None else ui.rstrip("/"),
@@ -121,12 +124,9 @@ def _is_readable(run: Run) -> bool:
     if f"{TAG}cell_id" not in tags:
         return True
     try:
-        return (
-            "model" in params
-            and math.isfinite(float(params.get("lr", "nan")))
-            and params.get("epochs", "").isdecimal()
-        )
-    except ValueError:
+        numbers = float(params["lr"]), int(params["epochs"])
+        return "model" in params and all(map(math.isfinite, numbers))
+    except (KeyError, ValueError):
         return False
 
 
@@ -142,43 +142,29 @@ def _is_speedup(run: Run) -> bool:
 
 
 def _launches(runs: Iterable[Run], archive: Archive) -> list[StoredLaunch]:
-    parents: dict[str, Run] = {}
-    cells: dict[str, list[StoredCell]] = defaultdict(list)
+    by_launch: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        launch_id = run.data.tags[f"{TAG}launch_id"]
-        if f"{TAG}cell_id" in run.data.tags:
-            cells[launch_id].append(_cell(run))
-        else:
-            parents.setdefault(launch_id, run)
-    launches = [
-        _launch(launch_id, parents.get(launch_id), cells[launch_id], archive)
-        for launch_id in {**parents, **cells}
-    ]
+        by_launch[run.data.tags[f"{TAG}launch_id"]].append(run)
+    launches = [_launch(same, archive) for same in by_launch.values()]
     return sorted(launches, key=lambda launch: (launch.created, launch.launch_id))
 
 
-def _launch(
-    launch_id: str, parent: Run | None, cells: list[StoredCell], archive: Archive
-) -> StoredLaunch:
-    def tag(key: str) -> str:
-        if parent is not None:
-            return str(parent.data.tags[f"{TAG}{key}"])
-        return str(getattr(cells[0], key))
-
-    started = [cell.started for cell in cells] + ([parent.info.start_time] if parent else [])
+def _launch(runs: list[Run], archive: Archive) -> StoredLaunch:
+    cells = [run for run in runs if f"{TAG}cell_id" in run.data.tags]
+    parent = next((run for run in runs if f"{TAG}cell_id" not in run.data.tags), None)
     return StoredLaunch(
-        launch_id=launch_id,
-        kind=tag("kind"),
-        task=tag("task"),
-        dataset=tag("dataset"),
-        dataset_digest=tag("dataset_digest"),
-        created=min(started, default=0),
+        **_about(parent or cells[0]),
+        created=min(int(run.info.start_time or 0) for run in runs),
         status=parent.info.status if parent else "",
         run_id=parent.info.run_id if parent else None,
         experiment_id=parent.info.experiment_id if parent else "",
         document=_document(parent, archive) if parent else {},
-        cells=tuple(cells),
+        cells=tuple(map(_cell, cells)),
     )
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {key: run.data.tags[f"{TAG}{key}"] for key in _REQUIRED}
 
 
 def _document(parent: Run, archive: Archive) -> Mapping[str, Any]:
@@ -199,12 +185,8 @@ def _cell(run: Run) -> StoredCell:
         experiment_id=str(run.info.experiment_id),
         name=str(run.info.run_name),
         cell_id=tags[f"{TAG}cell_id"],
-        launch_id=tags[f"{TAG}launch_id"],
+        **_about(run),
         training_id=tags.get(f"{TAG}training_id", ""),
-        kind=tags[f"{TAG}kind"],
-        task=tags[f"{TAG}task"],
-        dataset=tags[f"{TAG}dataset"],
-        dataset_digest=tags[f"{TAG}dataset_digest"],
         outcome=tags.get(f"{TAG}outcome", run.info.status.lower()),
         started=int(run.info.start_time or 0),
         params=dict(run.data.params),
@@ -213,7 +195,6 @@ def _cell(run: Run) -> StoredCell:
         parent_model=tags.get(f"{TAG}parent_model"),
         device=tags.get(f"{TAG}device", ""),
         model_id=models[0].model_id if models else "",
-        parent_run_id=tags.get("mlflow.parentRunId"),
     )
 
 
@@ -230,14 +211,6 @@ def _speedup(run: Run) -> StoredSpeedup:
         cpu=tags.get(f"{TAG}cpu", ""),
         gpu=tags.get(f"{TAG}gpu", ""),
     )
-
-
-def _champions(
-    tracking_uri: str, launches: Iterable[StoredLaunch]
-) -> dict[tuple[str, str], ModelCard]:
-    keys = {(launch.dataset, launch.task) for launch in launches}
-    found = {key: find_champion(tracking_uri, *key) for key in keys}
-    return {key: card for key, card in found.items() if card is not None}
 
 
 def ui_address(tracking_uri: str) -> str:

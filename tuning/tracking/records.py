@@ -40,7 +40,6 @@ class StoredCell:
     parent_model: str | None = None
     device: str = ""
     model_id: str = ""
-    parent_run_id: str | None = None
 
     @property
     def model_uri(self) -> str:

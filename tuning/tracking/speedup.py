@@ -7,8 +7,8 @@ import time
 from mlflow.entities import Metric
 
 from data_prep import PreparedDataset
-from tuning.tracking.runs import FINISHED, TAG, LaunchRuns
-from tuning.tracking.store import make_client, open_experiment, prepare_store, writing
+from tuning.tracking.runs import FINISHED, TAG, LaunchRuns, environment_tags, origin_tags
+from tuning.tracking.store import RETRY, make_client, open_experiment, prepare_store, translated
 from tuning.training.config import FitConfig
 from tuning.training.speedup import TASK, Half
 from tuning.utils import provenance
@@ -29,6 +29,13 @@ class SpeedupRun:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._started / 1000))
         self.launch_id = f"{_KIND}-{TASK}-{dataset.name}-{stamp}"
         self._seconds: dict[str, float] = {}
+        self._document = {
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(),
+            "dataset_digest": dataset.digest,
+            "command": provenance.command(),
+            "git_commit": provenance.git_commit(),
+        }
 
     @property
     def factor(self) -> float | None:
@@ -54,29 +61,15 @@ class SpeedupRun:
         about = {"kind": _KIND, "task": TASK, "dataset": self._dataset.name}
         tags = {f"{TAG}{key}": text for key, text in about.items()}
         name = f"{self._dataset.name}-{TASK}-{_KIND}"
-        with writing(f"the {half.device} half"):
+        with translated(f"cannot write the {half.device} half to MLflow", RETRY):
             experiment_id = open_experiment(client, self._uri, name, tags)
             runs = LaunchRuns(client, experiment_id, self.launch_id)
             run = runs.open(
                 "",
                 name=self.launch_id,
                 params={key: str(getattr(self._config, key)) for key in _PARAMS},
-                tags={**tags, **self._provenance()},
+                tags={**tags, **environment_tags(self._document), **origin_tags(self._document)},
                 started=self._started,
             )
             runs.write(run, metrics=metrics, tags={f"{TAG}{half.device}": half.hardware})
             runs.end(run, FINISHED, "finished", now)
-
-    def _provenance(self) -> dict[str, str]:
-        environment = {"versions": provenance.versions(), "hardware": provenance.hardware()}
-        tags = {
-            f"{TAG}{key}": ", ".join(f"{name} {text}" for name, text in values.items())
-            for key, values in environment.items()
-        }
-        tags |= {
-            f"{TAG}dataset_digest": self._dataset.digest,
-            "mlflow.source.name": provenance.command(),
-            "mlflow.source.type": "LOCAL",
-        }
-        commit = provenance.git_commit()
-        return {**tags, "mlflow.source.git.commit": commit} if commit else tags

@@ -9,7 +9,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,13 @@ _NOISY_LOGGERS = {
     "urllib3.connectionpool": logging.ERROR,
 }
 _RUNS_PER_PAGE = 1000
-# What a call to an unavailable store raises.
-DELIVERY_ERRORS = (MlflowException, SQLAlchemyError, requests.RequestException, OSError)
+# What to do about a write that failed: all of them may be repeated.
+RETRY = "run the same command again"
+# What a call to an unavailable store raises; ImportError if a database's driver is missing.
+STORE_ERRORS = (
+    *(MlflowException, SQLAlchemyError),
+    *(requests.RequestException, OSError, ImportError),
+)
 # What SQLAlchemy puts in a line before the error itself.
 _PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
 _UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
@@ -95,7 +100,7 @@ def prepare_store(uri: str) -> None:
         _ask_server(uri)
         return
     database = _sqlite_file(uri)
-    try:
+    with translated(f"cannot open the tracking store {redact(uri)}"):
         if database is None:
             _knock(uri)
             MlflowClient(uri, uri).search_experiments(max_results=1)
@@ -104,10 +109,6 @@ def prepare_store(uri: str) -> None:
         with _locked(database):
             _check_writable(database)
             MlflowClient(uri, uri).search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-        raise ChromatuneError(
-            f"cannot open the tracking store {redact(uri)}: {first_line(error)}"
-        ) from None
 
 
 def open_store(uri: str) -> None:
@@ -200,24 +201,17 @@ def all_pages(search: Callable[..., Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def reading(what: str = "the runs") -> Iterator[None]:
-    """Turn MLflow's errors while something is read into a ChromatuneError."""
+def translated(
+    failure: str, then: str = "", *, to: type[ChromatuneError] = ChromatuneError
+) -> Iterator[None]:
+    """Turn the errors of a store that is unavailable or rejects a call into a ChromatuneError.
+
+    Its text is one line: `failure`, the cause, and what to do `then`.
+    """
     try:
         yield
-    except MlflowException as error:
-        raise ChromatuneError(f"cannot read {what} in MLflow: {first_line(error)}") from None
-
-
-@contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Turn the errors of a store that is unavailable or rejects a write into a ChromatuneError."""
-    try:
-        yield
-    except DELIVERY_ERRORS as error:
-        raise ChromatuneError(
-            f"cannot write {what} to MLflow: {first_line(error)}; run the same command again, or "
-            f"`chromatune resume` for a launch"
-        ) from None
+    except STORE_ERRORS as error:
+        raise to("; ".join(filter(None, (f"{failure}: {first_line(error)}", then)))) from None
 
 
 def first_line(error: BaseException) -> str:
@@ -253,14 +247,10 @@ def _ask_server(uri: str) -> None:
             f"it, or choose another with --tracking-uri"
         ) from None
     if answer.status_code != 200:
-        cause = "check --tracking-uri"
-        if answer.status_code in (401, 403):
-            cause = (
-                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-                "MLFLOW_TRACKING_TOKEN"
-            )
         raise ChromatuneError(
-            f"the tracking server {redact(uri)} answers with status {answer.status_code}: {cause}"
+            f"the tracking server {redact(uri)} answers with status {answer.status_code}: check "
+            f"--tracking-uri, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            f"MLFLOW_TRACKING_TOKEN"
         )
 
 
@@ -294,16 +284,12 @@ def _locked(database: Path) -> Iterator[None]:
 
 
 def _check_writable(database: Path) -> None:
-    connection = None
+    connect = partial(sqlite3.connect, timeout=_ANSWER_WITHIN_S, isolation_level=None)
     try:
-        connection = sqlite3.connect(database, timeout=_ANSWER_WITHIN_S, isolation_level=None)
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        with closing(connect(database)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
     except sqlite3.DatabaseError as error:
         raise ChromatuneError(
             f"the tracking database {database} cannot be written ({error}): close the program that "
             f"locks it, check its permissions, or choose another with --tracking-uri"
         ) from None
-    finally:
-        if connection is not None:
-            connection.close()

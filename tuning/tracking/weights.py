@@ -8,12 +8,11 @@ from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.exceptions import MlflowException
 
 from models import ChromaModel, load_model
 from tuning.errors import ChromatuneError
 from tuning.tracking.registry.catalog import find_version, model_name
-from tuning.tracking.store import first_line, make_client
+from tuning.tracking.store import make_client, translated
 from tuning.utils.redaction import redact
 
 WEIGHTS = "model.safetensors"
@@ -30,22 +29,18 @@ def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None =
     ChromatuneError if the model does not exist or is not of this project.
     """
     client = make_client(tracking_uri)
-    try:
+    with translated(f"no model '{model_uri}'"):
         location = _artifact_location(client, model_uri)
-    except MlflowException as error:
-        raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}") from None
     _check_host(location, model_uri, tracking_uri)
-    try:
+    with translated(
+        f"the model '{model_uri}' holds no artifacts/{WEIGHTS}: it was not made by this project, "
+        f"or its artifacts are gone"
+    ):
         fetched = download_artifacts(
             f"{location.rstrip('/')}/artifacts/{WEIGHTS}",
             dst_path=str(folder) if folder else None,
             tracking_uri=tracking_uri,
         )
-    except (MlflowException, OSError) as error:
-        raise ChromatuneError(
-            f"the model '{model_uri}' holds no artifacts/{WEIGHTS}: it was not made by this "
-            f"project, or its artifacts are gone ({first_line(error)})"
-        ) from None
     return Path(fetched)
 
 

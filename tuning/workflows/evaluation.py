@@ -70,12 +70,11 @@ def measured_table(
 def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     """The candidate beside the champion it was measured against."""
     champion = promotion.champion
-    cell = promotion.cell
-    rows = [ResultRow(cell.name, promotion.test_metrics, _published(cell, task))]
-    is_rival = champion is not None and champion.run_id != promotion.cell.run_id
-    if champion is not None and is_rival and promotion.champion_metrics:
-        rows.append(ResultRow(f"champion v{champion.version}", promotion.champion_metrics))
-    rows.append(ResultRow(_CONSTANT, promotion.constant_metrics))
+    cell, measured = promotion.cell, promotion.measured
+    rows = [ResultRow(cell.name, measured.test_metrics, _published(cell, task))]
+    if champion is not None and not promotion.is_champion and measured.rival_metrics:
+        rows.append(ResultRow(f"champion v{champion.version}", measured.rival_metrics))
+    rows.append(ResultRow(_CONSTANT, measured.constant_metrics))
     return TestTable(f"{promotion.name}, test set", _columns(task), rows)
 
 

@@ -114,7 +114,7 @@ def best_trial(table: SearchTable) -> TrialSummary | None:
 
 def _log(launch: Launch, tracking_uri: str) -> str | None:
     """Track the report; return why that failed: the results of a search must not be lost by it."""
-    from tuning.tracking.search import log_search
+    from tuning.tracking.projection import log_search
 
     try:
         log_search(launch, tracking_uri)

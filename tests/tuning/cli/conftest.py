@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tuning.tracking.conftest import migrated_database, store
-from tests.tuning.tracking.using.conftest import champions, pictures, run
+from tests.tuning.tracking.conftest import migrated_database, run, store
+from tests.tuning.tracking.using.conftest import champions, pictures
 
 __all__ = ["champions", "migrated_database", "pictures", "run", "store"]

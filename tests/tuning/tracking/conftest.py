@@ -20,11 +20,20 @@ from PIL import Image
 import tuning.tracking.logged_model  # noqa: F401
 from models import create_model, save_model
 from tests.processes import kill
+from tuning.cli import main
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.store import prepare_store
 
 T0 = 1_700_000_000_000
 DIGEST = "d" * 64
+
+
+def paint(model: torch.nn.Module, colour: tuple[float, float]) -> None:
+    """Make a network predict (a, b) in [0, 1] everywhere."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        list(model.parameters())[-1].copy_(torch.tensor(colour))
 
 
 class LaunchWriter:
@@ -148,10 +157,7 @@ class LaunchWriter:
         torch.manual_seed(0)
         model = create_model(training["params"]["model"])
         if paints is not None:
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.zero_()
-                list(model.parameters())[-1].copy_(torch.tensor(paints))
+            paint(model, paints)
         save_model(model, folder / "model.safetensors")
         if self.task == "colorizer":
             Image.new("RGB", (12, 18), "teal").save(folder / "sheet.png")
@@ -250,3 +256,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield begin
     for process in started:
         kill(process)
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Any]:
+    """Run a command in this process: `run("colorize", …)` gives (status, stdout, stderr)."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["chromatune", *words])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    return call

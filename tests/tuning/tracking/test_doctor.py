@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from tests.tuning.tracking.reading import all_runs, database, outcomes
 from tuning.cli import app
 from tuning.errors import ChromatuneError
 from tuning.launch import folder as launch_folder
@@ -26,8 +27,6 @@ from tuning.tracking.runs import TAG
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig
 from tuning.workflows.doctor import Finding, examine
-
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 MakeLaunch = Callable[..., Any]
 CELLS = ["cnn1-relu-lr0.001-e2", "cnn1-relu-lr0.001-e4"]
@@ -69,15 +68,6 @@ def begin(launch: Any, store: str) -> None:
     projector.deliver(training_id)
 
 
-def runs(client: MlflowClient) -> dict[str, tuple[str, str]]:
-    """Status and outcome of each cell's run; the parent's key is empty."""
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    return {
-        run.data.tags.get(f"{TAG}cell_id", ""): (run.info.status, run.data.tags[f"{TAG}outcome"])
-        for run in client.search_runs(ids)
-    }
-
-
 def files_below(folder: Path) -> dict[Path, int]:
     """Everything in a folder, and when it was last written."""
     return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
@@ -92,12 +82,30 @@ def test_runs_of_a_killed_process_are_ended_and_nothing_else(
     problem = "2 runs RUNNING in MLflow, but no process trains them"
     expected = [(problem, "fixable"), (UNFINISHED, "needs you")]
     assert problems(launch, store, dry_run=True) == expected
-    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
+    assert {run.info.status for run in all_runs(client)} == {"RUNNING"}
 
     assert problems(launch, store) == [(problem, "fixed"), (UNFINISHED, "needs you")]
-    assert {status for status, _ in runs(client).values()} == {"KILLED"}
+    assert {run.info.status for run in all_runs(client)} == {"KILLED"}
     (left,) = found(launch, store)
     assert left.action == f"resume with `chromatune resume {launch.folder}`"
+
+
+def test_additional_runs_of_a_cell_are_ended_once(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    """A client that had no answer repeats the call that creates a run."""
+    launch.finish_all()
+    found(launch, store)
+    for run in all_runs(client):
+        for _ in range(4):  # some sort before and some after the one that counts
+            tags = {**run.data.tags, f"{TAG}outcome": "running"}
+            client.create_run(run.info.experiment_id, run.info.start_time, tags)
+    assert problems(launch, store) == [
+        ("12 runs RUNNING in MLflow, but no process trains them", "fixed")
+    ]
+    expected = [("FINISHED", "finished"), *4 * [("KILLED", "stopped")]]
+    assert outcomes(client) == dict.fromkeys(["", *CELLS], expected)
+    assert found(launch, store) == []
 
 
 @pytest.mark.parametrize("own_store", ["", "sqlite:////no/such/machine/mlflow.db", None])
@@ -109,9 +117,9 @@ def test_cells_that_mlflow_lacks_are_written_once(
     launch.finish_all()
     problem = f"2 cells not in MLflow: {', '.join(CELLS)}"
     assert problems(launch, store, dry_run=True) == [(problem, "fixable")]
-    assert runs(client) == {}
+    assert all_runs(client) == []
     assert problems(launch, store) == [(problem, "fixed")]
-    assert runs(client) == dict.fromkeys(["", *CELLS], ("FINISHED", "finished"))
+    assert outcomes(client) == {key: [("FINISHED", "finished")] for key in ["", *CELLS]}
     assert found(launch, store) == []
 
 
@@ -121,34 +129,21 @@ def test_a_launch_of_another_store_is_not_written_to_this_one(
     launch = make_launch(config={}, tracking_uri="http://anna:hunter2@127.0.0.1:1")
     launch.finish_all()
     assert found(launch, store) == []
-    assert runs(client) == {}
+    assert all_runs(client) == []
 
 
-def test_a_diverged_training_that_mlflow_lacks_is_written(
-    make_launch: MakeLaunch, store: str, client: MlflowClient
-) -> None:
-    launch = make_launch(config={}, tracking_uri=store, epochs=[2, 4, 6])
-    (training,) = launch.training_ids()
-    launch.finish_cell(training, 2)
-    launch.fail(training, 3, "the loss is nan")
-    assert problems(launch, store) == [(f"2 cells not in MLflow: {', '.join(CELLS)}", "fixed")]
-    assert [runs(client)[cell] for cell in CELLS] == [
-        ("FINISHED", "finished"),
-        ("FAILED", "diverged"),
-    ]
-    assert found(launch, store) == []
-
-
-def test_pruned_and_stopped_trials_that_mlflow_lacks_are_written(
+def test_pruned_stopped_and_diverged_trials_that_mlflow_lacks_are_written(
     search: Any, store: str, client: MlflowClient
 ) -> None:
     search.finish_cell("0000-cnn1", 6, trained=3, outcome="pruned")
     search.finish_cell("0001-cnn1", 6, trained=3, outcome="stopped")
+    search.fail(search.add_trial("0002-cnn1", "cnn1", 1e-2), 3, "the loss is nan")
     Budget(search.storage).ended(is_over=True)
-    problem = "2 cells not in MLflow: 0000-cnn1-e6, 0001-cnn1-e6"
+    problem = "3 cells not in MLflow: 0000-cnn1-e6, 0001-cnn1-e6, 0002-cnn1-e6"
     assert problems(search, store) == [(problem, "fixed"), (UNFINISHED, "needs you")]
-    assert runs(client)["0000-cnn1-e6"][1] == "pruned"
-    assert runs(client)["0001-cnn1-e6"][1] == "stopped"
+    assert outcomes(client)["0000-cnn1-e6"] == [("FINISHED", "pruned")]
+    assert outcomes(client)["0001-cnn1-e6"] == [("KILLED", "stopped")]
+    assert outcomes(client)["0002-cnn1-e6"] == [("FAILED", "diverged")]
     assert problems(search, store) == [(UNFINISHED, "needs you")]
 
 
@@ -201,7 +196,7 @@ def test_a_launch_in_use_is_skipped(launch: Any, store: str, client: MlflowClien
             ((problem, status),) = problems(launch, store, dry_run=dry_run)
             assert "is in use by process" in problem
             assert status == "skipped"
-    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
+    assert {run.info.status for run in all_runs(client)} == {"RUNNING"}
     assert len(found(launch, store, dry_run=True)) == 2  # it is no longer in use
 
 
@@ -212,7 +207,7 @@ def test_runs_of_a_launch_elsewhere_are_skipped(
     shutil.rmtree(launch.folder)
     expected = [("2 runs RUNNING in MLflow, and no such launch here", "skipped")]
     assert problems(launch, store) == expected
-    assert {status for status, _ in runs(client).values()} == {"RUNNING"}
+    assert {run.info.status for run in all_runs(client)} == {"RUNNING"}
 
 
 def test_a_dry_run_writes_nothing_and_needs_to_write_nothing(
@@ -222,9 +217,9 @@ def test_a_dry_run_writes_nothing_and_needs_to_write_nothing(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     before = files_below(tmp_path)
-    database = sqlite3.connect(store.removeprefix("sqlite:///"), isolation_level=None)
-    with contextlib.closing(database):
-        database.execute("BEGIN IMMEDIATE")  # nobody else can write meanwhile
+    holder = sqlite3.connect(database(store), isolation_level=None)
+    with contextlib.closing(holder):
+        holder.execute("BEGIN IMMEDIATE")  # nobody else can write meanwhile
         assert len(found(launch, store, dry_run=True)) == 2
     missing = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
     assert problems(launch, missing, dry_run=True) == [(UNFINISHED, "needs you")]
@@ -265,11 +260,11 @@ def test_launches_that_cannot_be_used_are_reported_and_the_others_are_checked(
 def test_a_database_of_an_older_mlflow_is_one_error_that_names_the_upgrade(
     launch: Any, store: str, lacks: str | None
 ) -> None:
-    path = Path(store.removeprefix("sqlite:///"))
-    with contextlib.closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    path = database(store)
+    with contextlib.closing(sqlite3.connect(path)) as tables, tables:
+        tables.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
         if lacks:
-            database.execute(f"DROP TABLE {lacks}")
+            tables.execute(f"DROP TABLE {lacks}")
     before = path.read_bytes()
     with pytest.raises(ChromatuneError, match="mlflow db upgrade"):
         found(launch, store, dry_run=True)

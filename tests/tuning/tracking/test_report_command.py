@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,15 @@ from typing import Any
 import pytest
 
 from data_prep import PrepareSettings, prepare
-from tuning.cli import main
 from tuning.tracking.projection import project_launch
 from tuning.tracking.reader import read_store
-
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path, store: str) -> Run:
-    """Type a command in an empty folder; returns its status, results and messages."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def type_(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["chromatune", *words, "--tracking-uri", store])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capsys.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    return type_
+@pytest.fixture(autouse=True)
+def _own_store(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
 
 
 def test_one_command_writes_page_and_pdf(run: Run) -> None:

@@ -12,22 +12,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from tests.tuning.tracking.reading import database, free_port
 from tuning.errors import ChromatuneError
 from tuning.tracking.evaluation import log_test_metrics
 from tuning.tracking.records import StoredCell
 from tuning.tracking.store import first_line, open_store, prepare_store, tracking_uri
-
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-
-
-def database(store: str) -> Path:
-    return Path(store.removeprefix("sqlite:///"))
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class TestTrackingUri:

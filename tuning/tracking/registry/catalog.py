@@ -18,10 +18,11 @@ from tuning.config.schema import TASKS
 from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError, nearest
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import all_pages, first_line, make_client
+from tuning.tracking.store import all_pages, first_line, make_client, translated
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _MEASURED = f"{TAG}measured"
+_UNREADABLE = "cannot read the model registry"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _OURS = re.compile(rf"[\w.-]+-({'|'.join(TASKS)})", re.ASCII)
 
@@ -46,13 +47,6 @@ class Measured:
     constant_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     rival: str = ""
     rival_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    @property
-    def score(self) -> str:
-        """The deciding figure, `test_psnr 28.84`; empty if nothing was measured."""
-        if self.metric not in self.test_metrics:
-            return ""
-        return f"{self.metric} {format_value(self.metric, self.test_metrics[self.metric])}"
 
     def tags(self) -> dict[str, str]:
         """As tags of the version: the deciding figures to be read, all others as JSON in one."""
@@ -128,7 +122,7 @@ def list_models(tracking_uri: str, task: str) -> list[ModelCard]:
     Raises RegistryError if the registry cannot be read.
     """
     client = make_client(tracking_uri)
-    with _reading():
+    with translated(_UNREADABLE, to=RegistryError):
         cards = [
             _card(version, model.aliases)
             for model in all_pages(client.search_registered_models)
@@ -144,7 +138,7 @@ def find_champion(tracking_uri: str, dataset: str, task: str) -> ModelCard | Non
     Raises RegistryError if the registry cannot be read.
     """
     client = make_client(tracking_uri)
-    with _reading():
+    with translated(_UNREADABLE, to=RegistryError):
         try:
             version = client.get_model_version_by_alias(registered_name(dataset, task), CHAMPION)
         except MlflowException as error:
@@ -162,7 +156,7 @@ def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
     """
     name = model_name(model_uri)
     client = make_client(tracking_uri)
-    with _reading():
+    with translated(_UNREADABLE, to=RegistryError):
         try:
             if "@" not in name and "/" not in name:
                 return _logged(client, model_uri, name)
@@ -257,11 +251,3 @@ def _task_of(name: str) -> str:
     """The task that a registered model's name ends in; empty for models of other projects."""
     match = _OURS.fullmatch(name)
     return match[1] if match else ""
-
-
-@contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise RegistryError(f"cannot read the model registry: {first_line(error)}") from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
@@ -23,44 +23,56 @@ from tuning.tracking.evaluation import (
 )
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.records import StoredCell
-from tuning.tracking.registry.catalog import Measured, ModelCard, find_champion, registered_name
-from tuning.tracking.registry.versions import crown, describe_model, register, version_of_run
-from tuning.tracking.store import first_line, make_client, open_store
+from tuning.tracking.registry.catalog import (
+    CHAMPION,
+    PREVIOUS,
+    Measured,
+    ModelCard,
+    find_champion,
+    registered_name,
+    versions_of,
+)
+from tuning.tracking.runs import TAG
+from tuning.tracking.store import RETRY, make_client, open_store, translated
 from tuning.tracking.weights import load_registered
 from tuning.training.tasks import CRITERIA, Criterion
+
+_ABOUT = (
+    "Models for {name}, each measured once on its test set. The alias `champion` marks the best, "
+    "`previous` the one before it: `mlflow.pyfunc.load_model('models:/{name}@champion')`."
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Promotion:
-    """What was compared and decided.
+    """What was compared and decided; `measured` holds the figures.
 
     `version` is None if a dry run found a cell that is not registered. `champion` had the alias
-    before; its metrics are empty if there was none or it cannot be measured on this dataset.
+    before.
     """
 
     name: str
     cell: StoredCell
-    version: int | None
-    metric: str
-    test_metrics: Mapping[str, float]
     champion: ModelCard | None
-    champion_metrics: Mapping[str, float]
-    constant_metrics: Mapping[str, float]
-    decision: str
+    measured: Measured
     moved: bool
+    version: int | None = None
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the cell was champion already."""
+        return self.champion is not None and self.champion.run_id == self.cell.run_id
 
     @property
     def passed(self) -> bool:
         """Whether the cell is champion now, or was before."""
-        return self.moved or (
-            self.champion is not None and self.champion.run_id == self.cell.run_id
-        )
+        return self.moved or self.is_champion
 
     @property
     def sentence(self) -> str:
         """The decision with its subject, for people."""
         version = f" version {self.version}" if self.version is not None else ""
-        return f"{self.name}{version} ({self.cell.name}) {self.decision}"
+        return f"{self.name}{version} ({self.cell.name}) {self.measured.decision}"
 
     def record(self) -> dict[str, Any]:
         """JSON-able form of what was compared and decided."""
@@ -70,11 +82,11 @@ class Promotion:
             "run_id": self.cell.run_id,
             "cell_id": self.cell.cell_id,
             "launch_id": self.cell.launch_id,
-            "test_metrics": dict(self.test_metrics),
+            "test_metrics": dict(self.measured.test_metrics),
             "champion": self.champion.uri if self.champion else None,
-            "champion_metrics": dict(self.champion_metrics),
-            "constant_metrics": dict(self.constant_metrics),
-            "decision": self.decision,
+            "champion_metrics": dict(self.measured.rival_metrics),
+            "constant_metrics": dict(self.measured.constant_metrics),
+            "decision": self.measured.decision,
             "moved": self.moved,
         }
 
@@ -105,38 +117,28 @@ def promote(
     client = make_client(tracking_uri)
     cell = _candidate(dataset, task, tracking_uri, run_id)
     champion = find_champion(tracking_uri, dataset.name, task)
-    test_metrics = metrics_on_test(cell, dataset, task, tracking_uri, device)
-    champion_metrics, obstacle = _champion_metrics(champion, dataset, task, tracking_uri, device)
-    moved, decision = _decide(
-        cell, test_metrics, champion, champion_metrics, obstacle, force, CRITERIA[task]
-    )
-    constant_metrics = constant_on_test(dataset, task)
-    decision += _beside_constant(test_metrics, constant_metrics, CRITERIA[task])
-    promotion = Promotion(
-        name=registered_name(dataset.name, task),
-        cell=cell,
-        version=None,
+    rival_metrics, note = _champion_metrics(champion, dataset, task, tracking_uri, device)
+    measured = Measured(
+        dataset_digest=dataset.digest,
         metric=f"test_{CRITERIA[task].name}",
-        test_metrics=test_metrics,
-        champion=champion,
-        champion_metrics=champion_metrics,
-        constant_metrics=constant_metrics,
-        decision=decision,
-        moved=moved,
+        test_metrics=metrics_on_test(cell, dataset, task, tracking_uri, device),
+        val_metrics={key: value for key, value in cell.metrics.items() if key.startswith("val_")},
+        constant_metrics=constant_on_test(dataset, task),
+        rival=f"champion version {champion.version}" if champion else "",
+        rival_metrics=rival_metrics,
     )
-    try:
+    moved, decision = _decide(cell, champion, measured, note, force, CRITERIA[task])
+    measured = dataclasses.replace(measured, decision=decision)
+    name = registered_name(dataset.name, task)
+    promotion = Promotion(name, cell, champion, measured, moved)
+    with translated("the promotion was not completed", RETRY):
         if dry_run:
-            present = version_of_run(client, promotion.name, cell.run_id)
+            measured = dataclasses.replace(measured, decision=f"dry run: {decision}")
+            present = _version_of_run(client, name, cell.run_id)
             version = int(present.version) if present else None
-            decision = f"dry run: {decision}"
-            return dataclasses.replace(promotion, version=version, moved=False, decision=decision)
+            return Promotion(name, cell, champion, measured, moved=False, version=version)
         log_showcase(client, cell, dataset, tracking_uri, device)
-        version = _carry_out(client, promotion, dataset.digest)
-        return dataclasses.replace(promotion, version=version)
-    except MlflowException as error:
-        raise ChromatuneError(
-            f"the promotion was not completed: {first_line(error)}; run the same command again"
-        ) from None
+        return dataclasses.replace(promotion, version=_carry_out(client, promotion))
 
 
 def _champion_metrics(
@@ -186,64 +188,95 @@ def _best(cells: list[StoredCell], criterion: Criterion) -> StoredCell | None:
 
 def _decide(
     cell: StoredCell,
-    test_metrics: Mapping[str, float],
     champion: ModelCard | None,
-    champion_metrics: Mapping[str, float],
+    measured: Measured,
     note: str,
     force: bool,
     criterion: Criterion,
 ) -> tuple[bool, str]:
     """Return whether the cell becomes champion, and why in one sentence."""
-    metric = f"test_{criterion.name}"
-    own = criterion.value(test_metrics, "test_")
-    theirs = criterion.value(champion_metrics, "test_")
-    figure = f"{metric} {format_value(metric, own)}"
+    figures = (measured.test_metrics, measured.rival_metrics, measured.constant_metrics)
+    own, theirs, constant = (criterion.value(metrics, "test_") for metrics in figures)
+    figure = f"{measured.metric} {format_value(measured.metric, own)}"
+    # A model may be no better than the training set's mean colour everywhere.
+    warning = ""
+    if not criterion.better(own, constant):
+        value = format_value(measured.metric, constant)
+        warning = f", but WORSE than the constant baseline ({value})"
     if champion is None:
-        return True, f"becomes the first champion with {figure}"
+        return True, f"becomes the first champion with {figure}{warning}"
     if champion.run_id == cell.run_id:
-        return False, f"is already champion ({figure})"
-    against = f"champion version {champion.version} with {format_value(metric, theirs)}"
-    wins = bool(champion_metrics) and criterion.better(own, theirs)
+        return False, f"is already champion ({figure}){warning}"
+    against = f"{measured.rival} with {format_value(measured.metric, theirs)}"
+    wins = bool(measured.rival_metrics) and criterion.better(own, theirs)
     if wins:
         reason = f": {figure} beats {against}"
-    elif champion_metrics:
+    elif measured.rival_metrics:
         reason = f"{' by force, though' if force else ':'} {figure} does not beat {against}"
     else:
         reason = f"{' by force' if force else ': there is nothing to compare'} with {figure}"
     becomes = "becomes champion" if wins or force else "does not become champion"
-    return wins or force, f"{becomes}{reason}" + (f" ({note})" if note else "")
+    remark = f" ({note})" if note else ""
+    return wins or force, f"{becomes}{reason}{remark}{warning}"
 
 
-def _beside_constant(
-    test_metrics: Mapping[str, float], constant_metrics: Mapping[str, float], criterion: Criterion
-) -> str:
-    """Warn about a model that is no better than the training set's mean colour everywhere."""
-    constant = criterion.value(constant_metrics, "test_")
-    if criterion.better(criterion.value(test_metrics, "test_"), constant):
-        return ""
-    value = format_value(f"test_{criterion.name}", constant)
-    return f", but WORSE than the constant baseline ({value})"
-
-
-def _carry_out(client: MlflowClient, promotion: Promotion, digest: str) -> int:
+def _carry_out(client: MlflowClient, promotion: Promotion) -> int:
     """Write what was measured and decided; repeatable after a crash at any point."""
-    cell, champion = promotion.cell, promotion.champion
-    log_test_metrics(client, cell, promotion.test_metrics)
-    if champion is not None and champion.version is not None and champion.run_id == cell.run_id:
+    log_test_metrics(client, promotion.cell, promotion.measured.test_metrics)
+    displaced = promotion.champion.version if promotion.champion else None
+    if promotion.is_champion and displaced is not None:
         # Its description says how it became champion; a second measurement does not change that.
-        return champion.version
-    measured = Measured(
-        dataset_digest=digest,
-        decision=promotion.decision,
-        metric=promotion.metric,
-        test_metrics=promotion.test_metrics,
-        val_metrics={key: value for key, value in cell.metrics.items() if key.startswith("val_")},
-        constant_metrics=promotion.constant_metrics,
-        rival=f"champion version {champion.version}" if champion else "",
-        rival_metrics=promotion.champion_metrics,
-    )
-    version = register(client, promotion.name, cell, measured)
+        return displaced
+    version = _register(client, promotion.name, promotion.cell, promotion.measured)
     if promotion.moved:
-        crown(client, promotion.name, version, champion.version if champion else None)
-    describe_model(client, promotion.name)
+        _crown(client, promotion.name, version, displaced)
     return version
+
+
+def _version_of_run(client: MlflowClient, name: str, run_id: str) -> ModelVersion | None:
+    """The version that was registered from a run; None if it has none."""
+    return next((v for v in versions_of(client, name) if v.run_id == run_id), None)
+
+
+def _register(client: MlflowClient, name: str, cell: StoredCell, measured: Measured) -> int:
+    """Register a cell's model under `name` with what was measured of it; return its version.
+
+    A cell that is registered already gets no second version; what differs of it is written.
+    """
+    description, tags = f"{cell.name} {measured.decision}.", measured.tags()
+    present = _version_of_run(client, name, cell.run_id)
+    if present is not None:
+        if Measured.of(present.tags) != measured:
+            client.update_model_version(name, str(present.version), description)
+            for key, text in tags.items():
+                client.set_model_version_tag(name, str(present.version), key, text)
+        return int(present.version)
+    try:
+        client.create_registered_model(name, description=_ABOUT.format(name=name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    origin = {"launch_id": cell.launch_id, "cell_id": cell.cell_id}
+    if cell.parent_model:
+        origin["parent_model"] = cell.parent_model
+    version = client.create_model_version(
+        name,
+        # The location itself: a database store would look a models:/ URI up in the global store.
+        source=client.get_logged_model(cell.model_id).artifact_location,
+        run_id=cell.run_id,
+        model_id=cell.model_id,
+        tags={**{f"{TAG}{key}": text for key, text in origin.items()}, **tags},
+        description=description,
+    )
+    return int(version.version)
+
+
+def _crown(client: MlflowClient, name: str, version: int, displaced: int | None) -> None:
+    """Make `version` the champion; the version `displaced` keeps the alias `previous`.
+
+    The old champion is marked first and the alias then moved in one call, so that there is a
+    champion at every moment.
+    """
+    if displaced is not None:
+        client.set_registered_model_alias(name, PREVIOUS, str(displaced))
+    client.set_registered_model_alias(name, CHAMPION, str(version))

@@ -1,4 +1,4 @@
-"""Saved views of an experiment: which runs, columns and charts MLflow's UI opens it with.
+"""The saved view of an experiment: which runs, columns and charts MLflow's UI opens it with.
 
 A view is a tag of the experiment, as the UI's own "Save view" writes it. The UI lists it under
 "Views" on the experiment's page, and it has an address of its own.
@@ -7,99 +7,120 @@ A view is a tag of the experiment, as the UI's own "Save view" writes it. The UI
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tuning.tracking.runs import TAG
-from tuning.tracking.ui.charts import charts
+from tuning.tracking.ui.images import SHEET
 from tuning.training.tasks import CRITERIA
 
-CELLS, BEST, LAUNCHES = "cells", "best", "launches"
-_TAG = "mlflow.sharedViewState."
+CELLS = "cells"
+# Where the UI puts a chart of every metric that has none yet.
+_REST = "Model metrics"
+_TALL = 900
 # What the UI shows as a view's age; fixed, so that writing a view again changes nothing.
 _SAVED = 1767225600000
 _SETTINGS = ("model", "head", "lr", "epochs")
 _SHOWN = 9
 _NARROW = 88
-_LAUNCHED = ("models", "heads", "lrs", "epochs", "cells")
 _NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
-_DESCRIPTION, _OUTCOME = "attributes.`Description`", f"tags.`{TAG}outcome`"
+_OUTCOME = f"tags.`{TAG}outcome`"
 
 
-def view_tags(task: str, searched: Sequence[str] = ()) -> dict[str, str]:
-    """Experiment tags with two views: the cells with the best first, and the launches.
+def cells_view_tag(task: str, searched: Sequence[str] = ()) -> tuple[str, str]:
+    """The experiment tag with a view of all cells, the best first.
 
     `searched` are the parameters that a search varies; the cells are then compared by those.
     """
-    every_cell = f"tags.`{TAG}cell_id` LIKE '%'"
-    # What differs between the cells of the published grids.
-    varied = ["head" if CRITERIA[task].predicts_planes else "model", "lr", "epochs"]
-    view = _cells_view(task, every_cell, searched or varied)
-    return {
-        f"{_TAG}{CELLS}": _envelope("Cells, best first", view),
-        f"{_TAG}{LAUNCHES}": _envelope("Launches", _launches_view(task)),
-    }
+    state = json.dumps(_cells_view(task, searched))
+    times = {"createdAt": _SAVED, "updatedAt": _SAVED}
+    view = json.dumps({"name": "Cells, best first", **times, "state": state})
+    return f"mlflow.sharedViewState.{CELLS}", view
 
 
-def best_view_tag(task: str, run_ids: Sequence[str], differing: Sequence[str]) -> tuple[str, str]:
-    """The experiment tag with a view of these runs alone: curves, differences, pictures.
-
-    `differing` are the parameters in which they differ.
-    """
-    ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    view = _cells_view(task, f"attributes.run_id IN ({ids})", differing, is_comparison=True)
-    return f"{_TAG}{BEST}", _envelope(f"Best {len(run_ids)}", view)
-
-
-def _cells_view(
-    task: str, query: str, settings: Sequence[str], *, is_comparison: bool = False
-) -> dict[str, Any]:
+def _cells_view(task: str, searched: Sequence[str]) -> dict[str, Any]:
     criterion = CRITERIA[task]
+    # What differs between the cells of the published grids.
+    settings = searched or ["head" if criterion.predicts_planes else "model", "lr", "epochs"]
     shown = list(dict.fromkeys([*_SETTINGS, *settings]))[:_SHOWN]
     scores = [*(f"val_{name}" for name in criterion.headline), f"test_{criterion.name}"]
-    columns = [*_columns("metrics", scores), *_columns("params", shown), _OUTCOME]
+    columns = [f"metrics.`{name}`" for name in scores]
+    columns += [f"params.`{name}`" for name in shown]
     return {
-        **_view(query, f"metrics.`val_{criterion.name}`"),
+        "searchFilter": f"tags.`{TAG}cell_id` LIKE '%'",
+        "orderByKey": f"metrics.`val_{criterion.name}`",
         "orderByAsc": not criterion.higher_is_better,
-        "selectedColumns": [*columns, "attributes.`Duration`"],
-        "columnOrder": [_NAME, *columns, _DURATION, _CREATED],
-        "columnWidths": {_NAME: 250, _OUTCOME: 150, **dict.fromkeys(columns[:-1], _NARROW)},
-        **charts(task, settings[:_SHOWN], scores, is_comparison=is_comparison),
-    }
-
-
-def _launches_view(task: str) -> dict[str, Any]:
-    name = CRITERIA[task].name
-    columns = [
-        *_columns("metrics", [f"best_val_{name}", f"baseline_val_{name}"]),
-        *_columns("params", _LAUNCHED),
-    ]
-    return {
-        # Sorted by their time, cells are folded up under their launch.
-        **_view("", "attributes.start_time"),
-        "selectedColumns": [_DESCRIPTION, *columns, "attributes.`Duration`"],
-        "columnOrder": [_NAME, _DESCRIPTION, *columns, _DURATION, _CREATED],
-        "columnWidths": {_NAME: 410},
-    }
-
-
-def _view(query: str, order: str) -> dict[str, Any]:
-    return {
-        "searchFilter": query,
-        "orderByKey": order,
-        "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "runsHiddenMode": "FIRST_10_RUNS",
+        "selectedColumns": [*columns, _OUTCOME, "attributes.`Duration`"],
+        "columnOrder": [_NAME, *columns, _OUTCOME, _DURATION, _CREATED],
+        "columnWidths": {_NAME: 250, _OUTCOME: 150, **dict.fromkeys(columns, _NARROW)},
+        **_charts(task, settings[:_SHOWN], scores),
     }
 
 
-def _columns(kind: str, names: Sequence[str]) -> list[str]:
-    return [f"{kind}.`{name}`" for name in names]
+def _charts(task: str, settings: Sequence[str], scores: Sequence[str]) -> dict[str, Any]:
+    """Curves of the deciding metric, the settings, bars, pictures; the rest folded up.
+
+    `settings` are the parameters that differ, `scores` the metrics that are shown as bars.
+    """
+    criterion = CRITERIA[task]
+    metric = f"val_{criterion.name}"
+    # An error spans orders of magnitude.
+    scale = {} if criterion.higher_is_better else {"scaleType": "log"}
+    sections = {
+        "Scores by epoch": [
+            _chart("LINE", metric, selectedMetricKeys=[metric], **scale),
+            _chart("LINE", "train_loss", selectedMetricKeys=["train_loss"], scaleType="log"),
+            _chart(
+                *("PARALLEL", "settings"),
+                selectedParams=list(settings),
+                selectedMetrics=[metric],
+                showAllRuns=True,
+            ),
+        ],
+        "Scores": [_chart("BAR", score) for score in scores],
+    }
+    shapes: dict[str, dict[str, int]] = {}
+    if criterion.predicts_planes:
+        pictures = _chart("IMAGE", "pictures", imageKeys=[SHEET], step=0, showRunParams=False)
+        sections["Pictures"] = [pictures]
+        shapes["Pictures"] = {"columns": 1, "cardHeight": _TALL}
+    return {
+        "compareRunCharts": [
+            {**chart, "metricSectionId": name}
+            for name, group in sections.items()
+            for chart in group
+        ],
+        "compareRunSections": [
+            *(_section(name, **shapes.get(name, {})) for name in sections),
+            _section(_REST, display=False),
+        ],
+        # Keep this order; the UI's own is by name.
+        "isAccordionReordered": True,
+        "hideEmptyCharts": True,
+    }
 
 
-def _envelope(name: str, state: Mapping[str, Any]) -> str:
-    times = {"createdAt": _SAVED, "updatedAt": _SAVED}
-    return json.dumps({"name": name, **times, "state": json.dumps(state)})
+def _chart(kind: str, metric: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "uuid": f"{kind}-{metric}",
+        "metricKey": metric,
+        "displayName": metric,
+        "runsCountToCompare": 10,
+        "deleted": False,
+        "isGenerated": False,
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+        "range": {},
+        **more,
+    }
+
+
+def _section(name: str, **more: Any) -> dict[str, Any]:
+    fixed = {"isReordered": False, "deleted": False, "isGenerated": False}
+    return {"uuid": name, "name": name, "display": True, **fixed, **more}

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from models import create_model, save_model
-from tuning.cli import main
+from tests.tuning.tracking.conftest import paint
 from tuning.tracking.logged_model import log_cell_model
 from tuning.tracking.registry.catalog import Measured
 
@@ -40,10 +37,7 @@ def _promote(
     client = MlflowClient(store, store)
     dataset, _, task = name.rpartition("-")
     model = create_model("cnn1" if task == "regression" else "autoencoder", image_size=64)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        list(model.parameters())[-1].copy_(torch.tensor(paints))
+    paint(model, paints)
     save_model(model, folder / "model.safetensors")
     with contextlib.suppress(MlflowException):  # they are there already
         client.create_experiment(name, (folder / "artifacts" / name).as_uri())
@@ -107,20 +101,3 @@ def pictures(tmp_path: Path) -> Path:
         image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
         (image.convert("L") if name == "gray.png" else image).save(folder / name)
     return folder
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Any]:
-    """Run a command in this process: `run("colorize", …)` gives (status, stdout, stderr)."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["chromatune", *words])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return call

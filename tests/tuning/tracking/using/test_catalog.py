@@ -26,8 +26,6 @@ from tuning.tracking.registry.colorizers import (
     score_text,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-
 Promote = Callable[..., Any]
 
 
@@ -52,6 +50,8 @@ def test_versions_come_with_their_aliases_and_scores(promote: Promote, store: st
     assert find_model("models:/faces-colorizer/2", store) == new
     assert score_text(old) == " (test PSNR 31.50 dB)"
     assert score_text(new) == ""
+    names = ("faces", "ncd", "synthetic-faces")
+    assert list(map(mode_label, names)) == ["Faces", "NCD", "Synthetic faces"]
 
 
 def test_models_of_others_are_none_of_ours(store: str, client: MlflowClient) -> None:
@@ -122,7 +122,8 @@ def test_a_logged_model_knows_its_dataset(promote: Promote, store: str) -> None:
         ("models:/faces-colorizer/7", "no model 'models:/faces-colorizer/7'"),
         ("models:/faces-colorizer@best", "no model 'models:/faces-colorizer@best'"),
         ("models:/m-0123", "no model 'models:/m-0123'"),
-        ("faces-colorizer", "is not a model: use models:/<name>/<version>"),
+        ("runs:/abc/model", "is not a model: use models:/<name>/<version>"),
+        ("models:/", "is not a model: use models:/<name>/<version>"),
         ("models:/a/b/c", "no model 'models:/a/b/c'"),
     ],
 )
@@ -145,8 +146,3 @@ def test_a_server_out_of_reach_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     ):
         with pytest.raises(RegistryError, match="cannot read the model registry"):
             ask()
-
-
-def test_modes_are_written_for_people() -> None:
-    names = ("faces", "ncd", "synthetic-faces")
-    assert list(map(mode_label, names)) == ["Faces", "NCD", "Synthetic faces"]

@@ -6,11 +6,8 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sysconfig
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +15,13 @@ import numpy as np
 import pytest
 import requests
 
+from tests.tuning.tracking.reading import free_port, wait_until
 from tuning.cli import serve as serve_command
 from tuning.inference.colorizer import Colorizer, chroma_planes
 from tuning.tracking.weights import load_registered
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-
 PATIENCE_S = 240
 PLANES = np.random.default_rng(0).integers(0, 256, (2, 30, 20), dtype=np.uint8)
-
-
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -60,7 +48,7 @@ def test_a_new_champion_is_served_without_a_restart(
 
     assert version() == "1"
     promote("faces-colorizer", (0.45, 0.6))
-    wait_until(lambda: version() == "2", process)
+    wait_until(lambda: version() == "2", PATIENCE_S)
     missing = requests.post(
         f"{address}/colorize?mode=ncd",
         data=(pictures / "gray.png").read_bytes(),
@@ -81,14 +69,6 @@ def test_open_to_others_it_demands_names_and_a_token(run: Any, store: str) -> No
     assert err.count("\n") == 1
 
 
-def test_a_store_that_is_not_there_is_one_line(run: Any, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/no/mlflow.db"
-    status, _, err = run("serve", "--port", "0", "--tracking-uri", uri)
-    assert status == 2
-    assert "no MLflow store" in err
-    assert not (tmp_path / "no").exists()
-
-
 def test_a_missing_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve_command, "_NEEDED", {"no_such_module": "no-such-package"})
     status, _, err = run("serve")
@@ -99,12 +79,10 @@ def test_a_missing_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.slow
 def test_mlflow_serves_the_registered_models(promote: Any, store: str, start: Any) -> None:
     promote("faces-colorizer", (0.52, 0.55))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     uri = "models:/faces-colorizer@champion"
     scripts = sysconfig.get_path("scripts")
-    process = start(
+    start(
         *("mlflow", "models", "serve", "-m", uri, "--env-manager", "local"),
         *("--host", "127.0.0.1", "--port", str(port)),
         # It starts programs of its environment by name.
@@ -118,7 +96,7 @@ def test_mlflow_serves_the_registered_models(promote: Any, store: str, start: An
             return requests.get(f"http://127.0.0.1:{port}/ping", timeout=PATIENCE_S).ok
         return False
 
-    wait_until(answers, process)
+    wait_until(answers, PATIENCE_S)
     body = {"inputs": PLANES.tolist(), "params": {"output": "lab"}}
     answer = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
