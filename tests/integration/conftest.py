@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import signal
@@ -26,8 +25,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.commands import Finished, run
 from tests.processes import descendants
-from tuning.cli import main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240
@@ -46,21 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # The mark that is nearer to the test is applied last.
             item.add_marker(pytest.mark.filterwarnings("error:::(tuning|models|data_prep)"), False)
             item.add_marker(pytest.mark.filterwarnings("ignore"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """A command that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def cells(self) -> list[dict[str, Any]]:
-        """The cells of the one grid that was printed as JSON."""
-        (table,) = json.loads(self.out)["tables"]
-        return list(table["cells"])
 
 
 @dataclasses.dataclass
@@ -228,10 +212,10 @@ class Place:
         client = self.client()
         experiments = [one.experiment_id for one in client.search_experiments()]
         found: dict[str, Run] = {}
-        for run in client.search_runs(experiments, query):
-            key = run.data.tags.get("chromatune.cell_id", "")
+        for found_run in client.search_runs(experiments, query):
+            key = found_run.data.tags.get("chromatune.cell_id", "")
             assert key not in found, f"two runs of '{key}'"
-            found[key] = run
+            found[key] = found_run
         return found
 
     def statuses(self) -> set[str]:
@@ -341,21 +325,6 @@ def finished_grid(make_place: Callable[[], Place]) -> tuple[Place, Finished]:
     """The small grid, run to its end without Ray and without disturbance."""
     place = make_place()
     return place, run(*place.grid(), "--backend", "serial", "--format", "json")
-
-
-def run(*words: str) -> Finished:
-    """Run a command in this process and on its Ray."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["chromatune", *words])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    code = exit_.value.code
-    return Finished(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session", name="run")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.commands import refusal
 
 UNET = ("train", "--lr", "1e-3", "--epochs", "1", "--model", "unet")
 WRONG = [
@@ -28,42 +29,29 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("words", "expected"), WRONG)
-def test_what_cannot_work_is_one_line(
-    words: tuple[str, ...], expected: str, place: Any, run: Callable[..., Any]
-) -> None:
+def test_what_cannot_work_is_one_line(words: tuple[str, ...], expected: str, place: Any) -> None:
     if words[0] == "grid":
         words = tuple(place.grid("regression", *words[1:]))
     else:
         words = (*words, *place.data, *place.where)
-    assert_refused(run(*words), expected)
+    assert expected in refusal(*words)
     assert place.launches() == []
 
 
-def test_pictures_that_are_not_prepared(place: Any, run: Callable[..., Any]) -> None:
-    refused = run("grid", "regression", "--data-root", str(place.folder), *place.where)
-    assert_refused(refused, "chromatune prepare faces")
+def test_pictures_that_are_not_prepared(place: Any) -> None:
+    said = refusal("grid", "regression", "--data-root", str(place.folder), *place.where)
+    assert "chromatune prepare faces" in said
     assert place.launches() == []
 
 
-def test_resuming_what_is_not_there(place: Any, run: Callable[..., Any]) -> None:
-    assert_refused(run(*place.resume()), "no launch in")
-    assert_refused(
-        run(*place.resume("grid-regression-faces-1")), "no launch 'grid-regression-faces"
-    )
+def test_resuming_what_is_not_there(place: Any) -> None:
+    assert "no launch in" in refusal(*place.resume())
+    assert "no launch 'grid-regres" in refusal(*place.resume("grid-regression-faces-1"))
 
 
 @pytest.mark.parametrize("words", [("report",), ("trials", "regression")])
-def test_a_mistyped_store_is_not_made(words: Any, place: Any, run: Callable[..., Any]) -> None:
+def test_a_mistyped_store_is_not_made(words: Any, place: Any) -> None:
     before = sorted(place.folder.rglob("*"))
     store = f"sqlite:///{place.folder}/mlrun/mlflow.db"
-    refused = run(*words, "--tracking-uri", store)
-    assert_refused(refused, f"no MLflow store at {store}")
+    assert f"no MLflow store at {store}" in refusal(*words, "--tracking-uri", store)
     assert sorted(place.folder.rglob("*")) == before
-
-
-def assert_refused(refused: Any, expected: str) -> None:
-    assert refused.status == 2, refused
-    assert refused.out == ""
-    (line,) = refused.err.splitlines()
-    assert line.startswith("error: ")
-    assert expected in line

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import os
 import pickle
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
-from tuning.cli import main
 from tuning.config.schema import DataConfig, GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.launch.folder import Launch, create_launch
 from tuning.launch.trainings import grid_trainings
@@ -98,25 +94,3 @@ def begin(prepared: PreparedDataset) -> Callable[..., Launch]:
 @pytest.fixture
 def launch(begin: Callable[..., Launch], tmp_path: Path) -> Launch:
     return begin(tmp_path)
-
-
-@pytest.fixture
-def refusal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run a command that must reject its input: exit status 2 and one line, which is returned."""
-
-    def run(*words: str) -> str:
-        out, err = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(sys, "argv", ["chromatune", *words])
-        with (
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            pytest.raises(SystemExit) as exit_,
-        ):
-            main()
-        assert exit_.value.code == 2, (out.getvalue(), err.getvalue())
-        assert out.getvalue() == ""
-        (line,) = err.getvalue().splitlines()
-        assert line.startswith("error: ")
-        return line
-
-    return run

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from data_prep import DataError, open_dataset
+from tests.commands import refusal
 from tests.security.conftest import Canary
 from tuning.config.schema import read_yaml
 from tuning.config.search import read_points
@@ -18,8 +19,6 @@ from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.plan import LaunchPlan
 from tuning.workflows.trust import cluster_of, store_of
-
-Refusal = Callable[..., str]
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -39,7 +38,7 @@ YAML: dict[str, tuple[str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", YAML)
-def test_yaml_that_means_harm(name: str, tmp_path: Path, canary: Canary, refusal: Refusal) -> None:
+def test_yaml_that_means_harm(name: str, tmp_path: Path, canary: Canary) -> None:
     text, expected = YAML[name]
     path = Path("/dev/zero")
     if text is not None:
@@ -63,7 +62,7 @@ def test_yaml_that_means_harm(name: str, tmp_path: Path, canary: Canary, refusal
         "\x1b[2J=1",
     ],
 )
-def test_overrides_that_mean_harm(word: str, canary: Canary, refusal: Refusal) -> None:
+def test_overrides_that_mean_harm(word: str, canary: Canary) -> None:
     said = refusal("grid", "regression", "--set", word.replace("CANARY", f"'{canary.path}'"))
     assert said.isprintable()
     assert canary.lives
@@ -108,9 +107,7 @@ def test_arrays_are_no_pickles(dataset_copy: Path, canary: Canary) -> None:
         (["baseline"], {"val_mse": "low"}),
     ],
 )
-def test_a_launch_that_leads_elsewhere(
-    path: list[Any], value: Any, launch: Launch, refusal: Refusal
-) -> None:
+def test_a_launch_that_leads_elsewhere(path: list[Any], value: Any, launch: Launch) -> None:
     document = json.loads(json.dumps(launch.document))
     place = document
     for key in path[:-1]:
@@ -128,12 +125,12 @@ def test_a_launch_that_leads_elsewhere(
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/x", "s3://", "file://host/x"])
-def test_a_storage_that_is_none(uri: str, refusal: Refusal) -> None:
+def test_a_storage_that_is_none(uri: str) -> None:
     refusal("resume", "last", "--storage-path", uri)
 
 
 def test_a_handed_launch_names_no_cluster_to_join(
-    begin: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+    begin: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     launch = begin(tmp_path)

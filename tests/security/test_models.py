@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from models import ModelError, create_model, load_model, save_model
+from tests.commands import refusal
 from tests.security.conftest import Canary
 from tests.security.pictures import picture
 from tuning.errors import ChromatuneError
@@ -28,7 +29,6 @@ from tuning.training.config import FitConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
-Refusal = Callable[..., str]
 NAME = "faces-colorizer"
 FIT = FitConfig("cnn1", "relu", 1e-3, (2,), image_size=64)
 LOADER = """
@@ -88,7 +88,7 @@ def evil(tmp_path: Path, canary: Canary) -> Path:
 
 @pytest.mark.parametrize("weights", ["none", "pickle", "torch", "code in the spec"])
 def test_a_model_that_runs_code_when_loaded_by_mlflow_is_rejected(
-    *, weights: str, evil: Path, canary: Canary, store: str, register: Any, refusal: Refusal
+    *, weights: str, evil: Path, canary: Canary, store: str, register: Any
 ) -> None:
     spec = {"name": "os.mkdir", "head": "relu", "image_size": 64, "kwargs": {}}
     contents = {

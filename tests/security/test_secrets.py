@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.sources import without_secrets
+from tests.commands import refusal
 from tuning.cli.console import hide_secrets_in_tracebacks
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
@@ -19,7 +20,6 @@ from tuning.tracking.ui import serve as ui
 from tuning.utils import provenance
 from tuning.utils.redaction import redact
 
-Refusal = Callable[..., str]
 SECRET = "hunter2/and+more"
 
 
@@ -66,7 +66,7 @@ def test_a_launch_keeps_no_secret(
     assert "hunter2" not in provenance.command()
 
 
-def test_a_storage_path_with_keys_is_refused_and_not_repeated(refusal: Refusal) -> None:
+def test_a_storage_path_with_keys_is_refused_and_not_repeated() -> None:
     for uri in (f"s3://AKIAXX:{SECRET}@bucket/x", f"s3://bucket/x?secret_key={SECRET}"):
         said = refusal("resume", "last", "--storage-path", uri)
         assert "pass it in the environment instead" in said
@@ -75,7 +75,7 @@ def test_a_storage_path_with_keys_is_refused_and_not_repeated(refusal: Refusal) 
             LaunchStorage(uri)
 
 
-def test_errors_repeat_no_secret(refusal: Refusal, prepared: object, tmp_path: Path) -> None:
+def test_errors_repeat_no_secret(prepared: object, tmp_path: Path) -> None:
     del prepared
     dead = "http://anna:hunter2@127.0.0.1:1"
     data = ("--dataset", "synthetic-faces", "--count", "20", "--size", "64", "--augment", "1")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from data_prep import DataError
 from models import ModelError
+from tests.commands import resolved
 from tuning.cli import app, main
 from tuning.cli.console import errors_as_lines, show
 from tuning.cli.options import words
@@ -24,32 +25,8 @@ from tuning.config.schema import GridLaunchConfig, resolve
 from tuning.errors import ChromatuneError
 
 
-@pytest.fixture
-def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Parse `chromatune grid …` up to its configuration, and train nothing."""
-
-    class Stop(Exception):  # noqa: N818
-        pass
-
-    seen: list[GridLaunchConfig] = []
-    resolve = schema.resolve
-
-    def stop(*arguments: Any, **details: Any) -> Any:
-        seen.append(resolve(*arguments, **details))
-        raise Stop
-
-    monkeypatch.setattr(schema, "resolve", stop)
-
-    def parse(*line: str) -> GridLaunchConfig:
-        answer = CliRunner().invoke(app, ["grid", *line])
-        assert isinstance(answer.exception, Stop), answer.output
-        return seen[-1]
-
-    return parse
-
-
-def test_without_options_it_is_the_published_grid(resolved: Any) -> None:
-    regression, colorizer = resolved("regression").grid, resolved("colorizer").grid
+def test_without_options_it_is_the_published_grid() -> None:
+    regression, colorizer = resolved("grid", "regression").grid, resolved("grid", "colorizer").grid
     assert (regression.models, regression.heads) == (["cnn1", "cnn2", "cnn3"], ["relu"])
     assert (colorizer.models, colorizer.heads) == (["autoencoder"], ["relu", "sigmoid", "tanh"])
     for grid in (regression, colorizer):
@@ -58,11 +35,11 @@ def test_without_options_it_is_the_published_grid(resolved: Any) -> None:
         assert not grid.independent_cells
 
 
-def test_flag_beats_set_beats_file_beats_default(resolved: Any, tmp_path: Path) -> None:
+def test_flag_beats_set_beats_file_beats_default(tmp_path: Path) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text("training: {seed: 1, batch_size: 11, weight_decay: 0.5}\ngrid: {lrs: [0.1]}\n")
     config = resolved(
-        *("regression", "--config", str(file), "--seed", "3"),
+        *("grid", "regression", "--config", str(file), "--seed", "3"),
         *("--set", "training.seed=2", "--set", "training.batch_size=22"),
     )
     assert config.training.seed == 3
@@ -72,9 +49,9 @@ def test_flag_beats_set_beats_file_beats_default(resolved: Any, tmp_path: Path) 
     assert config.grid.epochs == [100, 300, 500]
 
 
-def test_every_launch_option_reaches_its_key(resolved: Any, tmp_path: Path) -> None:
+def test_every_launch_option_reaches_its_key(tmp_path: Path) -> None:
     config = resolved(
-        *("regression", "--dataset", "ncd", "--data-root", "/pictures", "--size", "64"),
+        *("grid", "regression", "--dataset", "ncd", "--data-root", "/pictures", "--size", "64"),
         *("--split", "subject", "--augment", "3", "--data-seed", "4", "--count", "50"),
         *("--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--max-concurrent-trials", "2"),
         *("--backend", "serial", "--max-failures", "0", "--time-budget-s", "60", "--seed", "7"),

@@ -9,38 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from tuning.cli import app, main
+from tests.commands import resolved
+from tuning.cli import main
 from tuning.config import schema
 from tuning.config.search import SearchLaunchConfig, read_points
 from tuning.errors import ChromatuneError
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
-
-
-@pytest.fixture
-def resolved(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Parse `chromatune search …` up to its configuration, and search nothing."""
-
-    class Stop(Exception):  # noqa: N818
-        pass
-
-    seen: list[SearchLaunchConfig] = []
-    resolve = schema.resolve
-
-    def stop(*arguments: Any, **details: Any) -> Any:
-        seen.append(resolve(*arguments, **details))
-        raise Stop
-
-    monkeypatch.setattr(schema, "resolve", stop)
-
-    def parse(*line: str) -> SearchLaunchConfig:
-        answer = CliRunner().invoke(app, ["search", *line])
-        assert isinstance(answer.exception, Stop), answer.output
-        return seen[-1]
-
-    return parse
 
 
 @pytest.fixture
@@ -69,18 +45,19 @@ def refusal(
 
 
 @pytest.mark.parametrize("task", ["colorizer", "regression"])
-def test_without_a_file_it_is_the_committed_space(task: str, resolved: Any) -> None:
-    search = resolved(task).search
+def test_without_a_file_it_is_the_committed_space(task: str) -> None:
+    search = resolved("search", task).search
     assert {"model", "head", "lr", "epochs"} <= search.space.keys()
     assert (search.sampler, search.chosen_scheduler, search.num_samples) == ("tpe", "asha", 20)
     assert search.warm_start
 
 
-def test_options_win_over_the_file(resolved: Any, tmp_path: Path) -> None:
+def test_options_win_over_the_file(tmp_path: Path) -> None:
     points = tmp_path / "points.yaml"
     points.write_text("- {lr: 1.0e-3}\n")
     config = resolved(
-        *("colorizer", "--num-samples", "7", "--sampler", "random", "--scheduler", "median"),
+        *("search", "colorizer", "--num-samples", "7"),
+        *("--sampler", "random", "--scheduler", "median"),
         *("--objective", "val_psnr:max", "--objective", "parameters:min", "--no-warm-start"),
         *("--points", str(points), "--budget-gpu-hours", "1.5", "--budget-cpu-hours", "3"),
         *("--study-storage", "sqlite:////studies/x.db", "--study-name", "mine", "--seed", "5"),
