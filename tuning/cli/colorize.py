@@ -92,7 +92,7 @@ def colorize(
 
 def _show(choice: Choice, outcome: Outcome, format_: str, *, regressor: bool) -> None:
     from tuning.display.table import terminal
-    from tuning.workflows.colorize_table import colorized_document, colorized_table
+    from tuning.workflows.colorize import colorized_document, colorized_table
 
     failed = outcome.failed
     if format_ == "json":

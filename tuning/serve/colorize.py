@@ -15,7 +15,7 @@ from tuning.serve.model_cache import ModelCache
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import RegistryError
 from tuning.tracking.registry.colorizers import Choice
-from tuning.workflows.colorize_table import mean_document
+from tuning.workflows.colorize import mean_document
 
 # Sent with each image; part of the API.
 HEADERS = {
