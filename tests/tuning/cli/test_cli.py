@@ -100,12 +100,6 @@ def test_our_own_mistakes_keep_their_traceback() -> None:
         raise ZeroDivisionError
 
 
-def test_imports_are_not_searched_for_garbage_over_and_over() -> None:
-    script = "import gc, tuning.cli; print(sum(each['collections'] for each in gc.get_stats()))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert int(done.stdout) < 100
-
-
 def test_an_interruption_exits_as_a_shell_reports_it() -> None:
     with pytest.raises(SystemExit) as exit_, errors_as_lines():
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.records import leave_cell
 from tuning.config.schema import (
     DataConfig,
     FinalsLaunchConfig,
@@ -17,7 +18,6 @@ from tuning.config.schema import (
 )
 from tuning.launch.folder import create_launch
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
-from tuning.launch.records import CellRecord
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.workflows.resume import conclude
@@ -54,18 +54,7 @@ def test_while_mlflow_is_away_nothing_is_measured_and_the_way_on_is_told(
         tracking_uri=NOBODY,
     )
     (cell,) = training.cells
-    path = f"{training.training_id}/cells/{cell.cell_id}/cell.json"
-    record = CellRecord(
-        cell_id=cell.cell_id,
-        params={},
-        metrics={"val_mse": 0.5},
-        parameters=1,
-        history=[],
-        seconds=1.0,
-        started=0,
-        ended=1,
-    )
-    launch.storage.write_json(path, record.model_dump())
+    leave_cell(launch.storage, training.training_id, cell.cell_id, metrics={"val_mse": 0.5})
     missing = [cell.cell_id, launch.launch_id]
     outcome = LaunchOutcome(launch, cell_outcomes(launch, {}), missing)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.records import leave_cell
 from tuning.backend.base import BackendError
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
@@ -91,18 +92,8 @@ def test_the_run_of_a_launch_ends_as_the_launch(
     name = training.training_id
     document = {"task": "regression", "trainings": [training.to_dict()]}
     launch = Launch(LaunchStorage(tmp_path), document)
-    record = {
-        "params": {},
-        "metrics": {"val_mse": 0.5},
-        "parameters": 1,
-        "history": [],
-        "seconds": 1.0,
-        "started": 0,
-        "ended": 1,
-    }
     for cell in training.cells[:reached]:
-        path = f"{name}/cells/{cell.cell_id}/cell.json"
-        launch.storage.write_json(path, {"cell_id": cell.cell_id, **record})
+        leave_cell(launch.storage, name, cell.cell_id, metrics={"val_mse": 0.5})
     if failed:
         launch.storage.write_json(f"{name}/failed.json", {"outcome": "diverged", "message": ""})
     outcome = LaunchOutcome(launch, cell_outcomes(launch), **details)
