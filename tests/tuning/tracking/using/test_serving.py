@@ -102,9 +102,7 @@ def test_mlflow_serves_the_registered_models(promote: Any, store: str, start: An
     assert answer.status_code == 200, answer.text
     predictions = np.asarray(answer.json()["predictions"])
     np.testing.assert_array_equal(predictions[..., 0], PLANES)
-    network = load_registered(uri, store)
-    for plane, made, one in zip(
-        PLANES, predictions, Colorizer(network).predict(list(PLANES)), strict=True
-    ):
-        planes = np.dstack(chroma_planes(one.ab, *plane.shape))
+    colorizer = Colorizer(load_registered(uri, store))
+    for plane, made in zip(PLANES, predictions, strict=True):
+        planes = np.dstack(chroma_planes(colorizer.predict(plane).ab, *plane.shape))
         np.testing.assert_array_equal(made[..., 1:], planes)
