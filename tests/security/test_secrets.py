@@ -24,20 +24,6 @@ SECRET = "hunter2/and+more"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://anna:p@ss@host/x", "http://***@host/x"),
-        ("s3://AKIA:sec/ret+key@bucket/a", "s3://***@bucket/a"),
-        ("http://host:5000/#/models/faces@champion", "http://host:5000/#/models/faces@champion"),
-        ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
-        ("{'authorization': 'Basic YTpi'}", "{'authorization': 'Basic ***'}"),
-    ],
-)
-def test_secrets_are_hidden_in_whatever_form(text: str, shown: str) -> None:
-    assert redact(text) == shown
-
-
-@pytest.mark.parametrize(
     "name",
     [
         *("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),

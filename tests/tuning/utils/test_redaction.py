@@ -16,6 +16,10 @@ from tuning.utils.redaction import redact, redact_document
         ("run --api-key abc --lr 1e-3", "run --api-key *** --lr 1e-3"),
         ("run --password=abc", "run --password=***"),
         ("X-Amz-Signature=abc", "X-Amz-Signature=***"),
+        ("http://anna:p@ss@host/x", "http://***@host/x"),
+        ("s3://AKIA:sec/ret+key@bucket/a", "s3://***@bucket/a"),
+        ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+        ("{'authorization': 'Basic YTpi'}", "{'authorization': 'Basic ***'}"),
     ],
 )
 def test_hides_a_secret_and_nothing_beside_it(text: str, shown: str) -> None:
@@ -27,6 +31,7 @@ def test_hides_a_secret_and_nothing_beside_it(text: str, shown: str) -> None:
     [
         "chromatune grid regression --dataset faces --set grid.lrs=[1e-3]",
         "http://host:5000/#/experiments/1",
+        "http://host:5000/#/models/faces@champion",
         "loss is nan at epoch 3; the token was not accepted",
         "mail anna@example.org",
     ],
