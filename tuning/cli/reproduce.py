@@ -63,7 +63,10 @@ def reproduce(
         sys.exit(INTERRUPTED)
     for path in job.report(report_folder):
         print_line(f"report: {path}")
-    print_line(f"MLflow store: {redact(uri)}, shown by `chromatune ui`")
+    print_line(f"MLflow store: {redact(uri)}\nNext:")
+    print_line("  chromatune ui   # compare the runs and their images in MLflow")
+    print_line(f"  chromatune trials colorizer --dataset {config.data.dataset}")
+    print_line(f"  chromatune colorize PICTURE.jpg --mode {config.data.dataset}")
     sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -9,9 +10,11 @@ from collections.abc import Mapping
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from PIL import Image
 
-from tuning.display.formatting import format_count, format_value
+from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.display.grid_table import CellRow, GridTable
+from tuning.display.plots import grid_heatmap
 from tuning.launch.records import CellRecord
 from tuning.tracking.plan import LaunchPlan, PlannedCell
 from tuning.tracking.runs import (
@@ -24,7 +27,7 @@ from tuning.tracking.runs import (
     environment_tags,
     log_dataset,
 )
-from tuning.tracking.ui.links import description_links, run_page
+from tuning.tracking.ui.links import artifact, comparison_page, description_links, run_page
 from tuning.tracking.ui.notes import NOTE, figure
 from tuning.training.tasks import CRITERIA
 
@@ -35,6 +38,8 @@ _PARAMS = ("model", "head", "lr", "epochs", "batch_size", "weight_decay", "seed"
 _SEARCH = ("sampler", "scheduler", "num_samples")
 _OUTCOMES = {FINISHED: "finished", FAILED: "failed", KILLED: "stopped"}
 _TABLE = "cells.md"
+_HEATMAP = "heatmap.png"
+_COMPARED = 5
 # A tag holds 8000 characters.
 _NOTE_LENGTH = 7900
 
@@ -88,18 +93,21 @@ class ParentRun:
         self._runs.write(self.open(), tags={NOTE: self._note()})
 
     def finish(self, status: str, ended_at: int | None = None) -> None:
-        """Write the table and the best figures, and end the run.
+        """Write the table, its heatmap and the best figures, and end the run.
 
         `ended_at` is in milliseconds; without it the run ends with its last cell. Does nothing if
         the run already has this status and table.
         """
         run = self.open()
-        note = self._note()
+        has_heatmap = bool(self._ended) and len(self._plan.cells) > 1 and not self._plan.search
+        note = self._note(run.run_id if has_heatmap else None)
         if run.status == status and run.tags.get(NOTE) == note:
             return
         self._store_documents(run)
         if not self._plan.search:
-            self._client.log_text(run.run_id, self._table(), _TABLE)
+            self._client.log_text(run.run_id, self._grid().markdown(), _TABLE)
+        if has_heatmap:
+            self._store_heatmap(run)
         last = max((cell.ended for cell in self._ended.values()), default=self._plan.created)
         metrics, tags = [], {NOTE: note}
         best = self._best()
@@ -126,6 +134,11 @@ class ParentRun:
         config = yaml.safe_dump(self._plan.document.get("config", {}), sort_keys=False)
         self._client.log_text(run.run_id, config, "config.yaml")
 
+    def _store_heatmap(self, run: TrackedRun) -> None:
+        title = f"{metric_title(self._metric)}, {self._plan.dataset}"
+        heatmap = io.BytesIO(grid_heatmap(title, self._grid().panels(), self._metric))
+        self._client.log_image(run.run_id, Image.open(heatmap), _HEATMAP)
+
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:
         sources = {"best": best.metrics, "baseline": self._plan.baseline}
         # MLflow draws what has no other step than 0 as bars; of a step, the latest value counts.
@@ -136,15 +149,18 @@ class ParentRun:
             if figures.get(f"val_{name}") is not None
         ]
 
-    def _note(self) -> str:
+    def _note(self, run_id: str | None = None) -> str:
         """The description: the best cell first, since MLflow folds up the rest.
 
-        A search has no table, because the view of its cells compares them by what it varies.
+        `run_id` is the launch's run, if it has a heatmap. A search has no table, because the view
+        of its cells compares them by what it varies.
         """
         note = f"{self._headline()}\n\n{self._links()}"
         if self._plan.search:
             return note
-        note += f"\n\n{_spaced(self._table())}"
+        if run_id is not None:
+            note += f"\n\n![heatmap]({artifact(run_id, _HEATMAP)})"
+        note += f"\n\n{_spaced(self._grid().markdown())}"
         if len(note) <= _NOTE_LENGTH:
             return note
         return note[:_NOTE_LENGTH].rpartition("\n")[0] + f"\n\nThe whole table is in {_TABLE}."
@@ -168,26 +184,29 @@ class ParentRun:
         return f"Best: {best.cell_id}, {score}{beside}. {head}"
 
     def _links(self) -> str:
-        best = self._best()
-        run = self._runs.find(best.cell_id) if best else None
-        more = {"Best cell": run_page(self._runs.experiment_id, run.run_id)} if run else {}
-        return description_links(self._runs.experiment_id, **more)
+        runs = [run for cell in self._ranked() if (run := self._runs.find(cell.cell_id))]
+        ids = [run.run_id for run in runs[:_COMPARED]]
+        experiment = self._runs.experiment_id
+        more = {"Best cell": run_page(experiment, ids[0])} if ids else {}
+        if len(ids) > 1:
+            more[f"Compare the best {len(ids)}"] = comparison_page(experiment, ids)
+        return description_links(experiment, **more)
 
     def _best(self) -> CellRecord | None:
-        """The best finished cell, of equal ones the first; None while none has finished."""
-        finished = [
-            cell
-            for cell in self._ended.values()
-            if cell.outcome == "finished" and math.isfinite(self._value(cell))
-        ]
-        return min(
-            finished, key=lambda cell: self._criterion.sort_key(self._value(cell)), default=None
+        return next(iter(self._ranked()), None)
+
+    def _ranked(self) -> list[CellRecord]:
+        """The finished cells from the best to the worst, of equal ones the first first."""
+        finished = (cell for cell in self._ended.values() if cell.outcome == "finished")
+        return sorted(
+            (cell for cell in finished if math.isfinite(self._value(cell))),
+            key=lambda cell: self._criterion.sort_key(self._value(cell)),
         )
 
     def _value(self, cell: CellRecord) -> float:
         return self._criterion.value(cell.metrics, "val_")
 
-    def _table(self) -> str:
+    def _grid(self) -> GridTable:
         """The cells as the published table."""
         rows = [
             CellRow(
@@ -203,7 +222,7 @@ class ParentRun:
             )
             for cell in self._plan.cells
         ]
-        return GridTable(self._plan.task, rows, self._plan.baseline).markdown()
+        return GridTable(self._plan.task, rows, self._plan.baseline)
 
     def _outcome(self, cell: PlannedCell) -> str:
         if cell.cell_id in self._ended:

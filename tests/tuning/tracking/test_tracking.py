@@ -113,7 +113,7 @@ class TestProjectLaunch:
         assert experiment.artifact_location == root.as_uri()
 
     def test_the_parent_tells_what_was_launched_and_who_won(
-        self, make_launch: MakeLaunch, store: str, client: MlflowClient
+        self, make_launch: MakeLaunch, store: str, client: MlflowClient, tmp_path: Path
     ) -> None:
         launch = make_launch(models=["cnn1", "cnn2"], lrs=[1e-3, 1e-4])
         launch.finish_all()
@@ -133,7 +133,11 @@ class TestProjectLaunch:
         )
         assert "| epochs&emsp;| lr 1e-3&emsp;| lr 1e-4&emsp;|" in note
         names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-        assert names == {"launch.json", "config.yaml", "cells.md"}
+        assert names == {"launch.json", "config.yaml", "cells.md", "heatmap.png"}
+        heatmap = client.download_artifacts(parent.info.run_id, "heatmap.png", tmp_path)
+        assert Path(heatmap).read_bytes().startswith(b"\x89PNG")
+        assert f"get-artifact?path=heatmap.png&run_uuid={parent.info.run_id}" in note
+        assert "[Compare the best 5](#/compare-runs?" in note
 
     def test_a_launch_from_another_machine_is_written_completely_and_once(
         self, make_launch: MakeLaunch, store: str, client: MlflowClient, tmp_path: Path

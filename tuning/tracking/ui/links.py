@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 # Without it MLflow shows experiments as it would those of language models.
@@ -26,6 +28,12 @@ def description_links(experiment_id: str, **more: str) -> str:
 
 def run_page(experiment_id: str, run_id: str) -> str:
     return _page(f"experiments/{experiment_id}/runs/{run_id}")
+
+
+def comparison_page(experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Runs of one experiment side by side: parameters, metrics, pictures."""
+    lists = {"runs": json.dumps(list(run_ids)), "experiments": json.dumps([experiment_id])}
+    return _page("compare-runs", lists)
 
 
 def version_page(name: str, version: int | str) -> str:
