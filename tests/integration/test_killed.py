@@ -27,8 +27,12 @@ def words_of(kind: str, place: Any) -> list[str]:
         return list(place.grid())
     if kind == "search":
         return list(place.search("--num-samples", "3", epochs=40, grace_period=30))
-    further = ["--from", "synthetic-faces", "--lr", "1e-4", "--epochs", "40", "--compare-scratch"]
-    return ["finetune", "regression", *place.data, *place.where, *further]
+    shared = ["regression", *place.data, *place.where]
+    if kind == "finals":
+        epochs = ["--epochs", "4", "--fc-epochs", "1"]
+        return ["finals", *shared, *epochs, "--lr", "1e-3", "--fc-lr", "1e-4"]
+    further = ["--from", "synthetic-faces", "--lr", "1e-4", "--epochs", "15", "--compare-scratch"]
+    return ["finetune", *shared, *further]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,14 @@ def prepare(kind: str, place: Any, run: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "backend"),
-    [("grid", "serial"), ("search", "ray"), ("finetune", "serial")],
+    [
+        ("grid", "ray"),
+        ("grid", "serial"),
+        ("search", "ray"),
+        ("search", "serial"),
+        ("finals", "serial"),
+        ("finetune", "serial"),
+    ],
 )
 def test_a_killed_driver_changes_nothing_and_doctor_ends_its_runs(
     kind: str, backend: str, place: Any, undisturbed: Any, run: Callable[..., Any]

@@ -28,11 +28,13 @@ def undisturbed(finished_grid: Any) -> Any:
     return finished_grid[0]
 
 
+@pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize(
-    ("backend", "number"), [("ray", signal.SIGTERM), ("serial", signal.SIGINT)]
+    ("backend", "number", "then"),
+    [("ray", signal.SIGTERM, "serial"), ("serial", signal.SIGINT, "ray")],
 )
 def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
-    backend: str, number: int, place: Any, undisturbed: Any, run: Callable[..., Any]
+    backend: str, number: int, then: str, place: Any, undisturbed: Any, run: Callable[..., Any]
 ) -> None:
     driver = place.start(*place.grid(), *ONE_SLOT, "--backend", backend)
     place.wait_for_first_cell(driver)
@@ -49,7 +51,7 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
     shown = [step for run_ in own for step, _ in place.metric(run_, "train_loss")]
     assert json.loads(state.read_text())["epoch"] >= max(shown)
 
-    resumed = run(*place.resume(), *SERIAL)
+    resumed = run(*place.resume(), "--backend", then)
     assert resumed.status == 0, resumed.err
     place.assert_whole(undisturbed)
 
