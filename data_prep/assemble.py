@@ -10,9 +10,9 @@ from data_prep.augment import augmented_copies, copy_keys
 from data_prep.color import UInt8Array, rgb_to_lab
 from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
+from data_prep.load_pictures import Reading
 from data_prep.manifest import PLANES, FileEntry
 from data_prep.parallel import Progress, map_threads
-from data_prep.reading import Reading
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, split_pictures
 from data_prep.store import create_array

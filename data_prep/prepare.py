@@ -16,9 +16,9 @@ import numpy as np
 from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
+from data_prep.load_pictures import describe_skipped, open_source, pictures_digest, read_pictures
 from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, arrays_digest
 from data_prep.parallel import Progress
-from data_prep.reading import describe_skipped, open_source, pictures_digest, read_pictures
 from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import ImageSource
 from data_prep.split import SIDES

@@ -35,7 +35,7 @@ from tuning.tracking.weights import load_registered  # noqa: E402
 from tuning.training.config import FitConfig  # noqa: E402
 from tuning.training.data import DeviceSplit, load_split  # noqa: E402
 from tuning.training.metrics import predict, psnr  # noqa: E402
-from tuning.workflows.evaluation import delivered_cells  # noqa: E402
+from tuning.workflows.test_results import delivered_cells  # noqa: E402
 from tuning.workflows.train import train_fit  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "champions.json"

@@ -14,7 +14,7 @@ import pytest
 from data_prep import PrepareSettings
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.reading import open_source as open_any
+from data_prep.load_pictures import open_source as open_any
 from data_prep.sources import ImageSource, path_label, subject_id
 
 Write = Callable[[dict[str, bytes]], Path]

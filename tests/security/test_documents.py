@@ -17,8 +17,8 @@ from tuning.config.search import read_points
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.plan import LaunchPlan
-from tuning.workflows.trust import cluster_of, store_of
+from tuning.tracking.expected_runs import LaunchPlan
+from tuning.workflows.address_checks import cluster_of, store_of
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"

@@ -46,11 +46,11 @@ from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.search.space_file import read_space
-from tuning.tracking.plan import LaunchPlan
+from tuning.tracking.expected_runs import LaunchPlan
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig
 from tuning.training.data import load_task_data
-from tuning.workflows.trust import cluster_of, store_of
+from tuning.workflows.address_checks import cluster_of, store_of
 
 MINUTES = float(os.environ.get("CHROMATUNE_FUZZ_MINUTES", 0))
 FIT = FitConfig("cnn1", "relu", 1e-3, (2,), image_size=64)

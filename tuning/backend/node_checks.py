@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tuning.backend.base import Log
 from tuning.errors import ChromatuneError
-from tuning.launch.document import DOCUMENT
+from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.storage import LaunchStorage
 from tuning.utils import provenance
 

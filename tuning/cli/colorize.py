@@ -16,7 +16,7 @@ from tuning.display.formatting import format_count, format_duration
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
-    from tuning.tracking.registry.colorizers import Choice
+    from tuning.tracking.registry.model_choice import Choice
     from tuning.workflows.colorize import Outcome
 
 
@@ -56,7 +56,7 @@ def colorize(
 
         check_export(export)
     from tuning.tracking.registry.catalog import find_model
-    from tuning.tracking.registry.colorizers import choose_mode, choose_model, load_colorizer
+    from tuning.tracking.registry.model_choice import choose_mode, choose_model, load_colorizer
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
     from tuning.workflows.colorize import colorize_listing, describe_models, export_card
@@ -106,7 +106,7 @@ def _show(choice: Choice, outcome: Outcome, format_: str, *, regressor: bool) ->
 
 def _ask_mode(uri: str) -> str:
     """Ask for a mode; ChromatuneError if there is no champion, or no terminal to ask on."""
-    from tuning.tracking.registry.colorizers import score_text
+    from tuning.tracking.registry.model_choice import score_text
     from tuning.workflows.colorize import modes
 
     found = modes(uri)

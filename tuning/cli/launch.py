@@ -193,9 +193,9 @@ def resume(
 ) -> None:
     """Resume a launch: finished cells stay, the others continue from their checkpoints."""
     from tuning.launch.folder import open_launch
+    from tuning.workflows.address_checks import store_of
     from tuning.workflows.launching import Session
     from tuning.workflows.resume import resume_launch
-    from tuning.workflows.trust import store_of
 
     opened = open_launch(launch, resolve_storage(storage_path))
     uri = store_of(opened, tracking_uri, backend)

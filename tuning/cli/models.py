@@ -54,7 +54,7 @@ def promote(
     from tuning.launch.datasets import open_prepared
     from tuning.tracking.registry.promotion import promote as promote_run
     from tuning.training.devices import pick_device
-    from tuning.workflows.evaluation import promotion_table
+    from tuning.workflows.test_results import promotion_table
 
     dataset = open_prepared(options.data())
     promotion = promote_run(

@@ -132,9 +132,9 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
             f"--budget-gpu-hours and --budget-cpu-hours"
         )
     from tuning.launch.folder import open_launch
+    from tuning.workflows.address_checks import store_of
     from tuning.workflows.launching import Session
     from tuning.workflows.search import extend
-    from tuning.workflows.trust import store_of
 
     launch = open_launch(name, resolve_storage(options.storage_path))
     session = Session(store_of(launch, options.tracking_uri, options.backend), log)

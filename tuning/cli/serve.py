@@ -52,7 +52,7 @@ def serve(
     hosts = check_hosts(host, words(allowed_hosts) or [], token)
     from tuning.serve.model_cache import ModelCache
     from tuning.serve.server import address_of, open_socket, run_server
-    from tuning.tracking.registry.colorizers import how_to_make_champions
+    from tuning.tracking.registry.model_choice import how_to_make_champions
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
 

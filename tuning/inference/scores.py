@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep import rgb_to_lab
-from tuning.inference.colorizer import Bytes, Floats, chroma_planes
+from tuning.inference.predict import Bytes, Floats, chroma_planes
 from tuning.training.metrics import psnr
 
 SCORES = ("psnr", "ssim", "psnr_rgb", "ssim_rgb")

@@ -13,7 +13,7 @@ from typing import Any
 from data_prep import PreparedDataset
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError, nearest
-from tuning.launch.document import DOCUMENT, FORMAT, launch_config, read_document
+from tuning.launch.launch_json import DOCUMENT, FORMAT, launch_config, read_document
 from tuning.launch.lease import leased
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training

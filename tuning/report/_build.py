@@ -19,7 +19,7 @@ from tuning.report._search import search_blocks
 from tuning.report._selection import Choice, choose
 from tuning.report._showcases import read_showcases
 from tuning.report._speedup import speed_blocks
-from tuning.tracking.records import Archive, Store
+from tuning.tracking.stored_runs import Archive, Store
 from tuning.training.tasks import TASKS
 
 _TITLE = "Image colorization: results beside the original paper"

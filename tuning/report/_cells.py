@@ -11,7 +11,7 @@ from tuning.display.result_tables import beats, compared
 from tuning.display.table import Cell, Winner
 from tuning.report._places import Place
 from tuning.report._prose import percent
-from tuning.tracking.records import Store
+from tuning.tracking.stored_runs import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tuning.report._document import Block, Figure, Text
 from tuning.report._places import Place, gather, ranked
 from tuning.report._prose import beside_published, standings
 from tuning.report._selection import Data, grid_launches
-from tuning.tracking.records import Store
+from tuning.tracking.stored_runs import Store
 from tuning.training.tasks import CRITERIA
 
 _NUMBERS = {"regression": "I", "colorizer": "III"}

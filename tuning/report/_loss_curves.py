@@ -12,7 +12,7 @@ from tuning.errors import ChromatuneError
 from tuning.report._document import Block, Figure, Text
 from tuning.report._places import gather, published_place
 from tuning.report._selection import Data
-from tuning.tracking.records import Archive, StoredCell
+from tuning.tracking.stored_runs import Archive, StoredCell
 
 Curves = Mapping[int, Sequence[float]]
 

@@ -15,7 +15,7 @@ from tuning.display.formatting import (
     higher_is_better,
 )
 from tuning.display.published import PublishedResult
-from tuning.tracking.records import StoredCell
+from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA
 
 # What may differ between the seeds of one place.

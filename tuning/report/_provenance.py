@@ -11,7 +11,7 @@ from tuning.display.formatting import format_duration
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Facts, Text
 from tuning.report._selection import Choice
-from tuning.tracking.records import Store, StoredLaunch
+from tuning.tracking.stored_runs import Store, StoredLaunch
 from tuning.utils.redaction import redact
 
 # An absolute path: at the beginning of a word, behind an equals sign or a comma, or in a URI.

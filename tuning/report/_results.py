@@ -13,7 +13,7 @@ from tuning.report._places import Place, gather, published_place, ranked, traine
 from tuning.report._prose import beside_published, standings, tuned_and_scratch
 from tuning.report._selection import Data
 from tuning.report._showcases import Showcase
-from tuning.tracking.records import Store
+from tuning.tracking.stored_runs import Store
 from tuning.training.tasks import CRITERIA
 
 _TITLES = {

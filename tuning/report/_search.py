@@ -12,7 +12,7 @@ from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Figure, Text
 from tuning.report._selection import Choice
 from tuning.report._showcases import whole_picture
-from tuning.tracking.records import Archive, StoredLaunch
+from tuning.tracking.stored_runs import Archive, StoredLaunch
 
 _FOLDER = "search"
 

@@ -9,7 +9,7 @@ from typing import Any
 from data_prep import DATASETS
 from tuning.display.published import published_cell
 from tuning.errors import ChromatuneError, nearest
-from tuning.tracking.records import Store, StoredCell, StoredLaunch
+from tuning.tracking.stored_runs import Store, StoredCell, StoredLaunch
 
 _SHORT_DIGEST = 12
 

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from tuning.display.pictures import cut_grid, jpeg
 from tuning.inference.samples import FORMAT, SCORES
 from tuning.report._document import Block, Text, TileRow, Tiles
-from tuning.tracking.records import Archive, StoredCell
+from tuning.tracking.stored_runs import Archive, StoredCell
 
 FOLDER = "test"
 

@@ -7,7 +7,7 @@ import math
 from tuning.display.formatting import format_duration
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Text
-from tuning.tracking.records import Store, StoredSpeedup
+from tuning.tracking.stored_runs import Store, StoredSpeedup
 
 # Section VI of the original paper: CNN2, 30 epochs.
 PUBLISHED_FACTOR = 8.5

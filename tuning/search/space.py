@@ -13,7 +13,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from models import ModelError, model_info
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
-from tuning.search.entries import KWARG, contains, decoded, described, encoded, typed, values_of
+from tuning.search.distributions import (
+    KWARG,
+    contains,
+    decoded,
+    described,
+    encoded,
+    typed,
+    values_of,
+)
 from tuning.training.config import FitConfig
 
 # They change no weights, or only by chance.

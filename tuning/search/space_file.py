@@ -12,7 +12,7 @@ from models import ModelError, create_model_from_spec, model_info
 from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.trainings import check_models
-from tuning.search.entries import (
+from tuning.search.distributions import (
     KWARG,
     checked_key,
     contains,

@@ -16,7 +16,7 @@ from tuning.config.schema import TrainConfig, TrainingConfig
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
-from tuning.search.entries import decoded
+from tuning.search.distributions import decoded
 from tuning.search.objectives import Objective
 from tuning.search.warm_start import KNOWN
 

@@ -10,11 +10,11 @@ from data_prep.decode import TooLargeError, UnusableError, decode_rgb, is_graysc
 from models import ModelError
 from tuning.display.pictures import encode_png
 from tuning.errors import ChromatuneError
-from tuning.inference.colorizer import Prediction, paint
+from tuning.inference.predict import Prediction, paint
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import RegistryError
-from tuning.tracking.registry.colorizers import Choice
+from tuning.tracking.registry.model_choice import Choice
 from tuning.workflows.colorize import mean_document
 
 # Sent with each image; part of the API.

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from tuning.inference.colorizer import Colorizer
+from tuning.inference.predict import Colorizer
 from tuning.tracking.registry.catalog import ModelCard, RegistryError, list_models
-from tuning.tracking.registry.colorizers import (
+from tuning.tracking.registry.model_choice import (
     Choice,
     champions,
     choose_mode,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuning.serve.model_cache import ModelCache
-from tuning.tracking.registry.colorizers import how_to_make_champions, mode_label
+from tuning.tracking.registry.model_choice import how_to_make_champions, mode_label
 
 
 class Problem(BaseModel):

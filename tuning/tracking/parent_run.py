@@ -16,7 +16,7 @@ from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.plots import grid_heatmap
 from tuning.launch.records import CellRecord
-from tuning.tracking.plan import LaunchPlan, PlannedCell
+from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.runs import (
     FAILED,
     FINISHED,

@@ -16,8 +16,8 @@ from tuning.errors import ChromatuneError
 from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
-from tuning.tracking.plan import LaunchPlan
-from tuning.tracking.projector import Projector
+from tuning.tracking.cell_runs import Projector
+from tuning.tracking.expected_runs import LaunchPlan
 from tuning.tracking.runs import LaunchRuns
 from tuning.tracking.store import (
     RETRY,

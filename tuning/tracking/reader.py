@@ -14,7 +14,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from tuning.tracking.records import Archive, Store, StoredCell, StoredLaunch, StoredSpeedup
 from tuning.tracking.registry.catalog import find_champion
 from tuning.tracking.runs import FINISHED, TAG
 from tuning.tracking.store import (
@@ -25,6 +24,7 @@ from tuning.tracking.store import (
     search_all_runs,
     translated,
 )
+from tuning.tracking.stored_runs import Archive, Store, StoredCell, StoredLaunch, StoredSpeedup
 
 _LOCAL_UI = "http://127.0.0.1:5000"  # where `chromatune ui` serves a database
 _UNREADABLE = "cannot read the runs in MLflow"

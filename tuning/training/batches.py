@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from models import model_info
-from tuning.training.augmentation import random_cuts
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split
+from tuning.training.random_cuts import random_cuts
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from rich.progress import track
 from tuning.display.formatting import format_value
 from tuning.display.table import Table, row
 from tuning.errors import ChromatuneError
-from tuning.inference.colorizer import Colorizer
 from tuning.inference.export import export_model
 from tuning.inference.inputs import Listing
 from tuning.inference.pipeline import Colorized, Failed, colorize_files
+from tuning.inference.predict import Colorizer
 from tuning.inference.scores import SCORES
 from tuning.tracking.registry.catalog import ModelCard, list_models
-from tuning.tracking.registry.colorizers import (
+from tuning.tracking.registry.model_choice import (
     Choice,
     champions,
     how_to_make_champions,

@@ -12,11 +12,11 @@ from tuning.launch.datasets import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
-from tuning.workflows.conclusion import Conclusion, conclude_on_test
+from tuning.workflows.launch_results import Conclusion, conclude_on_test
 from tuning.workflows.launching import Session, check_store, start_launch
 
 if TYPE_CHECKING:
-    from tuning.tracking.records import StoredCell
+    from tuning.tracking.stored_runs import StoredCell
 
 # Model and head of every single training, as in Tables II and IV.
 _FINALS: dict[Task, tuple[tuple[str, str], ...]] = {

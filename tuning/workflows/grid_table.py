@@ -9,8 +9,8 @@ from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.datasets import open_prepared
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.records import StoredCell
 from tuning.tracking.store import open_store
+from tuning.tracking.stored_runs import StoredCell
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA

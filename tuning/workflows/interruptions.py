@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from tuning.backend.base import BackendError
 from tuning.errors import ChromatuneError
-from tuning.launch.document import DOCUMENT
 from tuning.launch.folder import Launch
+from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.tracker import Tracker
 
 

@@ -19,10 +19,10 @@ from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
 from tuning.launch.monitor import STATUS, LaunchMonitor
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
-from tuning.launch.source import FixedTrials, TrialSource
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training, need_planes
 from tuning.launch.trial import TrialInputs
+from tuning.launch.trial_source import FixedTrials, TrialSource
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA

@@ -33,12 +33,12 @@ from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import Promotion, promote
 from tuning.training.options import Positive
-from tuning.workflows.evaluation import promotion_table
 from tuning.workflows.finals import run_finals
 from tuning.workflows.finetune import run_finetune
 from tuning.workflows.grid import run_grid
 from tuning.workflows.launching import Session
 from tuning.workflows.resume import conclude
+from tuning.workflows.test_results import promotion_table
 
 
 class ReproduceConfig(LaunchConfig):

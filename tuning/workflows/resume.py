@@ -13,7 +13,8 @@ from typing import Any
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import need_planes
-from tuning.workflows.conclusion import Conclusion
+from tuning.workflows.address_checks import cluster_of
+from tuning.workflows.launch_results import Conclusion
 from tuning.workflows.launching import (
     Session,
     fixed_trials,
@@ -21,7 +22,6 @@ from tuning.workflows.launching import (
     resumed_config,
     run_launch,
 )
-from tuning.workflows.trust import cluster_of
 
 
 def resume_launch(

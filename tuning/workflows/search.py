@@ -20,6 +20,7 @@ from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import study_location
+from tuning.workflows.address_checks import cluster_of
 from tuning.workflows.launching import (
     Session,
     Trials,
@@ -29,7 +30,7 @@ from tuning.workflows.launching import (
     run_launch,
     start_launch,
 )
-from tuning.workflows.search_conclusion import conclude_search as conclude
+from tuning.workflows.search_results import conclude_search as conclude
 from tuning.workflows.search_study import (
     config_of,
     enqueue,
@@ -38,7 +39,6 @@ from tuning.workflows.search_study import (
     study_of,
     with_hidden_password,
 )
-from tuning.workflows.trust import cluster_of
 
 __all__ = ["conclude", "extend", "resume", "run_search"]
 

@@ -17,7 +17,7 @@ from tuning.display.formatting import format_count, format_duration
 from tuning.display.result_tables import ResultTable
 from tuning.display.table import Table, row
 from tuning.launch.datasets import open_prepared
-from tuning.search.entries import described
+from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.study import quiet

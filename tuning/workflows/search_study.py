@@ -11,8 +11,8 @@ import optuna
 
 from tuning.config.search import SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.document import current_config
 from tuning.launch.folder import Launch
+from tuning.launch.launch_json import current_config
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.space import Space
 from tuning.search.study import open_study, quiet, study_location

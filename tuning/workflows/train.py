@@ -17,7 +17,7 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.training.options import TrainingOptions
-from tuning.workflows.conclusion import Conclusion, conclude_on_test
+from tuning.workflows.launch_results import Conclusion, conclude_on_test
 from tuning.workflows.launching import Session, start_launch
 
 INITIAL_WEIGHTS = "initial.safetensors"  # in the launch folder

@@ -15,7 +15,7 @@ from data_prep import rgb_to_lab
 from models import ChromaModel, create_model, save_model
 from tests.tuning.serve.builders import painter
 from tuning.errors import ChromatuneError
-from tuning.inference.colorizer import Colorizer, chroma_planes, gray_picture, paint
+from tuning.inference.predict import Colorizer, chroma_planes, gray_picture, paint
 from tuning.inference.scores import compare
 from tuning.training.metrics import NonFinitePredictionError
 

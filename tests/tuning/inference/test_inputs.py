@@ -14,9 +14,9 @@ from PIL import Image
 from data_prep import rgb_to_lab
 from models import create_model
 from tuning.errors import ChromatuneError
-from tuning.inference.colorizer import Colorizer
 from tuning.inference.inputs import list_jobs
 from tuning.inference.pipeline import Failed, colorize_files
+from tuning.inference.predict import Colorizer
 
 Draw = Callable[..., Path]
 

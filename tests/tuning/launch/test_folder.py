@@ -17,7 +17,7 @@ from tuning.config.schema import GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, create_launch, find_launch, list_launches, open_launch
 from tuning.launch.trainings import grid_trainings
-from tuning.workflows.trust import store_of
+from tuning.workflows.address_checks import store_of
 
 GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3, 1e-4], epochs=[2, 4])
 

@@ -19,9 +19,9 @@ from tuning.launch.attempts import Assignment, attempt_folder
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import FailureRecord, write_failure
-from tuning.launch.source import FixedTrials, TrialSource
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
+from tuning.launch.trial_source import FixedTrials, TrialSource
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import open_study

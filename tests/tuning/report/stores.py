@@ -15,7 +15,7 @@ from data_prep import PreparedDataset
 from models import create_model
 from tuning.display.published import EPOCHS, GRIDS, LRS
 from tuning.inference.samples import write_showcase
-from tuning.tracking.records import Store, StoredCell, StoredLaunch
+from tuning.tracking.stored_runs import Store, StoredCell, StoredLaunch
 from tuning.training.tasks import CRITERIA
 
 T0 = 1_700_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from tests.tuning.report.stores import make_cell, make_launch, make_store, whole_grid
 from tuning.errors import ChromatuneError
 from tuning.report._selection import choose, grid_launches
-from tuning.tracking.records import StoredLaunch
+from tuning.tracking.stored_runs import StoredLaunch
 
 DONE = [make_cell(val_mse=1e-4)]
 FAILED = [make_cell(outcome="failed")]

@@ -25,7 +25,7 @@ from tuning.report import Report, build_report, read_published_curves
 from tuning.report._best_models import by_category
 from tuning.report._document import Block, Figure, Text, Tiles
 from tuning.report._showcases import read_showcases
-from tuning.tracking.records import StoredSpeedup
+from tuning.tracking.stored_runs import StoredSpeedup
 
 Make = Callable[..., Any]
 CURVE = "CNN_Regressor_train_loss_Faces_ReLU.csv"

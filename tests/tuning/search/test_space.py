@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from tuning.config.schema import TrainingConfig
 from tuning.errors import ChromatuneError
-from tuning.search.entries import contains, read_entry, values_of
+from tuning.search.distributions import contains, read_entry, values_of
 from tuning.search.space_file import read_space
 from tuning.training.config import FitConfig
 

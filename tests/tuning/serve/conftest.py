@@ -13,13 +13,13 @@ import uvicorn
 
 from tests.tuning.serve.builders import PATIENCE_S, TOKEN, card, painter, wait_until
 from tuning.errors import ChromatuneError
-from tuning.inference.colorizer import Colorizer
+from tuning.inference.predict import Colorizer
 from tuning.serve.app import create_app
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.server import address_of, open_socket
 from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import ModelCard
-from tuning.tracking.registry.colorizers import Choice
+from tuning.tracking.registry.model_choice import Choice
 
 
 class FakeCache(ModelCache):

@@ -11,7 +11,7 @@ from tuning.errors import ChromatuneError
 from tuning.serve import model_cache as cache_module
 from tuning.serve.model_cache import ModelCache
 from tuning.tracking.registry.catalog import ModelCard, RegistryError
-from tuning.tracking.registry.colorizers import Choice
+from tuning.tracking.registry.model_choice import Choice
 
 
 class Registry:

@@ -21,8 +21,8 @@ from tuning.launch import folder as launch_folder
 from tuning.launch.folder import open_launch
 from tuning.launch.storage import LaunchStorage
 from tuning.search.budget import Allowance, Budget
-from tuning.tracking.plan import LaunchPlan
-from tuning.tracking.projector import Projector
+from tuning.tracking.cell_runs import Projector
+from tuning.tracking.expected_runs import LaunchPlan
 from tuning.tracking.runs import TAG
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig

@@ -17,9 +17,9 @@ from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.errors import ChromatuneError
 from tuning.tracking.projection import project_launch
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.records import StoredCell
 from tuning.tracking.registry.catalog import ModelCard, champion_uri, find_champion, pinned
 from tuning.tracking.registry.promotion import Promotion, best_cell, promote
+from tuning.tracking.stored_runs import StoredCell
 from tuning.tracking.weights import load_logged_weights
 
 MakeLaunch = Callable[..., Any]

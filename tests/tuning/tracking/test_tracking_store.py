@@ -15,8 +15,8 @@ from mlflow.exceptions import MlflowException
 from tests.tuning.tracking.reading import database, free_port
 from tuning.errors import ChromatuneError
 from tuning.tracking.evaluation import log_test_metrics
-from tuning.tracking.records import StoredCell
 from tuning.tracking.store import first_line, open_store, prepare_store, tracking_uri
+from tuning.tracking.stored_runs import StoredCell
 
 
 class TestTrackingUri:

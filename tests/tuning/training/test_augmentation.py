@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuning.training.augmentation import random_cuts
+from tuning.training.random_cuts import random_cuts
 
 SIZE = 64
 

@@ -12,7 +12,7 @@ from data_prep import PreparedDataset
 from tuning.config.schema import DataConfig, Task
 from tuning.errors import ChromatuneError
 from tuning.launch.datasets import open_prepared
-from tuning.tracking.records import StoredCell
+from tuning.tracking.stored_runs import StoredCell
 from tuning.workflows import grid_table as trials
 from tuning.workflows.grid_table import trials_table
 

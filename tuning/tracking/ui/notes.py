@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.launch.records import CellRecord
-from tuning.tracking.plan import LaunchPlan, PlannedCell
+from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.ui.links import artifact
 from tuning.training.tasks import CRITERIA
 

@@ -17,7 +17,7 @@ from tuning.tracking.registry.catalog import (
     find_model,
     list_models,
 )
-from tuning.tracking.registry.colorizers import (
+from tuning.tracking.registry.model_choice import (
     champions,
     choose_mode,
     choose_model,

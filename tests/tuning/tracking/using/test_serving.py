@@ -17,7 +17,7 @@ import requests
 
 from tests.tuning.tracking.reading import free_port, wait_until
 from tuning.cli import serve as serve_command
-from tuning.inference.colorizer import Colorizer, chroma_planes
+from tuning.inference.predict import Colorizer, chroma_planes
 from tuning.tracking.weights import load_registered
 
 PATIENCE_S = 240

@@ -13,9 +13,9 @@ from mlflow.entities import Metric
 
 from tuning.errors import ChromatuneError
 from tuning.launch.records import CellRecord, read_cell
+from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.logged_model import log_cell_model
 from tuning.tracking.parent_run import ParentRun
-from tuning.tracking.plan import LaunchPlan, PlannedCell
 from tuning.tracking.runs import (
     FAILED,
     FINISHED,

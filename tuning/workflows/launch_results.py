@@ -12,8 +12,8 @@ from tuning.launch.datasets import open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 
 if TYPE_CHECKING:
-    from tuning.tracking.records import StoredCell
     from tuning.tracking.registry.promotion import Promotion
+    from tuning.tracking.stored_runs import StoredCell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def conclude_on_test(
     if tracking_uri is None:
         return conclude_on_val(outcome)
     from tuning.tracking.registry.promotion import promote
-    from tuning.workflows.evaluation import delivered_cells, measured_table
+    from tuning.workflows.test_results import delivered_cells, measured_table
 
     task, dataset = outcome.launch.task, open_recorded(outcome.launch)
     cells = delivered_cells(tracking_uri, outcome)

@@ -21,7 +21,7 @@ from tuning.search.plots import draw_study
 from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
 from tuning.search.table import SearchTable
-from tuning.workflows.conclusion import Conclusion
+from tuning.workflows.launch_results import Conclusion
 from tuning.workflows.search_study import config_of, plan_of, study_of
 
 

@@ -9,7 +9,7 @@ from data_prep import DATASETS
 from models import ModelError
 from tuning.display.formatting import format_value, metric_title
 from tuning.errors import ChromatuneError, nearest
-from tuning.inference.colorizer import Colorizer
+from tuning.inference.predict import Colorizer
 from tuning.tracking.registry.catalog import ModelCard, find_champion, find_model, list_models
 from tuning.tracking.weights import load_registered
 from tuning.training.tasks import CRITERIA

@@ -16,9 +16,9 @@ from tuning.tracking.evaluation import (
     metrics_on_test,
 )
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.records import StoredCell
 from tuning.tracking.registry.promotion import Promotion
 from tuning.tracking.store import make_client
+from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA
 
 _CONSTANT = "constant predictor"
