@@ -65,7 +65,7 @@ def roots(path: Path) -> set[str]:
 
 
 def package_of(module: str) -> str:
-    """`tuning.launch.cells` lies in `launch`, `models.heads` in `models`."""
+    """`tuning.launch.write_cell` lies in `launch`, `models.heads` in `models`."""
     first, *rest = module.split(".")
     return rest[0] if first == "tuning" and rest else first
 
@@ -130,7 +130,7 @@ def test_the_training_works_where_neither_framework_is_installed() -> None:
 import sys
 sys.modules["ray"] = sys.modules["mlflow"] = sys.modules["optuna"] = None  # as if not installed
 import numpy as np
-from tuning.launch.cells import write_cell
+from tuning.launch.write_cell import write_cell
 from tuning.training.data import Split, TaskData
 from tuning.training.config import FitConfig
 from tuning.training.loop import fit

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuning.config.schema import REPORT_GRIDS, DataConfig, GridConfig
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.ways.data import arguments, asked_data, asked_grid
 from tuning.config.schema import TrainingConfig
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.trainings import Training, grid_trainings
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.loop import fit

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tuning.tracking.weights import load_logged_weights
+from tuning.tracking.fetch_weights import load_logged_weights
 
 
 def wait_until(driver: Any, condition: Callable[[], bool], what: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from models import load_model
+from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.registry.catalog import find_champion
-from tuning.tracking.weights import load_registered
 from tuning.training.data import load_split
 from tuning.training.metrics import evaluate
 

@@ -18,8 +18,8 @@ from models import ModelError, load_model
 from tuning.config.schema import GridLaunchConfig, TrainingConfig, read_yaml, resolve
 from tuning.config.search import read_points
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import prepare_settings
 from tuning.launch.folder import open_launch
+from tuning.launch.open_dataset import prepare_settings
 from tuning.launch.trainings import grid_trainings
 from tuning.search.space_file import read_space
 

@@ -22,8 +22,8 @@ from tests.security.pictures import picture
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import newest_first
 from tuning.launch.storage import LaunchStorage
+from tuning.tracking.fetch_weights import load_logged_weights, load_registered
 from tuning.tracking.store import prepare_store
-from tuning.tracking.weights import load_logged_weights, load_registered
 from tuning.training.checkpoint import TrainState
 from tuning.training.config import FitConfig
 

@@ -16,7 +16,7 @@ from tuning.cli.console import hide_secrets_in_tracebacks
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.ui import serve as ui
+from tuning.tracking.ui import server as ui
 from tuning.utils import provenance
 from tuning.utils.redaction import redact
 

@@ -21,12 +21,13 @@ from tuning.cli import (  # noqa: E402
     colorize,
     doctor,
     launch,
-    models,
     prepare,
+    promote,
     report,
     reproduce,
     search,
     serve,
+    trials,
     ui,
 )
 from tuning.cli.console import (  # noqa: E402
@@ -66,7 +67,7 @@ def _options(
 
 for command in (
     *(prepare.prepare, launch.grid, launch.finals, search.search, launch.train, launch.resume),
-    *(models.trials, models.promote, launch.finetune, colorize.colorize, serve.serve),
+    *(trials.trials, promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
     app.command()(command)

@@ -18,7 +18,7 @@ from tuning.errors import ChromatuneError
 from tuning.utils.redaction import redact
 
 if TYPE_CHECKING:
-    from tuning.display.result_tables import ResultTable
+    from tuning.display.comparison_table import ResultTable
     from tuning.tracking.registry.promotion import Promotion
 
 results = Console(highlight=False)

@@ -29,7 +29,7 @@ from tuning.training.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from tuning.launch.outcomes import LaunchOutcome
-    from tuning.workflows.launching import Session
+    from tuning.workflows.run_launch import Session
 
 
 def _words(text: str) -> Any:
@@ -194,8 +194,8 @@ def resume(
     """Resume a launch: finished cells stay, the others continue from their checkpoints."""
     from tuning.launch.folder import open_launch
     from tuning.workflows.address_checks import store_of
-    from tuning.workflows.launching import Session
     from tuning.workflows.resume import resume_launch
+    from tuning.workflows.run_launch import Session
 
     opened = open_launch(launch, resolve_storage(storage_path))
     uri = store_of(opened, tracking_uri, backend)

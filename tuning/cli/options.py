@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tuning.config.schema import DataConfig, LaunchConfig
-    from tuning.workflows.launching import Session
+    from tuning.workflows.run_launch import Session
 
 Config = TypeVar("Config", bound="BaseModel")
 
@@ -153,7 +153,7 @@ class LaunchOptions(DataOptions):
 
     def session(self, config: LaunchConfig) -> Session:
         """How the launch is run; the serial backend tracks only where a store is named."""
-        from tuning.workflows.launching import Session
+        from tuning.workflows.run_launch import Session
 
         is_named = self.tracking_uri is not None or "MLFLOW_TRACKING_URI" in os.environ
         if config.resources.backend == "serial" and not is_named:

@@ -31,7 +31,7 @@ def prepare(
 ) -> None:
     """Split, resize and augment images, and store them as Lab arrays."""
     from data_prep import prepare as prepare_images
-    from tuning.launch.datasets import prepare_settings
+    from tuning.launch.open_dataset import prepare_settings
 
     data = options.data()
     with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:

@@ -103,7 +103,7 @@ def speedup(
     options: DataOptions,
 ) -> None:
     """Train CNN2 on the CPU and on a GPU, and write how many times faster the GPU is."""
-    from tuning.launch.datasets import open_prepared
+    from tuning.launch.open_dataset import open_prepared
     from tuning.tracking.speedup import SpeedupRun
     from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.training.data import load_task_data

@@ -133,7 +133,7 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
         )
     from tuning.launch.folder import open_launch
     from tuning.workflows.address_checks import store_of
-    from tuning.workflows.launching import Session
+    from tuning.workflows.run_launch import Session
     from tuning.workflows.search import extend
 
     launch = open_launch(name, resolve_storage(options.storage_path))

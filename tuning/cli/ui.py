@@ -46,7 +46,7 @@ def ui(
     from tuning.tracking.reader import ui_address
     from tuning.tracking.store import is_server, prepare_store
     from tuning.tracking.ui.pages import find_places
-    from tuning.tracking.ui.serve import check_address, serve_ui
+    from tuning.tracking.ui.server import check_address, serve_ui
 
     uri = resolve_uri(tracking_uri)
     names = words(allowed_hosts) or []

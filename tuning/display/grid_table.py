@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuning.display.comparison_table import ResultTable, beats, better, compared
 from tuning.display.formatting import (
     format_lr,
     format_value,
@@ -17,7 +18,6 @@ from tuning.display.formatting import (
     with_unit,
 )
 from tuning.display.published import TABLE_I, TABLE_III, published_cell
-from tuning.display.result_tables import ResultTable, beats, better, compared
 from tuning.display.table import Cell, Row, Table, Winner
 from tuning.training.tasks import CRITERIA
 

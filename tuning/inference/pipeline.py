@@ -18,9 +18,9 @@ from data_prep.decode import UnusableError, decode_rgb, is_grayscale
 from data_prep.sources import FolderSource
 from tuning.display.pictures import picture_grid, write_png
 from tuning.errors import ChromatuneError
+from tuning.inference.image_metrics import compare
 from tuning.inference.inputs import Job
 from tuning.inference.predict import Colorizer, Prediction, gray_picture, paint
-from tuning.inference.scores import compare
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import Assignment
-from tuning.launch.cells import cut_cell
 from tuning.launch.limits import TimeLimit
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report
 from tuning.launch.trial_source import TrialSource
+from tuning.launch.write_cell import cut_cell
 from tuning.training.checkpoint import EpochRecord
 from tuning.training.data import TaskData
 

@@ -15,11 +15,11 @@ import torch
 
 from models import load_model
 from tuning.launch.attempts import Assignment, attempt_folder, checkpoints_in, newest_state
-from tuning.launch.cells import write_cell
 from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
+from tuning.launch.write_cell import write_cell
 from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.checkpoint_files import STATE_FILE
 from tuning.training.data import TaskData

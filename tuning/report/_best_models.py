@@ -6,8 +6,8 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
+from tuning.display.comparison_table import beats
 from tuning.display.formatting import format_count, format_value, metric_heading, with_unit
-from tuning.display.result_tables import beats
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Figure, Text
 from tuning.report._loss_curves import draw_loss

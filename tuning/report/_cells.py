@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from tuning.display.comparison_table import beats, compared
 from tuning.display.formatting import format_value
-from tuning.display.result_tables import beats, compared
 from tuning.display.table import Cell, Winner
 from tuning.report._places import Place
 from tuning.report._prose import percent

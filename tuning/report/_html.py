@@ -30,7 +30,8 @@ def render_html(report: Report) -> str:
         "prose": _prose,
     }
     environment.globals["grouped"] = grouped
-    style = (folder / "style.css").read_text(encoding="utf-8")
+    sheets = ("style.css", "print.css")
+    style = "\n".join((folder / sheet).read_text(encoding="utf-8") for sheet in sheets)
     return environment.get_template("page.html.j2").render(report=report, style=Markup(style))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from tuning.display.comparison_table import beats, better, verdict
 from tuning.display.formatting import format_count, higher_is_better, metric_title, with_unit
-from tuning.display.result_tables import beats, better, verdict
 from tuning.report._places import Place, ranked
 
 

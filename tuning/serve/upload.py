@@ -1,17 +1,42 @@
-"""An image file out of a request."""
+"""An uploaded image: read from its request, checked, and colorized."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 
+import numpy as np
 from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
+from data_prep import rgb_to_lab
+from data_prep.decode import TooLargeError, UnusableError, decode_rgb, is_grayscale
+from models import ModelError
+from tuning.display.pictures import encode_png
+from tuning.errors import ChromatuneError
+from tuning.inference.predict import Prediction, paint
+from tuning.serve.model_cache import ModelCache
+from tuning.serve.settings import ServeSettings
+from tuning.tracking.registry.catalog import RegistryError
+from tuning.tracking.registry.model_choice import Choice
+from tuning.workflows.colorize import mean_document
+
 # Around the file in a form: names, boundaries, the other fields.
 FORM_BYTES = 16_384
 _MAX_FIELDS = 4
+# Sent with each image; part of the API.
+HEADERS = {
+    "Chromatune-Model": "Name of the registered model.",
+    "Chromatune-Model-Version": "Its version.",
+    "Chromatune-Model-Uri": "Its MLflow model URI: models:/NAME/VERSION.",
+    "Chromatune-Mean-A": "Predicted mean a*, in units of Lab; a + 128 counts from 0 to 255.",
+    "Chromatune-Mean-B": "Predicted mean b*.",
+    "Chromatune-Mean-By": "Model that predicted the mean: the regressor, else the colorizer.",
+    "Chromatune-Painted-Mean-A": "Mean a* of the colorizer's own planes.",
+    "Chromatune-Painted-Mean-B": "Mean b* of the colorizer's own planes.",
+    "Chromatune-Input": "`colour` or `grayscale`: whether the file had colours of its own.",
+}
 
 
 async def read_upload(request: Request, seconds: float) -> tuple[bytes, Mapping[str, str]]:
@@ -35,3 +60,54 @@ async def read_upload(request: Request, seconds: float) -> tuple[bytes, Mapping[
         raise HTTPException(408, f"the upload took longer than {seconds:g} s") from None
     except ClientDisconnect:
         raise HTTPException(400, "the upload is incomplete") from None
+
+
+def colorize_upload(
+    data: bytes,
+    mode: str | None,
+    model: str | None,
+    cache: ModelCache,
+    settings: ServeSettings,
+) -> tuple[bytes, dict[str, str]]:
+    """Colorize an image file; return a PNG of the same size and the values of `HEADERS`.
+
+    HTTPException 413 for too many pixels, 422 for wrong parameters or a file that is not a readable
+    image, 404 for an unknown model or mode, 503 while the registry or a model cannot be read.
+    """
+    if mode and model:
+        raise HTTPException(422, "mode and model both choose a model: give one of them")
+    try:
+        choice = cache.choose(mode, model)
+    except RegistryError as error:
+        raise unavailable(error) from None
+    except ChromatuneError as error:
+        raise HTTPException(404, str(error)) from None
+    try:
+        rgb, _ = decode_rgb(data, max_pixels=settings.max_pixels)
+    except TooLargeError as error:
+        raise HTTPException(413, f"the image is {error}") from None
+    except UnusableError as error:
+        raise HTTPException(422, str(error)) from None
+    L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
+    kind = "grayscale" if is_grayscale(rgb) else "colour"
+    try:
+        prediction = cache.load(choice).predict(L)
+    except (ChromatuneError, ModelError) as error:
+        raise unavailable(error) from None
+    values = (*_values(choice, prediction), kind)
+    headers = dict(zip(HEADERS, values, strict=True))
+    return encode_png(paint(L, prediction.ab), fast=True), headers
+
+
+def _values(choice: Choice, prediction: Prediction) -> tuple[str, ...]:
+    """The values of `HEADERS` but the last."""
+    card, regressor = choice.colorizer, choice.regressor
+    mean, own = mean_document(prediction.mean_ab), mean_document(prediction.own_mean_ab)
+    by = regressor if regressor is not None and prediction.regressed_ab is not None else card
+    means = [f"{value:.3f}" for value in (mean["a"], mean["b"], own["a"], own["b"])]
+    version = "" if card.version is None else str(card.version)
+    return card.name, version, card.uri, *means[:2], by.label, *means[2:]
+
+
+def unavailable(error: Exception) -> HTTPException:
+    return HTTPException(503, str(error), {"Retry-After": "5"})

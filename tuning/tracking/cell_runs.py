@@ -14,6 +14,7 @@ from mlflow.entities import Metric
 from tuning.errors import ChromatuneError
 from tuning.launch.records import CellRecord, read_cell
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
+from tuning.tracking.fetch_weights import WEIGHTS
 from tuning.tracking.logged_model import log_cell_model
 from tuning.tracking.parent_run import ParentRun
 from tuning.tracking.runs import (
@@ -30,7 +31,6 @@ from tuning.tracking.store import make_client, open_experiment
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
 from tuning.tracking.ui.notes import NOTE, cell_note
 from tuning.tracking.ui.pages import set_up_experiment
-from tuning.tracking.weights import WEIGHTS
 from tuning.utils.redaction import redact
 
 _FAILURES = ("diverged", "failed")

@@ -14,9 +14,9 @@ from data_prep import PreparedDataset
 from models import ChromaModel
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import SCORES, write_showcase
+from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.store import RETRY, translated
 from tuning.tracking.stored_runs import StoredCell
-from tuning.tracking.weights import load_registered
 from tuning.training.data import load_split, load_task_data
 from tuning.training.metrics import constant_baseline, evaluate
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from models import model_info
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split
-from tuning.training.random_cuts import random_cuts
+from tuning.training.random_crops import random_crops
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,6 @@ class Batches:
 
     def _cut(self, planes: Tensor) -> Tensor:
         config = self._config
-        return random_cuts(
+        return random_crops(
             planes, flip=config.flip, zoom=config.zoom, shift=config.shift, rotate=config.rotate
         )

@@ -16,10 +16,11 @@ from tuning.display.formatting import format_value
 from tuning.display.table import Table, row
 from tuning.errors import ChromatuneError
 from tuning.inference.export import export_model
+from tuning.inference.image_metrics import SCORES
 from tuning.inference.inputs import Listing
 from tuning.inference.pipeline import Colorized, Failed, colorize_files
 from tuning.inference.predict import Colorizer
-from tuning.inference.scores import SCORES
+from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.registry.catalog import ModelCard, list_models
 from tuning.tracking.registry.model_choice import (
     Choice,
@@ -27,7 +28,6 @@ from tuning.tracking.registry.model_choice import (
     how_to_make_champions,
     score_text,
 )
-from tuning.tracking.weights import load_registered
 
 Mean = tuple[float, float]
 

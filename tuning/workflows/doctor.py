@@ -14,8 +14,8 @@ from tuning.launch.folder import Launch, list_launches
 from tuning.launch.lease import read_owner
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended
 from tuning.search.budget import Budget
+from tuning.tracking.delivery import project_launch
 from tuning.tracking.health import TrackedLaunch, tracked_launches
-from tuning.tracking.projection import project_launch
 from tuning.tracking.store import first_line, prepare_store
 from tuning.utils.redaction import HIDDEN, redact
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from data_prep import PreparedDataset
 from tuning.config.schema import FinalsLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
 from tuning.workflows.launch_results import Conclusion, conclude_on_test
-from tuning.workflows.launching import Session, check_store, start_launch
+from tuning.workflows.run_launch import Session, check_store, start_launch
 
 if TYPE_CHECKING:
     from tuning.tracking.stored_runs import StoredCell

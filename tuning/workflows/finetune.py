@@ -5,14 +5,14 @@ from __future__ import annotations
 from models import ChromaModel, load_model
 from tuning.config.schema import FinetuneLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, make_training
 from tuning.tracking.registry.catalog import champion_uri
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.config import FitConfig
 from tuning.workflows.launch_results import Conclusion, conclude_on_test
-from tuning.workflows.launching import Session, start_launch
+from tuning.workflows.run_launch import Session, start_launch
 from tuning.workflows.train import INITIAL_WEIGHTS, initial_model
 
 _FINETUNED, _SCRATCH = "-finetuned", "-scratch"

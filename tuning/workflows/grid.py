@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tuning.config.schema import GridLaunchConfig, Task
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import grid_trainings
 from tuning.workflows.launch_results import conclude_on_val as conclude
-from tuning.workflows.launching import Session, start_launch
+from tuning.workflows.run_launch import Session, start_launch
 
 __all__ = ["conclude", "run_grid"]
 

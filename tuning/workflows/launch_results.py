@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from tuning.display.comparison_table import ResultTable
 from tuning.display.grid_table import CellRow, GridTable
-from tuning.display.result_tables import ResultTable
-from tuning.launch.datasets import open_recorded
+from tuning.launch.open_dataset import open_recorded
 from tuning.launch.outcomes import LaunchOutcome
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from tuning.config.schema import (
     Task,
     resolve,
 )
-from tuning.display.result_tables import ResultTable
-from tuning.launch.datasets import open_prepared, prepare_settings
+from tuning.display.comparison_table import ResultTable
+from tuning.launch.open_dataset import open_prepared, prepare_settings
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
@@ -36,8 +36,8 @@ from tuning.training.options import Positive
 from tuning.workflows.finals import run_finals
 from tuning.workflows.finetune import run_finetune
 from tuning.workflows.grid import run_grid
-from tuning.workflows.launching import Session
 from tuning.workflows.resume import conclude
+from tuning.workflows.run_launch import Session
 from tuning.workflows.test_results import promotion_table
 
 

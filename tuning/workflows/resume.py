@@ -15,7 +15,7 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import need_planes
 from tuning.workflows.address_checks import cluster_of
 from tuning.workflows.launch_results import Conclusion
-from tuning.workflows.launching import (
+from tuning.workflows.run_launch import (
     Session,
     fixed_trials,
     load_recorded,

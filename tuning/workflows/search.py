@@ -13,15 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from tuning.config.schema import Task
 from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
 from tuning.launch.folder import Launch
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import study_location
 from tuning.workflows.address_checks import cluster_of
-from tuning.workflows.launching import (
+from tuning.workflows.run_launch import (
     Session,
     Trials,
     check_store,

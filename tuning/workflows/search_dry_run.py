@@ -13,15 +13,15 @@ import torch
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
+from tuning.display.comparison_table import ResultTable
 from tuning.display.formatting import format_count, format_duration
-from tuning.display.result_tables import ResultTable
 from tuning.display.table import Table, row
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
+from tuning.search.ranking_table import settings_text, written
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.study import quiet
-from tuning.search.table import settings_text, written
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData, load_task_data

@@ -18,9 +18,9 @@ from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.records import cell_folder
 from tuning.search.plots import draw_study
+from tuning.search.ranking_table import SearchTable
 from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
-from tuning.search.table import SearchTable
 from tuning.workflows.launch_results import Conclusion
 from tuning.workflows.search_study import config_of, plan_of, study_of
 
@@ -114,7 +114,7 @@ def best_trial(table: SearchTable) -> TrialSummary | None:
 
 def _log(launch: Launch, tracking_uri: str) -> str | None:
     """Track the report; return why that failed: the results of a search must not be lost by it."""
-    from tuning.tracking.projection import log_search
+    from tuning.tracking.delivery import log_search
 
     try:
         log_search(launch, tracking_uri)

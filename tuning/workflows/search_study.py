@@ -18,7 +18,7 @@ from tuning.search.space import Space
 from tuning.search.study import open_study, quiet, study_location
 from tuning.search.warm_start import feed_known
 from tuning.utils.redaction import HIDDEN, redact
-from tuning.workflows.launching import Session
+from tuning.workflows.run_launch import Session
 
 _ADDRESS = "OPTUNA_STORAGE"
 

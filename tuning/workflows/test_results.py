@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 
 from data_prep import PreparedDataset
 from tuning.config.schema import Task
+from tuning.display.comparison_table import ResultRow, TestTable
 from tuning.display.published import best_published, published_result
-from tuning.display.result_tables import ResultRow, TestTable
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.tracking.evaluation import (
     constant_on_test,

@@ -12,13 +12,13 @@ from typing import Any
 from models import load_model
 from tuning.config.schema import TrainLaunchConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 from tuning.training.options import TrainingOptions
 from tuning.workflows.launch_results import Conclusion, conclude_on_test
-from tuning.workflows.launching import Session, start_launch
+from tuning.workflows.run_launch import Session, start_launch
 
 INITIAL_WEIGHTS = "initial.safetensors"  # in the launch folder
 
@@ -48,9 +48,9 @@ def initial_model(named: str, tracking_uri: str | None) -> Iterator[tuple[str, P
 
     Raises ChromatuneError without a store, or if the model is not in it.
     """
+    from tuning.tracking.fetch_weights import load_logged_weights
     from tuning.tracking.registry.catalog import pinned
     from tuning.tracking.store import open_store
-    from tuning.tracking.weights import load_logged_weights
 
     if tracking_uri is None:
         raise ChromatuneError(f"{named} is a registered model: give --tracking-uri, its store")

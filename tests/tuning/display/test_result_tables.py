@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 from rich.console import Console
 
+from tuning.display.comparison_table import ResultRow, ResultTable, TestTable
 from tuning.display.grid_table import CellRow, GridTable
-from tuning.display.result_tables import ResultRow, ResultTable, TestTable
 
 
 def cell(

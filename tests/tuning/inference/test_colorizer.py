@@ -15,8 +15,8 @@ from data_prep import rgb_to_lab
 from models import ChromaModel, create_model, save_model
 from tests.tuning.serve.builders import painter
 from tuning.errors import ChromatuneError
+from tuning.inference.image_metrics import compare
 from tuning.inference.predict import Colorizer, chroma_planes, gray_picture, paint
-from tuning.inference.scores import compare
 from tuning.training.metrics import NonFinitePredictionError
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from models import load_model
-from tuning.launch import cells
-from tuning.launch.cells import cut_cell, write_cell
+from tuning.launch import write_cell as cells
 from tuning.launch.records import read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import make_training
+from tuning.launch.write_cell import cut_cell, write_cell
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData
 from tuning.training.loop import EpochResult, fit

@@ -9,7 +9,7 @@ import pytest
 from data_prep import DataError, PrepareSettings, dataset_folder, prepare
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared, prepare_settings
+from tuning.launch.open_dataset import open_prepared, prepare_settings
 
 NAME = "synthetic-faces"
 SMALL = {"size": 32, "count": 12, "augment": 1}

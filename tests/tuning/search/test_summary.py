@@ -16,8 +16,8 @@ from tuning.config.schema import TrainLaunchConfig, resolve
 from tuning.launch.folder import Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
+from tuning.search.ranking_table import SearchTable
 from tuning.search.summary import TrialSummary, pareto_set, ranked, summaries
-from tuning.search.table import SearchTable
 from tuning.workflows.search_results import SearchConclusion, best_trial, write_report
 from tuning.workflows.train import train_fit
 

@@ -17,7 +17,7 @@ from PIL import Image
 from data_prep import rgb_to_lab
 from tests.tuning.serve.builders import PATIENCE_S, TOKEN, photo, pixels, wait_until
 from tuning.serve import app as app_module
-from tuning.serve.colorize import HEADERS
+from tuning.serve.upload import HEADERS
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

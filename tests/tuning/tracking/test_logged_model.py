@@ -17,10 +17,10 @@ from mlflow import MlflowClient
 
 from models import create_model, load_model, save_model
 from tuning.errors import ChromatuneError
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
+from tuning.tracking.fetch_weights import load_logged_weights, load_registered
 from tuning.tracking.pyfunc import ServingModel
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.weights import load_logged_weights, load_registered
 
 MakeLaunch = Callable[..., Any]
 TASKS = ["regression", "colorizer"]

@@ -15,12 +15,12 @@ from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tuning.errors import ChromatuneError
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
+from tuning.tracking.fetch_weights import load_logged_weights
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.registry.catalog import ModelCard, champion_uri, find_champion, pinned
 from tuning.tracking.registry.promotion import Promotion, best_cell, promote
 from tuning.tracking.stored_runs import StoredCell
-from tuning.tracking.weights import load_logged_weights
 
 MakeLaunch = Callable[..., Any]
 NAME = "synthetic-faces-regression"

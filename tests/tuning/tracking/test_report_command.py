@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data_prep import PrepareSettings, prepare
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
 from tuning.tracking.reader import read_store
 
 Run = Callable[..., tuple[int, str, str]]

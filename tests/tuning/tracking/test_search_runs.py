@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.tuning.tracking.reading import runs_of, steps, wait_until
-from tuning.tracking.projection import Projection, project_launch
+from tuning.tracking.delivery import Projection, project_launch
 from tuning.tracking.reader import finished_cells
 
 MakeLaunch = Callable[..., Any]

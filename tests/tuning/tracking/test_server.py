@@ -14,11 +14,11 @@ import requests
 from data_prep import PrepareSettings, prepare
 from tests.tuning.tracking.reading import free_port, wait_until
 from tuning.report import build_report
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
+from tuning.tracking.fetch_weights import load_logged_weights, load_registered
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.promotion import promote
 from tuning.tracking.store import prepare_store
-from tuning.tracking.weights import load_logged_weights, load_registered
 
 
 @pytest.fixture

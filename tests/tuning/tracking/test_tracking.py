@@ -22,7 +22,7 @@ from mlflow.entities import Run
 from tests.tuning.tracking.reading import database, outcomes, runs_of, steps, wait_until
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.projection import Projection, project_launch
+from tuning.tracking.delivery import Projection, project_launch
 
 MakeLaunch = Callable[..., Any]
 
@@ -372,7 +372,7 @@ class TestProjection:
         launch = make_launch(epochs=[2])
         training = launch.training_ids()[0]
         projection = start(launch, store)
-        monkeypatch.setattr("tuning.tracking.projection._FIRST_RETRY_S", 0.1)
+        monkeypatch.setattr("tuning.tracking.delivery._FIRST_RETRY_S", 0.1)
         failures = iter([OSError("disk is away"), OSError("disk is away")])
         original = MlflowClient.log_batch
 
@@ -423,7 +423,7 @@ class TestProjection:
 PROJECT = """
 import sys
 from tuning.launch.storage import LaunchStorage
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
 print("ready", flush=True)
 project_launch(LaunchStorage(sys.argv[1]), sys.argv[2])
 """

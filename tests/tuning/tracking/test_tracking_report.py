@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from data_prep import PrepareSettings, prepare
 from tuning.report import build_report, write_report
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
 from tuning.tracking.reader import read_store, ui_address
 from tuning.tracking.speedup import SpeedupRun
 from tuning.training.speedup import Half, speedup_training

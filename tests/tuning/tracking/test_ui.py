@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from tests.processes import descendants
 from tests.tuning.tracking.reading import all_runs, free_port, wait_until
 from tuning.errors import ChromatuneError
-from tuning.tracking.ui.serve import check_address
+from tuning.tracking.ui.server import check_address
 
 PATIENCE_S = 480
 PASSWORD = "correct horse battery"

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
 from tuning.errors import ChromatuneError
-from tuning.tracking.projection import project_launch
+from tuning.tracking.delivery import project_launch
 from tuning.tracking.ui.links import experiment_page, version_page
 from tuning.tracking.ui.notes import NOTE
 from tuning.tracking.ui.pages import find_places

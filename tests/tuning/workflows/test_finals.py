@@ -9,7 +9,7 @@ import pytest
 
 from tuning.config.schema import TASKS, FinalsLaunchConfig, resolve
 from tuning.workflows import finals
-from tuning.workflows.launching import Session
+from tuning.workflows.run_launch import Session
 
 
 def test_an_interrupted_launch_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

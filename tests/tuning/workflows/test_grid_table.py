@@ -11,10 +11,10 @@ import pytest
 from data_prep import PreparedDataset
 from tuning.config.schema import DataConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.tracking.stored_runs import StoredCell
-from tuning.workflows import grid_table as trials
-from tuning.workflows.grid_table import trials_table
+from tuning.workflows import trials as trials
+from tuning.workflows.trials import trials_table
 
 STORE = "sqlite:///nowhere/mlflow.db"
 

@@ -15,7 +15,7 @@ from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
-from tuning.workflows.launching import _run_status, errors_with_resume_hint
+from tuning.workflows.run_launch import _run_status, errors_with_resume_hint
 
 FULL = OSError(28, "No space left on device")
 

@@ -37,7 +37,7 @@ sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Installed]
 
 from tuning.config.schema import GridLaunchConfig
 from tuning.workflows.grid import conclude, run_grid
-from tuning.workflows.launching import Session
+from tuning.workflows.run_launch import Session
 from tuning.workflows.resume import resume_launch
 
 config = GridLaunchConfig.model_validate({

@@ -10,8 +10,8 @@ from models import ModelError
 from tuning.display.formatting import format_value, metric_title
 from tuning.errors import ChromatuneError, nearest
 from tuning.inference.predict import Colorizer
+from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.registry.catalog import ModelCard, find_champion, find_model, list_models
-from tuning.tracking.weights import load_registered
 from tuning.training.tasks import CRITERIA
 
 _LABELS = {"ncd": "NCD"}

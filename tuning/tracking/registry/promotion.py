@@ -21,6 +21,7 @@ from tuning.tracking.evaluation import (
     measure_model,
     metrics_on_test,
 )
+from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.registry.catalog import (
     CHAMPION,
@@ -34,7 +35,6 @@ from tuning.tracking.registry.catalog import (
 from tuning.tracking.runs import TAG
 from tuning.tracking.store import RETRY, make_client, open_store, translated
 from tuning.tracking.stored_runs import StoredCell
-from tuning.tracking.weights import load_registered
 from tuning.training.tasks import CRITERIA, Criterion
 
 _ABOUT = (

@@ -18,7 +18,7 @@ import requests
 from tests.tuning.tracking.reading import free_port, wait_until
 from tuning.cli import serve as serve_command
 from tuning.inference.predict import Colorizer, chroma_planes
-from tuning.tracking.weights import load_registered
+from tuning.tracking.fetch_weights import load_registered
 
 PATIENCE_S = 240
 PLANES = np.random.default_rng(0).integers(0, 256, (2, 30, 20), dtype=np.uint8)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuning.display.comparison_table import ResultTable
 from tuning.display.formatting import (
     format_count,
     format_duration,
@@ -13,7 +14,6 @@ from tuning.display.formatting import (
     format_value,
     metric_heading,
 )
-from tuning.display.result_tables import ResultTable
 from tuning.display.table import Cell, Row, Table
 from tuning.search.objectives import Objective
 from tuning.search.summary import TrialSummary, pareto_set, ranked

@@ -14,10 +14,10 @@ from tuning.backend.base import Job
 from tuning.config.schema import LaunchConfig, Task
 from tuning.display.progress import LaunchProgress
 from tuning.launch.attempts import delete_finished
-from tuning.launch.datasets import open_recorded, recorded
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
 from tuning.launch.monitor import STATUS, LaunchMonitor
+from tuning.launch.open_dataset import open_recorded, recorded
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training, need_planes
@@ -239,7 +239,7 @@ def make_tracker(launch: Launch, tracking_uri: str | None) -> Tracker:
     """Build what tracks the launch; MLflow is imported only for a tracking URI."""
     if tracking_uri is None:
         return Tracker()
-    from tuning.tracking.projection import Projection
+    from tuning.tracking.delivery import Projection
 
     check_store(tracking_uri)  # before Ray, which takes longer to start
     return Projection(launch.storage, tracking_uri)
@@ -248,7 +248,7 @@ def make_tracker(launch: Launch, tracking_uri: str | None) -> Tracker:
 def deliver(launch: Launch, tracking_uri: str | None) -> None:
     """Bring the tracking store, if any, to what the launch folder holds."""
     if tracking_uri is not None:
-        from tuning.tracking.projection import project_launch
+        from tuning.tracking.delivery import project_launch
 
         project_launch(launch.storage, tracking_uri)
 

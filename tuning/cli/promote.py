@@ -1,4 +1,4 @@
-"""`chromatune trials | promote`: comparing runs and moving the champion."""
+"""`chromatune promote`: moving the champion."""
 
 from __future__ import annotations
 
@@ -19,24 +19,6 @@ from tuning.cli.options import (
 
 
 @takes(DataOptions)
-def trials(
-    task: TaskArgument,
-    launch: Annotated[
-        str | None, option("Only this launch [default: the best of all on this dataset].")
-    ] = None,
-    tracking_uri: TrackingUri = None,
-    format_: Format = "table",
-    *,
-    options: DataOptions,
-) -> None:
-    """Show grid results beside the published numbers."""
-    from tuning.workflows.grid_table import trials_table
-
-    table = trials_table(task, options.data(), resolve_uri(tracking_uri), launch=launch)
-    show([table], format_)
-
-
-@takes(DataOptions)
 def promote(
     task: TaskArgument,
     run_id: Annotated[
@@ -51,7 +33,7 @@ def promote(
     options: DataOptions,
 ) -> None:
     """Evaluate the best cell on the test set, register it, and make it champion if it wins."""
-    from tuning.launch.datasets import open_prepared
+    from tuning.launch.open_dataset import open_prepared
     from tuning.tracking.registry.promotion import promote as promote_run
     from tuning.training.devices import pick_device
     from tuning.workflows.test_results import promotion_table

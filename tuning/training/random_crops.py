@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def random_cuts(planes: Tensor, *, flip: bool, zoom: float, shift: float, rotate: float) -> Tensor:
+def random_crops(planes: Tensor, *, flip: bool, zoom: float, shift: float, rotate: float) -> Tensor:
     """Cut every picture of (n, c, H, W) anew and scale the cut back to (H, W), all planes alike.
 
     The cut's side is drawn from [`zoom`, 1] of the picture's, its place from all that fit; it is

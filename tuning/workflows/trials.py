@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tuning.config.schema import DataConfig, Task
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
-from tuning.launch.datasets import open_prepared
+from tuning.launch.open_dataset import open_prepared
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.store import open_store
 from tuning.tracking.stored_runs import StoredCell
