@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from data_prep.settings import PrepareSettings
-from data_prep.sources.listing import Kind
+from data_prep.sources.image_files import Kind
 from data_prep.split import Side
 
 MANIFEST_NAME = "manifest.json"

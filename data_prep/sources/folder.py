@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.sources.listing import ImageSource, Kind, Listing, is_image_name, read_limited
+from data_prep.sources.image_files import ImageSource, Kind, Listing, is_image_name, read_limited
 
 
 class FolderSource(ImageSource):

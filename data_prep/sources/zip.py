@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.sources.listing import (
+from data_prep.sources.image_files import (
     MAX_FILE_BYTES,
     TOO_LARGE,
     ImageSource,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from data_prep.settings import PrepareSettings
-from data_prep.sources.listing import ImageSource, Kind, Listing
+from data_prep.sources.image_files import ImageSource, Kind, Listing
 from data_prep.synthetic.faces import draw_face
 from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 

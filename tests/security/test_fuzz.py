@@ -40,7 +40,7 @@ from tuning.config.schema import (
 )
 from tuning.config.search import SearchLaunchConfig, read_points
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import newest_first
+from tuning.launch.checkpoint_choice import newest_first
 from tuning.launch.folder import Launch, list_launches, open_launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import read_cell

@@ -20,7 +20,7 @@ from tests.commands import refusal
 from tests.security.conftest import Canary
 from tests.security.pictures import picture
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import newest_first
+from tuning.launch.checkpoint_choice import newest_first
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.fetch_weights import load_logged_weights, load_registered
 from tuning.tracking.store import prepare_store

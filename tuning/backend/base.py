@@ -9,8 +9,8 @@ from typing import Protocol
 
 from tuning.config.schema import ResourcesConfig
 from tuning.launch.folder import Launch
-from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.trial import TrialInputs
+from tuning.launch.trial_lifecycle import LaunchMonitor
 
 Log = Callable[[str], None]
 

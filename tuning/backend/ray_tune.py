@@ -23,11 +23,11 @@ from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
-from tuning.launch.attempts import Assignment, attempt_folder, discard_ray_state
-from tuning.launch.monitor import LaunchMonitor
+from tuning.launch.checkpoint_choice import Assignment, attempt_folder, discard_ray_state
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
+from tuning.launch.trial_lifecycle import LaunchMonitor
 
 # As many trials as Ray Tune itself would let wait for an autoscaler.
 _PENDING_TRIALS = "200"

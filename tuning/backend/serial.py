@@ -14,10 +14,10 @@ from types import FrameType
 import torch
 
 from tuning.backend.base import Job
-from tuning.launch.attempts import Assignment, attempt_folder
+from tuning.launch.checkpoint_choice import Assignment, attempt_folder
 from tuning.launch.folder import Launch
-from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
+from tuning.launch.trial_lifecycle import LaunchMonitor
 
 
 class SerialBackend:

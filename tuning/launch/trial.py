@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from models import load_model
-from tuning.launch.attempts import Assignment, attempt_folder, checkpoints_in, newest_state
+from tuning.launch.checkpoint_choice import Assignment, attempt_folder, checkpoints_in, newest_state
 from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.storage import LaunchStorage

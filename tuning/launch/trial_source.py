@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from tuning.launch.attempts import Assignment, next_attempt
+from tuning.launch.checkpoint_choice import Assignment, next_attempt
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
 from tuning.launch.trainings import Training

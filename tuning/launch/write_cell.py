@@ -13,7 +13,7 @@ import torch
 
 from models import ChromaModel, save_model
 from tuning.display.pictures import picture_sheet
-from tuning.launch.attempts import newest_first, newest_state
+from tuning.launch.checkpoint_choice import newest_first, newest_state
 from tuning.launch.records import CELL_FORMAT, FINAL, CellRecord, cell_folder, read_cell
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training

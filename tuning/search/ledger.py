@@ -15,7 +15,7 @@ from typing import ClassVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.launch.attempts import Assignment, next_attempt
+from tuning.launch.checkpoint_choice import Assignment, next_attempt
 from tuning.launch.folder import TRAINING, Launch
 from tuning.launch.records import (
     FINAL,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import leftovers
+from tuning.launch.checkpoint_choice import leftovers
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.lease import read_owner
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended

@@ -13,15 +13,15 @@ from tuning.backend import make_backend
 from tuning.backend.base import Job
 from tuning.config.schema import LaunchConfig, Task
 from tuning.display.progress import LaunchProgress
-from tuning.launch.attempts import delete_finished
+from tuning.launch.checkpoint_choice import delete_finished
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
-from tuning.launch.monitor import STATUS, LaunchMonitor
 from tuning.launch.open_dataset import open_recorded, recorded
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training, need_planes
 from tuning.launch.trial import TrialInputs
+from tuning.launch.trial_lifecycle import STATUS, LaunchMonitor
 from tuning.launch.trial_source import FixedTrials, TrialSource
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.metrics import constant_baseline

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.fs
 import pytest
 
-from tuning.launch.attempts import Assignment
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training, make_training
 from tuning.launch.trial import TrialInputs, run_trial

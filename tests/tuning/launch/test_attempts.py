@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.records import leave_cell
-from tuning.launch.attempts import next_attempt
+from tuning.launch.checkpoint_choice import next_attempt
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Cell, Training
 from tuning.training.config import FitConfig

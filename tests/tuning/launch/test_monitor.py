@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tuning.launch.attempts import Assignment
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.limits import TIME_IS_UP, TimeLimit
-from tuning.launch.monitor import LaunchMonitor
 from tuning.launch.records import read_cell
 from tuning.launch.trainings import Training
+from tuning.launch.trial_lifecycle import LaunchMonitor
 
 
 class Journal:

@@ -15,7 +15,7 @@ import yaml
 from tests.records import leave_cell
 from tuning.config.schema import Task, TrainingConfig
 from tuning.config.search import SearchConfig, SearchLaunchConfig
-from tuning.launch.attempts import Assignment
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.search.ledger import Ledger

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import Assignment
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.limits import TimeLimit
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
