@@ -58,6 +58,9 @@ def test_yaml_that_means_harm(name: str, tmp_path: Path, canary: Canary) -> None
     "word",
     [
         "grid.lrs=!!python/object/apply:os.mkdir [CANARY]",
+        "training=&a [*a]",
+        "data.seed=" + "9" * 5000,
+        "grid.epochs=2020-99-99",
         ".".join("a" * 500) + "=1",
         "\x1b[2J=1",
     ],

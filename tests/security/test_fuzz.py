@@ -140,6 +140,18 @@ def test_yaml(name: str, schema: Any, tmp_path: Path, attempt: Try) -> None:
     )
 
 
+def test_overrides(attempt: Try) -> None:
+    keys = st.sampled_from(("training.seed", "grid.lrs", "data", "grid.epochs.0", "x", ""))
+    odd = ("[1", "{a: [", "*a", "&a [*a]", "!!x y", "1e9999", "2020-99-01")
+    words = st.builds("{}={}".format, keys | st.text(), st.text() | st.sampled_from(odd))
+    axes = {"grid": {"models": ["cnn1"], "heads": ["relu"]}}
+    attempt(
+        80,
+        st.lists(words | st.text(), max_size=3),
+        lambda overrides: resolve(GridLaunchConfig, defaults=axes, overrides=overrides),
+    )
+
+
 @pytest.mark.parametrize("task", ["regression", "colorizer"])
 def test_search_spaces(task: Any, attempt: Try) -> None:
     good = read_yaml(configs_folder() / f"search_{task}.yaml")["search"]["space"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import pydantic.dataclasses
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from models import ModelError, create_model, list_models
@@ -19,6 +19,8 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.training.config import FitConfig
 from tuning.utils.faults import describe_fault
 from tuning.utils.identifiers import Name
+
+_FIT = TypeAdapter(FitConfig)
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=False))
@@ -70,7 +72,7 @@ class Training:
         """Read the form back; ChromatuneError, naming `where`, if it is no training."""
         try:
             document = _Document.model_validate(value)
-            fit = FitConfig(**{**document.params, "milestones": tuple(document.milestones)})
+            fit = _FIT.validate_python(document.params | {"milestones": document.milestones})
             _ = fit.task  # an unknown model has none
         except (ValidationError, ChromatuneError, ModelError) as error:
             fault = describe_fault(error) if isinstance(error, ValidationError) else error

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from tuning.errors import nearest
 from tuning.utils.redaction import redact
 
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _MAX_SHOWN = 120  # characters of a wrong value
 
 
@@ -20,11 +21,11 @@ def describe_fault(error: ValidationError, schema: Any = None, within: str = "")
     `schema` has the valid keys, `within` is the path of the content. Parts of a path in angle
     brackets tell the alternatives of a union apart, and are left out.
     """
-    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda fault: fault["type"] not in _UNKNOWN)
     parts = [part for part in first["loc"] if not str(part).startswith("<")]
     location = [part for part in parts if isinstance(part, str)]
     path = ".".join(map(str, [within, *parts] if within else parts)) or "all of it"
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument") and schema is not None:
+    if first["type"] in _UNKNOWN and schema is not None:
         valid = _fields_at(schema, location[:-1])
         return (
             f"unknown key '{path}'{nearest(location[-1], valid)} (valid here: {', '.join(valid)})"

@@ -10,6 +10,7 @@ from tuning.config.schema import (
     REPORT_GRIDS,
     FinetuneLaunchConfig,
     GridLaunchConfig,
+    TrainLaunchConfig,
     resolve,
 )
 from tuning.errors import ChromatuneError
@@ -89,3 +90,8 @@ def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
         ChromatuneError, match=r"'finetune.epoch'; did you mean 'epochs'.*mine.yaml"
     ):
         resolve(FinetuneLaunchConfig, file=file)
+
+
+def test_a_required_key_that_is_misspelled_is_unknown_rather_than_missing() -> None:
+    with pytest.raises(ChromatuneError, match=r"'train.modle'; did you mean 'model'"):
+        resolve(TrainLaunchConfig, overrides=["train.modle=unet", "train.head=tanh"])

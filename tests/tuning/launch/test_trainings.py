@@ -69,6 +69,13 @@ def test_a_training_survives_json() -> None:
         assert Training.from_dict(json.loads(json.dumps(training.to_dict()))) == training
 
 
+def test_params_that_name_an_argument_of_pydantic_are_refused() -> None:
+    document = _grid("regression")[0].to_dict()
+    document["params"]["__dataclass_self__"] = 1
+    with pytest.raises(ChromatuneError, match="a launch has a damaged training: unknown key"):
+        Training.from_dict(document)
+
+
 def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
     with pytest.raises(ChromatuneError, match="'autoencoder' is no regression model"):
         _grid("regression", models=["autoencoder"])
