@@ -34,7 +34,7 @@ run: install
 ## Lint and all tests; DATA=DIR adds those on the real images
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
-	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadscope -m "slow and not soak and not cluster" $(ARGS)
 
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
