@@ -32,6 +32,8 @@ from tuning.utils.redaction import redact
 _News = Callable[[Projector], None]
 _LOG = logging.getLogger(__name__)
 _FLUSH_EVERY_S = 1.0
+# Renewing the parent's table takes at most this share of the time.
+_DESCRIBING_SHARE = 1 / 50
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
 # How long one call may hang beyond the delivery timeout before `close` gives up on the thread.
@@ -102,7 +104,7 @@ class Projection(Tracker):
         self._closing_as: str | None = None
         self._is_unavailable = False
         self._warned: set[str] = set()
-        self._progressed_at = 0.0
+        self._progressed_at = self._describe_at = 0.0
         self._is_described = True
         self._is_complete = False
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
@@ -194,9 +196,8 @@ class Projection(Tracker):
             self._is_described = self._is_described and not pending
             if status is not None:
                 projector.finish(status)
-            elif not self._is_described:
-                projector.parent.describe()
-                self._is_described = True
+            elif not self._is_described and time.monotonic() >= self._describe_at:
+                self._describe(projector)
         except STORE_ERRORS as error:
             projector.forget()
             self._warn_unavailable(error)
@@ -205,6 +206,14 @@ class Projection(Tracker):
             self._is_unavailable = False
             _LOG.warning("MLflow is available again; all queued results are written")
         return True
+
+    def _describe(self, projector: Projector) -> None:
+        """Update the parent run's table, less often the longer it takes."""
+        started = time.monotonic()
+        projector.parent.describe()
+        self._is_described = True
+        ended = time.monotonic()
+        self._describe_at = ended + (ended - started) / _DESCRIBING_SHARE
 
     def _take_news(self, projector: Projector) -> None:
         while True:

@@ -15,7 +15,7 @@ from models import ChromaModel
 from tuning.errors import ChromatuneError
 from tuning.inference.samples import SCORES, write_showcase
 from tuning.tracking.fetch_weights import load_registered
-from tuning.tracking.store import RETRY, translated
+from tuning.tracking.store import RETRY_OR_RESUME, translated
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.data import load_split, load_task_data
 from tuning.training.metrics import constant_baseline, evaluate
@@ -62,7 +62,7 @@ def log_test_metrics(client: MlflowClient, cell: StoredCell, metrics: Mapping[st
         for key, value in metrics.items()
         if key not in cell.metrics
     ]
-    with translated(f"cannot write the test metrics of {cell.cell_id} to MLflow", RETRY):
+    with translated(f"cannot write the test metrics of {cell.cell_id} to MLflow", RETRY_OR_RESUME):
         client.log_batch(cell.run_id, metrics=unlogged)
 
 
@@ -78,7 +78,7 @@ def log_showcase(
     Does nothing if they are there: the scores are written last.
     """
     with (
-        translated(f"cannot write the test pictures of {cell.cell_id} to MLflow", RETRY),
+        translated(f"cannot write the test pictures of {cell.cell_id} to MLflow", RETRY_OR_RESUME),
         tempfile.TemporaryDirectory() as scratch,
     ):
         present = {file.path for file in client.list_artifacts(cell.run_id, _SHOWCASE)}

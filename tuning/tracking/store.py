@@ -51,6 +51,8 @@ _NOISY_LOGGERS = {
 _RUNS_PER_PAGE = 1000
 # What to do about a write that failed: all of them may be repeated.
 RETRY = "run the same command again"
+# The same where a launch may be concluding: its own command would train everything anew.
+RETRY_OR_RESUME = f"{RETRY}, or `chromatune resume` for a launch"
 # What a call to an unavailable store raises; ImportError if a database's driver is missing.
 STORE_ERRORS = (
     *(MlflowException, SQLAlchemyError),
@@ -128,9 +130,13 @@ def is_there(uri: str) -> bool:
 
 
 def make_client(uri: str) -> MlflowClient:
-    """A client of the store at `uri`, for tracking and registry alike, whatever is set globally."""
+    """A client of the store at `uri`, for tracking and registry alike, whatever is set globally.
+
+    Raises ChromatuneError if it is a database that cannot be opened.
+    """
     _set_defaults()
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with translated(f"cannot open the tracking store {redact(uri)}"):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def is_server(uri: str) -> bool:

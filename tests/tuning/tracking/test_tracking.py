@@ -23,6 +23,7 @@ from tests.tuning.tracking.reading import database, outcomes, runs_of, steps, wa
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.delivery import Projection, project_launch
+from tuning.tracking.parent_run import ParentRun
 
 MakeLaunch = Callable[..., Any]
 
@@ -71,6 +72,11 @@ def start(launch: Any, store: str, **options: Any) -> Projection:
     projection = Projection(launch.storage, store, **options)
     projection.start()
     return projection
+
+
+def note_of(client: MlflowClient, launch: Any) -> str:
+    """The description of the parent run."""
+    return str(runs_of(client, launch)[""].data.tags["mlflow.note.content"])
 
 
 class TestProjectLaunch:
@@ -278,7 +284,7 @@ class TestProjection:
             f"{training}-e2": "FINISHED",
             f"{training}-e4": "RUNNING",
         }
-        assert "1 of 3 cells finished" in runs[""].data.tags["mlflow.note.content"]
+        wait_until(lambda: "1 of 3 cells finished" in note_of(client, launch))
         projection.close("KILLED")
         runs = runs_of(client, launch)
         assert runs[f"{training}-e4"].info.status == runs[""].info.status == "KILLED"
@@ -360,6 +366,35 @@ class TestProjection:
         assert outcomes(client) == {"": both, cell: both}
         project_launch(launch.storage, store)
         assert outcomes(client) == {"": both, cell: both}
+
+    def test_a_table_that_takes_long_is_renewed_seldom_and_complete_at_the_end(
+        self,
+        make_launch: MakeLaunch,
+        store: str,
+        client: MlflowClient,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        describe, calls = ParentRun.describe, []
+
+        def slow(parent: ParentRun) -> None:
+            describe(parent)
+            calls.append(time.sleep(1))  # so that the next one is due in 50 s
+
+        monkeypatch.setattr(ParentRun, "describe", slow)
+        monkeypatch.setattr("tuning.tracking.delivery._FLUSH_EVERY_S", 0.05)
+        launch = make_launch(epochs=[1, 2, 3])
+        training = launch.training_ids()[0]
+        projection = start(launch, store)
+        for epoch in launch.epochs:
+            cell = launch.finish_cell(training, epoch)
+            projection.observe(training, [{**launch.record(epoch), "milestone": cell}])
+            wait_until(lambda cell=cell: ("FINISHED", "finished") in outcomes(client).get(cell, []))
+            wait_until(lambda: calls)
+        time.sleep(1)
+        assert len(calls) == 1
+        assert "1 of 3 cells finished" in note_of(client, launch)
+        assert projection.close("FINISHED") == []
+        assert "3 of 3 cells finished" in note_of(client, launch)
 
     def test_an_outage_is_reported_once_and_loses_nothing(
         self,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sqlite3
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from tests.tuning.tracking.reading import database, free_port
 from tuning.errors import ChromatuneError
 from tuning.tracking.evaluation import log_test_metrics
-from tuning.tracking.store import first_line, open_store, prepare_store, tracking_uri
+from tuning.tracking.store import first_line, make_client, open_store, prepare_store, tracking_uri
 from tuning.tracking.stored_runs import StoredCell
 
 
@@ -91,8 +94,37 @@ class TestPrepareStore:
 
     def test_says_that_the_file_is_no_database(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("no database at all, only words " * 40)
-        with pytest.raises(ChromatuneError, match="file is not a database"):
-            prepare_store(f"sqlite:///{tmp_path}/notes.txt")
+        for open_it in (prepare_store, make_client):
+            with pytest.raises(ChromatuneError, match="file is not a database") as caught:
+                open_it(f"sqlite:///{tmp_path}/notes.txt")
+            assert "\n" not in str(caught.value)
+
+    def test_says_that_the_database_was_written_by_another_mlflow(self, store: str) -> None:
+        with contextlib.closing(sqlite3.connect(database(store))) as tables, tables:
+            tables.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        for open_it in (prepare_store, make_client):
+            with pytest.raises(ChromatuneError, match="out-of-date database schema") as caught:
+                open_it(store)
+            assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("status", [401, 403, 500])
+    def test_says_with_which_status_a_server_refuses(self, status: int) -> None:
+        class Refusing(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.send_error(status)
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                with pytest.raises(
+                    ChromatuneError, match=f"answers with status {status}"
+                ) as caught:
+                    prepare_store(f"http://anna:hunter2@127.0.0.1:{server.server_address[1]}")
+            finally:
+                server.shutdown()
+        assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+        assert "\n" not in str(caught.value)
 
     def test_respects_what_the_user_has_set(
         self, store: str, monkeypatch: pytest.MonkeyPatch
@@ -127,5 +159,7 @@ def test_what_a_store_that_goes_away_raises_is_told_in_a_line(
         *("finished", 0, {}, {}),
         model_id="m-1",
     )
-    with pytest.raises(ChromatuneError, match=r"test metrics of cnn1-e2 to MLflow: no connection"):
+    # A launch that is run anew would train everything again.
+    fault = "test metrics of cnn1-e2 to MLflow: no connection; run .*, or `chromatune resume` for a"
+    with pytest.raises(ChromatuneError, match=fault):
         log_test_metrics(MlflowClient(uri, uri), cell, {"test_mse": 0.5})

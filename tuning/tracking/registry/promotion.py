@@ -33,7 +33,7 @@ from tuning.tracking.registry.catalog import (
     versions_of,
 )
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import RETRY, make_client, open_store, translated
+from tuning.tracking.store import RETRY_OR_RESUME, make_client, open_store, translated
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA, Criterion
 
@@ -131,7 +131,7 @@ def promote(
     measured = dataclasses.replace(measured, decision=decision)
     name = registered_name(dataset.name, task)
     promotion = Promotion(name, cell, champion, measured, moved)
-    with translated("the promotion was not completed", RETRY):
+    with translated("the promotion was not completed", RETRY_OR_RESUME):
         if dry_run:
             measured = dataclasses.replace(measured, decision=f"dry run: {decision}")
             present = _version_of_run(client, name, cell.run_id)
