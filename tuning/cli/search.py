@@ -48,7 +48,7 @@ class SearchOptions(LaunchOptions):
     ] = None
     scheduler: Annotated[
         Literal["asha", "median", "none"] | None,
-        option("Rule that stops trials early [default: asha; none with several objectives]."),
+        option("Rule that stops trials by the first objective [default: asha; none with several]."),
     ] = None
     objectives: Annotated[
         list[str] | None,

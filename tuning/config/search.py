@@ -37,7 +37,7 @@ class SearchConfig(BaseModel):
 
     `space` and `points` are checked when the task and the dataset are known: see `read_space`.
     `scheduler` None stands for `asha`, or for `none` with several objectives, because a scheduler
-    stops trials by a single one.
+    stops trials by the first alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

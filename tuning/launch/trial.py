@@ -107,13 +107,19 @@ class _Trial:
         checkpoints = [*own, *self._assignment.checkpoints]
         state = newest_state(self.storage, checkpoints, self._training.fit, self._device)
         self._state = state
-        return fit(
+        results = fit(
             self._training.fit,
             self._inputs.data,
             device=self._device,
             state=state,
             initial_weights=_initial_weights(self._training, self.storage),
         )
+        if state is not None:
+            self._saved_epoch = state.epoch
+            # The last attempt may have died before this was reported, or before it was stopped.
+            if self._is_judged(state):
+                self.report("running", is_judged=True)
+        return results
 
     def epoch_ended(self, result: EpochResult) -> None:
         state = self._state = result.state
@@ -123,7 +129,7 @@ class _Trial:
             record["milestone"] = write_cell(
                 self.storage, self._training, state, self._inputs.data, device=self._device
             )
-        is_judged = self._inputs.objective is not None and _is_validated(record)
+        is_judged = self._is_judged(state)
         is_best = is_judged and state.best_record is state.history[-1]
         now = time.monotonic()
         if result.milestone or is_best or now >= self._checkpoint_at:
@@ -162,6 +168,11 @@ class _Trial:
         self._report_pause = _pause(started, _REPORT_EVERY_S)
         self._report_at = time.monotonic() + self._report_pause
 
+    def _is_judged(self, state: TrainState) -> bool:
+        """Whether the last epoch of a state is reported with a score."""
+        is_validated = bool(state.history) and "val_mse" in state.history[-1]
+        return is_validated and self._inputs.objective is not None
+
     def _save(self, *, final: bool = False, keep_older: bool = False) -> None:
         """Write a checkpoint of the newest epoch, without weights once the training has ended."""
         state = self._state
@@ -192,10 +203,6 @@ def claim_device(gpus: float) -> str:
     # The published models were trained in float32; torch would round convolutions to TF32.
     torch.backends.cudnn.allow_tf32 = False
     return "cuda"
-
-
-def _is_validated(record: EpochRecord) -> bool:
-    return "val_mse" in record
 
 
 def _pause(started: float, at_least_s: float) -> float:

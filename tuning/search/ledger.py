@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any, ClassVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -26,9 +27,10 @@ from tuning.launch.records import (
     write_failure,
 )
 from tuning.launch.trainings import Cell, Training
+from tuning.search.objectives import Objective
 from tuning.search.plan import SearchPlan
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
-from tuning.search.stopping import make_pruner
+from tuning.search.stopping import make_rule
 from tuning.search.study import quiet
 
 
@@ -44,7 +46,7 @@ class Ledger:
     total: int
 
     def __post_init__(self) -> None:
-        self.study.pruner = make_pruner(self.plan.search, self.plan.space.most_epochs)
+        self._rule = make_rule(self.plan.search, self.plan.space.most_epochs)
         self._storage = self.launch.storage
         self._queued: deque[tuple[Training, optuna.Trial]] = deque()
         self._live: dict[str, tuple[Assignment, optuna.Trial]] = {}
@@ -96,11 +98,16 @@ class Ledger:
 
     def observe(self, training_id: str, epoch: int, score: float) -> bool:
         _, trial = self._live[training_id]
-        if len(self.plan.objectives) > 1:
-            return False  # Optuna takes no intermediate values of several objectives
-        if epoch not in self._frozen(trial.number).intermediate_values:
-            trial.report(score, epoch)
-        return bool(trial.should_prune())
+        self._take_in(trial, {epoch: score})
+        trials = self.study.get_trials(deepcopy=False)
+        own = self._scores(trials[trial.number])
+        # What a resumed trial repeats it was allowed to go on from.
+        if self._rule is None or epoch < max(own):
+            return False
+        others = [self._scores(other) for other in trials if other.number != trial.number]
+        sign = self.plan.objectives[0].sign
+        signed = [{e: sign * score for e, score in scores.items()} for scores in (own, *others)]
+        return self._rule.stops(signed[0], signed[1:])
 
     def ended(self, training_id: str) -> None:
         assignment, trial = self._live.pop(training_id)
@@ -170,8 +177,22 @@ class Ledger:
             if mark == self.launch.launch_id or (mark is None and is_alone and _is_begun(trial))
         ]
 
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
+    def _take_in(self, trial: optuna.Trial, scores: Mapping[int, float]) -> None:
+        """Store the scores that the study does not have yet."""
+        known = self._scores(self.study.get_trials(deepcopy=False)[trial.number])
+        new = {epoch: score for epoch, score in scores.items() if epoch not in known}
+        if len(self.plan.objectives) == 1:
+            for epoch, score in new.items():
+                trial.report(score, epoch)
+        elif new:  # Optuna takes no intermediate values of several objectives
+            trial.set_user_attr("scores", {**known, **new})
+
+    def _scores(self, trial: FrozenTrial) -> dict[int, float]:
+        """The best value of the first objective until each epoch that was validated."""
+        several = len(self.plan.objectives) > 1
+        stored = trial.user_attrs.get("scores", {}) if several else trial.intermediate_values
+        # JSON has no numbers as keys.
+        return {int(epoch): score for epoch, score in stored.items()}
 
     def _cell(self, training: Training) -> CellRecord | None:
         return read_cell(self._storage, training.training_id, training.cells[0].cell_id)
@@ -184,16 +205,13 @@ class Ledger:
         trial.set_user_attr("outcome", cell.outcome)
         trial.set_user_attr("kept_epoch", cell.kept_epoch)
         trial.set_user_attr("figures", cell.values)
+        # The trial may have been killed before its last report.
+        self._take_in(trial, _best_so_far(cell.history, self.plan.objectives[0]))
         if cell.outcome == "finished":
             self.study.tell(trial, values)
-            return
-        # The value of a pruned trial is its last intermediate one; several objectives have none.
-        if len(self.plan.objectives) == 1:
-            known = self._frozen(trial.number).intermediate_values
-            last = max(known, default=0)
-            if last < cell.last_epoch or known[last] != values[0]:
-                trial.report(values[0], max(cell.last_epoch, last + 1))
-        self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            # With one objective its value is the last score.
+            self.study.tell(trial, state=TrialState.PRUNED)
 
     def _tell_failure(self, trial: optuna.Trial, outcome: str, message: str) -> None:
         trial.set_user_attr("outcome", outcome)
@@ -203,3 +221,10 @@ class Ledger:
 
 def _is_begun(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING or "training_id" in trial.user_attrs
+
+
+def _best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:
+    scored = [record for record in history if objective.name in record]
+    values = (record[objective.name] for record in scored)
+    best = accumulate(values, max if objective.maximize else min)
+    return {record["epoch"]: score for record, score in zip(scored, best, strict=True)}

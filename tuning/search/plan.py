@@ -10,7 +10,7 @@ from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
-from tuning.search.stopping import make_pruner
+from tuning.search.stopping import make_rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> Sear
     space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)
     advice = check_sampler(search, space, objectives)
-    make_pruner(search, space.most_epochs)
+    make_rule(search, space.most_epochs)
     for point in search.points:
         space.checked_point(point)
     return SearchPlan(config, space, objectives, tuple(advice))

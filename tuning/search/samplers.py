@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import io
 import pickle
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ _CMAES_STATE = frozenset(
         ("numpy._core.multiarray", "scalar"),
     }
 )
+# More draws than CMA-ES needs for a generation.
+_DRAWS = 8
 
 
 class _CheckedCmaEs(CmaEsSampler):
@@ -84,11 +87,8 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
             )
     if search.sampler == "cmaes" and search.chosen_scheduler != "none":
         options = {**options, "consider_pruned_trials": True}
-    try:
-        with quiet():
-            return build(seed=seed, **{**options, **search.sampler_options})
-    except (TypeError, ValueError) as error:
-        raise ChromatuneError(f"search.sampler_options of {search.sampler}: {error}") from None
+    with quiet():
+        return build(seed=seed, **{**options, **search.sampler_options})
 
 
 def seed_of(seed: int, count: int) -> int:
@@ -122,7 +122,8 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[Objec
         raise ChromatuneError("the sampler cmaes takes one objective: use tpe or gp for several")
     if search.sampler == "grid":
         next(space.grid())
-    make_sampler(search, seed=0)
+    if search.sampler_options:
+        _try_out(search, space, objectives)
     if search.sampler not in ("cmaes", "gp"):
         return []
     apart = [
@@ -132,3 +133,29 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[Objec
         or (search.sampler == "cmaes" and isinstance(parameter.distribution, Categorical))
     ]
     return [f"{search.sampler} does not model {', '.join(apart)}: drawn at random"] if apart else []
+
+
+def _try_out(search: SearchConfig, space: Space, objectives: Sequence[Objective]) -> None:
+    """Draw as the search will, before and after the sampler's random start.
+
+    Optuna checks the values of most options only when it uses them, hours into a search.
+    """
+    for start in ({}, {"n_startup_trials": 1}):  # random and grid have no options to try
+        tried = search.model_copy(update={"sampler_options": {**search.sampler_options, **start}})
+        try:
+            with quiet(), warnings.catch_warnings(action="ignore"):
+                study = optuna.create_study(directions=[o.direction for o in objectives])
+                for count in range(_DRAWS):
+                    study.sampler = make_sampler(tried, count)
+                    trial = study.ask()
+                    space.sample(trial)
+                    study.tell(trial, [float(count)] * len(objectives))
+        except ChromatuneError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            given = ", ".join(f"{name}={value!r}" for name, value in search.sampler_options.items())
+            raise ChromatuneError(
+                f"search.sampler_options: the sampler {search.sampler} cannot draw with {given}: "
+                f"{reason}"
+            ) from None

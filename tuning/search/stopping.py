@@ -1,14 +1,16 @@
-"""Which trials of a search are stopped early: Optuna's pruners, which use scores alone."""
+"""Stopping rules: which trials of a search are stopped early. They use scores alone.
+
+A rule keeps nothing: a process that was killed before a trial stopped is followed by one that
+decides the same.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
-from optuna import Study
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
@@ -17,59 +19,84 @@ from tuning.errors import ChromatuneError
 _RUNGS_ABOVE_THE_FIRST = 2
 _MEDIAN_OF_AT_LEAST = 3
 
+# The best score of a trial until each epoch that was validated; larger ones are better.
+Scores = Mapping[int, float]
 
-def make_pruner(search: SearchConfig, longest: int) -> BasePruner:
-    """Build the pruner that the configuration names, for trainings of up to `longest` epochs.
+
+class Rule(Protocol):
+    """Decides by the scores of all trials."""
+
+    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
+        """Whether to stop a trial at the last epoch of its `own` scores."""
+
+
+def make_rule(search: SearchConfig, longest: int) -> Rule | None:
+    """Build the rule that the configuration names, for trainings of up to `longest` epochs.
 
     Raises ChromatuneError for a grace period beyond the longest training.
     """
     match search.chosen_scheduler:
         case "none":
-            return NopPruner()
+            return None
         case "asha":
             return Asha(rungs(search, longest), search.reduction_factor)
         case "median":
-            least, first = _MEDIAN_OF_AT_LEAST, first_rung(search, longest)
-            return MedianPruner(least, n_warmup_steps=first, n_min_trials=least)
+            return MedianRule(first_rung(search, longest))
 
 
-class Asha(BasePruner):
+class Asha:
     """Asynchronous successive halving, by stopping.
 
     At each of `rungs` a trial is stopped if its score is not among the best 1/`reduction_factor` of
     the others there. A score counts at the highest rung that its epoch has reached, once. (Li et
     al., A System for Massively Parallel Hyperparameter Tuning, 2020; decides as Ray Tune's
     ASHAScheduler does with one bracket.)
-
-    Unlike Optuna's own, it keeps nothing: a process that was killed before a trial stopped is
-    followed by one that decides the same.
     """
 
     def __init__(self, rungs: list[int], reduction_factor: float) -> None:
         self._rungs = rungs
         self._keep = 1 - 1 / reduction_factor
 
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop `trial`, whose last intermediate value has just been reported."""
-        rung = self._rung(trial.last_step or 0)
-        if rung == 0 or self._first_step(trial, rung) != trial.last_step:
+    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
+        last = max(own)
+        rung = self._rung(last)
+        if rung == 0 or self._first_at(rung, own) != last:
             return False
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        others = [
-            sign * other.intermediate_values[step]
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number and (step := self._first_step(other, rung)) is not None
+        there = [
+            other[epoch] for other in others if (epoch := self._first_at(rung, other)) is not None
         ]
-        cutoff = np.nanpercentile(others, 100 * self._keep) if others else -math.inf
-        return bool(sign * trial.intermediate_values[trial.last_step] < cutoff)
+        cutoff = np.nanpercentile(there, 100 * self._keep) if there else -math.inf
+        return bool(own[last] < cutoff)
 
     def _rung(self, epoch: int) -> int:
         """The highest rung that an epoch has reached; 0 below the first."""
         return max((rung for rung in self._rungs if rung <= epoch), default=0)
 
-    def _first_step(self, trial: FrozenTrial, rung: int) -> int | None:
-        steps = (step for step in trial.intermediate_values if self._rung(step) == rung)
-        return min(steps, default=None)
+    def _first_at(self, rung: int, scores: Scores) -> int | None:
+        return min((epoch for epoch in scores if self._rung(epoch) == rung), default=None)
+
+
+class MedianRule:
+    """Stops a trial whose best score is worse than the median of the others' means until then.
+
+    It decides from epoch `grace_period` on, and only beside at least three others that have come as
+    far. (Golovin et al., Google Vizier, 2017; decides as Ray Tune's MedianStoppingRule does.)
+    """
+
+    def __init__(self, grace_period: int) -> None:
+        self._grace_period = grace_period
+
+    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
+        last = max(own)
+        if last < self._grace_period:
+            return False
+        counted = [
+            [score for epoch, score in other.items() if self._grace_period <= epoch <= last]
+            for other in others
+            if max(other, default=0) >= last
+        ]
+        means = [np.mean(scores) for scores in counted if scores]
+        return len(means) >= _MEDIAN_OF_AT_LEAST and bool(max(own.values()) < np.median(means))
 
 
 def first_rung(search: SearchConfig, longest: int) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from tuning.config.search import SearchLaunchConfig
+from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.launch_json import current_config
@@ -90,15 +91,24 @@ def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: S
         fed = feed_known(study, plan, digest, runs)
         if fed.taken or fed.outside:
             session.log(str(fed))
-    enqueue(study, plan.space, plan.search.points)
+    enqueue(study, plan.space, plan.search.points, session.log)
 
 
-def enqueue(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
-    """Queue configurations to be tried first, except known ones.
+def enqueue(
+    study: optuna.Study,
+    space: Space,
+    points: Sequence[Mapping[str, Any]],
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """Queue configurations to be tried first; `log` gets the number of known ones.
 
     Raises ChromatuneError if one is not in the space.
     """
     checked = [space.checked_point(point) for point in points]
+    before = len(study.get_trials(deepcopy=False))
     with quiet():
         for point in checked:
             study.enqueue_trial(point, skip_if_exists=True)
+    skipped = before + len(checked) - len(study.get_trials(deepcopy=False))
+    if skipped and log is not None:
+        log(f"skipped {skipped} of {format_count(len(checked), 'point')}: known already")

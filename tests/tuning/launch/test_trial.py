@@ -122,6 +122,20 @@ def test_between_milestones_reports_and_checkpoints_keep_their_pace(
     assert sorted(found) == [f"{NAME}/checkpoint_{epoch:06}" for epoch in saved]
 
 
+def test_a_resumed_trial_first_reports_the_validation_that_it_resumes_from(
+    judged: Any, make_small: Make
+) -> None:
+    """The report may have been lost, or the answer, which may have been to stop the trial."""
+    training = make_small(4, keep="best")
+    judged.stop_at = 2
+    judged.run(training)
+    (lost, left) = (judged.reports[-1], judged.checkpoints())
+    judged.stop_at = 1
+    judged.run(training, 2, tuple(reversed(left)))
+    assert judged.reports == [{**lost, "records": []}]
+    assert judged.checkpoints() == left
+
+
 @pytest.mark.usefixtures("every_epoch")
 @pytest.mark.parametrize(
     ("milestones", "settings"),

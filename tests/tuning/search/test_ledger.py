@@ -123,6 +123,33 @@ def test_what_was_to_stop_when_the_process_died_is_stopped_by_the_next(script: M
         search.open()
 
 
+@pytest.mark.parametrize("objectives", [[], ["val_psnr:max", "parameters:min"]])
+def test_a_resumed_trial_is_stopped_where_it_would_have_been(
+    objectives: list[str], script: MakeScript
+) -> None:
+    search = script(grace_period=1, scheduler="asha", objectives=objectives)
+    search.run(search.next(), [30.0, 30.0, 30.0])
+    assert not search.ledger.observe(search.next().training_id, 1, 31.0)
+    for _ in range(2):
+        (name,) = (one.training_id for one in search.ledger.live)
+        assert search.ledger.observe(name, 3, 29.0)
+        search.open()  # before the trial could be stopped, from a checkpoint before epoch 1
+        assert not search.ledger.observe(search.next().training_id, 1, 31.0)
+
+
+def test_scores_that_a_killed_trial_could_not_report_are_read_from_its_cell(
+    script: MakeScript,
+) -> None:
+    search = script(grace_period=1, objectives=["val_mse:min"])
+    name = search.next().training_id
+    search.ledger.observe(name, 1, 0.1)
+    search.write_cell(name, [10.0, 30.0, 20.0])
+    search.open()
+    scores = search.trial(0).intermediate_values
+    assert scores == pytest.approx({1: 0.1, 2: 0.001, 3: 0.001})
+    assert search.ledger.observe(search.next().training_id, 3, 0.05)
+
+
 @pytest.mark.parametrize("drawn", range(1, 4))
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(

@@ -29,7 +29,12 @@ def config(**search: Any) -> SearchConfig:
         ("tpe", {"n_startup": 3}, "no option 'n_startup'; did you mean 'n_startup_trials'?"),
         ("tpe", {"seed": 3}, "no option 'seed'"),
         ("random", {"n_startup_trials": 3}, "(it has none)"),
-        ("tpe", {"multivariate": False}, "search.sampler_options of tpe: "),
+        ("tpe", {"gamma": 3}, "the sampler tpe cannot draw with gamma=3: "),  # takes a function
+        ("tpe", {"multivariate": False}, "cannot draw with multivariate=False: "),
+        ("tpe", {"n_startup_trials": "ten"}, "cannot draw with n_startup_trials='ten'"),
+        ("tpe", {"n_ei_candidates": -3}, "the sampler tpe cannot draw with n_ei_candidates=-3: "),
+        ("cmaes", {"popsize": 2.5}, "cannot draw with popsize=2.5"),
+        ("cmaes", {"popsize": -1}, "the sampler cmaes cannot draw with popsize=-1: popsize must"),
         ("tpe", {"n_ei_candidates": 5, "n_startup_trials": 2}, None),
         ("cmaes", {"popsize": 6}, None),
     ],

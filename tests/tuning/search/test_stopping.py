@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
-from optuna.pruners import MedianPruner, NopPruner
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective
-from tuning.search.stopping import Asha, make_pruner, rungs
+from tuning.search.stopping import Asha, MedianRule, make_rule, rungs
 
 PSNR, MSE = Objective("val_psnr", True), Objective("val_mse", False)
 LONGEST = 27
@@ -45,39 +43,36 @@ def test_rungs(changes: dict[str, Any], longest: int, expected: list[int]) -> No
 
 
 def test_the_configuration_names_the_rule() -> None:
-    assert isinstance(make_pruner(config(), 9), Asha)
-    assert isinstance(make_pruner(config(scheduler="median"), 9), MedianPruner)
-    assert isinstance(make_pruner(config(scheduler="none"), 9), NopPruner)
-    several = config(objectives=["val_psnr:max", "parameters:min"])
-    assert isinstance(make_pruner(several, 9), NopPruner)
+    assert isinstance(make_rule(config(), 9), Asha)
+    assert isinstance(make_rule(config(scheduler="median"), 9), MedianRule)
+    assert make_rule(config(scheduler="none"), 9) is None
+    several = ["val_psnr:max", "parameters:min"]
+    assert make_rule(config(objectives=several), 9) is None
+    assert isinstance(make_rule(config(objectives=several, scheduler="asha"), 9), Asha)
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_a_grace_period_beyond_the_longest_training_is_refused(scheduler: str) -> None:
     with pytest.raises(ChromatuneError, match="the longest training has 9 epochs"):
-        make_pruner(config(scheduler=scheduler, grace_period=10), 9)
+        make_rule(config(scheduler=scheduler, grace_period=10), 9)
 
 
-class Asked:
-    """A study whose pruner decides; its trials are made as they report."""
+def asked_of(search: SearchConfig, objective: Objective) -> Callable[[str, int, float], bool]:
+    """Let the rule decide by all that was reported."""
+    rule = make_rule(search, LONGEST)
+    assert rule is not None
+    reported: dict[str, dict[int, float]] = {}
 
-    def __init__(self, search: SearchConfig, objective: Objective) -> None:
-        pruner = make_pruner(search, LONGEST)
-        self._study = optuna.create_study(direction=objective.direction, pruner=pruner)
-        self._trials: dict[str, optuna.Trial] = {}
+    def stops(name: str, epoch: int, score: float) -> bool:
+        own = reported.setdefault(name, {})
+        own[epoch] = objective.sign * score
+        return rule.stops(own, [scores for other, scores in reported.items() if other != name])
 
-    def __call__(self, name: str, epoch: int, score: float) -> bool:
-        if name not in self._trials:
-            self._trials[name] = self._study.ask()
-        self._trials[name].report(score, epoch)
-        return self._trials[name].should_prune()
-
-    def end(self, name: str, score: float) -> None:
-        self._study.tell(self._trials[name], score)
+    return stops
 
 
 def test_asha_keeps_the_best_third_of_those_before() -> None:
-    stops = Asked(config(grace_period=1), PSNR)
+    stops = asked_of(config(grace_period=1), PSNR)
     assert not stops("a", 1, 30.0)  # nothing to compare with
     assert stops("b", 1, 29.0)
     assert not stops("c", 1, 31.0)
@@ -88,11 +83,10 @@ def test_asha_keeps_the_best_third_of_those_before() -> None:
 
 
 def test_the_median_is_that_of_three_others_at_least() -> None:
-    stops = Asked(config(scheduler="median", grace_period=2), MSE)
+    stops = asked_of(config(scheduler="median", grace_period=2), MSE)
     for name, scores in {"a": (9.0, 4.0), "b": (9.0, 2.0), "c": (9.0, 3.0)}.items():
         for epoch, score in enumerate(scores, start=1):
             assert not stops(name, epoch, score)
-        stops.end(name, scores[-1])
     assert not stops("d", 1, 99.0)  # grace
     assert stops("d", 2, 3.1)  # the median of 2, 3 and 4 is 3: smaller is better
     assert not stops("e", 2, 2.9)
@@ -146,12 +140,18 @@ class RayTrial:
 def ray_tunes(search: SearchConfig, objective: Objective) -> Callable[[str, int, float], bool]:
     """Let Ray Tune's own scheduler decide."""
     trials: dict[str, RayTrial] = {}
-    scheduler = ASHAScheduler(
-        max_t=LONGEST,
-        grace_period=search.grace_period,
-        reduction_factor=search.reduction_factor,
-        stop_last_trials=False,
+    scheduler: Any = MedianStoppingRule(
+        *("training_iteration", None, None, search.grace_period),
+        min_samples_required=3,
+        min_time_slice=math.inf,
     )
+    if search.scheduler == "asha":
+        scheduler = ASHAScheduler(
+            max_t=LONGEST,
+            grace_period=search.grace_period,
+            reduction_factor=search.reduction_factor,
+            stop_last_trials=False,
+        )
     scheduler.set_search_properties("score", objective.direction[:3])
 
     def stops(name: str, epoch: int, score: float) -> bool:
@@ -167,12 +167,14 @@ def ray_tunes(search: SearchConfig, objective: Objective) -> Callable[[str, int,
 
 
 @pytest.mark.parametrize("objective", [PSNR, MSE], ids=str)
-def test_decisions_of_asha_are_those_of_ray_tune(objective: Objective) -> None:
+@pytest.mark.parametrize("rule", ["asha", "median"])
+def test_decisions_are_those_of_ray_tune(rule: str, objective: Objective) -> None:
     stopped = 0
     for seed in range(30):
-        search = config(grace_period=1 + seed % 5, reduction_factor=(2, 3, 4)[seed % 3])
+        factor = (2, 3, 4)[seed % 3]
+        search = config(scheduler=rule, grace_period=1 + seed % 5, reduction_factor=factor)
         expected = decisions(curves(seed, objective), ray_tunes(search, objective))
-        asked = Asked(search, objective)
-        assert decisions(curves(seed, objective), asked) == expected, f"seed {seed}"
+        ours = decisions(curves(seed, objective), asked_of(search, objective))
+        assert ours == expected, f"seed {seed}"
         stopped += len(expected)
-    assert stopped > 50
+    assert stopped > 30

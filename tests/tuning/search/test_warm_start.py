@@ -145,9 +145,11 @@ def test_points_are_queued_once_and_only_if_all_are_valid(script: Any, space_of:
         enqueue(search.study, space, [{"lr": 5e-3}, {"lrr": 5e-3}])
     assert not search.study.trials
     point = {"lr": 5e-3, "head": "tanh"}
-    enqueue(search.study, space, [point, {"lr": 1e-3}])
+    logged: list[str] = []
+    enqueue(search.study, space, [point, {"lr": 1e-3}], logged.append)
     search.run(search.next(), [30.0])
-    enqueue(search.study, space, [point, {"lr": 1e-3}, {"lr": 2e-3}])
+    enqueue(search.study, space, [point, {"lr": 1e-3}, {"lr": 2e-3}], logged.append)
+    assert logged == ["skipped 2 of 3 points: known already"]
     tried = [search.next().training.fit.lr for _ in range(2)]
     assert tried == [1e-3, 2e-3]
 
