@@ -100,14 +100,12 @@ class Ledger:
         _, trial = self._live[training_id]
         self._take_in(trial, {epoch: score})
         trials = self.study.get_trials(deepcopy=False)
-        own = self._scores(trials[trial.number])
+        own = self._signed(trials[trial.number])
         # What a resumed trial repeats it was allowed to go on from.
         if self._rule is None or epoch < max(own):
             return False
-        others = [self._scores(other) for other in trials if other.number != trial.number]
-        sign = self.plan.objectives[0].sign
-        signed = [{e: sign * score for e, score in scores.items()} for scores in (own, *others)]
-        return self._rule.stops(signed[0], signed[1:])
+        others = (self._signed(other) for other in trials if other.number != trial.number)
+        return self._rule.stops(own, others)
 
     def ended(self, training_id: str) -> None:
         assignment, trial = self._live.pop(training_id)
@@ -193,6 +191,11 @@ class Ledger:
         stored = trial.user_attrs.get("scores", {}) if several else trial.intermediate_values
         # JSON has no numbers as keys.
         return {int(epoch): score for epoch, score in stored.items()}
+
+    def _signed(self, trial: FrozenTrial) -> dict[int, float]:
+        """The same, where larger values are better."""
+        sign = self.plan.objectives[0].sign
+        return {epoch: sign * score for epoch, score in self._scores(trial).items()}
 
     def _cell(self, training: Training) -> CellRecord | None:
         return read_cell(self._storage, training.training_id, training.cells[0].cell_id)

@@ -7,7 +7,7 @@ decides the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -26,8 +26,11 @@ Scores = Mapping[int, float]
 class Rule(Protocol):
     """Decides by the scores of all trials."""
 
-    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
-        """Whether to stop a trial at the last epoch of its `own` scores."""
+    def stops(self, own: Scores, others: Iterable[Scores]) -> bool:
+        """Whether to stop a trial at the last epoch of its `own` scores.
+
+        `others` may be thousands: they are read only where they decide.
+        """
 
 
 def make_rule(search: SearchConfig, longest: int) -> Rule | None:
@@ -57,7 +60,7 @@ class Asha:
         self._rungs = rungs
         self._keep = 1 - 1 / reduction_factor
 
-    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
+    def stops(self, own: Scores, others: Iterable[Scores]) -> bool:
         last = max(own)
         rung = self._rung(last)
         if rung == 0 or self._first_at(rung, own) != last:
@@ -86,7 +89,7 @@ class MedianRule:
     def __init__(self, grace_period: int) -> None:
         self._grace_period = grace_period
 
-    def stops(self, own: Scores, others: Sequence[Scores]) -> bool:
+    def stops(self, own: Scores, others: Iterable[Scores]) -> bool:
         last = max(own)
         if last < self._grace_period:
             return False
