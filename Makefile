@@ -17,7 +17,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast test-cluster soak browser lint audit docs champions bench ui clean
+.PHONY: install run test test-fast test-cluster soak fuzz browser lint audit docs champions bench ui clean
 
 install: $(VENV)/.installed
 
@@ -48,6 +48,10 @@ test-cluster: install
 ## Ten launches with kill -9 at random moments, some minutes
 soak: install
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+## Fuzz every reader for MINUTES each
+fuzz: install
+	CHROMATUNE_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest -n $(WORKERS) tests/security/test_fuzz.py --timeout=3600
 
 ## Debian's Chromium, for the tests of the web page. Without it they are skipped.
 browser:

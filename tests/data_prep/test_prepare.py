@@ -147,7 +147,7 @@ def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path) -> None:
             "2 subjects cannot fill train, val and test",
         ),
         ([f"{i}.png" for i in range(12)], {"dataset": "ncd"}, "no category folders"),
-        ([], {"dataset": "synthetic-faces"}, "is drawn, not read"),
+        ([], {"dataset": "synthetic-faces"}, "is generated, not read"),
         ([], {}, "only 0 usable images"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_killed_driver_changes_nothing_and_doctor_ends_its_runs(
     run("doctor", *place.where)
     assert "RUNNING" not in place.statuses()
 
-    resumed = run(*place.resume(), "--backend", backend if kind == "grid" else "serial")
+    resumed = run(*place.resume(), "--backend", backend)
     assert resumed.status in (0, 1), resumed.err
     assert {cell_id: place.cells()[cell_id]["ended"] for cell_id in before} == before
     place.assert_whole(expected)

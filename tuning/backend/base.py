@@ -16,7 +16,7 @@ Log = Callable[[str], None]
 
 
 class BackendError(Exception):
-    """A backend could not go on; the first line says why. The launch can be resumed."""
+    """A backend could not continue; the first line says why. The launch can be resumed."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ def colorize(
     ] = None,
     out: Annotated[Path, option("Folder of the results.")] = Path("Recon"),
     evaluate: Annotated[
-        bool, option("Compare the results with the images' own colours.", "--evaluate")
+        bool, option("Compare the results with the images' own colors.", "--evaluate")
     ] = False,
     export: Annotated[
         Path | None, option("Also write the model to this .safetensors or .onnx file.")

@@ -31,7 +31,7 @@ def option(text: str, *names: str, **details: Any) -> Any:
 
 
 TaskArgument = Annotated[
-    Task, typer.Argument(help="Predict mean colours, or every pixel's.", show_default=False)
+    Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
 ]
 TrackingUri = Annotated[
     str | None,

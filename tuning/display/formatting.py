@@ -99,4 +99,4 @@ def _kind(metric: str) -> str:
         if kind in metric:
             return kind
     hint = nearest(metric, ["val_mse", "val_psnr", "val_ssim", "train_loss", "test_mse"])
-    raise ChromatuneError(f"metric '{metric}' names none of {', '.join(_KINDS)}{hint}")
+    raise ChromatuneError(f"metric '{metric}' contains none of {', '.join(_KINDS)}{hint}")

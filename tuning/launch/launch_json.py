@@ -56,20 +56,12 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration without options that older versions had.
-
-    Raises ChromatuneError if it relies on one of them.
-    """
+    """A stored configuration without options that only older versions had."""
     current = {name: dict(v) if isinstance(v, Mapping) else v for name, v in config.items()}
     if isinstance(resources := current.get("resources"), dict):
         resources.pop("pack", None)  # the trainings of a pack are the same one by one
     if isinstance(search := current.get("search"), dict):
         search.pop("perturbation_interval", None)
-        if search.get("scheduler") == "pbt":
-            raise ChromatuneError(
-                "the launch is a search with population-based training, which this version does "
-                "not have: resume it with the version that began it"
-            )
     return current
 
 

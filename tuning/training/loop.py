@@ -169,16 +169,16 @@ def _check_state(state: TrainState, config: FitConfig, data: TaskData) -> None:
     if config.category_weight and config.model_kwargs["categories"] <= data.train.categories.max():
         raise ChromatuneError(
             f"{data.dataset} shows {data.train.categories.max() + 1} categories, but the model "
-            f"tells {config.model_kwargs['categories']}: set model_kwargs.categories"
+            f"has {config.model_kwargs['categories']}: set model_kwargs.categories"
         )
     if state.epoch > config.epochs:
         raise ChromatuneError(
-            f"the checkpoint is at epoch {state.epoch}, behind the last milestone {config.epochs}"
+            f"the checkpoint is at epoch {state.epoch}, beyond the last milestone {config.epochs}"
         )
     if state.ended and state.epoch < config.epochs:
         raise ChromatuneError(
-            f"the training ended at epoch {state.epoch} and kept no weights to go on to "
-            f"{config.epochs}; train it anew"
+            f"the training ended at epoch {state.epoch} and kept no weights to continue "
+            f"to {config.epochs}: start a new training"
         )
     batch = min(config.batch_size, len(data.train))
     if batch == 1 and any(isinstance(m, nn.BatchNorm1d) for m in state.model.modules()):

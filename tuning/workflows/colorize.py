@@ -79,7 +79,7 @@ def describe_models(choice: Choice, colorizer: Colorizer, device: str) -> str:
     """The models in use, with their scores, in one line."""
     line = f"{choice.colorizer.label}{score_text(choice.colorizer)} on {device}"
     if colorizer.has_regressor and choice.regressor is not None:
-        line += f"; mean colours by {choice.regressor.label}{score_text(choice.regressor)}"
+        line += f"; mean colors by {choice.regressor.label}{score_text(choice.regressor)}"
     return line
 
 

@@ -35,10 +35,16 @@ def with_hidden_password(config: SearchLaunchConfig) -> SearchLaunchConfig:
 def config_of(launch: Launch) -> SearchLaunchConfig:
     """The configuration that a search was started with.
 
-    Raises ChromatuneError if its study needs a password, which is not stored, and OPTUNA_STORAGE is
-    not set.
+    Raises ChromatuneError if it used population-based training, or if its study needs a password,
+    which is not stored, and OPTUNA_STORAGE is not set.
     """
-    config = SearchLaunchConfig.model_validate(current_config(launch.document["config"]))
+    stored = current_config(launch.document["config"])
+    if stored["search"].get("scheduler") == "pbt":
+        raise ChromatuneError(
+            f"{launch.launch_id} is a search with population-based training, which this version "
+            "does not have: resume it with the version that began it"
+        )
+    config = SearchLaunchConfig.model_validate(stored)
     storage = config.search.study_storage
     if storage is None or HIDDEN not in storage:
         return config

@@ -52,7 +52,7 @@ def test_a_folder_is_colorized_by_the_champion(
         assert picture["mean"]["b"] == pytest.approx(0.58 * 255 - 128, abs=0.01)
         assert picture["mean_of_colorizer"]["a"] == pytest.approx(0.52 * 255 - 128, abs=0.01)
     assert "faces-colorizer version 2 (test PSNR 31.50 dB) on cpu" in err
-    assert "mean colours by faces-regression version 1" in err
+    assert "mean colors by faces-regression version 1" in err
     assert "3 of 3 images colorized" in err
 
 

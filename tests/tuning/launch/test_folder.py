@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.records import leave_cell
 from tuning.config.schema import GridConfig, GridLaunchConfig, TrainingConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, create_launch, find_launch, list_launches, open_launch
+from tuning.launch.records import read_cell
 from tuning.launch.trainings import grid_trainings
 from tuning.workflows.address_checks import store_of
+from tuning.workflows.search_study import config_of
 
 GRID = GridConfig(models=["cnn1"], heads=["relu"], lrs=[1e-3, 1e-4], epochs=[2, 4])
 
@@ -97,6 +100,25 @@ def test_an_unknown_launch_is_refused(launched: Callable[..., Launch], tmp_path:
     launch.storage.write_json("launch.json", {**launch.document, "format": 99})
     with pytest.raises(ChromatuneError, match="was not written by this version"):
         open_launch(launch.storage.uri, "")
+
+
+def test_what_older_versions_wrote_is_read(launched: Callable[..., Launch]) -> None:
+    launch = launched()
+    document = json.loads(json.dumps(launch.document))
+    document["config"]["resources"]["pack"] = 3
+    document["config"]["search"] = {"scheduler": "pbt", "perturbation_interval": 5}
+    launch.storage.write_json("launch.json", document)
+    # Format 1 of a cell's record has neither `format` nor `outcome`.
+    training = launch.trainings[0]
+    leave_cell(launch.storage, training.training_id, training.cells[0].cell_id)
+
+    (opened,) = list_launches(str(Path(launch.storage.uri).parent))
+    assert opened.trainings == launch.trainings
+    cell = read_cell(opened.storage, training.training_id, training.cells[0].cell_id)
+    assert cell is not None
+    assert (cell.format, cell.outcome) == (1, "finished")
+    with pytest.raises(ChromatuneError, match="population-based training, which this version"):
+        config_of(opened)
 
 
 def test_files_for_the_trials_lie_in_the_folder(

@@ -1,6 +1,6 @@
 """Study and launch folder stay in step, whenever the process between them dies.
 
-That nothing is lost or repeated then is tested with the other sources, in launch/test_sources.py.
+That nothing is lost or repeated is tested with the other sources, in launch/test_trial_source.py.
 """
 
 from __future__ import annotations

@@ -173,5 +173,7 @@ def test_a_final_checkpoint_holds_no_weights(tmp_path: Path, make_data: MakeData
     assert list(fit(config(), data, state=loaded)) == []
     loaded.save(tmp_path)  # still has no weights to write
     assert TrainState.load(tmp_path, config()).ended
-    with pytest.raises(ChromatuneError, match="ended at epoch 2 and kept no weights to go on to 4"):
+    with pytest.raises(
+        ChromatuneError, match="ended at epoch 2 and kept no weights to continue to 4"
+    ):
         fit(config("cnn1", 4), data, state=loaded)

@@ -224,7 +224,7 @@ def test_what_does_not_belong_together_is_refused_before_the_first_epoch(
     state = trained(config("cnn1", 2), regression).state
     with pytest.raises(ChromatuneError, match="the dataset was prepared otherwise"):
         fit(config("cnn1", 3), make_data("regression", seed=1), state=state)
-    with pytest.raises(ChromatuneError, match="at epoch 2, behind the last milestone 1"):
+    with pytest.raises(ChromatuneError, match="at epoch 2, beyond the last milestone 1"):
         fit(config("cnn1", 1), regression, state=state)
 
 

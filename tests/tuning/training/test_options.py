@@ -52,7 +52,7 @@ def test_too_few_categories_are_refused(make_data: MakeData) -> None:
     shown = dataclasses.replace(data.train, categories=np.arange(len(data.train)))
     data = dataclasses.replace(data, train=shown)
     settings = config("unet", model_kwargs={**UNET, "categories": 9}, category_weight=1.0)
-    with pytest.raises(ChromatuneError, match="shows 10 categories, but the model tells 9"):
+    with pytest.raises(ChromatuneError, match="shows 10 categories, but the model has 9"):
         fit(settings, data)
 
 
