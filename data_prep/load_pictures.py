@@ -63,8 +63,6 @@ def open_source(
     if info.synthetic:
         if source is not None:
             raise DataError(f"{info.name} is generated, not read: omit the source {source}")
-                f"{info.name} is generated, not read from files: omit the source {source}"
-            )
         return SyntheticSource(settings)
     source = source or info.url or ""
     if str(source).startswith(("http://", "https://")):
