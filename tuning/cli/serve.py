@@ -17,6 +17,7 @@ from tuning.cli.options import (
     words,
 )
 from tuning.errors import ChromatuneError
+from tuning.serve.limits import ServeSettings
 
 _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 
@@ -32,11 +33,15 @@ def serve(
             "CHROMATUNE_SERVE_TOKEN, if any]."
         ),
     ] = None,
-    max_megabytes: Annotated[float, option("Largest file.", min=0.001, max=1000)] = 20,
-    max_megapixels: Annotated[float, option("Largest image.", min=0.001, max=175)] = 50,
+    max_megabytes: Annotated[float, option("Largest file.", min=0.001, max=1000)] = (
+        ServeSettings.max_bytes / 1e6
+    ),
+    max_megapixels: Annotated[float, option("Largest image.", min=0.001, max=175)] = (
+        ServeSettings.max_pixels / 1e6
+    ),
     max_waiting: Annotated[
         int, option("Queue length; further requests get 503 with Retry-After.", min=1)
-    ] = 16,
+    ] = ServeSettings.max_waiting,
     device: Device = "auto",
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -46,7 +51,7 @@ def serve(
         raise ChromatuneError(
             f"`chromatune serve` needs {', '.join(missing)}: pip install 'chromatune[serve]'"
         )
-    from tuning.serve.settings import ServeSettings, check_hosts, read_token
+    from tuning.serve.access import check_hosts, read_token
 
     token = read_token(token_file)
     hosts = check_hosts(host, words(allowed_hosts) or [], token)

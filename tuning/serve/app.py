@@ -20,9 +20,9 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_prep import DATASETS
+from tuning.serve.limits import ServeSettings
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.schemas import Health, Models, Problem, list_models
-from tuning.serve.settings import ServeSettings
 from tuning.serve.upload import FORM_BYTES, HEADERS, colorize_upload, read_upload, unavailable
 from tuning.tracking.registry.catalog import RegistryError
 

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from tuning.errors import ChromatuneError
 from tuning.serve.app import create_app
+from tuning.serve.limits import ServeSettings
 from tuning.serve.model_cache import ModelCache
-from tuning.serve.settings import ServeSettings
 
 # More than the queue holds, for the page and for refusals.
 _CONNECTIONS = 200

@@ -16,8 +16,8 @@ from models import ModelError
 from tuning.display.pictures import encode_png
 from tuning.errors import ChromatuneError
 from tuning.inference.predict import Prediction, paint
+from tuning.serve.limits import ServeSettings
 from tuning.serve.model_cache import ModelCache
-from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import RegistryError
 from tuning.tracking.registry.model_choice import Choice
 from tuning.workflows.colorize import mean_document

@@ -1,7 +1,7 @@
 """MLflow: everything that is written to it or read from it.
 
 - store: the connection, experiments, errors
-- delivery, cell_runs, parent_run, runs, expected_runs: a launch folder is written as runs, once
+- delivery, cell_runs, parent_run, runs, run_tags, expected_runs: a launch, written as runs once
 - logged_model, pyfunc, fetch_weights: a cell's model, written and read
 - stored_runs, reader, health: runs read back
 - evaluation: a cell measured on the test set

@@ -17,6 +17,7 @@ from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.fetch_weights import WEIGHTS
 from tuning.tracking.logged_model import log_cell_model
 from tuning.tracking.parent_run import ParentRun
+from tuning.tracking.run_tags import origin_tags
 from tuning.tracking.runs import (
     FAILED,
     FINISHED,
@@ -25,7 +26,6 @@ from tuning.tracking.runs import (
     LaunchRuns,
     TrackedRun,
     log_dataset,
-    origin_tags,
 )
 from tuning.tracking.store import make_client, open_experiment
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid

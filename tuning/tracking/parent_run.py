@@ -17,6 +17,7 @@ from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.plots import grid_heatmap
 from tuning.launch.records import CellRecord
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
+from tuning.tracking.run_tags import environment_tags
 from tuning.tracking.runs import (
     FAILED,
     FINISHED,
@@ -24,7 +25,6 @@ from tuning.tracking.runs import (
     TAG,
     LaunchRuns,
     TrackedRun,
-    environment_tags,
     log_dataset,
 )
 from tuning.tracking.ui.links import artifact, comparison_page, description_links, run_page

@@ -197,27 +197,6 @@ def _metrics_of(record: Mapping[str, Any]) -> list[Metric]:
     ]
 
 
-def environment_tags(document: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of the machine and of the versions of packages, each in one line."""
-    return {
-        f"{TAG}{key}": ", ".join(f"{name} {text}" for name, text in values.items())
-        for key in ("hardware", "versions")
-        if (values := document.get(key))
-    }
-
-
-def origin_tags(document: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of the data, the command and the commit that a launch's document names."""
-    tags = {
-        f"{TAG}dataset_digest": str(document["dataset_digest"]),
-        "mlflow.source.name": str(document.get("command") or "chromatune"),
-        "mlflow.source.type": "LOCAL",
-    }
-    if document.get("git_commit"):
-        tags["mlflow.source.git.commit"] = str(document["git_commit"])
-    return tags
-
-
 def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) -> None:
     """Log the dataset of a launch as the run's input; called again, it adds nothing."""
     manifest = launch.get("dataset_manifest") or {}

@@ -7,7 +7,8 @@ import time
 from mlflow.entities import Metric
 
 from data_prep import PreparedDataset
-from tuning.tracking.runs import FINISHED, TAG, LaunchRuns, environment_tags, origin_tags
+from tuning.tracking.run_tags import environment_tags, origin_tags
+from tuning.tracking.runs import FINISHED, TAG, LaunchRuns
 from tuning.tracking.store import RETRY, make_client, open_experiment, prepare_store, translated
 from tuning.training.config import FitConfig
 from tuning.training.speedup import TASK, Half

@@ -15,9 +15,9 @@ from tests.tuning.serve.builders import PATIENCE_S, TOKEN, card, painter, wait_u
 from tuning.errors import ChromatuneError
 from tuning.inference.predict import Colorizer
 from tuning.serve.app import create_app
+from tuning.serve.limits import ServeSettings
 from tuning.serve.model_cache import ModelCache
 from tuning.serve.server import address_of, open_socket
-from tuning.serve.settings import ServeSettings
 from tuning.tracking.registry.catalog import ModelCard
 from tuning.tracking.registry.model_choice import Choice
 

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.tuning.serve.builders import TOKEN, photo
 from tests.tuning.serve.conftest import FakeCache
 from tuning.serve.app import create_app
-from tuning.serve.settings import ServeSettings
+from tuning.serve.limits import ServeSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, and those of the fuzzer itself
 

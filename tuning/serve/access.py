@@ -1,36 +1,16 @@
-"""Who may use the server, and how much of it."""
+"""Who may use the server: the hostnames that it answers to, and its token."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
-from data_prep.decode import MAX_PIXELS
 from tuning.errors import ChromatuneError
+from tuning.serve.limits import LOOPBACK_NAMES
 from tuning.utils.hosts import is_loopback
 
 TOKEN_VARIABLE = "CHROMATUNE_SERVE_TOKEN"
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _MIN_TOKEN_LENGTH = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class ServeSettings:
-    """Limits of the server, and the hostnames that it answers to.
-
-    Checking the Host header also keeps a web page from reaching the server through a name of its
-    own. With a `token`, requests must carry it. The queue holds `max_waiting` images, of which
-    `workers` are being colorized.
-    """
-
-    hosts: frozenset[str] = frozenset(_LOOPBACK_NAMES)
-    token: str | None = None
-    max_bytes: int = 20_000_000
-    max_pixels: int = MAX_PIXELS
-    max_waiting: int = 16
-    workers: int = min(4, len(os.sched_getaffinity(0)))  # decoding and encoding use a core each
-    upload_seconds: float = 60.0
 
 
 def check_hosts(host: str, names: list[str], token: str | None) -> frozenset[str]:
@@ -46,7 +26,7 @@ def check_hosts(host: str, names: list[str], token: str | None) -> frozenset[str
     for name in names:
         if "*" in name:
             raise ChromatuneError(f"--allowed-hosts: '{name}' is a pattern, give plain names")
-    return frozenset((*_LOOPBACK_NAMES, *map(str.lower, names)))
+    return frozenset((*LOOPBACK_NAMES, *map(str.lower, names)))
 
 
 def read_token(file: Path | None) -> str | None:

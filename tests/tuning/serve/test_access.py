@@ -9,8 +9,8 @@ import pytest
 
 from tests.tuning.serve.builders import TOKEN
 from tuning.errors import ChromatuneError
+from tuning.serve.access import check_hosts, read_token
 from tuning.serve.server import address_of, open_socket
-from tuning.serve.settings import check_hosts, read_token
 from tuning.utils.hosts import is_loopback
 
 
