@@ -21,6 +21,11 @@ OUR_LINES = re.compile(
 )
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", metafunc.cls.backends)
+
+
 def words_of(kind: str, place: Any) -> list[str]:
     """A command of a launch of that kind, several trainings of seconds."""
     if kind == "grid":
@@ -35,23 +40,6 @@ def words_of(kind: str, place: Any) -> list[str]:
     return ["finetune", *shared, *further]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(make_place: Any, finished_grid: Any, run: Callable[..., Any]) -> Any:
-    """A function of a kind -> where such a launch ran to its end."""
-    places = {"grid": finished_grid[0]}
-
-    def get(kind: str) -> Any:
-        if kind not in places:
-            place = places[kind] = make_place()
-            prepare(kind, place, run)
-            done = run(*words_of(kind, place), *SERIAL)
-            assert done.status in (0, 1), done.err
-            assert place.cells()
-        return places[kind]
-
-    return get
-
-
 def prepare(kind: str, place: Any, run: Callable[..., Any]) -> None:
     """For what is trained further: a small champion, from a launch in another folder."""
     if kind == "finetune":
@@ -61,38 +49,62 @@ def prepare(kind: str, place: Any, run: Callable[..., Any]) -> None:
         assert trained.status == 0, trained.err
 
 
-@pytest.mark.parametrize(
-    ("kind", "backend"),
-    [
-        ("grid", "ray"),
-        ("grid", "serial"),
-        ("search", "ray"),
-        ("search", "serial"),
-        ("finals", "serial"),
-        ("finetune", "serial"),
-    ],
-)
-def test_a_killed_driver_changes_nothing_and_doctor_ends_its_runs(
-    kind: str, backend: str, place: Any, undisturbed: Any, run: Callable[..., Any]
-) -> None:
-    expected = undisturbed(kind)
-    prepare(kind, place, run)
-    driver = place.start(*words_of(kind, place), *ONE_SLOT, "--backend", backend)
-    place.wait_for(driver, lambda: bool(place.cells()), "the first cell")
-    driver.kill()
-    before = {cell_id: cell["ended"] for cell_id, cell in place.cells().items()}
-    assert 0 < len(before) < len(expected.cells())
+@pytest.mark.usefixtures("local_ray")
+class KilledDriver:
+    """A class for each kind, so that they run beside each other."""
 
-    assert "would be ended" in " ".join(run("doctor", *place.where, "--dry-run").out.split())
-    assert "RUNNING" in place.statuses()
-    run("doctor", *place.where)
-    assert "RUNNING" not in place.statuses()
+    kind: str
+    backends = ("serial",)
 
-    resumed = run(*place.resume(), "--backend", backend)
-    assert resumed.status in (0, 1), resumed.err
-    assert {cell_id: place.cells()[cell_id]["ended"] for cell_id in before} == before
-    place.assert_whole(expected)
-    assert not list(place.launch().glob("*/checkpoint_*"))
+    @pytest.fixture(scope="class")
+    def undisturbed(self, make_place: Any, run: Callable[..., Any]) -> Any:
+        """Where such a launch ran to its end."""
+        place = make_place()
+        prepare(self.kind, place, run)
+        done = run(*words_of(self.kind, place), *SERIAL)
+        assert done.status in (0, 1), done.err
+        assert place.cells()
+        return place
+
+    def test_a_killed_driver_changes_nothing_and_doctor_ends_its_runs(
+        self, backend: str, place: Any, undisturbed: Any, run: Callable[..., Any]
+    ) -> None:
+        prepare(self.kind, place, run)
+        words = words_of(self.kind, place)
+        driver = place.start(*words, *ONE_SLOT, "--backend", backend)
+        place.wait_for(driver, lambda: bool(place.cells()), "the first cell")
+        driver.kill()
+        before = {cell_id: cell["ended"] for cell_id, cell in place.cells().items()}
+        assert 0 < len(before) < len(undisturbed.cells())
+
+        assert "would be ended" in " ".join(run("doctor", *place.where, "--dry-run").out.split())
+        assert "RUNNING" in place.statuses()
+        run("doctor", *place.where)
+        assert "RUNNING" not in place.statuses()
+
+        resumed = run(*place.resume(), "--backend", backend)
+        assert resumed.status in (0, 1), resumed.err
+        assert {cell_id: place.cells()[cell_id]["ended"] for cell_id in before} == before
+        place.assert_whole(undisturbed)
+        assert not list(place.launch().glob("*/checkpoint_*"))
+
+
+class TestSearch(KilledDriver):
+    kind = "search"
+    backends = ("ray", "serial")
+
+
+class TestGrid(KilledDriver):
+    kind = "grid"
+    backends = ("ray", "serial")
+
+
+class TestFinals(KilledDriver):
+    kind = "finals"
+
+
+class TestFinetuning(KilledDriver):
+    kind = "finetune"
 
 
 def test_a_killed_trial_resumes_from_its_checkpoint(place: Any, finished_grid: Any) -> None:

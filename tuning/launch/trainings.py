@@ -182,13 +182,14 @@ def costliest_first(trainings: Sequence[Training]) -> list[Training]:
 def _operations(fit: FitConfig) -> int:
     """About how many multiplications one picture's forward pass takes.
 
-    torch's own counter would import its compiler, which takes seconds.
+    torch's own counter would import its compiler, which takes seconds, and so would many an
+    operation on the meta device.
     """
     with torch.device("meta"):
         model = create_model(
             fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
         )
-        L = torch.empty(1, 1, fit.image_size, fit.image_size)
+    model.to_empty(device="cpu")
     operations = 0
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -199,5 +200,5 @@ def _operations(fit: FitConfig) -> int:
     for module in model.modules():
         module.register_forward_hook(count)
     with torch.inference_mode():
-        model.eval()(L)
+        model.eval()(torch.zeros(1, 1, fit.image_size, fit.image_size))
     return operations
