@@ -67,7 +67,9 @@ def open_source(
     source = source or info.url or ""
     if str(source).startswith(("http://", "https://")):
         return download_zip(str(source), data_root / DOWNLOADS_FOLDER, info.name, progress)
-    path = Path(source).expanduser()
+    path = Path(source)
+    with suppress(RuntimeError):  # like a shell, for a `~user` that does not exist
+        path = path.expanduser()
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():

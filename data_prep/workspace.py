@@ -67,7 +67,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     The system releases the lock when the process dies.
     """
     with writing_to(path.parent):
-        stream = path.open("a")
+        stream = path.open("a", encoding="utf-8")
     with stream:
         with writing_to(path.parent):
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

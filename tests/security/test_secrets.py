@@ -12,7 +12,7 @@ import pytest
 
 from data_prep.sources import without_secrets
 from tests.commands import refusal
-from tuning.cli.console import hide_secrets_in_tracebacks
+from tuning.cli.failures import hide_secrets_in_tracebacks
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.storage import LaunchStorage

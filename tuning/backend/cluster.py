@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ import ray
 from ray.tune.execution import class_cache
 
 from tuning.errors import ChromatuneError
-from tuning.utils import provenance
+from tuning.utils import environment, provenance
 
 _ANSWER_WITHIN_S = 5
 
@@ -61,13 +62,15 @@ def connected(address: str | None) -> Iterator[None]:
             class_cache.ENV_VARS_TO_PROPAGATE.clear()
             class_cache.DEFAULT_ENV_VARS.clear()
             # "local", since Ray would otherwise join whatever `ray start` has left on this machine.
-            ray.init(
-                address="local",
-                num_cpus=len(os.sched_getaffinity(0)),
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+            environment.set_socket_folder()
+            with _hangup_blocked():
+                ray.init(
+                    address="local",
+                    num_cpus=len(os.sched_getaffinity(0)),
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    **quiet,
+                )
     except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
         first_line = str(error).splitlines()[0].rstrip(".")
         raise ChromatuneError(
@@ -87,6 +90,16 @@ def connected(address: str | None) -> Iterator[None]:
     with contextlib.ExitStack() as end:
         (_lasting if _lasting and address == "local" else end).callback(ray.shutdown)
         yield
+
+
+@contextlib.contextmanager
+def _hangup_blocked() -> Iterator[None]:
+    """Let the processes that Ray starts outlive a closed terminal: its driver has to stop them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def has_joined() -> bool:

@@ -210,7 +210,7 @@ def _folder(trial: Any) -> str:
 def _last_line(trial: Any) -> str:
     """The exception itself, which Ray puts at the end of what it writes down of a failure."""
     with contextlib.suppress(OSError, TypeError):  # there is no such file
-        lines = Path(trial.error_file).read_text(errors="replace").strip().splitlines()
+        lines = Path(trial.error_file).read_text("utf-8", errors="replace").strip().splitlines()
         if lines:
             return lines[-1]
     return "the trial's process died"

@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +17,7 @@ from tuning.backend.base import Log
 from tuning.backend.cluster import has_joined
 from tuning.config.schema import ResourcesConfig
 from tuning.errors import ChromatuneError
+from tuning.utils.environment import expanded
 
 _TRIALS_PER_GPU = 4
 _NODE_WITHIN_S = 900
@@ -98,7 +98,7 @@ def wait_for_nodes(wanted: ResourcesConfig, model: str, log: Log) -> None:
 
 def may_grow() -> bool:
     """Whether an autoscaler may add nodes: on a head started by `ray up`, or in a KubeRay pod."""
-    launched = Path("~/ray_bootstrap_config.yaml").expanduser().exists()
+    launched = expanded("~/ray_bootstrap_config.yaml").exists()
     return has_joined() and (launched or "RAY_CLUSTER_NAME" in os.environ)
 
 

@@ -116,5 +116,5 @@ def _write_error(launch: Launch, assignment: Assignment) -> None:
     folder = attempt_folder(assignment.training_id, assignment.attempt)
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as scratch:
         local = Path(scratch) / "error.txt"
-        local.write_text(traceback.format_exc())
+        local.write_text(traceback.format_exc(), encoding="utf-8")
         launch.storage.upload_file(local, f"{folder}/error.txt")

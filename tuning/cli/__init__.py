@@ -30,12 +30,10 @@ from tuning.cli import (  # noqa: E402
     trials,
     ui,
 )
-from tuning.cli.console import (  # noqa: E402
-    INTERRUPTED,
-    errors_as_lines,
-    hide_secrets_in_tracebacks,
-)
-from tuning.cli.options import option  # noqa: E402
+from tuning.cli.console import INTERRUPTED  # noqa: E402
+from tuning.cli.failures import errors_as_lines, hide_secrets_in_tracebacks  # noqa: E402
+from tuning.cli.options import expanding_paths, option  # noqa: E402
+from tuning.cli.terminal import prepare_streams, stop_on_hangup  # noqa: E402
 
 __all__ = ["app", "main"]
 
@@ -70,13 +68,20 @@ for command in (
     *(trials.trials, promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
-    app.command()(command)
+    app.command()(expanding_paths(command))
 
 
 def main() -> None:
-    """Run the command line: exit status 0 success, 1 a trial or gate failed, 2 wrong input."""
+    """Run the command line.
+
+    Exit status 0 is success, 1 a trial or gate that failed, 2 wrong input, 70 an unexpected error,
+    130 an interruption.
+    """
+    prepare_streams()
     hide_secrets_in_tracebacks()
     with errors_as_lines():
+        stop_on_hangup()
+        environment.check()
         # typer returns the status of a Ctrl-C instead of raising it.
         if app(args=sys.argv[1:] or ["--help"], standalone_mode=False) == INTERRUPTED:
             raise KeyboardInterrupt

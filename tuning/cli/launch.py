@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, show
+from tuning.cli.launched import begin
 from tuning.cli.options import (
     Address,
     Backend,
+    Detach,
     Epochs,
     Format,
     LaunchOptions,
@@ -189,6 +191,7 @@ def resume(
     take_over: Annotated[
         bool, option("Resume although another process seems to run the launch.", "--take-over")
     ] = False,
+    detach: Detach = False,  # noqa: ARG001  (by its callback)
     format_: Format = "table",
 ) -> None:
     """Resume a launch: finished cells stay, the others continue from their checkpoints."""
@@ -199,7 +202,7 @@ def resume(
 
     opened = open_launch(launch, resolve_storage(storage_path))
     uri = store_of(opened, tracking_uri, backend)
-    session = Session(uri, log, take_over=take_over)
+    session = Session(uri, log, begin, take_over=take_over)
     outcome = resume_launch(opened, session, address=address, backend=backend)
     finish([outcome], session, format_)
 

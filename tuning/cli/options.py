@@ -14,7 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import typer
 
 from tuning.cli.console import log
+from tuning.cli.launched import begin, detach
 from tuning.training.tasks import Task
+from tuning.utils.environment import expanded
 
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel
@@ -54,14 +56,23 @@ LearningRate = Annotated[float | None, option("Learning rate, the highest of a s
 Epochs = Annotated[int | None, option("Number of epochs.", min=1)]
 Host = Annotated[str, option("Address to listen on.")]
 AllowedHosts = Annotated[
-    str | None,
-    option("Hostnames accepted in requests, comma-separated [default: localhost]."),
+    list[str] | None,
+    option(
+        "Hostnames accepted in requests, comma-separated [default: localhost].",
+        *("--allowed-hosts", "--allowed-host"),
+        callback=lambda values: [name for value in values or () for name in words(value) or ()],
+    ),
 ]
-
-
 _data = functools.partial(option, rich_help_panel="Dataset")
 _launch = functools.partial(option, rich_help_panel="Launch")
-
+Detach = Annotated[
+    bool,
+    _launch(
+        "Return when training begins; the launch outlives the terminal.",
+        "--detach",
+        callback=detach,
+    ),
+]
 
 # Where the configuration has what an option sets, if not in the command's own section.
 _KEYS = {
@@ -72,7 +83,7 @@ _KEYS = {
     **{"time_budget_s": "resources.time_budget_s"},
     **{"storage_path": "storage_path", "address": "address"},
 }
-_NO_SETTINGS = ("config", "set_", "tracking_uri")
+_NO_SETTINGS = ("config", "set_", "tracking_uri", "detach")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +161,7 @@ class LaunchOptions(DataOptions):
     storage_path: StoragePath = None
     address: Address = None
     tracking_uri: TrackingUri = None
+    detach: Detach = False
 
     def session(self, config: LaunchConfig) -> Session:
         """How the launch is run; the serial backend tracks only where a store is named."""
@@ -157,8 +169,8 @@ class LaunchOptions(DataOptions):
 
         is_named = self.tracking_uri is not None or "MLFLOW_TRACKING_URI" in os.environ
         if config.resources.backend == "serial" and not is_named:
-            return Session(None, log)
-        return Session(resolve_uri(self.tracking_uri), log)
+            return Session(None, log, begin)
+        return Session(resolve_uri(self.tracking_uri), log, begin)
 
     def resolve(
         self,
@@ -212,6 +224,22 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         return wrapper
 
     return decorate
+
+
+def expanding_paths(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a leading `~` in every path that a command receives: a shell leaves `--out=~/x`."""
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        command(**{name: _expanded(value) for name, value in values.items()})
+
+    return wrapper
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    return expanded(value) if isinstance(value, Path) else value
 
 
 def words(text: str | None) -> list[str] | None:

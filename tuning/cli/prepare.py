@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from tuning.cli.console import log, print_line
 from tuning.cli.options import DataOptions, option, takes
+from tuning.display.steps import step_progress
 
 
 @takes(DataOptions)
@@ -34,14 +34,7 @@ def prepare(
     from tuning.launch.open_dataset import prepare_settings
 
     data = options.data()
-    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-        tasks = {}
-
-        def progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total or None)
-            bar.update(tasks[step], completed=done, total=total or None)
-
+    with step_progress(log) as progress:
         prepared = prepare_images(
             prepare_settings(data),
             data.root,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Annotated
 
-from rich.progress import Progress, TaskID
-
 from tuning.cli.console import log, print_line, results
 from tuning.cli.options import DataOptions, Format, TrackingUri, option, takes, words
 from tuning.display.formatting import format_duration
+from tuning.display.steps import step_progress
 
 _STDOUT = Path("-")
 
@@ -115,9 +113,9 @@ def speedup(
     run = SpeedupRun(resolve_uri(tracking_uri), dataset, config)
     halves = []
     for device in devices():
-        with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-            name = bar.add_task(f"{config.model} on the {device.upper()}", total=epochs)
-            half = measure(config, data, device, functools.partial(_advance, bar, name))
+        step = f"{config.model} on the {device.upper()}: epochs"
+        with step_progress(log) as progress:
+            half = measure(config, data, device, lambda n, s=step: progress(s, n, epochs))
         run.add(half)
         halves.append(half)
         if format_ == "table":
@@ -135,7 +133,3 @@ def speedup(
     else:
         results.print(f"The GPU is {run.factor:.3g} times as fast as the CPU.")
     print_line(f"stored as {run.launch_id}", log)
-
-
-def _advance(bar: Progress, name: TaskID, epoch: int) -> None:
-    bar.update(name, completed=epoch)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
+from tuning.cli.launched import begin
 from tuning.cli.options import LaunchOptions, option, resolve_uri, takes
 from tuning.errors import ChromatuneError
 from tuning.utils.redaction import redact
@@ -53,7 +54,7 @@ def reproduce(
     uri = resolve_uri(options.tracking_uri)
     prepare_store(uri)
 
-    job = Job(config, sources, uri, log)
+    job = Job(config, sources, uri, log, begin)
     steps = []
     for step in job.run():
         steps.append(step)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from tuning.cli.console import log, show
 from tuning.cli.launch import finish
+from tuning.cli.launched import begin
 from tuning.cli.options import (
     Format,
     LaunchOptions,
@@ -18,6 +19,7 @@ from tuning.cli.options import (
 )
 from tuning.errors import ChromatuneError
 from tuning.training.tasks import Task
+from tuning.utils.environment import expanded
 
 # What can be given with --extend; the rest of a search stays as it was started.
 _EXTENSIONS = (
@@ -30,7 +32,7 @@ _EXTENSIONS = (
 def _read_points(file: Path | None) -> list[dict[str, Any]] | None:
     from tuning.config.search import read_points
 
-    return None if file is None else read_points(file)
+    return None if file is None else read_points(expanded(file))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
     from tuning.workflows.search import extend
 
     launch = open_launch(name, resolve_storage(options.storage_path))
-    session = Session(store_of(launch, options.tracking_uri, options.backend), log)
+    session = Session(store_of(launch, options.tracking_uri, options.backend), log, begin)
     added = {key.removeprefix("search."): value for key, value in given.items()}
     where = {"address": options.address, "backend": options.backend}
     finish([extend(task, launch, session, added, **where)], session, format_)

@@ -14,7 +14,6 @@ from tuning.cli.options import (
     TrackingUri,
     option,
     resolve_uri,
-    words,
 )
 from tuning.errors import ChromatuneError
 from tuning.serve.limits import ServeSettings
@@ -54,7 +53,7 @@ def serve(
     from tuning.serve.access import check_hosts, read_token
 
     token = read_token(token_file)
-    hosts = check_hosts(host, words(allowed_hosts) or [], token)
+    hosts = check_hosts(host, allowed_hosts or [], token)
     from tuning.serve.model_cache import ModelCache
     from tuning.serve.server import address_of, open_socket, run_server
     from tuning.tracking.registry.model_choice import how_to_make_champions

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tuning.cli.console import print_line
-from tuning.cli.options import AllowedHosts, Host, TrackingUri, option, resolve_uri, words
+from tuning.cli.options import AllowedHosts, Host, TrackingUri, option, resolve_uri
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def ui(
     from tuning.tracking.ui.server import check_address, serve_ui
 
     uri = resolve_uri(tracking_uri)
-    names = words(allowed_hosts) or []
+    names = allowed_hosts or []
     address = None if is_server(uri) else check_address(host, port, names)
     prepare_store(uri)
     places = find_places(uri, experiment)

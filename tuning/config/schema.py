@@ -23,6 +23,7 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
 from tuning.training.tasks import Task as Task
+from tuning.utils.environment import expanded
 from tuning.utils.faults import describe_fault
 from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
 
@@ -34,7 +35,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 def absolute_path(value: str) -> str:
     """Make a folder absolute, because trials and resumed launches run elsewhere; URIs stay."""
-    return value if "://" in value else str(Path(value).expanduser().absolute())
+    return value if "://" in value else str(expanded(value).absolute())
 
 
 def _shared_or_whole(gpus: float) -> float:
@@ -60,7 +61,7 @@ class DataConfig(_Strict):
     """Which prepared dataset to train on; the defaults are those of the original paper."""
 
     dataset: str = "faces"
-    root: Path = Path("data")
+    root: Annotated[Path, AfterValidator(expanded)] = Path("data")
     size: Count = 128
     split: Literal["random", "subject"] = "random"
     augment: Count = 10

@@ -18,6 +18,7 @@ from pydantic import (
 from tuning.config.schema import Count, LaunchConfig, absolute_path
 from tuning.errors import ChromatuneError
 from tuning.training.options import Positive
+from tuning.utils.environment import expanded
 from tuning.utils.safe_yaml import read_yaml_file
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
@@ -28,7 +29,7 @@ def absolute_storage(value: str) -> str:
     """Make the path of a journal file or a SQLite database absolute."""
     scheme, separator, rest = value.partition(":///")
     if separator and scheme.partition("+")[0] == "sqlite":
-        return f"{scheme}:///{Path(rest).expanduser().absolute()}"
+        return f"{scheme}:///{expanded(rest).absolute()}"
     return absolute_path(value)
 
 

@@ -9,10 +9,11 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tuning.display.formatting import format_count, format_duration, format_value
+from tuning.display.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,9 +43,10 @@ class LaunchProgress:
 
     `trainings` lists (training id, total epochs). On a terminal it draws a bar over all epochs, the
     trials by state, the best result so far and the time left. Elsewhere it prints a line when a
-    trial ends, and the state of the launch every `heartbeat_s` seconds. Without a console it prints
-    to stderr and needs no rich. `clock` returns seconds. Methods may be called from any thread and
-    never raise because of what is reported: a view must not end the work it shows.
+    trial ends, and the state of the launch after `heartbeat_s` seconds without a line. Without a
+    console it prints to stderr and needs no rich. `clock` returns seconds. Methods may be called
+    from any thread and never raise because of what is reported: a view must not end the work it
+    shows.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class LaunchProgress:
         self._trainings = {name: _Training(name, epochs) for name, epochs in trainings}
         self._metric = metric
         self._sign = 1 if higher_is_better else -1
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat = Heartbeat(lambda: self.message(self._line()), heartbeat_s)
         self._clock = clock
         self._started = clock()
         self._timed_epochs = 0
@@ -84,7 +86,7 @@ class LaunchProgress:
             epochs = sum(training.epochs for training in self._trainings.values())
             trials = format_count(len(self._trainings), "trial")
             self.message(f"{self._title}: {trials}, {format_count(epochs, 'epoch')}")
-            self._stack.enter_context(self._heartbeat())
+            self._stack.enter_context(self._heartbeat)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,6 +124,7 @@ class LaunchProgress:
     def message(self, text: str) -> None:
         """Print a line that stays, above the bar if there is one."""
         with self._lock:
+            self._heartbeat.rest()
             if self._console is None:
                 print(text, file=sys.stderr, flush=True)
             else:
@@ -189,23 +192,6 @@ class LaunchProgress:
         if self._bar is not None:
             done, total = self._epochs()
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
-
-    @contextlib.contextmanager
-    def _heartbeat(self) -> Iterator[None]:
-        """Print the state every `heartbeat_s` seconds, whether or not anything is reported."""
-        is_over = threading.Event()
-
-        def beat() -> None:
-            while not is_over.wait(self._heartbeat_s):
-                self.message(self._line())
-
-        thread = threading.Thread(target=beat, name="progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
 
 
 def _bar(console: Console, state: Callable[[], Sequence[str]]) -> Progress:

@@ -97,7 +97,8 @@ def write_showcase(
             )
         ],
     }
-    (folder / SCORES).write_text(json.dumps(document, indent=1, allow_nan=False))
+    text = json.dumps(document, indent=1, allow_nan=False)
+    (folder / SCORES).write_text(text, encoding="utf-8")
 
 
 def _predict(model: ChromaModel, split: Split, device: str) -> Floats:

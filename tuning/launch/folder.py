@@ -18,6 +18,7 @@ from tuning.launch.lease import leased
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.utils import provenance
+from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
 
 TRAINING = "training.json"
@@ -170,9 +171,9 @@ def open_launch(name: str, storage_path: str) -> Launch:
         if not launches:
             raise ChromatuneError(f"no launch in {storage_path}: start one with `chromatune grid`")
         return launches[-1]
-    is_folder = "://" in name or (Path(name).expanduser() / DOCUMENT).is_file()
+    is_folder = "://" in name or (expanded(name) / DOCUMENT).is_file()
     if is_folder:
-        storage = LaunchStorage(name if "://" in name else Path(name).expanduser())
+        storage = LaunchStorage(name if "://" in name else expanded(name))
     else:
         storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
     if not storage.exists(DOCUMENT):

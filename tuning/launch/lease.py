@@ -143,7 +143,7 @@ def _is_owner(storage: LaunchStorage, own: Owner) -> bool:
 def _machine() -> str:
     """Identifies the boot and the container, in which processes see each other; "" if unknown."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
@@ -152,7 +152,7 @@ def _machine() -> str:
 def _process_start(pid: int) -> str:
     """When a process of this machine began, in ticks since boot; "" if it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]

@@ -83,7 +83,7 @@ class LaunchStorage:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "value.json"
             # The order of keys matters: a search samples the keys of its space in theirs.
-            local.write_text(json.dumps(value, indent=1))
+            local.write_text(json.dumps(value, indent=1), encoding="utf-8")
             return self._put(local, path, if_absent)
 
     def upload_dir(self, local: Path, path: str, last: str) -> None:

@@ -76,7 +76,7 @@ def write_cell(
         save_model(model, folder / "model.safetensors")
         if CRITERIA[data.task].predicts_planes:
             _draw_sheet(model, data.val, torch.device(device), folder / "sheet.png")
-        (folder / "cell.json").write_text(record.model_dump_json(indent=1))
+        (folder / "cell.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
         storage.upload_dir(folder, cell_folder(training.training_id, cell.cell_id), "cell.json")
     return cell.cell_id
 

@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
 
 _SERVERS = ("http", "https", "databricks")
@@ -88,7 +89,7 @@ def tracking_uri(option: str | None) -> str:
     url = make_url(uri)
     if not url.database or url.database == ":memory:":
         raise ChromatuneError(f"{start} has no file, so nothing would be kept; {use}")
-    return str(url.set(database=str(Path(url.database).expanduser().absolute())))
+    return str(url.set(database=str(expanded(url.database).absolute())))
 
 
 def prepare_store(uri: str) -> None:

@@ -92,14 +92,15 @@ def _replace(scratch: Path, path: Path) -> None:
 def write_state(folder: Path, content: Mapping[str, Any]) -> None:
     content = {"format": _FORMAT, **content}
     scratch = folder / f"{STATE_FILE}.{os.getpid()}.tmp"
-    scratch.write_text(json.dumps({**content, "sha256": _json_digest(content)}, allow_nan=False))
+    text = json.dumps({**content, "sha256": _json_digest(content)}, allow_nan=False)
+    scratch.write_text(text, encoding="utf-8")
     _replace(scratch, folder / STATE_FILE)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     path = folder / STATE_FILE
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ChromatuneError(
             f"there is no checkpoint in {folder}: {STATE_FILE} is missing"

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from tuning.display.formatting import format_value
+from tuning.display.steps import step_progress
 from tuning.display.table import Table, row
 from tuning.errors import ChromatuneError
 from tuning.inference.export import export_model
@@ -57,18 +57,13 @@ def colorize_listing(
         listing.jobs, colorizer, caption=choice.colorizer.label, evaluate=evaluate
     )
     try:
-        for result in track(
-            work,
-            "colorizing",
-            total=len(listing.jobs),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
-            if isinstance(result, Failed):
-                outcome.failed.append((str(result.job.source), result.reason))
-            else:
-                outcome.colorized.append(result)
+        with step_progress(console) as progress:
+            for done, result in enumerate(work, start=1):
+                if isinstance(result, Failed):
+                    outcome.failed.append((str(result.job.source), result.reason))
+                else:
+                    outcome.colorized.append(result)
+                progress("colorizing", done, len(listing.jobs))
     except KeyboardInterrupt:
         outcome.interrupted = True
     outcome.seconds = time.monotonic() - started

@@ -27,6 +27,8 @@ from tuning.config.schema import (
     resolve,
 )
 from tuning.display.comparison_table import ResultTable
+from tuning.display.steps import step_progress
+from tuning.launch.folder import Launch
 from tuning.launch.open_dataset import open_prepared, prepare_settings
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
@@ -88,6 +90,7 @@ class Job:
     sources: Mapping[str, str]
     tracking_uri: str
     console: Console
+    on_begin: Callable[[Launch], None] | None = None
 
     def run(self) -> Iterator[Step]:
         """Yield each step as it ends; stop early if the user interrupts one.
@@ -135,7 +138,9 @@ class Job:
 
     def _prepare(self, data: DataConfig) -> Step:
         source = self.sources.get(data.dataset)
-        return Step(prepare(prepare_settings(data), data.root, source=source).summary)
+        with step_progress(self.console) as progress:
+            prepared = prepare(prepare_settings(data), data.root, source=source, progress=progress)
+        return Step(prepared.summary)
 
     def _grid(self, task: Task) -> Step:
         grid = {"epoch_scale": self.config.epoch_scale, **self.config.grids[task]}
@@ -168,4 +173,4 @@ class Job:
 
     @property
     def _session(self) -> Session:
-        return Session(self.tracking_uri, self.console, reuse=True)
+        return Session(self.tracking_uri, self.console, self.on_begin, reuse=True)

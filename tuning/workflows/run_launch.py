@@ -43,14 +43,15 @@ Config = TypeVar("Config", bound=LaunchConfig)
 class Session:
     """How a command runs launches.
 
-    Without a `tracking_uri`, nothing is tracked; without a `console`, messages go to stderr. With
-    `reuse`, a launch of the very same trainings on the same data is resumed rather than a new one
-    started, or read if it is finished. With `take_over`, it is resumed even if another process
-    seems to run it.
+    Without a `tracking_uri`, nothing is tracked; without a `console`, messages go to stderr.
+    `on_begin` is called when nothing remains but to train. With `reuse`, a launch of the very same
+    trainings on the same data is resumed rather than a new one started, or read if it is finished.
+    With `take_over`, it is resumed even if another process seems to run it.
     """
 
     tracking_uri: str | None
     console: Console | None = None
+    on_begin: Callable[[Launch], None] | None = None
     reuse: bool = False
     take_over: bool = False
 
@@ -181,6 +182,8 @@ def run_launch(
         job = Job(launch, config.resources, config.address, trials.models, session.log)
         with backend.session(job):
             tracker.start()
+            if session.on_begin is not None:
+                session.on_begin(launch)
             undo.pop_all()
             with sigterm_as_ctrl_c(), closing_on_error(tracker):
                 with _progress(launch, trials, session.console) as progress:

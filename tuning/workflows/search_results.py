@@ -88,11 +88,12 @@ def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> Non
         folder = Path(scratch)
         name = f"Search {launch.document['dataset']} {launch.task}"
         draw_study(study, table.objectives, folder, name)
-        (folder / "top10.json").write_text(json.dumps(table.to_json(), indent=1))
-        (folder / "top10.md").write_text(table.markdown())
+        (folder / "top10.json").write_text(json.dumps(table.to_json(), indent=1), encoding="utf-8")
+        (folder / "top10.md").write_text(table.markdown(), encoding="utf-8")
         best = best_trial(table)
         if best is not None and best.training is not None:
-            (folder / "best.yaml").write_text(train_file(launch, best, best.training))
+            text = train_file(launch, best, best.training)
+            (folder / "best.yaml").write_text(text, encoding="utf-8")
             # MLflow has no model of a trial that may still be resumed.
             cell = cell_folder(best.name, best.training.cells[0].cell_id)
             launch.storage.download(f"{cell}/model.safetensors", folder / "best.safetensors")

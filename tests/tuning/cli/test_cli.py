@@ -18,7 +18,8 @@ from data_prep import DataError
 from models import ModelError
 from tests.commands import resolved
 from tuning.cli import app, main
-from tuning.cli.console import errors_as_lines, show
+from tuning.cli.console import show
+from tuning.cli.failures import errors_as_lines
 from tuning.cli.options import words
 from tuning.config import schema
 from tuning.config.schema import GridLaunchConfig, resolve
