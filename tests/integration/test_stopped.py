@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import wait_until
 from tests.processes import descendants
 from tuning.launch.folder import open_launch
 
@@ -43,6 +45,43 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
     else:
         driver.process.terminate()
     assert_stopped(driver, f"stopped; resume with `chromatune resume {place.launch().name}`")
+    assert_saved(place)
+
+    resumed = run(*place.resume(), "--backend", then)
+    assert resumed.status == 0, resumed.err
+    place.assert_whole(undisturbed)
+
+
+def test_a_detached_launch_runs_on_without_its_terminal_and_stops_when_that_is_closed(
+    place: Any, undisturbed: Any, run: Callable[..., Any]
+) -> None:
+    wrong = place.start(*place.grid(), *SERIAL, "--detach", "--set", "grid.lr=1").wait()
+    assert (wrong.status, place.launches()) == (2, [])
+    assert "error: unknown key 'grid.lr'" in wrong.err
+
+    begun = place.start(*place.grid(), *SERIAL, "--detach").wait()
+    assert begun.status == 0, begun.err
+    (pid,) = map(int, re.findall(r"`kill (\d+)`", begun.out))
+    try:
+        log = place.launch() / "output.log"
+        assert str(log) in begun.out
+        wait_until(lambda: bool(place.cells()), "the first cell")
+        for _ in range(2):  # as the kernel and a shell both send it
+            os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: "stopped; resume with `chromatune" in log.read_text(), "its end")
+        wait_until(lambda: not (place.launch() / "owner.json").exists(), "its end")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert "\x1b" not in log.read_text()
+    assert_saved(place)
+    resumed = run(*place.resume(), *SERIAL)
+    assert resumed.status == 0, resumed.err
+    place.assert_whole(undisturbed)
+
+
+def assert_saved(place: Any) -> None:
+    """The runs of the launch have ended, and no epoch that they show has to be trained again."""
     runs = place.runs()
     assert runs[""].info.status == "KILLED"
     assert "RUNNING" not in place.statuses()
@@ -50,10 +89,6 @@ def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
     own = [run_ for name, run_ in runs.items() if name.startswith(state.parts[-3])]
     shown = [step for run_ in own for step, _ in place.metric(run_, "train_loss")]
     assert json.loads(state.read_text())["epoch"] >= max(shown)
-
-    resumed = run(*place.resume(), "--backend", then)
-    assert resumed.status == 0, resumed.err
-    place.assert_whole(undisturbed)
 
 
 def test_ctrl_c_before_training_leaves_nothing_and_twice_it_stops_at_once(

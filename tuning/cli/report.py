@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -115,7 +117,9 @@ def speedup(
     for device in devices():
         step = f"{config.model} on the {device.upper()}: epochs"
         with step_progress(log) as progress:
-            half = measure(config, data, device, lambda n, s=step: progress(s, n, epochs))
+            half = measure(
+                config, data, device, functools.partial(_show_epoch, progress, step, epochs)
+            )
         run.add(half)
         halves.append(half)
         if format_ == "table":
@@ -133,3 +137,9 @@ def speedup(
     else:
         results.print(f"The GPU is {run.factor:.3g} times as fast as the CPU.")
     print_line(f"stored as {run.launch_id}", log)
+
+
+def _show_epoch(
+    progress: Callable[[str, int, int], None], step: str, epochs: int, epoch: int
+) -> None:
+    progress(step, epoch, epochs)

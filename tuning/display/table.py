@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 Verdict = Literal["better", "worse", "equal"]
 Winner = Literal["all", "table"]
@@ -16,7 +16,7 @@ Winner = Literal["all", "table"]
 _VERDICTS = {"better": "▲", "worse": "▼", "equal": "="}
 _STARS = {"all": "★", "table": "☆"}
 _COLOURS = {"better": "green", "worse": "red", "equal": ""}
-# A terminal of 80 columns; a table that is wider is continued in another one.
+# A terminal of 80 columns or fewer; a table that is wider is continued in another one.
 _TERMINAL, _WIDEST_LABEL, _FOLDED = 80, 30, 24
 
 
@@ -88,34 +88,45 @@ def row(label: str, *texts: str, detail: bool = False) -> Row:
 
 
 def terminal(tables: Sequence[Table]) -> RenderableType:
-    """Lay tables out for a terminal of 80 columns or more."""
+    """Lay tables out for the terminal that they are printed on."""
+    return _OnTerminal(tables)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnTerminal:
+    tables: Sequence[Table]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        for table in self.tables:
+            yield from _grids(table, min(_TERMINAL, options.max_width))
+            yield from map(Text, table.notes)
+
+
+def _grids(table: Table, width: int) -> Iterator[RenderableType]:
     from rich import box
     from rich import table as rich_table
-    from rich.console import Group
     from rich.text import Text
 
-    parts: list[Any] = []
-    for table in tables:
-        for shown in _column_groups(table):
-            if table.caption:
-                # A rich table's own title would be broken to the width of a narrow table.
-                parts.append(Text(table.caption, style="bold"))
-            grid = rich_table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            grid.add_column(Text(table.corner), overflow="fold", min_width=6)
-            for number in shown:
-                heading = table.columns[number]
-                if heading in table.left:
-                    grid.add_column(Text(heading), overflow="fold")
-                else:
-                    heads = Text(heading.replace(", ", "\n"))
-                    grid.add_column(heads, justify="right", no_wrap=True)
-            for line in table.rows:
-                label = "\n".join([f"{'  ' if line.detail else ''}{line.label}", *line.below])
-                cells = [_in_colour(line.cells[number]) for number in shown]
-                grid.add_row(Text(label), *cells, style="dim" if line.detail else "")
-            parts.append(grid)
-        parts += [Text(note) for note in table.notes]
-    return Group(*parts)
+    for shown in _column_groups(table, width):
+        if table.caption:
+            # A rich table's own title would be broken to the width of a narrow table.
+            yield Text(table.caption, style="bold")
+        grid = rich_table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        grid.add_column(Text(table.corner), overflow="fold", min_width=6)
+        for number in shown:
+            heading = table.columns[number]
+            if heading in table.left:
+                grid.add_column(Text(heading), overflow="fold")
+            else:
+                heads = Text(heading.replace(", ", "\n"))
+                grid.add_column(heads, justify="right", no_wrap=True)
+        for line in table.rows:
+            label = "\n".join([f"{'  ' if line.detail else ''}{line.label}", *line.below])
+            cells = [_in_colour(line.cells[number]) for number in shown]
+            grid.add_row(Text(label), *cells, style="dim" if line.detail else "")
+        yield grid
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -134,10 +145,10 @@ def escape_markdown(text: str, *, code: bool = False) -> str:
     return "`".join(escaped)
 
 
-def _column_groups(table: Table) -> Iterator[list[int]]:
+def _column_groups(table: Table, width: int) -> Iterator[list[int]]:
     """Divide the columns so that each group fits beside the labels."""
     label = max([len(table.corner), *(len(line.label) + 2 for line in table.rows)])
-    room = _TERMINAL - min(label, _WIDEST_LABEL)
+    room = width - min(label, _WIDEST_LABEL, width // 2)
     group: list[int] = []
     taken = 0
     for number, heading in enumerate(table.columns):

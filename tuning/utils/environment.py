@@ -41,6 +41,7 @@ _NUMERIC_NAME = re.compile(
 )
 # OMP_NUM_THREADS may have a number for each level of nesting, sizes may have a unit.
 _NUMBER = re.compile(r"(?i)[+-]?\d*\.?\d+(?:e[+-]?\d+)?[kmg]?b?(?:,\d+)*")
+_NARROWEST = 40  # columns
 # Room for what Ray adds to its temporary folder, in the 107 bytes of a socket's path.
 _ADDED = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _LONGEST_SOCKET_FOLDER = 107 - len(_ADDED)
@@ -52,6 +53,7 @@ _TOKEN_FILE = "~/.ray/auth_token"
 def set_defaults() -> None:
     """Set what the user has not set. Processes started from here inherit it."""
     _set_user()
+    _set_width()
     for name, value in os.environ.items():
         if value.startswith("~") and _PATH.search(name):
             os.environ[name] = str(expanded(value))
@@ -122,6 +124,15 @@ def _set_user() -> None:
         if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
             os.environ["LOGNAME"] = str(os.getuid())
         os.environ.setdefault("HOME", "/")
+
+
+def _set_width() -> None:
+    """Raise a COLUMNS in which no line can be read, and ignore one of 0, as a lost terminal has."""
+    width = os.environ.get("COLUMNS", "")
+    if width.isdecimal() and int(width) < _NARROWEST:
+        del os.environ["COLUMNS"]
+        if int(width):
+            os.environ["COLUMNS"] = str(_NARROWEST)
 
 
 def _guard_ray() -> None:

@@ -96,11 +96,6 @@ def test_errors_of_users_are_one_line_on_stderr(
     assert captured.err == f"error: {text}\n"
 
 
-def test_our_own_mistakes_keep_their_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), errors_as_lines():
-        raise ZeroDivisionError
-
-
 def test_an_interruption_exits_as_a_shell_reports_it() -> None:
     with pytest.raises(SystemExit) as exit_, errors_as_lines():
         raise KeyboardInterrupt

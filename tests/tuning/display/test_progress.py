@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from tuning.display.progress import LaunchProgress
+from tuning.display.steps import step_progress
 
 TRAININGS = [("cnn1-relu-lr1e-3", 10), ("cnn2-relu-lr1e-3", 10), ("cnn3-relu-lr1e-3", 20)]
 FIRST, SECOND, THIRD = (name for name, _ in TRAININGS)
@@ -99,6 +100,32 @@ def test_a_log_shows_that_a_silent_launch_is_alive() -> None:
     lines = len(written(console))
     time.sleep(0.05)
     assert len(written(console)) == lines
+
+
+def test_a_log_in_which_something_is_printed_needs_no_further_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("tuning.display.heartbeat.time.monotonic", clock)
+    progress, _, _ = make(terminal=False, heartbeat_s=60)
+    clock.now += 40
+    progress.message("a line")
+    assert progress._heartbeat._due == clock.now + 60
+
+
+def test_steps_have_a_bar_on_a_terminal_and_lines_in_a_log() -> None:
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
+        with step_progress(console, every_s=0.01) as progress:
+            progress("reading [x]", 0, 0)
+            progress("reading [x]", 3, 4)
+            deadline = time.monotonic() + 30
+            while not terminal and "of 4" not in "".join(written(console)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        text = "".join(written(console))
+        assert ("reading [x]: 3 of 4" in text) != terminal
+        assert ("\x1b[" in text) == terminal
 
 
 def test_a_terminal_has_a_bar_and_lines_for_what_went_wrong(

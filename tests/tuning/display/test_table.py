@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 
+import pytest
 from rich.console import Console
 
 from tuning.display.table import Cell, Row, Table, escape_markdown, markdown, row, terminal
@@ -47,6 +48,15 @@ def test_a_terminal_shows_signs_details_and_notes() -> None:
     assert any(line.startswith("   published") for line in lines)
     assert "fc 3.0e-4 ▼ / 2.5e-4 [red]" in body
     assert lines[-1] == "★ best_of all"
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_a_narrow_terminal_has_narrow_tables(width: int) -> None:
+    columns = ("MSE, *", "settings")
+    lines = printed(Table("", "model", columns, (row("cnn2", "1.0e-4", "lr"),)), width=width)
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    assert {"cnn2", "1.0e-4", "lr"} <= set(" ".join(lines).split())
 
 
 def test_a_table_too_wide_for_a_terminal_is_continued() -> None:
