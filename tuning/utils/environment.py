@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pwd
 import re
@@ -54,6 +55,8 @@ def set_defaults() -> None:
     """Set what the user has not set. Processes started from here inherit it."""
     _set_user()
     _set_width()
+    # It would report in two lines that it cannot write to a home folder.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for name, value in os.environ.items():
         if value.startswith("~") and _PATH.search(name):
             os.environ[name] = str(expanded(value))
