@@ -12,6 +12,7 @@ from data_prep import PreparedDataset
 from tuning.backend import make_backend
 from tuning.backend.base import Job
 from tuning.config.schema import LaunchConfig, Task
+from tuning.display.heartbeat import Heartbeat
 from tuning.display.progress import LaunchProgress
 from tuning.launch.checkpoint_choice import delete_finished
 from tuning.launch.folder import Launch, create_launch, find_launch
@@ -208,7 +209,9 @@ def run_launch(
                     ended_by=monitor.ended_by,
                 )
                 trials.limit.ended(is_over=source.is_over)
-                undelivered = tracker.close(_run_status(outcome, is_fixed=source.is_fixed))
+                text = f"{launch.launch_id}: writing to the tracking store"
+                with Heartbeat(lambda: session.log(text)):
+                    undelivered = tracker.close(_run_status(outcome, is_fixed=source.is_fixed))
         delete_finished(launch)
         return dataclasses.replace(outcome, undelivered=undelivered)
 

@@ -18,8 +18,10 @@ import typer.main
 
 from tests.commands import run
 from tuning.cli import app, launched
+from tuning.cli.console import results
 from tuning.cli.options import words
 from tuning.cli.terminal import _Lasting, prepare_streams, stop_on_hangup
+from tuning.display.table import Table, row, terminal
 from tuning.errors import ChromatuneError
 from tuning.utils import environment
 
@@ -44,6 +46,23 @@ def test_what_an_encoding_lacks_is_replaced(
         prepare_streams()
         print(SIGNS, end="", file=getattr(sys, name), flush=True)
         assert written.getvalue().decode(encoding) == shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("columns", ["1", "20", "80"])
+def test_results_are_shown_in_any_encoding_and_width(
+    encoding: str, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    environment.set_defaults()
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    prepare_streams()
+    results.print(terminal([Table("★ Σ", "model", ("MSE",), (row("cnn2…", "★1.0e-4 ▲"),))]))
+    stream.flush()
+    text = written.getvalue().decode(encoding)
+    assert ("★1.0e-4 ▲" if encoding == "utf-8" else "*1.0e-4 ^") in text
 
 
 def test_messages_for_a_closed_terminal_are_dropped() -> None:
