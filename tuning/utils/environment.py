@@ -38,10 +38,11 @@ _PATH = re.compile(r"(?i)(?:dir|path|home|root|file|folder|location|te?mp)$")
 _NUMERIC_NAME = re.compile(
     r"(?i)(?:omp|mkl|openblas|numexpr|ray|tune|mlflow|opencv)_\w*"
     r"(?:threads|_s|_ms|seconds|timeout|retries|factor|workers|size|bytes|pixels|limit|threshold"
-    r"|count|interval)$"
+    r"|count|interval|length|_pg)$|(?i:tune_(?:disable|print)_|ray_air_full_|ray_chdir_)"
 )
-# OMP_NUM_THREADS may have a number for each level of nesting, sizes may have a unit.
-_NUMBER = re.compile(r"(?i)[+-]?\d*\.?\d+(?:e[+-]?\d+)?[kmg]?b?(?:,\d+)*")
+# OMP_NUM_THREADS may have a number for each level of nesting, sizes may have a unit, and Ray
+# chooses where a variable is "auto".
+_NUMBER = re.compile(r"(?i)auto|[+-]?\d*\.?\d+(?:e[+-]?\d+)?[kmg]?b?(?:,\d+)*")
 _NARROWEST = 40  # columns
 # Room for what Ray adds to its temporary folder, in the 107 bytes of a socket's path.
 _ADDED = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"

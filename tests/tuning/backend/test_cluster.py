@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 import ray
 
 from tuning.backend import resources
-from tuning.backend.cluster import connected, lasting
+from tuning.backend.cluster import _hangup_blocked, connected, lasting
 from tuning.backend.resources import TrialShares, trial_resources, wait_for_nodes
 from tuning.config.schema import ResourcesConfig
 from tuning.errors import ChromatuneError
@@ -234,3 +237,13 @@ def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> No
     with pytest.raises(ZeroDivisionError), lasting(), connected(None):
         _ = 1 / 0
     assert daemons == ["start", "end"]
+
+
+def test_what_ray_starts_ignores_a_closed_terminal() -> None:
+    with _hangup_blocked():
+        status = subprocess.run(
+            ["cat", "/proc/self/status"], capture_output=True, text=True, check=True
+        ).stdout
+    (blocked,) = re.findall(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
+    assert int(blocked, 16) & 1 << signal.SIGHUP - 1
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

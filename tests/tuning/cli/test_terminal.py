@@ -91,7 +91,9 @@ def test_a_closed_terminal_counts_once_as_ctrl_c_and_not_under_nohup(
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "RAY_health_check_period_ms"])
+@pytest.mark.parametrize(
+    "name", ["OMP_NUM_THREADS", "RAY_health_check_period_ms", "TUNE_DISABLE_SIGINT_HANDLER"]
+)
 def test_numbers_in_the_environment_are_checked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for value, is_number in {"abc": False, "4x": False, "4": True, " 8": True, "": True}.items():
         monkeypatch.setenv(name, value)
