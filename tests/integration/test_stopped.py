@@ -1,4 +1,4 @@
-"""Launches that are stopped, out of time or broken: they say how to resume, and end as if not."""
+"""Launches that cannot begin, are stopped, out of time or broken, and what follows."""
 
 from __future__ import annotations
 
@@ -158,6 +158,16 @@ def test_a_launch_out_of_time_resumes_and_a_trial_that_raises_is_retried(
     resumed = run(*place.resume(), *SERIAL)
     assert resumed.status == 0, resumed.err
     place.assert_whole(undisturbed)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_trial_that_no_node_can_hold_leaves_nothing(place: Any, run: Callable[..., Any]) -> None:
+    refused = run(*place.grid("regression", "--cpus-per-trial", "64"))
+    assert refused.status == 2
+    assert "no node can ever run a trial of 64 CPU and 0 GPU" in refused.err
+    assert "2 CPU and 0 GPU" in refused.err
+    assert place.launches() == []
+    assert place.client().search_experiments(filter_string="name != 'Default'") == []
 
 
 def assert_stopped(driver: Any, message: str) -> None:
