@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-FOLDER = Path(__file__).parent / "curves"
+FOLDER = Path(__file__).parent / "recorded"
 EPOCHS = 27
 SEEDS = 3
 IMAGE_SIZE = 64
