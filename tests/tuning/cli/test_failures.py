@@ -24,6 +24,7 @@ COMMANDS = typer.main.get_group(app).commands
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(launched, "_folder", None)  # of a launch that another test has run
     monkeypatch.chdir(tmp_path)
 
 
