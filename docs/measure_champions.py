@@ -71,7 +71,7 @@ def _measured(file: Path, data_root: Path, launches: list[Launch], uri: str) -> 
     ]
     return {
         "config": f"configs/{file.name}",
-        "command": f"chromatune train -c configs/{file.name}",
+        "command": f"chromatune train -c {file.stem}",
         "task": task,
         "dataset": dataset.name,
         "split": config.data.split,

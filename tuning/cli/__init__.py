@@ -19,6 +19,7 @@ import typer  # noqa: E402
 
 from tuning.cli import (  # noqa: E402
     colorize,
+    configs,
     doctor,
     launch,
     prepare,
@@ -64,8 +65,9 @@ def _options(
 
 
 for command in (
-    *(prepare.prepare, launch.grid, launch.finals, search.search, launch.train, launch.resume),
-    *(trials.trials, promote.promote, launch.finetune, colorize.colorize, serve.serve),
+    *(prepare.prepare, configs.configs, launch.grid, launch.finals, search.search),
+    *(launch.train, launch.resume, trials.trials),
+    *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
     app.command()(expanding_paths(command))

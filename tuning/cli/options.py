@@ -32,6 +32,13 @@ def option(text: str, *names: str, **details: Any) -> Any:
     return typer.Option(*names, help=text.replace("[", r"\["), **details)
 
 
+def config_names(incomplete: str) -> list[str]:
+    """Complete the name of a packaged configuration."""
+    from tuning.config.packaged import packaged_configs
+
+    return [name for name in packaged_configs() if name.startswith(incomplete)]
+
+
 TaskArgument = Annotated[
     Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
 ]
@@ -132,7 +139,14 @@ class DataOptions:
 class LaunchOptions(DataOptions):
     """What every launch takes."""
 
-    config: Annotated[Path | None, _launch("YAML configuration file.", "--config", "-c")] = None
+    config: Annotated[
+        Path | None,
+        _launch(
+            "YAML configuration file, or the name of a packaged one: see `chromatune configs`.",
+            *("--config", "-c"),
+            autocompletion=config_names,
+        ),
+    ] = None
     set_: Annotated[
         list[str] | None,
         _launch("Override a configuration key: --set training.batch_size=50.", "--set"),
@@ -183,12 +197,13 @@ class LaunchOptions(DataOptions):
 
         `file` is read where the user names none.
         """
+        from tuning.config.packaged import find_config
         from tuning.config.schema import resolve
 
         return resolve(
             schema,
             defaults=defaults,
-            file=self.config or file,
+            file=find_config(self.config) if self.config else file,
             overrides=self.set_ or (),
             flags={**self.flags(), **(flags or {})},
         )

@@ -22,7 +22,7 @@ _REAL = {"data": ("faces", "gt_faces"), "target": ("ncd", "ncd")}
 @takes(LaunchOptions)
 def reproduce(
     preset: Annotated[
-        Literal["quick", "report"], option("Configuration: configs/reproduce_<preset>.yaml.")
+        Literal["quick", "report"], option("Packaged configuration: reproduce_<preset>.")
     ] = "quick",
     data: Annotated[
         Path | None,

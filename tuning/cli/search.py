@@ -103,7 +103,7 @@ def search(
     *,
     options: SearchOptions,
 ) -> None:
-    """Search with Optuna, by default over the space of `configs/search_TASK.yaml`."""
+    """Search with Optuna, by default over the packaged space `search_TASK`."""
     if extend is not None:
         if dry_run:
             raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")

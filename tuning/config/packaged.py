@@ -1,0 +1,49 @@
+"""The configuration files that come with the program, found by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuning.config.schema import configs_folder
+from tuning.errors import ChromatuneError, nearest
+
+
+def packaged_configs() -> dict[str, Path]:
+    """The files by name, sorted; a name has no `.yaml`."""
+    return {file.stem: file for file in sorted(configs_folder().glob("*.yaml"))}
+
+
+def packaged_config(name: str) -> Path:
+    """The file of that name; ChromatuneError, listing what there is, if there is none."""
+    files = packaged_configs()
+    stem = name.removesuffix(".yaml")
+    if stem not in files:
+        raise ChromatuneError(
+            f"no packaged configuration is named '{stem}'{nearest(stem, files)} "
+            f"(valid: {', '.join(files)})"
+        )
+    return files[stem]
+
+
+def description(file: Path) -> str:
+    """The first line of a file's header."""
+    return file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def find_config(file: Path) -> Path:
+    """Return the file that `-c` means: `file`, or else the packaged one of this name.
+
+    A name may lack `.yaml`, and stand in `configs/`, as in the source tree. Raises ChromatuneError
+    if neither exists; a path into another folder is returned as it is.
+    """
+    if file.parent not in (Path(), Path("configs")):
+        return file
+    for own in (file, Path(f"{file}.yaml")):
+        if own.exists() and not own.is_dir():
+            return own
+    try:
+        return packaged_config(file.name)
+    except ChromatuneError as error:
+        raise ChromatuneError(
+            f"cannot read the configuration {file}: there is no such file, and {error}"
+        ) from None
