@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_a_launch_that_leads_elsewhere(path: list[Any], value: Any, launch: Laun
     file.write_text(json.dumps(document))
     before = set(file.parents[2].rglob("*"))
     said = refusal("resume", str(file.parent), "--storage-path", str(file.parents[1]))
-    assert "launch.json is damaged" in said or "launch.json has a damaged training" in said
+    assert re.search(r"launch\.json (is damaged|has a damaged training|.*: unknown model)", said)
     with pytest.raises(ChromatuneError):
         LaunchPlan(LaunchStorage(file.parent))
     assert list_launches(str(file.parents[1])) == []

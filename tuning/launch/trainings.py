@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from models import ModelError, create_model, list_models
+from models import ModelError, create_model, list_models, model_info
 from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
 from tuning.errors import ChromatuneError, nearest
@@ -72,9 +72,14 @@ class Training:
         """Read the form back; ChromatuneError, naming `where`, if it is no training."""
         try:
             document = _Document.model_validate(value)
+            if isinstance(model := document.params.get("model"), str):
+                model_info(model)
             fit = _FIT.validate_python(document.params | {"milestones": document.milestones})
-            _ = fit.task  # an unknown model has none
-        except (ValidationError, ChromatuneError, ModelError) as error:
+        except ModelError as error:
+            raise ChromatuneError(
+                f"{where} cannot be read here: {error}; if it is your own, import its module first"
+            ) from None
+        except (ValidationError, ChromatuneError) as error:
             fault = describe_fault(error) if isinstance(error, ValidationError) else error
             raise ChromatuneError(f"{where} has a damaged training: {fault}") from None
         return cls(document.training_id, fit, tuple(document.cells), document.initial_weights)

@@ -81,3 +81,13 @@ def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
         _grid("regression", models=["autoencoder"])
     with pytest.raises(ChromatuneError, match="did you mean 'cnn2'"):
         _grid("regression", models=["cn2"])
+
+
+def test_a_model_that_is_not_registered_here_is_no_damage() -> None:
+    document = _grid("regression")[0].to_dict()
+    document["params"]["model"] = "cnn9"
+    with pytest.raises(ChromatuneError) as caught:
+        Training.from_dict(document)
+    message = str(caught.value)
+    assert message.startswith("a launch cannot be read here: unknown model 'cnn9'")
+    assert message.endswith("if it is your own, import its module first")
