@@ -23,7 +23,7 @@ COMMANDS = sorted(
         command
         for page in PAGES
         for command in re.findall(
-            r"^\$ (?:chromatune|python -m tuning) (.*?)(?: +#.*)?$", page.read_text(), re.M
+            r"^\$ (?:chromatune|python -m chromatune) (.*?)(?: +#.*)?$", page.read_text(), re.M
         )
     }
 )
@@ -43,7 +43,7 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_files_that_a_page_names_exist(page: Path) -> None:
-    folders = "benchmarks|configs|data_prep|docs|models|tests|tuning"
+    folders = "benchmarks|chromatune|configs|data_prep|docs|models|tests|tuning"
     names = re.findall(rf"`((?:{folders})/[\w/.-]*)`", page.read_text())
     assert [name for name in names if not (ROOT / name).exists()] == []
 

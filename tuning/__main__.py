@@ -1,5 +1,5 @@
 """`python -m tuning` is `chromatune`."""
 
-from tuning.cli import main
+from chromatune import main
 
 main()

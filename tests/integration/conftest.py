@@ -1,4 +1,7 @@
-"""A user's working place: pictures, launches and an MLflow store; commands in it, on a real Ray."""
+"""A user's working place, where files have the names of this program's packages.
+
+It holds pictures, launches and an MLflow store; commands run in it, on a real Ray.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from mlflow.entities import Run
 from safetensors.torch import load_file
 from torch import Tensor
 
+from chromatune import PACKAGES
 from data_prep import PreparedDataset, PrepareSettings, prepare
 from tests.commands import Finished, run
 from tests.processes import descendants
@@ -234,7 +238,7 @@ class Place:
         output.mkdir()
         with (output / "out").open("w") as out, (output / "err").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tuning", *words],
+                [sys.executable, "-m", "chromatune", *words],
                 cwd=self.folder,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(["", *sys.path[1:]]).strip(":")},
                 stdin=subprocess.DEVNULL,
@@ -286,6 +290,8 @@ def make_place(
 
     def make() -> Place:
         folder = tmp_path_factory.mktemp("place")
+        for name in PACKAGES:
+            (folder / f"{name}.py").write_text("raise ImportError('a file of the user')\n")
         (folder / "mlruns").mkdir()
         (folder / "mlruns/mlflow.db").write_bytes(migrated_database.read_bytes())
         places.append(Place(folder, pictures.folder.parent))

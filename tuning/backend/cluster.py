@@ -8,10 +8,13 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import ray
+from ray.job_config import JobConfig
 from ray.tune.execution import class_cache
 
+from chromatune import ROOT
 from tuning.errors import ChromatuneError
 from tuning.utils import environment, provenance
 
@@ -47,14 +50,19 @@ def connected(address: str | None) -> Iterator[None]:
     ray._private.worker._worker_logs_enabled = False
     # Ray shows everybody who reaches the cluster the command line of each of its drivers.
     ray._private.utils.get_entrypoint_name = provenance.command
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
+    common = {
+        "job_config": _OwnCodeFirst(),
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "ignore_reinit_error": True,
+    }
     if ray.is_initialized():
         yield
         return
     try:
         if address != "local":
             _check_answers(address)
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **common)
         else:
             # Trials on this machine inherit the environment. What Ray Tune hands on of it, keys of
             # buckets too, Ray would log; and it would keep trials from the workers that Ray starts
@@ -69,7 +77,7 @@ def connected(address: str | None) -> Iterator[None]:
                     num_cpus=len(os.sched_getaffinity(0)),
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",
-                    **quiet,
+                    **common,
                 )
     except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
         first_line = str(error).splitlines()[0].rstrip(".")
@@ -100,6 +108,17 @@ def _hangup_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _OwnCodeFirst(JobConfig):
+    """Lets workers import `tuning` from where the driver has, if it is there.
+
+    Ray puts the driver's current folder in front of the workers' path, with all that lies in it.
+    """
+
+    def _serialize(self) -> Any:
+        self._py_driver_sys_path.append(ROOT)  # each is put in front of those before it
+        return super()._serialize()
 
 
 def has_joined() -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from chromatune import PACKAGES
 from tuning.backend.base import Log
 from tuning.errors import ChromatuneError
 from tuning.launch.launch_json import DOCUMENT
@@ -21,7 +22,7 @@ from tuning.utils import provenance
 
 _ANSWER_WITHIN_S = 60
 _FOLDER = ".preflight"
-_CODE = ("data_prep", "models", "tuning")
+_CODE = ("chromatune", *PACKAGES)
 _CODE_KEY = "chromatune's code"
 _SHARE = "mount the same folder there on every node, or give --storage-path s3://..."
 

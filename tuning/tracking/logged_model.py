@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
+import re
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -59,8 +63,7 @@ def log_cell_model(
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
     if model.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "model"
-            _write_model(folder, model, run_id, task, weights)
+            folder = _write_model(Path(scratch), model, run_id, task, weights)
             client.log_model_artifacts(model.model_id, str(folder))
         client.log_batch(run_id, _validation_metrics(run, model.model_id, step))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
@@ -77,12 +80,38 @@ def _validation_metrics(run: Run, model_id: str, step: int) -> list[Metric]:
     ]
 
 
-def _write_model(folder: Path, model: LoggedModel, run_id: str, task: str, weights: Path) -> None:
+@functools.cache
+def _sources() -> tuple[str, dict[str, str]]:
+    """The name under which the package `models` is stored, and its files.
+
+    The name depends on the content: in the process that loads the model, nothing else has it, nor
+    has another version of this package.
+    """
+    files = sorted(Path(models.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    name = f"chromatune_models_{digest[:12]}"
+    return name, {file.name: _renamed(file, name) for file in files}
+
+
+def _renamed(file: Path, name: str) -> str:
+    """The source in `file`, importing `name` instead of `models`."""
+    return re.sub(r"^(from|import) models\b", rf"\1 {name}", file.read_text("utf-8"), flags=re.M)
+
+
+def _write_model(scratch: Path, model: LoggedModel, run_id: str, task: str, weights: Path) -> Path:
+    """Write the model into a folder in `scratch`, which is returned."""
+    name, texts = _sources()
+    script, package, folder = scratch / _SCRIPT.name, scratch / name, scratch / "model"
+    script.write_text(_renamed(_SCRIPT, name), encoding="utf-8")
+    package.mkdir()
+    for file, text in texts.items():
+        (package / file).write_text(text, encoding="utf-8")
+    sys.modules.setdefault(name, models)  # for MLflow, which runs the script when it stores it
     mlflow.pyfunc.save_model(
         folder,
-        python_model=_SCRIPT,
+        python_model=script,
         artifacts={"weights": str(weights)},
-        code_paths=[str(Path(models.__file__).parent)],
+        code_paths=[str(package)],
         signature=_signature(task),
         input_example=_example(task),
         pip_requirements=[f"{name}=={_version(name)}" for name in _REQUIRED],
@@ -93,9 +122,10 @@ def _write_model(folder: Path, model: LoggedModel, run_id: str, task: str, weigh
             model_id=model.model_id,
         ),
     )
-    # MLflow runs the script once to check it, which may leave compiled files behind.
+    # Running the script may leave compiled files behind.
     for cache in folder.rglob("__pycache__"):
         shutil.rmtree(cache)
+    return folder
 
 
 def _signature(task: str) -> ModelSignature:

@@ -1,7 +1,8 @@
 """The MLflow model: the script that is stored beside the weights and runs where they are served.
 
-It may import `models`, which is stored with it, and the packages in its requirements, but nothing
-else of this project: the process that loads it need not have the project installed.
+It may import `models`, which is stored with it under a name of its own, and the packages in its
+requirements, but nothing else of this project: the process that loads it need not have the project
+installed.
 """
 
 from __future__ import annotations

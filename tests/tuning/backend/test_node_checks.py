@@ -90,7 +90,7 @@ def test_other_versions_are_reported_with_both_numbers() -> None:
 def test_one_changed_line_is_another_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = inventory()
     root = Path(node_checks.__file__).parents[2]
-    for package in ("data_prep", "models", "tuning"):
+    for package in ("chromatune", "data_prep", "models", "tuning"):
         shutil.copytree(root / package, tmp_path / package)
     copied = tmp_path / "tuning" / "backend" / "node_checks.py"
     monkeypatch.setattr(node_checks, "__file__", str(copied))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,9 @@ def _is_pickle(content: bytes) -> bool:
 
 LOAD = """
 import json, sys
+sys.path.insert(0, sys.argv[3])
+import models
+assert models.__file__ == f"{sys.argv[3]}/models.py"
 import mlflow, numpy as np
 mlflow.set_tracking_uri(sys.argv[1])
 L = np.load(sys.argv[2])
@@ -90,20 +94,22 @@ for number, uri in enumerate(sys.argv[4:]):
     model = mlflow.pyfunc.load_model(uri)
     assert model.metadata.signature is not None and model.input_example is not None
     assert not any(name.split(".")[0] in ("tuning", "data_prep") for name in sys.modules)
-    assert sys.modules["models"].__file__ not in ("/models/__init__.py",)
-    print(sys.modules["models"].__file__)
+    assert sys.modules["models"] is models
+    print(*(file for name, module in sys.modules.items() if name.startswith("chromatune_models")
+            if (file := module.__file__).endswith("__init__.py")))
     np.save(f"{sys.argv[3]}/{number}.npy", model.predict(L))
     if model.metadata.signature.params:
         np.save(f"{sys.argv[3]}/lab.npy", model.predict(L, params={"output": "lab"}))
 """
 
 
-def test_a_fresh_process_without_the_project_opens_both_tasks(
+def test_a_fresh_process_with_other_models_opens_both_tasks(
     make_launch: MakeLaunch, store: str, tmp_path: Path, planes: np.ndarray
 ) -> None:
     regression, _, regression_weights = log_one(make_launch, store, "regression")
     colorizer, _, _ = log_one(make_launch, store, "colorizer")
     np.save(tmp_path / "L.npy", planes)
+    (tmp_path / "models.py").write_text("class Net: pass\n")
     empty = tmp_path / "empty"
     empty.mkdir()
     answer = subprocess.run(
@@ -113,7 +119,9 @@ def test_a_fresh_process_without_the_project_opens_both_tasks(
         cwd=empty, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    assert all("/artifacts/code/models" in line for line in answer.stdout.split()), answer.stdout
+    # Both tasks carry the same package: it is imported once.
+    stored = r"\S+/code/chromatune_models_[0-9a-f]{12}/__init__\.py\n"
+    assert re.fullmatch(f"({stored})\\1", answer.stdout), answer.stdout
 
     network = load_model(regression_weights)
     resized = np.stack([cv2.resize(plane, (128, 128)) for plane in planes])
@@ -169,7 +177,8 @@ def test_weights_come_back_without_running_stored_code(
     cell, folder, weights = log_one(make_launch, store, task)
     # Whatever has been put into the stored code must not matter.
     (folder / "pyfunc.py").write_text("raise SystemExit('stored code was run')")
-    (folder / "code" / "models" / "__init__.py").write_text("raise SystemExit('run')")
+    (package,) = (folder / "code").iterdir()
+    (package / "__init__.py").write_text("raise SystemExit('run')")
     for target in (None, tmp_path / "fetched"):
         fetched = load_logged_weights(cell.model_uri, store, target)
         assert fetched.read_bytes() == weights.read_bytes()

@@ -21,7 +21,8 @@ PROGRAM = '''
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
-allowed = {*sys.stdlib_module_names, *sys.argv[3].split(), "tuning", "models", "data_prep"}
+allowed = {*sys.stdlib_module_names, *sys.argv[3].split(), "tuning", "models", "data_prep",
+           "chromatune"}
 
 class Installed(PathFinder):
     """Finds nothing else, as if it were not installed."""

@@ -1,0 +1,5 @@
+"""`python -m chromatune` is `chromatune`."""
+
+from chromatune import main
+
+main()
