@@ -79,8 +79,6 @@ def test_a_closed_terminal_counts_once_as_ctrl_c_and_not_under_nohup(
 ) -> None:
     monkeypatch.setattr(os, "isatty", lambda _: False)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # A shell lets what it runs in the background ignore Ctrl-C.
-    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         stop_on_hangup()
         signal.raise_signal(signal.SIGHUP)
@@ -91,7 +89,6 @@ def test_a_closed_terminal_counts_once_as_ctrl_c_and_not_under_nohup(
         signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
-        signal.signal(signal.SIGINT, ctrl_c)
 
 
 @pytest.mark.parametrize(
