@@ -97,7 +97,10 @@ def _train(config: dict[str, Any], inputs: TrialInputs, nodes: Mapping[str, str]
     """Run a trial in a worker of Ray's."""
     check_here(LaunchStorage(inputs.launch_uri), nodes)
     if (model := config["training"]["params"]["model"]) not in list_models():
-        raise ChromatuneError(f"the worker does not know model '{model}'; import its module there")
+        raise ChromatuneError(
+            f"Ray's worker does not know the model '{model}': import its module in "
+            f"models/__init__.py, or train with --backend serial"
+        )
     assignment = Assignment(
         Training.from_dict(config["training"]), config["attempt"], tuple(config["checkpoints"])
     )

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import ray
 
 from tuning.backend import resources
 from tuning.backend.cluster import _hangup_blocked, connected, lasting
+from tuning.backend.ray_tune import _train
 from tuning.backend.resources import TrialShares, trial_resources, wait_for_nodes
 from tuning.config.schema import ResourcesConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.trial import TrialInputs
 
 
 @pytest.fixture
@@ -247,3 +250,9 @@ def test_what_ray_starts_ignores_a_closed_terminal() -> None:
     (blocked,) = re.findall(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)
     assert int(blocked, 16) & 1 << signal.SIGHUP - 1
     assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_model_that_only_the_driver_has_registered_is_named_in_the_trial(tmp_path: Path) -> None:
+    inputs = TrialInputs(str(tmp_path), data=None)  # type: ignore[arg-type]
+    with pytest.raises(ChromatuneError, match="Ray's worker does not know the model 'mine'"):
+        _train({"training": {"params": {"model": "mine"}}}, inputs, {})
