@@ -202,11 +202,10 @@ class Node:
             *("--object-store-memory=100000000", "--disable-usage-stats"),
             *self._ports(),
         ]
-        path = os.pathsep.join([str(project), *sys.path[1:]])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*self._make_machine(), "sh", "-c", self._furnish(words)],
-                env=_environment({**self.environment, "PYTHONPATH": path}),
+                [*self._make_machine(), "sh", "-c", self._furnish(words, project)],
+                env=_environment(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -271,11 +270,16 @@ class Node:
             *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"),
         ]
 
-    def _furnish(self, words: list[str]) -> str:
-        """Memory and scratch space of its own; on workers the prepared data are not to be seen."""
+    def _furnish(self, words: list[str], project: Path) -> str:
+        """Memory and scratch space of its own; on workers the prepared data are not to be seen.
+
+        The packages of another `project` lie where the driver has its own.
+        """
         folders = ["/dev/shm", "/tmp/ray", *([] if self.head else [str(self._hidden)])]
         steps = [f"hostname {self.name}", "mkdir -p /tmp/ray"]
         steps += [f"mount -t tmpfs tmpfs {shlex.quote(folder)}" for folder in folders]
+        if project != ROOT:
+            steps += [f"mount --bind {p} {ROOT / p.name}" for p in project.iterdir()]
         return " && ".join([*steps, f"exec {shlex.join(words)}"])
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chromatune import PACKAGES
 from tests.cluster.checks import assert_all_in_mlflow, losses, results, run, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +142,7 @@ def test_what_would_fail_an_hour_later_is_told_before(
     assert cluster.on_head(["ls", "/dev/shm/launches"]).stdout == ""
 
     other = tmp_path / "other"
-    for package in ("data_prep", "models", "tuning"):
+    for package in ("chromatune", *PACKAGES):
         shutil.copytree(ROOT / package, other / package)
     with (other / "tuning" / "engine.py").open("a") as source:
         source.write("\n# as another commit has it\n")
