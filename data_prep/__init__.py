@@ -12,3 +12,7 @@ from data_prep.settings import PrepareSettings as PrepareSettings
 from data_prep.settings import dataset_folder as dataset_folder
 from data_prep.store import PreparedDataset as PreparedDataset
 from data_prep.store import open_dataset as open_dataset
+from data_prep.variants import default_variant as default_variant
+from data_prep.variants import open_all as open_all
+from data_prep.variants import open_by_digest as open_by_digest
+from data_prep.variants import variant_folders as variant_folders

@@ -65,6 +65,12 @@ def dataset_folder(settings: PrepareSettings, data_root: Path) -> Path:
     return Path(data_root) / settings.folder_name
 
 
+def dataset_of_folder(folder_name: str) -> str | None:
+    """Return the dataset that a prepared folder is named after; None for other names."""
+    match = _FOLDER_NAME.fullmatch(folder_name)
+    return match[1] if match else None
+
+
 def command_for(folder_name: str) -> str:
     """Return the command that prepares the folder of this name, as far as the name is valid."""
     match = _FOLDER_NAME.fullmatch(folder_name)

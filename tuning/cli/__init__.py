@@ -20,6 +20,7 @@ import typer  # noqa: E402
 from tuning.cli import (  # noqa: E402
     colorize,
     configs,
+    datasets,
     doctor,
     launch,
     prepare,
@@ -65,7 +66,14 @@ def _options(
 
 
 for command in (
-    *(prepare.prepare, configs.configs, launch.grid, launch.finals, search.search),
+    *(
+        prepare.prepare,
+        datasets.datasets,
+        configs.configs,
+        launch.grid,
+        launch.finals,
+        search.search,
+    ),
     *(launch.train, launch.resume, trials.trials),
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),

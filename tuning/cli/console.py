@@ -40,3 +40,8 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
 def print_line(line: str, console: Console = results) -> None:
     """Print text that may hold brackets, without breaking it."""
     console.print(line, soft_wrap=True, markup=False)
+
+
+def log_line(line: str) -> None:
+    """Print a message, which is no result."""
+    print_line(line, log)

@@ -13,14 +13,16 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import typer
 
-from tuning.cli.console import log
+from tuning.cli.console import log, log_line
 from tuning.cli.launched import begin, detach
+from tuning.errors import ChromatuneError
 from tuning.training.tasks import Task
 from tuning.utils.environment import expanded
 
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from data_prep import PreparedDataset
     from tuning.config.schema import DataConfig, LaunchConfig
     from tuning.workflows.run_launch import Session
 
@@ -84,7 +86,8 @@ Detach = Annotated[
 # Where the configuration has what an option sets, if not in the command's own section.
 _KEYS = {
     **{name: f"data.{name}" for name in ("dataset", "size", "split", "augment", "count")},
-    **{"data_root": "data.root", "data_seed": "data.seed", "seed": "training.seed"},
+    **{"data_root": "data.root", "data_seed": "data.seed", "data": "data.digest"},
+    **{"seed": "training.seed"},
     **{name: f"resources.{name}" for name in ("backend", "cpus_per_trial", "gpus_per_trial")},
     **{name: f"resources.{name}" for name in ("max_concurrent_trials", "max_failures")},
     **{"time_budget_s": "resources.time_budget_s"},
@@ -103,7 +106,14 @@ class DataOptions:
 
     section: ClassVar[str]
 
-    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
+    dataset: Annotated[
+        str | None,
+        _data(
+            "Prepared dataset [default: faces]. If none of --size, --split, --augment, --data-seed "
+            "and --count is given, also not by the configuration, the only prepared variant is "
+            "used, or of several the one with the default settings."
+        ),
+    ] = None
     data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
         None
     )
@@ -127,7 +137,7 @@ class DataOptions:
         keys = {name: _KEYS.get(name) or f"{self.section}.{name}" for name in names}
         return {keys[name]: getattr(self, name) for name in names}
 
-    def data(self) -> DataConfig:
+    def data_config(self) -> DataConfig:
         """The configuration of the dataset alone."""
         from tuning.config.schema import DataConfig, resolve
 
@@ -136,7 +146,38 @@ class DataOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class LaunchOptions(DataOptions):
+class PreparedDataOptions(DataOptions):
+    """Which prepared dataset, by how it was prepared or by its digest."""
+
+    data: Annotated[
+        str | None,
+        _data(
+            "Beginning of the digest of a prepared variant, instead of the options that describe "
+            "it: `chromatune datasets` lists them.",
+            metavar="DIGEST",
+        ),
+    ] = None
+
+    def flags(self) -> dict[str, Any]:
+        flags = super().flags()
+        if self.data is not None:
+            for name in ("size", "split", "augment", "data_seed", "count"):
+                if getattr(self, name) is not None:
+                    word = name.replace("_", "-")
+                    raise ChromatuneError(f"--data picks a prepared variant: omit --{word}")
+            if self.dataset is not None:
+                flags["data.digest"] = f"{self.dataset}@{self.data}"
+        return flags
+
+    def open_data(self) -> PreparedDataset:
+        """Open the dataset; a line names the one that was chosen among what is prepared."""
+        from tuning.launch.open_dataset import open_prepared
+
+        return open_prepared(self.data_config(), log_line)
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOptions(PreparedDataOptions):
     """What every launch takes."""
 
     config: Annotated[
@@ -213,7 +254,7 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
     """Give a command all fields of the dataclass `options` as options of its own.
 
     The command receives them as one object in its last parameter, `options`. A parameter of the
-    command replaces the option of the same name.
+    command replaces the option of the same name, whose field then keeps its default.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -231,7 +272,7 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            bundle = options(**{name: values[name] for name in fields})
+            bundle = options(**{name: values[name] for name in fields if name not in own})
             command(**{name: values[name] for name in own}, options=bundle)
 
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

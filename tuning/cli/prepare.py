@@ -33,7 +33,7 @@ def prepare(
     from data_prep import prepare as prepare_images
     from tuning.launch.open_dataset import prepare_settings
 
-    data = options.data()
+    data = options.data_config()
     with step_progress(log) as progress:
         prepared = prepare_images(
             prepare_settings(data),

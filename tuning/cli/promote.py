@@ -7,9 +7,9 @@ from typing import Annotated
 
 from tuning.cli.console import FAILED, show
 from tuning.cli.options import (
-    DataOptions,
     Device,
     Format,
+    PreparedDataOptions,
     TaskArgument,
     TrackingUri,
     option,
@@ -18,7 +18,7 @@ from tuning.cli.options import (
 )
 
 
-@takes(DataOptions)
+@takes(PreparedDataOptions)
 def promote(
     task: TaskArgument,
     run_id: Annotated[
@@ -30,15 +30,14 @@ def promote(
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
     *,
-    options: DataOptions,
+    options: PreparedDataOptions,
 ) -> None:
     """Evaluate the best cell on the test set, register it, and make it champion if it wins."""
-    from tuning.launch.open_dataset import open_prepared
     from tuning.tracking.registry.promotion import promote as promote_run
     from tuning.training.devices import pick_device
     from tuning.workflows.test_results import promotion_table
 
-    dataset = open_prepared(options.data())
+    dataset = options.open_data()
     promotion = promote_run(
         dataset,
         task,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tuning.cli.console import log, print_line, results
-from tuning.cli.options import DataOptions, Format, TrackingUri, option, takes, words
+from tuning.cli.options import Format, PreparedDataOptions, TrackingUri, option, takes, words
 from tuning.display.formatting import format_duration
 from tuning.display.steps import step_progress
 
@@ -93,23 +93,22 @@ def report(
         print_line(str(path))
 
 
-@takes(DataOptions)
+@takes(PreparedDataOptions)
 def speedup(
     epochs: Annotated[int, option("Epochs to train on each device.", min=1)] = 30,
     seed: Annotated[int, option("Seed of weights and batch order.", min=0)] = 0,
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
     *,
-    options: DataOptions,
+    options: PreparedDataOptions,
 ) -> None:
     """Train CNN2 on the CPU and on a GPU, and write how many times faster the GPU is."""
-    from tuning.launch.open_dataset import open_prepared
     from tuning.tracking.speedup import SpeedupRun
     from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.training.data import load_task_data
     from tuning.training.speedup import TASK, devices, measure, speedup_training
 
-    dataset = open_prepared(options.data())
+    dataset = options.open_data()
     data = load_task_data(dataset, TASK)
     config = speedup_training(dataset.size, epochs, seed)
     run = SpeedupRun(resolve_uri(tracking_uri), dataset, config)

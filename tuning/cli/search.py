@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from tuning.cli.console import log, show
+from tuning.cli.console import log, log_line, show
 from tuning.cli.launch import finish
 from tuning.cli.launched import begin
 from tuning.cli.options import (
@@ -115,7 +115,7 @@ def search(
     if dry_run:
         from tuning.workflows.search_dry_run import dry_run_table
 
-        show([dry_run_table(task, config)], format_)
+        show([dry_run_table(task, config, log_line)], format_)
         return
     from tuning.workflows.search import run_search
 

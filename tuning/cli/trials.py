@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tuning.cli.console import show
+from tuning.cli.console import log_line, show
 from tuning.cli.options import (
-    DataOptions,
     Format,
+    PreparedDataOptions,
     TaskArgument,
     TrackingUri,
     option,
@@ -16,7 +16,7 @@ from tuning.cli.options import (
 )
 
 
-@takes(DataOptions)
+@takes(PreparedDataOptions)
 def trials(
     task: TaskArgument,
     launch: Annotated[
@@ -25,10 +25,11 @@ def trials(
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
     *,
-    options: DataOptions,
+    options: PreparedDataOptions,
 ) -> None:
     """Show grid results beside the published numbers."""
     from tuning.workflows.trials import trials_table
 
-    table = trials_table(task, options.data(), resolve_uri(tracking_uri), launch=launch)
+    uri = resolve_uri(tracking_uri)
+    table = trials_table(task, options.data_config(), uri, launch=launch, log=log_line)
     show([table], format_)

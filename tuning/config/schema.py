@@ -58,7 +58,11 @@ class _Strict(BaseModel):
 
 
 class DataConfig(_Strict):
-    """Which prepared dataset to train on; the defaults are those of the original paper."""
+    """Which prepared dataset to train on; the defaults are those of the original paper.
+
+    `digest`, or its beginning, picks a prepared variant whatever else is configured;
+    `NAME@DIGEST` only one of this dataset.
+    """
 
     dataset: str = "faces"
     root: Annotated[Path, AfterValidator(expanded)] = Path("data")
@@ -67,6 +71,7 @@ class DataConfig(_Strict):
     augment: Count = 10
     seed: Seed = 0
     count: Count | None = None
+    digest: str | None = None
 
 
 class TrainingConfig(_Strict):

@@ -2,40 +2,82 @@
 
 from __future__ import annotations
 
-from data_prep import DATASETS, PreparedDataset, PrepareSettings, dataset_folder, prepare
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_prep import (
+    DATASETS,
+    DataError,
+    PreparedDataset,
+    PrepareSettings,
+    dataset_folder,
+    default_variant,
+    open_by_digest,
+    prepare,
+    variant_folders,
+)
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 
+Log = Callable[[str], None]
+
 
 def prepare_settings(data: DataConfig) -> PrepareSettings:
     """Translate the configuration; DataError says what is wrong with it."""
-    return PrepareSettings(**data.model_dump(exclude={"root"}))
+    return PrepareSettings(**data.model_dump(exclude={"root", "digest"}))
 
 
-def open_prepared(data: DataConfig) -> PreparedDataset:
+def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
     """Open the prepared dataset; a synthetic one is made on the spot if it is not there yet.
 
-    Where nothing but the dataset's name is configured, the only preparation of it is meant.
-    Raises ChromatuneError if there are several, none of them with the default settings.
+    A digest means the variant that has it. Where nothing but the dataset's name is configured, its
+    only variant is meant, or of several the one with the default settings. `log` is called with a
+    line that names a variant chosen by these rules. Raises ChromatuneError or DataError, listing
+    the variants, if they choose none.
     """
+    if data.digest is not None:
+        opened = open_by_digest(data.root, data.digest)
+        _report(log, f"using {opened.folder} (digest {opened.digest[:12]})")
+        return opened
     settings = prepare_settings(data)
     folder = dataset_folder(settings, data.root)
-    if not folder.exists() and data.model_fields_set <= {"dataset", "root"}:
-        manifests = sorted(data.root.glob(f"{settings.dataset}-*px-*/manifest.json"))
-        others = [manifest.parent for manifest in manifests]
-        if len(others) == 1:
-            return open_folder(others[0])
-        if others:
+    variants = variant_folders(data.root, settings.dataset)
+    if data.model_fields_set <= {"dataset", "root", "digest"} and variants:
+        chosen = default_variant(variants, settings.dataset)
+        if chosen is None:
             raise ChromatuneError(
-                f"{settings.dataset} is prepared in several ways, none of them with the default "
-                f"settings: {', '.join(other.name for other in others)}; choose one with --size, "
-                f"--split, --augment, --data-seed and --count"
+                f"{settings.dataset} is prepared in several variants, none of them with the "
+                f"default settings: {_names(variants)}; choose one with --data, --size, --split, "
+                f"--augment, --data-seed or --count: `chromatune datasets` lists their digests"
             )
+        opened = open_folder(chosen)
+        if len(variants) > 1:
+            why = f"the default settings; {len(variants)} variants are prepared"
+            _report(log, f"using {chosen} ({why}, --data chooses another)")
+        elif chosen != folder:
+            _report(log, f"using {chosen}, the only variant (digest {opened.digest[:12]})")
+        return opened
     if DATASETS[settings.dataset].synthetic:
         return prepare(settings, data.root).dataset
-    return open_folder(folder)
+    try:
+        return open_folder(folder)
+    except DataError as error:
+        if folder.exists() or not variants:
+            raise
+        raise DataError(
+            f"{error}, or choose a prepared variant with --data: {_names(variants)}"
+        ) from None
+
+
+def _names(folders: Sequence[Path]) -> str:
+    return ", ".join(folder.name for folder in folders)
+
+
+def _report(log: Log | None, line: str) -> None:
+    if log is not None:
+        log(line)
 
 
 def open_recorded(launch: Launch) -> PreparedDataset:

@@ -35,7 +35,7 @@ def run_finals(
     the last.
     """
     check_store(session.tracking_uri)
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, session.log)
     uri = session.tracking_uri
     planned = {task: final_trainings(task, config, dataset, uri) for task in tasks}
     for task, trainings in planned.items():

@@ -24,7 +24,7 @@ def run_finetune(task: Task, config: FinetuneLaunchConfig, session: Session) -> 
     With `compare_scratch`, the same model is also trained from scratch for as many epochs. Raises
     ChromatuneError if there is no champion or it takes pictures of another size.
     """
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, session.log)
     named = config.finetune.model or champion_uri(config.finetune.source, task)
     with initial_model(named, session.tracking_uri) as (parent, weights):
         model = load_model(weights)

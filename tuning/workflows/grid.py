@@ -14,7 +14,7 @@ __all__ = ["conclude", "run_grid"]
 
 def run_grid(task: Task, config: GridLaunchConfig, session: Session) -> LaunchOutcome:
     """Train every cell of the grid and track it."""
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, session.log)
     trainings = grid_trainings(task, config.grid, config.training, dataset.size)
     tags = {}
     if config.grid.epoch_scale is not None:

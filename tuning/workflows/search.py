@@ -51,7 +51,7 @@ def run_search(task: Task, config: SearchLaunchConfig, session: Session) -> Laun
     Raises ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
     points, study storage, resources or tracking store.
     """
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, session.log)
     plan = plan_search(task, config, dataset.size)
     study_location(config.search.study_storage, config.storage_path)
     for line in plan.advice:

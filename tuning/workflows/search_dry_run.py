@@ -16,7 +16,7 @@ from tuning.config.search import SearchLaunchConfig
 from tuning.display.comparison_table import ResultTable
 from tuning.display.formatting import format_count, format_duration
 from tuning.display.table import Table, row
-from tuning.launch.open_dataset import open_prepared
+from tuning.launch.open_dataset import Log, open_prepared
 from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.ranking_table import settings_text, written
@@ -123,12 +123,12 @@ class DryRunTable(ResultTable):
         return [*notes, *self.plan.advice]
 
 
-def dry_run_table(task: Task, config: SearchLaunchConfig) -> DryRunTable:
+def dry_run_table(task: Task, config: SearchLaunchConfig, log: Log | None = None) -> DryRunTable:
     """Draw the first suggestions of the search, and time epochs of each.
 
     Raises the errors that starting it would raise; makes neither launch nor study nor runs.
     """
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, log)
     plan = plan_search(task, config, dataset.size)
     data = load_task_data(dataset, task, planes=plan.space.needs_planes)
     with quiet():

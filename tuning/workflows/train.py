@@ -29,7 +29,7 @@ def run_train(config: TrainLaunchConfig, session: Session) -> LaunchOutcome:
     Raises ChromatuneError before any training if the options do not go together, the data are not
     prepared, or the initial model is another network.
     """
-    dataset = open_prepared(config.data)
+    dataset = open_prepared(config.data, session.log)
     fit = train_fit(config, dataset.size)
     named = config.train.initial_model
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tuning.config.schema import DataConfig, Task
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
-from tuning.launch.open_dataset import open_prepared
+from tuning.launch.open_dataset import Log, open_prepared
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.store import open_store
 from tuning.tracking.stored_runs import StoredCell
@@ -17,14 +17,19 @@ from tuning.training.tasks import CRITERIA
 
 
 def trials_table(
-    task: Task, data: DataConfig, tracking_uri: str, *, launch: str | None = None
+    task: Task,
+    data: DataConfig,
+    tracking_uri: str,
+    *,
+    launch: str | None = None,
+    log: Log | None = None,
 ) -> GridTable:
     """Collect the finished grid cells on these data: of one launch, or the best of each kind.
 
     Raises ChromatuneError if there is none.
     """
     open_store(tracking_uri)
-    dataset = open_prepared(data)
+    dataset = open_prepared(data, log)
     cells = finished_cells(tracking_uri, dataset.digest, task, "grid")
     if launch is not None:
         launches = sorted({cell.launch_id for cell in cells})

@@ -21,7 +21,7 @@ def test_an_interrupted_launch_is_the_last(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(finals, "start_launch", start)
     monkeypatch.setattr(finals, "check_store", lambda _: None)
-    monkeypatch.setattr(finals, "open_prepared", lambda _: SimpleNamespace(size=128))
+    monkeypatch.setattr(finals, "open_prepared", lambda *_: SimpleNamespace(size=128))
     config = resolve(FinalsLaunchConfig, flags={"finals.lr": 1e-3, "finals.epochs": 1})
     outcomes = finals.run_finals(TASKS, config, Session(""))
     assert len(list(outcomes)) == 1
