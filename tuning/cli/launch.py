@@ -17,8 +17,8 @@ from tuning.cli.options import (
     Detach,
     Epochs,
     Format,
-    LaunchOptions,
     LearningRate,
+    PreparedLaunchOptions,
     StoragePath,
     TaskArgument,
     TrackingUri,
@@ -40,7 +40,7 @@ def _words(text: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class GridOptions(LaunchOptions):
+class GridOptions(PreparedLaunchOptions):
     """The axes of a grid."""
 
     section = "grid"
@@ -79,7 +79,7 @@ def grid(task: TaskArgument, format_: Format = "table", *, options: GridOptions)
 
 
 @dataclasses.dataclass(frozen=True)
-class FinalsOptions(LaunchOptions):
+class FinalsOptions(PreparedLaunchOptions):
     """How the published single models are trained."""
 
     section = "finals"
@@ -115,7 +115,7 @@ def finals(
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuneOptions(LaunchOptions):
+class FinetuneOptions(PreparedLaunchOptions):
     """Which model is trained further, and how."""
 
     section = "finetune"
@@ -155,7 +155,7 @@ def finetune(task: TaskArgument, format_: Format = "table", *, options: Finetune
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainOptions(LaunchOptions):
+class TrainOptions(PreparedLaunchOptions):
     """One configuration."""
 
     section = "train"

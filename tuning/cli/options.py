@@ -106,14 +106,7 @@ class DataOptions:
 
     section: ClassVar[str]
 
-    dataset: Annotated[
-        str | None,
-        _data(
-            "Prepared dataset [default: faces]. If none of --size, --split, --augment, --data-seed "
-            "and --count is given, also not by the configuration, the only prepared variant is "
-            "used, or of several the one with the default settings."
-        ),
-    ] = None
+    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
     data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
         None
     )
@@ -152,8 +145,9 @@ class PreparedDataOptions(DataOptions):
     data: Annotated[
         str | None,
         _data(
-            "Beginning of the digest of a prepared variant, instead of the options that describe "
-            "it: `chromatune datasets` lists them.",
+            "Beginning of the digest of a prepared variant: see `chromatune datasets`. Without it, "
+            "and without --size, --split, --augment, --data-seed and --count, also in the "
+            "configuration: the only variant, or of several the one with the default settings.",
             metavar="DIGEST",
         ),
     ] = None
@@ -177,8 +171,8 @@ class PreparedDataOptions(DataOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class LaunchOptions(PreparedDataOptions):
-    """What every launch takes."""
+class LaunchOptions(DataOptions):
+    """What all launches take."""
 
     config: Annotated[
         Path | None,
@@ -250,11 +244,16 @@ class LaunchOptions(PreparedDataOptions):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class PreparedLaunchOptions(PreparedDataOptions, LaunchOptions):
+    """What a launch on prepared data takes."""
+
+
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command all fields of the dataclass `options` as options of its own.
 
     The command receives them as one object in its last parameter, `options`. A parameter of the
-    command replaces the option of the same name, whose field then keeps its default.
+    command replaces the option of the same name.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -272,7 +271,7 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            bundle = options(**{name: values[name] for name in fields if name not in own})
+            bundle = options(**{name: values[name] for name in fields})
             command(**{name: values[name] for name in own}, options=bundle)
 
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

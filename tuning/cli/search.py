@@ -11,7 +11,7 @@ from tuning.cli.launch import finish
 from tuning.cli.launched import begin
 from tuning.cli.options import (
     Format,
-    LaunchOptions,
+    PreparedLaunchOptions,
     TaskArgument,
     option,
     resolve_storage,
@@ -36,7 +36,7 @@ def _read_points(file: Path | None) -> list[dict[str, Any]] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions(LaunchOptions):
+class SearchOptions(PreparedLaunchOptions):
     """How is searched, and for how long."""
 
     section = "search"
