@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any, ClassVar
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.launch.checkpoint_choice import Assignment, next_attempt
 from tuning.launch.folder import TRAINING, Launch
@@ -32,6 +32,7 @@ from tuning.search.plan import SearchPlan
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.stopping import make_rule
 from tuning.search.study import quiet
+from tuning.search.study_checks import MARK
 
 
 @dataclasses.dataclass
@@ -137,14 +138,17 @@ class Ledger:
     def _ask(self) -> optuna.Trial | None:
         own = self._own_trials()
         if self.plan.search.sampler == "grid" and not enqueue_grid_point(
-            self.study, self.plan.space
+            self.study, self.plan.space, self.launch.launch_id
         ):
             self._is_exhausted = True
             return None
         self._seed_sampler(len(own))
+        mark = {MARK: self.launch.launch_id}
+        if not any(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])):
+            # So that a trial is marked from its beginning: `ask` takes what waits.
+            self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=mark))
         trial = self.study.ask()
-        # First of all: this marks the trial as ours.
-        trial.set_user_attr("launch_id", self.launch.launch_id)
+        trial.set_user_attr(MARK, mark[MARK])  # another launch may have queued it
         return trial
 
     def _seed_sampler(self, count: int) -> None:
@@ -165,14 +169,12 @@ class Ledger:
         return training
 
     def _own_trials(self) -> list[FrozenTrial]:
-        """The trials that this launch marked, and one that it was killed before marking."""
-        trials = self.study.get_trials(deepcopy=False)
-        marks = [trial.user_attrs.get("launch_id") for trial in trials]
-        is_alone = set(marks) <= {None, self.launch.launch_id}
+        """The trials that this launch has begun, which are marked."""
         return [
             trial
-            for trial, mark in zip(trials, marks, strict=True)
-            if mark == self.launch.launch_id or (mark is None and is_alone and _is_begun(trial))
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.user_attrs.get(MARK) == self.launch.launch_id
+            and trial.state != TrialState.WAITING
         ]
 
     def _take_in(self, trial: optuna.Trial, scores: Mapping[int, float]) -> None:
@@ -220,10 +222,6 @@ class Ledger:
         trial.set_user_attr("outcome", outcome)
         trial.set_user_attr("message", message)
         self.study.tell(trial, state=TrialState.FAIL)
-
-
-def _is_begun(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.RUNNING or "training_id" in trial.user_attrs
 
 
 def _best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:

@@ -20,6 +20,7 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.search.objectives import Objective
 from tuning.search.space import Space
 from tuning.search.study import quiet
+from tuning.search.study_checks import MARK
 
 # Everything that the state of CMA-ES is made of.
 _CMAES_STATE = frozenset(
@@ -101,7 +102,7 @@ def seed_of(seed: int, count: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def enqueue_grid_point(study: optuna.Study, space: Space) -> bool:
+def enqueue_grid_point(study: optuna.Study, space: Space, launch_id: str = "") -> bool:
     """Queue the first point of the grid that no trial has, unless points wait already.
 
     Returns False if there is none: the grid is exhausted.
@@ -112,7 +113,7 @@ def enqueue_grid_point(study: optuna.Study, space: Space) -> bool:
     known = [trial.params for trial in trials]
     point = next((point for point in space.grid() if point not in known), None)
     if point is not None:
-        study.enqueue_trial(point)
+        study.enqueue_trial(point, user_attrs={MARK: launch_id})
     return point is not None
 
 

@@ -1,10 +1,9 @@
-"""The Optuna study behind a search: opened or made, and rejected if it is another search's."""
+"""The Optuna study behind a search: opened or made, and rejected if it is not its own."""
 
 from __future__ import annotations
 
 import json
 import os
-import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,49 +19,59 @@ from sqlalchemy.exc import SQLAlchemyError
 from tuning.config.search import absolute_storage
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective
+from tuning.search.study_checks import PREFIX, check_study, describe_place
 from tuning.utils.redaction import redact
 
 JOURNAL = "study.journal"
-_PREFIX = "chromatune."
 _ENTRY = b'{"op_code"'  # the beginning of each entry of a journal
 
 
 def open_study(
-    storage: str, name: str, objectives: Sequence[Objective], facts: Mapping[str, Any]
+    storage: str,
+    name: str,
+    objectives: Sequence[Objective],
+    facts: Mapping[str, Any],
+    *,
+    launch_id: str,
+    is_resumed: bool = False,
 ) -> optuna.Study:
     """Open the study `name`, or make it, in a journal file or at a database's URL.
 
     `facts` say what is searched; JSON-able, they are stored with it. Raises ChromatuneError if the
-    storage cannot be used, if the study has other objectives or facts, or if another program made
-    it.
+    storage cannot be used, if another program made the study, or a search with other objectives or
+    facts, or if a launch that is resumed has no study or none of its trials are in it. A study that
+    is rejected is left as it is.
     """
-    directions = [objective.direction for objective in objectives]
-    where = f"the study '{name}' in {redact(storage)}"
+    where = describe_place(name, storage)
+    facts = {"objectives": list(map(str, objectives)), **facts}
     with _errors_of(storage), quiet():
+        if is_resumed and not _exists(storage, name):
+            raise ChromatuneError(f"{where} of {launch_id} is missing: restore it")
         study = optuna.create_study(
-            storage=_storage(storage), study_name=name, directions=directions, load_if_exists=True
+            storage=_storage(storage),
+            study_name=name,
+            directions=[objective.direction for objective in objectives],
+            load_if_exists=True,
         )
-        known = {key: value for key, value in study.user_attrs.items() if key.startswith(_PREFIX)}
-        is_new = not study.get_trials(deepcopy=False) and directions == [
-            direction.name.lower() for direction in study.directions
-        ]
-        if not known and not is_new:
-            raise ChromatuneError(
-                f"{where} was made by another program: choose another --study-name"
-            )
-        for key, value in {"objectives": list(map(str, objectives)), **facts}.items():
-            found = known.get(f"{_PREFIX}{key}", value)
-            if found != value:
-                raise ChromatuneError(
-                    f"{where} has another {key} ({textwrap.shorten(str(found), 60)}, not "
-                    f"{textwrap.shorten(str(value), 60)}): choose another --study-name, or the "
-                    f"configuration that it began with"
-                )
-            if f"{_PREFIX}{key}" not in known:
-                study.set_user_attr(f"{_PREFIX}{key}", value)
+        known = check_study(study, where, objectives, facts, launch_id, is_resumed=is_resumed)
+        for key in facts.keys() - known.keys():
+            study.set_user_attr(f"{PREFIX}{key}", facts[key])
         if study.metric_names is None:
             study.set_metric_names([objective.name for objective in objectives])
     return study
+
+
+def _exists(storage: str, name: str) -> bool:
+    if "://" not in storage and not Path(storage).exists():
+        return False
+    return name in optuna.get_all_study_names(_storage(storage))
+
+
+# RuntimeError: a database of another version of Optuna; AssertionError: such a journal.
+_UNUSABLE = (
+    *(OSError, SQLAlchemyError, OptunaError, ImportError, ValueError, KeyError),
+    *(RuntimeError, AssertionError),
+)
 
 
 @contextmanager
@@ -70,7 +79,7 @@ def _errors_of(storage: str) -> Iterator[None]:
     """Turn the errors of a study's storage into one line."""
     try:
         yield
-    except (OSError, SQLAlchemyError, OptunaError, ImportError, ValueError, KeyError) as error:
+    except _UNUSABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ChromatuneError(
             f"cannot use the study storage {redact(storage)}: {redact(reason)}; give "

@@ -18,7 +18,7 @@ from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
 from tuning.search.distributions import decoded
 from tuning.search.objectives import Objective
-from tuning.search.warm_start import KNOWN
+from tuning.search.study_checks import KNOWN
 
 
 @dataclasses.dataclass(frozen=True)

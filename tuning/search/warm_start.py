@@ -13,10 +13,8 @@ from tuning.launch.outcomes import cell_outcomes
 from tuning.launch.records import CellRecord, read_cell
 from tuning.search.plan import SearchPlan
 from tuning.search.study import quiet
+from tuning.search.study_checks import KNOWN
 from tuning.training.config import FitConfig
-
-# User attribute that marks the result of another launch.
-KNOWN = "known"
 
 
 @dataclasses.dataclass(frozen=True)

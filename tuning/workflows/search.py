@@ -97,7 +97,7 @@ def resume(
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         undo = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)
-        enqueue(study, plan.space, points, session.log)
+        enqueue(study, plan.space, points, session.log, launch.launch_id)
         if more is not None:
             budget.allow(more)
         trials = _trials(launch, plan, study, budget, undo=None if more is None else undo)

@@ -69,7 +69,7 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
     """
     launch = outcome.launch
     plan = plan_of(launch, config_of(launch))
-    study = study_of(launch, plan)
+    study = study_of(launch, plan, is_over=True)
     table = SearchTable(
         f"{launch.task} search on {launch.document['dataset']}",
         plan.objectives,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,6 +16,7 @@ from tuning.launch.launch_json import current_config
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.space import Space
 from tuning.search.study import open_study, quiet, study_location
+from tuning.search.study_checks import MARK, check_trials, describe_place
 from tuning.search.warm_start import feed_known
 from tuning.utils.redaction import HIDDEN, redact
 from tuning.workflows.run_launch import Session
@@ -63,17 +63,17 @@ def plan_of(launch: Launch, config: SearchLaunchConfig) -> SearchPlan:
     return plan_search(launch.task, config, size)
 
 
-def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
+def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optuna.Study:
     """Open the launch's study; a launch without trials creates it.
 
-    Raises ChromatuneError if it belongs to another search, or is missing.
+    Raises ChromatuneError if it is missing, or belongs to another search or program; of a search
+    that is over, trials that another program added meanwhile do not matter.
     """
     location = study_location(plan.search.study_storage, launch.storage.uri)
-    if "://" not in location and launch.trainings and not Path(location).exists():
-        raise ChromatuneError(f"the study of {launch.launch_id} is missing: restore {location}")
-    return open_study(
+    name = plan.search.study_name or launch.launch_id
+    study = open_study(
         location,
-        plan.search.study_name or launch.launch_id,
+        name,
         plan.objectives,
         {
             "task": launch.task,
@@ -81,7 +81,12 @@ def study_of(launch: Launch, plan: SearchPlan) -> optuna.Study:
             "space": plan.search.space,
             "training": plan.config.training.model_dump(mode="json"),
         },
+        launch_id=launch.launch_id,
+        is_resumed=bool(launch.trainings),
     )
+    if not is_over:
+        check_trials(study, describe_place(name, location), plan.space)
+    return study
 
 
 def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: Session) -> None:
@@ -97,7 +102,7 @@ def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: S
         fed = feed_known(study, plan, digest, runs)
         if fed.taken or fed.outside:
             session.log(str(fed))
-    enqueue(study, plan.space, plan.search.points, session.log)
+    enqueue(study, plan.space, plan.search.points, session.log, launch.launch_id)
 
 
 def enqueue(
@@ -105,8 +110,9 @@ def enqueue(
     space: Space,
     points: Sequence[Mapping[str, Any]],
     log: Callable[[str], None] | None = None,
+    launch_id: str = "",
 ) -> None:
-    """Queue configurations to be tried first; `log` gets the number of known ones.
+    """Queue configurations for `launch_id` to try first; `log` gets the number of known ones.
 
     Raises ChromatuneError if one is not in the space.
     """
@@ -114,7 +120,7 @@ def enqueue(
     before = len(study.get_trials(deepcopy=False))
     with quiet():
         for point in checked:
-            study.enqueue_trial(point, skip_if_exists=True)
+            study.enqueue_trial(point, {MARK: launch_id}, skip_if_exists=True)
     skipped = before + len(checked) - len(study.get_trials(deepcopy=False))
     if skipped and log is not None:
         log(f"skipped {skipped} of {format_count(len(checked), 'point')}: known already")

@@ -68,6 +68,7 @@ class Place:
         self.study = open_study(
             *(str(self.folder / "study.journal"), "launch-1", _plan().objectives),
             {"task": "regression"},
+            launch_id="launch-1",
         )
         ledger = Ledger(self.launch, self.study, _plan(), total=COUNT)
         ledger.reconcile()

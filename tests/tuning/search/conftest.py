@@ -24,6 +24,7 @@ from tuning.search.plan import SearchPlan
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
 from tuning.search.study import open_study
+from tuning.search.study_checks import check_trials
 
 SPACE = (Path(__file__).parent / "space.yaml").read_text()
 
@@ -66,7 +67,10 @@ class Script:
         self.study = open_study(
             *(str(self.folder / "study.journal"), "search-1", self.plan.objectives),
             {"task": "colorizer"},
+            launch_id="search-1",
+            is_resumed=bool(self.launch.trainings),
         )
+        check_trials(self.study, "the study", self.plan.space)
         self.ledger = Ledger(self.launch, self.study, self.plan, self.total)
         self.ledger.reconcile()
         return self.ledger

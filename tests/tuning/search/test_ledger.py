@@ -161,6 +161,7 @@ def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(
     killed = script(folder="killed", seed=seed)
     killed.study.sampler = make_sampler(killed.plan.search, seed_of(seed, 0))
     trial = killed.study.ask()
+    trial.set_user_attr("launch_id", "search-1")
     for parameter in killed.plan.space.parameters[:drawn]:
         parameter.suggest(trial)
     assert killed.open().next().training == expected
