@@ -14,7 +14,7 @@ from data_prep.color import UInt8Array
 from data_prep.datasets import DatasetInfo, dataset_info
 from data_prep.decode import UnusableError, decode_picture
 from data_prep.errors import DataError
-from data_prep.manifest import SkippedEntry
+from data_prep.manifest import NoteEntry, SkippedEntry
 from data_prep.parallel import Progress, map_threads
 from data_prep.settings import MIN_PICTURES, PrepareSettings
 from data_prep.sources import (
@@ -39,6 +39,7 @@ class Picture:
     name: str
     sha256: str
     label: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Reading:
     pixels: UInt8Array
     skipped: list[SkippedEntry]
     ignored: int
+    notes: list[NoteEntry]
     digest: str
 
 
@@ -113,24 +115,27 @@ def read_pictures(
         try:
             data = source.read(name)
             digests[index] = sha256 = hashlib.sha256(data).hexdigest()
-            pixels[index], comment = decode_picture(data, size)
+            decoded = decode_picture(data, size)
         except UnusableError as reason:
             return SkippedEntry(name=name, reason=str(reason))
+        pixels[index] = decoded.rgb
         label = path_label(name, info.grouping)
         if label is None and info.grouping == "subject":
-            label = subject_id(comment)
-        return Picture(index, name, sha256, label)
+            label = subject_id(decoded.comment)
+        return Picture(index, name, sha256, label, decoded.notes)
 
     with warnings.catch_warnings():
         # The manifest lists damaged pictures; Pillow's warnings would repeat them.
         warnings.filterwarnings("ignore", module="PIL")
         results = map_threads(read, list(enumerate(listing.names)), "read", progress)
     skipped = [SkippedEntry(name=name, reason=reason) for name, reason in listing.skipped]
+    pictures = [item for item in results if isinstance(item, Picture)]
     reading = Reading(
-        pictures=[item for item in results if isinstance(item, Picture)],
+        pictures=pictures,
         pixels=pixels,
         skipped=skipped + [item for item in results if isinstance(item, SkippedEntry)],
         ignored=listing.ignored,
+        notes=[NoteEntry(name=item.name, note=note) for item in pictures for note in item.notes],
         digest=_digest(listing.names, digests, info),
     )
     _check_usable(reading, source, info)
@@ -142,6 +147,12 @@ def describe_skipped(skipped: Sequence[SkippedEntry]) -> str:
     reasons = Counter(entry.reason.split(" (")[0].split(":")[0] for entry in skipped)
     listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     return f"{len(skipped)} skipped: {listed}"
+
+
+def describe_notes(notes: Sequence[NoteEntry]) -> list[str]:
+    """Return a phrase per kind of note, with the number of pictures."""
+    kinds = Counter(entry.note.split(" (")[0] for entry in notes)
+    return [f"{count} with {kind}" for kind, count in kinds.most_common()]
 
 
 def _check_usable(reading: Reading, source: ImageSource, info: DatasetInfo) -> None:

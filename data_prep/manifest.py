@@ -65,6 +65,13 @@ class SkippedEntry(_Document):
     reason: str
 
 
+class NoteEntry(_Document):
+    """A picture in whose reading something was assumed, and what."""
+
+    name: str
+    note: str
+
+
 class ArrayEntry(_Document):
     """One stored array, such as `train/L`."""
 
@@ -83,6 +90,7 @@ class Manifest(_Document):
     files: list[FileEntry]
     skipped: list[SkippedEntry]
     ignored: int
+    notes: list[NoteEntry] = []  # absent in older manifests
     arrays: dict[str, ArrayEntry]
     digest: str
     versions: dict[str, str]

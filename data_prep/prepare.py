@@ -16,7 +16,13 @@ import numpy as np
 from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
-from data_prep.load_pictures import describe_skipped, open_source, pictures_digest, read_pictures
+from data_prep.load_pictures import (
+    describe_notes,
+    describe_skipped,
+    open_source,
+    pictures_digest,
+    read_pictures,
+)
 from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, arrays_digest
 from data_prep.parallel import Progress
 from data_prep.settings import PrepareSettings, dataset_folder
@@ -127,6 +133,7 @@ def _build(
             files=file_entries(info, reading, sides),
             skipped=reading.skipped,
             ignored=reading.ignored,
+            notes=reading.notes,
             arrays=entries,
             digest=arrays_digest(entries),
             versions={
@@ -155,6 +162,7 @@ def _summary(dataset: PreparedDataset, state: str) -> str:
     ]
     if manifest.skipped:
         parts.append(describe_skipped(manifest.skipped))
+    parts += describe_notes(manifest.notes)
     if manifest.ignored:
         parts.append(f"{manifest.ignored} other file{'s' * (manifest.ignored > 1)} ignored")
     return f"{dataset.folder}: {state} ({'; '.join(parts)})"

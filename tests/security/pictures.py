@@ -10,7 +10,10 @@ import numpy as np
 from PIL import Image
 
 HUGE = 100_000
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+FORMATS = (
+    "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "DDS",
+    "SGI", "QOI",
+)  # fmt: skip
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), seed: int = 0) -> bytes:
@@ -70,8 +73,11 @@ def _png() -> bytes:
 
 def _patched(kind: str, marker: bytes, skip: int, numbers: bytes) -> bytes:
     """A small picture with other numbers written `skip` bytes after the marker."""
+    return _at(kind, picture(kind).index(marker) + len(marker) + skip, numbers)
+
+
+def _at(kind: str, place: int, numbers: bytes) -> bytes:
     data = bytearray(picture(kind))
-    place = data.index(marker) + len(marker) + skip
     data[place : place + len(numbers)] = numbers
     return bytes(data)
 
@@ -105,5 +111,10 @@ _HUGE = {
     "WEBP": _webp,
     "PPM": lambda: b"P6 %d %d 255\n" % (HUGE, HUGE) + bytes(1000),
     "JPEG2000": lambda: _patched("JPEG2000", b"ihdr", 0, struct.pack(">II", HUGE, HUGE)),
+    "TGA": lambda: _at("TGA", 12, struct.pack("<HH", 65_000, 65_000)),
+    "PCX": lambda: _at("PCX", 8, struct.pack("<HH", 65_000, 65_000)),
+    "DDS": lambda: _at("DDS", 12, struct.pack("<II", HUGE, HUGE)),
+    "SGI": lambda: _at("SGI", 6, struct.pack(">HH", 65_000, 65_000)),
+    "QOI": lambda: _at("QOI", 4, struct.pack(">II", HUGE, HUGE)),
     "AVIF": lambda: _patched("AVIF", b"ispe", 4, struct.pack(">II", HUGE, HUGE)),
 }

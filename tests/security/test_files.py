@@ -50,7 +50,7 @@ def test_what_a_header_hides_is_not_unpacked_either(bomb: Callable[[], bytes]) -
 
 
 def test_of_an_animation_only_the_first_frame_is_decoded() -> None:
-    assert decode_rgb(huge_animation())[0].shape == (30, 40, 3)
+    assert decode_rgb(huge_animation()).rgb.shape == (30, 40, 3)
 
 
 def test_pictures_that_mean_harm_are_left_out_with_the_reason(tmp_path: Path) -> None:

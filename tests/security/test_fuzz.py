@@ -22,12 +22,15 @@ import torch
 import yaml
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import save
 
 from data_prep import DataError, open_dataset
 from data_prep.decode import UnusableError, decode_picture, decode_rgb
 from data_prep.sources import ZipSource
 from models import ModelError, create_model, load_model, save_model
+from tests.data_prep.builders import saved
+from tests.data_prep.profiles import P3, SRGB_CURVE, cmyk_profile, matrix_profile
 from tests.security.mutations import documents, files
 from tests.security.pictures import FORMATS, picture
 from tuning.config.schema import (
@@ -96,13 +99,26 @@ def attempt() -> Try:
     return run
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [*FORMATS, "HEIF"])
 def test_pictures(kind: str, attempt: Try) -> None:
+    assert decode_rgb(picture(kind)).rgb.shape == (30, 40, 3)
+
     def read(data: bytes) -> None:
-        assert decode_rgb(data)[0].ndim == 3
+        assert decode_rgb(data).rgb.ndim == 3
         decode_picture(data, 64)
 
     attempt(70, files(picture(kind)) | st.binary(max_size=200), read)
+
+
+def test_colour_profiles(attempt: Try) -> None:
+    profiles = files(matrix_profile(P3, SRGB_CURVE)) | files(cmyk_profile())
+
+    def read(profile: bytes) -> None:
+        for mode in ("RGB", "CMYK", "L"):
+            image = Image.new(mode, (16, 16), "red")
+            assert decode_rgb(saved(image, "TIFF", icc_profile=profile)).rgb.shape == (16, 16, 3)
+
+    attempt(70, profiles, read)
 
 
 def test_zips(tmp_path: Path, attempt: Try) -> None:

@@ -100,6 +100,9 @@ def _show(choice: Choice, outcome: Outcome, format_: str, *, regressor: bool) ->
         print(json.dumps(document, indent=2, allow_nan=False))
     elif outcome.colorized:
         results.print(terminal([colorized_table(outcome.colorized, regressor=regressor)]))
+    for result in outcome.colorized:
+        for note in result.notes:
+            print_line(f"note on {result.job.name}: {note}", log)
     for name, reason in failed:
         print_line(f"not colorized: {name}: {reason}", log)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data_prep import rgb_to_lab
-from data_prep.decode import UnusableError, decode_rgb, is_grayscale
+from data_prep.color import is_grayscale, rgb_to_lab
+from data_prep.decode import Decoded, UnusableError, decode_rgb
 from data_prep.sources import FolderSource
 from tuning.display.pictures import picture_grid, write_png
 from tuning.errors import ChromatuneError
@@ -31,7 +31,8 @@ _MAX_THREADS = 16
 class Colorized:
     """A picture that was written. Means are in [0, 1]; `scores` is empty without an original.
 
-    `mean_ab` is the regressor's if there is one, `own_mean_ab` that of the written colours.
+    `mean_ab` is the regressor's if there is one, `own_mean_ab` that of the written colours; `notes`
+    say what was assumed in reading the file.
     """
 
     job: Job
@@ -40,6 +41,7 @@ class Colorized:
     mean_ab: tuple[float, float]
     own_mean_ab: tuple[float, float]
     scores: Mapping[str, float]
+    notes: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +66,14 @@ def colorize_files(
 
     def colorize(job: Job) -> Colorized | Failed:
         try:
-            rgb, _ = decode_rgb(FolderSource(job.source.parent).read(job.source.name))
+            picture = decode_rgb(FolderSource(job.source.parent).read(job.source.name))
         except UnusableError as reason:
             return Failed(job, str(reason))
-        L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
+        L = np.ascontiguousarray(rgb_to_lab(picture.rgb)[..., 0])
         # PyTorch itself uses every core.
         with network:
             prediction = colorizer.predict(L)
-        original = rgb if evaluate and not is_grayscale(rgb) else None
-        return _finish(job, L, original, prediction, caption)
+        return _finish(job, L, picture, prediction, caption, evaluate=evaluate)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(threads, "colorize") as pool:
         # A damaged picture is reported with its reason; Pillow's warnings are noise.
@@ -84,8 +85,9 @@ def colorize_files(
 
 
 def _finish(
-    job: Job, L: Bytes, original: Bytes | None, prediction: Prediction, caption: str
+    job: Job, L: Bytes, picture: Decoded, prediction: Prediction, caption: str, *, evaluate: bool
 ) -> Colorized:
+    original = picture.rgb if evaluate and not is_grayscale(picture.rgb) else None
     rgb = paint(L, prediction.ab)
     height, width = L.shape
     columns = {"grayscale": gray_picture(L), "colorized": rgb}
@@ -102,6 +104,7 @@ def _finish(
         mean_ab=prediction.mean_ab,
         own_mean_ab=prediction.own_mean_ab,
         scores={} if original is None else compare(rgb, prediction.ab, original),
+        notes=picture.notes,
     )
 
 

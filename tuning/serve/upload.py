@@ -10,8 +10,8 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
-from data_prep import rgb_to_lab
-from data_prep.decode import TooLargeError, UnusableError, decode_rgb, is_grayscale
+from data_prep.color import is_grayscale, rgb_to_lab
+from data_prep.decode import TooLargeError, UnusableError, decode_rgb
 from models import ModelError
 from tuning.display.pictures import encode_png
 from tuning.errors import ChromatuneError
@@ -36,6 +36,7 @@ HEADERS = {
     "Chromatune-Painted-Mean-A": "Mean a* of the colorizer's own planes.",
     "Chromatune-Painted-Mean-B": "Mean b* of the colorizer's own planes.",
     "Chromatune-Input": "`colour` or `grayscale`: whether the file had colours of its own.",
+    "Chromatune-Notes": "What was assumed in reading the file, such as a color profile.",
 }
 
 
@@ -83,24 +84,24 @@ def colorize_upload(
     except ChromatuneError as error:
         raise HTTPException(404, str(error)) from None
     try:
-        rgb, _ = decode_rgb(data, max_pixels=settings.max_pixels)
+        picture = decode_rgb(data, max_pixels=settings.max_pixels)
     except TooLargeError as error:
         raise HTTPException(413, f"the image is {error}") from None
     except UnusableError as error:
         raise HTTPException(422, str(error)) from None
-    L = np.ascontiguousarray(rgb_to_lab(rgb)[..., 0])
-    kind = "grayscale" if is_grayscale(rgb) else "colour"
+    L = np.ascontiguousarray(rgb_to_lab(picture.rgb)[..., 0])
+    kind = "grayscale" if is_grayscale(picture.rgb) else "colour"
     try:
         prediction = cache.load(choice).predict(L)
     except (ChromatuneError, ModelError) as error:
         raise unavailable(error) from None
-    values = (*_values(choice, prediction), kind)
+    values = (*_values(choice, prediction), kind, "; ".join(picture.notes))
     headers = dict(zip(HEADERS, values, strict=True))
     return encode_png(paint(L, prediction.ab), fast=True), headers
 
 
 def _values(choice: Choice, prediction: Prediction) -> tuple[str, ...]:
-    """The values of `HEADERS` but the last."""
+    """The values of `HEADERS` on the model."""
     card, regressor = choice.colorizer, choice.regressor
     mean, own = mean_document(prediction.mean_ab), mean_document(prediction.own_mean_ab)
     by = regressor if regressor is not None and prediction.regressed_ab is not None else card

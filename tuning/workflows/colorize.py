@@ -132,6 +132,7 @@ def colorized_document(
                 "mean": mean_document(result.mean_ab),
                 "mean_of_colorizer": mean_document(result.own_mean_ab),
                 "scores": dict(result.scores),
+                "notes": list(result.notes),
             }
             for result in results
         ],

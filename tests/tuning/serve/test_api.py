@@ -59,6 +59,7 @@ def test_the_headers_hold_the_model_and_the_means(served: Any) -> None:
         "Chromatune-Painted-Mean-A": f"{0.55 * 255 - 128:.3f}",
         "Chromatune-Painted-Mean-B": f"{0.56 * 255 - 128:.3f}",
         "Chromatune-Input": "colour",
+        "Chromatune-Notes": "",
     }
     headers = post(served, photo(gray=True), params={"mode": "ncd"}).headers  # has no regressor
     assert headers["Chromatune-Mean-By"] == "ncd-colorizer version 1"
