@@ -112,15 +112,18 @@ def search(
     from tuning.config.search import SearchLaunchConfig
 
     config = options.resolve(SearchLaunchConfig, file=configs_folder() / f"search_{task}.yaml")
+    # Those of a file may have been written for a wider space.
+    sets_points = any(word.startswith("search.points") for word in options.set_ or ())
+    strict = {"strict_points": options.points is not None or sets_points}
     if dry_run:
         from tuning.workflows.search_dry_run import dry_run_table
 
-        show([dry_run_table(task, config, log_line)], format_)
+        show([dry_run_table(task, config, log_line, **strict)], format_)
         return
     from tuning.workflows.search import run_search
 
     session = options.session(config)
-    finish([run_search(task, config, session)], session, format_)
+    finish([run_search(task, config, session, **strict)], session, format_)
 
 
 def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoReturn:

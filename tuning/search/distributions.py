@@ -152,14 +152,24 @@ def read_entry(name: str, content: Mapping[str, Any]) -> tuple[BaseDistribution,
         raise ChromatuneError(f"{where}: {reason}") from None
 
 
+def is_key(name: str) -> bool:
+    """Whether a space can have the key."""
+    return name in _FIELDS or (name.startswith(KWARG) and name != KWARG)
+
+
 def checked_key(name: str) -> str:
     """Return `name` if it is a key of a space; else raise ChromatuneError naming the nearest."""
-    if name in _FIELDS or (name.startswith(KWARG) and name != KWARG):
+    if is_key(name):
         return name
     valid = (*_FIELDS, f"{KWARG}NAME")
     raise ChromatuneError(
         f"unknown key '{name}' in search.space{nearest(name, valid)} (valid: {', '.join(valid)})"
     )
+
+
+def has_choices(name: str) -> bool:
+    """Whether the values of a key are words from a list, or true and false: `typed` checks them."""
+    return name in _FIELDS and (typing.get_origin(_HINTS[name]) is Literal or _HINTS[name] is bool)
 
 
 def typed(name: str, value: Any, where: str = "search.space") -> Any:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchConfig, SearchLaunchConfig
+from tuning.display.formatting import format_count
+from tuning.errors import ChromatuneError
+from tuning.search.distributions import is_key
 from tuning.search.objectives import Objective, read_objectives
 from tuning.search.samplers import check_sampler
 from tuning.search.space import Space
@@ -15,12 +20,16 @@ from tuning.search.stopping import make_rule
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """A configuration and what it describes; `advice` are notes for the user."""
+    """A configuration and what it describes.
+
+    `points` are those of its points that are in the space, `advice` notes for the user.
+    """
 
     config: SearchLaunchConfig
     space: Space
     objectives: tuple[Objective, ...]
     advice: tuple[str, ...]
+    points: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def search(self) -> SearchConfig:
@@ -31,16 +40,31 @@ class SearchPlan:
         return self.config.training.seed
 
 
-def plan_search(task: Task, config: SearchLaunchConfig, image_size: int) -> SearchPlan:
+def plan_search(
+    task: Task, config: SearchLaunchConfig, image_size: int, *, strict_points: bool = False
+) -> SearchPlan:
     """Check everything that can be checked without data, study or Ray.
 
-    Raises ChromatuneError for whatever is wrong, with the nearest valid word.
+    Points whose values are not in the space, because settings have narrowed it since they were
+    written, are dropped with a note unless `strict_points`. Raises ChromatuneError for whatever
+    else is wrong, with the nearest valid word.
     """
     search = config.search
     space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
+    points, faults = [], []
     for point in search.points:
-        space.checked_point(point)
-    return SearchPlan(config, space, objectives, tuple(advice))
+        try:
+            space.checked_point(point)
+            points.append(point)
+        except ChromatuneError as error:
+            if strict_points or not all(map(is_key, point)):
+                raise
+            faults.append(str(error))
+    if faults:
+        count = format_count(len(search.points), "point")
+        why = "; ".join(dict.fromkeys(faults))
+        advice.append(f"dropped {len(faults)} of {count}, which no longer fit: {why}")
+    return SearchPlan(config, space, objectives, tuple(advice), tuple(points))

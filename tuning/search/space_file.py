@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from models import ModelError, create_model_from_spec, model_info
+from models import ModelError, create_model_from_spec, list_models, model_info
 from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.trainings import check_models
@@ -17,6 +17,7 @@ from tuning.search.distributions import (
     checked_key,
     contains,
     described,
+    has_choices,
     read_entry,
     typed,
     values_of,
@@ -59,17 +60,18 @@ def read_space(
     both = {**distributions, **fixed}
     models = list(map(str, values_of("model", both["model"])))
     check_models(task, models)
+    parameters = {}
+    for name, distribution in distributions.items():
+        when = _read_when(name, conditions[name], both)
+        if all(when.values()):
+            parameters[name] = Parameter(name, distribution, when)
     arguments = [f"{KWARG}{argument}" for model in models for argument in model_info(model).kwargs]
-    for name in both:
+    for name in (*parameters, *constants):
         if name.startswith(KWARG) and name not in arguments:
             raise ChromatuneError(
                 f"search.space.{name} is not an argument of {' or '.join(models)}"
                 f"{nearest(name, arguments)} (valid: {', '.join(dict.fromkeys(arguments))})"
             )
-    parameters = {
-        name: Parameter(name, distribution, _read_when(name, conditions[name], both))
-        for name, distribution in distributions.items()
-    }
     space = Space(task, image_size, _in_order(parameters), constants, training.model_dump())
     _check(space)
     return space
@@ -90,7 +92,10 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
 def _read_when(
     name: str, when: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
 ) -> dict[str, tuple[Any, ...]]:
-    """Read the conditions of a parameter; each must be possible."""
+    """Read the conditions of a parameter: the values of other keys for which it counts.
+
+    Choices that settings have taken from the space are left out, of which may remain ().
+    """
     where = f"search.space.{name}.when"
     conditions = {}
     for other, wanted in when.items():
@@ -105,15 +110,21 @@ def _read_when(
         values = wanted if isinstance(wanted, list) else [wanted]
         if not values:
             raise ChromatuneError(f"{where}: {other} needs at least one value")
-        conditions[other] = tuple(typed(other, value, where) for value in values)
-        for value in conditions[other]:
-            if not contains(among, value):
+        wanted = [typed(other, value, where) for value in values]
+        conditions[other] = tuple(value for value in wanted if contains(among, value))
+        for value in wanted:
+            if value not in conditions[other] and not _is_choice(other, value):
                 choices = described(among)
                 hint = nearest(str(value), choices.split(" | "))
                 raise ChromatuneError(
                     f"{where}: {other} is never {value!r}{hint} (valid: {choices})"
                 )
     return conditions
+
+
+def _is_choice(name: str, value: Any) -> bool:
+    """Whether the key can have the value in another space: it is not misspelled."""
+    return value in list_models() if name == "model" else has_choices(name)
 
 
 def _in_order(parameters: Mapping[str, Parameter]) -> tuple[Parameter, ...]:

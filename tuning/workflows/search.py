@@ -45,14 +45,17 @@ __all__ = ["conclude", "extend", "resume", "run_search"]
 _ERRORS = (OptunaError, SQLAlchemyError)
 
 
-def run_search(task: Task, config: SearchLaunchConfig, session: Session) -> LaunchOutcome:
+def run_search(
+    task: Task, config: SearchLaunchConfig, session: Session, *, strict_points: bool = False
+) -> LaunchOutcome:
     """Start a search: create its launch and its study, add known results, and run its trials.
 
-    Raises ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
+    Points outside the space are dropped with a message unless `strict_points`. Raises
+    ChromatuneError before any training for whatever is wrong with space, sampler, scheduler,
     points, study storage, resources or tracking store.
     """
     dataset = open_prepared(config.data, session.log)
-    plan = plan_search(task, config, dataset.size)
+    plan = plan_search(task, config, dataset.size, strict_points=strict_points)
     study_location(config.search.study_storage, config.storage_path)
     for line in plan.advice:
         session.log(line)

@@ -123,20 +123,22 @@ class DryRunTable(ResultTable):
         return [*notes, *self.plan.advice]
 
 
-def dry_run_table(task: Task, config: SearchLaunchConfig, log: Log | None = None) -> DryRunTable:
+def dry_run_table(
+    task: Task, config: SearchLaunchConfig, log: Log | None = None, *, strict_points: bool = False
+) -> DryRunTable:
     """Draw the first suggestions of the search, and time epochs of each.
 
     Raises the errors that starting it would raise; makes neither launch nor study nor runs.
     """
     dataset = open_prepared(config.data, log)
-    plan = plan_search(task, config, dataset.size)
+    plan = plan_search(task, config, dataset.size, strict_points=strict_points)
     data = load_task_data(dataset, task, planes=plan.space.needs_planes)
     with quiet():
         study = optuna.create_study(directions=[o.direction for o in plan.objectives])
     known = WarmStart(0, 0)
     if plan.search.warm_start:
         known = feed_known(study, plan, dataset.digest, runs={})
-    enqueue(study, plan.space, plan.search.points)
+    enqueue(study, plan.space, plan.points)
     is_grid = plan.search.sampler == "grid"
     # Of a grid all points that the search would try: their number is its cost.
     most = plan.search.num_samples if is_grid else min(_SUGGESTIONS, plan.search.num_samples)

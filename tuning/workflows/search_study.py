@@ -102,7 +102,7 @@ def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: S
         fed = feed_known(study, plan, digest, runs)
         if fed.taken or fed.outside:
             session.log(str(fed))
-    enqueue(study, plan.space, plan.search.points, session.log, launch.launch_id)
+    enqueue(study, plan.space, plan.points, session.log, launch.launch_id)
 
 
 def enqueue(
