@@ -44,7 +44,7 @@ def words_of(kind: str, place: Any) -> list[str]:
 def prepare(kind: str, place: Any, run: Callable[..., Any]) -> None:
     """For what is trained further: a small champion, from a launch in another folder."""
     if kind == "finetune":
-        model = ["--model", "cnn1", "--head", "relu", "--lr", "1e-4", "--epochs", "1", "--promote"]
+        model = ["--model", "cnn1", "--head", "relu", "--lr", "1e-4", "--epochs", "1", "--force"]
         elsewhere = ["--storage-path", f"{place.folder}/earlier", *SERIAL]
         trained = run("train", *model, *place.data, *place.where, *elsewhere)
         assert trained.status == 0, trained.err

@@ -44,8 +44,9 @@ def test_a_file_is_trained_measured_and_promoted_and_a_regressor_begins_with_it(
     file = tmp_path / "best.yaml"
     file.write_text(yaml.safe_dump({"train": TRAIN}))
     shared = [*place.data, *place.where, "--backend", "serial", "--format", "json"]
-    done = run("train", "-c", str(file), *shared, "--promote")
+    done = run("train", "-c", str(file), *shared, "--promote", "--force")
     assert done.status == 0, done.err
+    assert "by force" in json.loads(done.out)["promotions"][0]["decision"]
     table, *_ = json.loads(done.out)["tables"]
     printed = table["rows"][0]["measured"]
 

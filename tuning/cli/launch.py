@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tuning.workflows.run_launch import Session
 
 
+_Force = Annotated[bool | None, option("Promote it even if it does not win.", "--force")]
+
+
 def _words(text: str) -> Any:
     """An option of words separated by commas, which become a list."""
     return option(text, callback=words)
@@ -137,6 +140,7 @@ class FinetuneOptions(PreparedLaunchOptions):
             "--compare-scratch",
         ),
     ] = None
+    force: _Force = None
 
 
 @takes(FinetuneOptions)
@@ -168,6 +172,7 @@ class TrainOptions(PreparedLaunchOptions):
         str | None, option("Registered model to start from: models:/NAME@champion.")
     ] = None
     promote: Annotated[bool | None, option("Make it champion if it wins.", "--promote")] = None
+    force: _Force = None
 
 
 @takes(TrainOptions)

@@ -24,7 +24,7 @@ def promote(
     run_id: Annotated[
         str | None, option("Run to promote [default: the best by validation score].")
     ] = None,
-    force: Annotated[bool, option("Promote even if the champion is better.", "--force")] = False,
+    force: Annotated[bool, option("Promote it even if it does not win.", "--force")] = False,
     dry_run: Annotated[bool, option("Evaluate, but register nothing.", "--dry-run")] = False,
     device: Device = "auto",
     tracking_uri: TrackingUri = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
 from tuning.cli.launched import begin
@@ -28,6 +28,10 @@ def reproduce(
         Path | None,
         option("Folder with gt_faces/ and ncd/, the real datasets [default: synthetic ones]."),
     ] = None,
+    force: Annotated[
+        bool | None,
+        option("Promote a first champion even if the constant predictor is better.", "--force"),
+    ] = None,
     report_folder: Annotated[
         Path, option("Folder of the report, which is written last.", "--report")
     ] = Path("report"),
@@ -40,7 +44,7 @@ def reproduce(
     from tuning.tracking.store import prepare_store
     from tuning.workflows.reproduce import Job, ReproduceConfig
 
-    flags: dict[str, str] = {}
+    flags: dict[str, Any] = {"force": force}
     sources: dict[str, str] = {}
     if data is not None:
         for section, (dataset, folder) in _REAL.items():
@@ -67,8 +71,10 @@ def reproduce(
     print_line(f"MLflow store: {redact(uri)}\nNext:")
     print_line("  chromatune ui   # compare the runs and their images in MLflow")
     print_line(f"  chromatune trials colorizer --dataset {config.data.dataset}")
-    print_line(f"  chromatune colorize PICTURE.jpg --mode {config.data.dataset}")
-    sys.exit(0 if all(step.succeeded for step in steps) else FAILED)
+    succeeded = all(step.succeeded for step in steps)
+    if succeeded:
+        print_line(f"  chromatune colorize PICTURE.jpg --mode {config.data.dataset}")
+    sys.exit(0 if succeeded else FAILED)
 
 
 def _show(step: Step) -> None:

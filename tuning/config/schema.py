@@ -135,13 +135,17 @@ class GridConfig(_Strict):
 
 
 class FinetuneConfig(_Strict):
-    """Fine-tuning of a registered model on another dataset; defaults as in the original paper."""
+    """Fine-tuning of a registered model on another dataset; defaults as in the original paper.
+
+    With `force`, the result is promoted whatever the gate says.
+    """
 
     source: str = "faces"
     model: str | None = None
     lr: Positive = 1e-3
     epochs: Count = 1000
     compare_scratch: bool = False
+    force: bool = False
 
 
 class FinalsConfig(_Strict):
@@ -158,13 +162,14 @@ class TrainConfig(TrainingOptions):
     """One training.
 
     `initial_model` names a registered model to start from instead of random weights; with
-    `promote`, the result goes through the promotion gate.
+    `promote`, the result goes through the promotion gate, with `force` too whatever that says.
     """
 
     head: Head = "tanh"
     epochs: Count
     initial_model: str | None = None
     promote: bool = False
+    force: bool = False
 
 
 class LaunchConfig(_Strict):

@@ -92,8 +92,9 @@ def conclude_on_test(
 ) -> Conclusion:
     """Measure the launch's cells on the test set, and pass a candidate through the gate.
 
-    Cells that are not `is_published` are compared with no published result. Without a tracking
-    store, the validation metrics are shown.
+    Cells that are not `is_published` are compared with no published result. The gate is forced if
+    the launch was started with `--force`. Without a tracking store, the validation metrics are
+    shown.
     """
     if tracking_uri is None:
         return conclude_on_val(outcome)
@@ -108,5 +109,7 @@ def conclude_on_test(
     candidate = next(filter(is_candidate, cells), None)
     if candidate is None:
         return Conclusion(outcome, table)
-    gate = promote(dataset, task, tracking_uri, run_id=candidate.run_id)
+    section = outcome.launch.document["config"].get(outcome.launch.kind, {})
+    force = bool(section.get("force"))
+    gate = promote(dataset, task, tracking_uri, run_id=candidate.run_id, force=force)
     return Conclusion(outcome, table, gate)

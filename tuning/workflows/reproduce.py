@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 from rich.console import Console
 
-from data_prep import prepare
+from data_prep import PreparedDataset, prepare
 from tuning.config.schema import (
     REPORT_GRIDS,
     TASKS,
@@ -33,6 +33,7 @@ from tuning.launch.open_dataset import open_prepared, prepare_settings
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
+from tuning.tracking.registry.catalog import find_champion
 from tuning.tracking.registry.promotion import Promotion, promote
 from tuning.training.options import Positive
 from tuning.workflows.finals import run_finals
@@ -47,7 +48,8 @@ class ReproduceConfig(LaunchConfig):
     """Grids and finals train on `data`; the champions are fine-tuned on `target`.
 
     `grids` has the differences from the published grid of each task; `epoch_scale` multiplies the
-    epochs of the grids. Without `finals`, the single trainings are left out.
+    epochs of the grids. Without `finals`, the single trainings are left out. With `force`, a
+    first champion need not beat the constant predictor.
     """
 
     target: DataConfig = DataConfig(dataset="ncd")
@@ -57,6 +59,7 @@ class ReproduceConfig(LaunchConfig):
     epoch_scale: Positive | None = None
     finals: FinalsConfig | None = FinalsConfig()
     finetune: FinetuneConfig = FinetuneConfig(compare_scratch=True)
+    force: bool = False
 
     def for_launch(self, **sections: Any) -> dict[str, Any]:
         """The sections that all launches have, and `sections`."""
@@ -154,14 +157,33 @@ class Job:
         return self._concluded(outcome)
 
     def _promote(self, task: Task) -> Step:
-        promotion = promote(open_prepared(self.config.data), task, self.tracking_uri)
-        table = promotion_table(promotion, task)
-        return Step(table=table, promotion=promotion, succeeded=promotion.passed)
+        return self._through_gate(open_prepared(self.config.data), task, None)
 
     def _finetune(self, task: Task) -> Step:
-        finetune = self.config.finetune.model_copy(update={"source": self.config.data.dataset})
+        source = self.config.data.dataset
+        if find_champion(self.tracking_uri, source, task) is None:
+            line = f"{source} has no {task} champion: fine-tuning is left out"
+            return Step(line, succeeded=False)
+        finetune = self.config.finetune.model_copy(update={"source": source})
         sections = self.config.for_launch(data=self.config.target, finetune=finetune)
-        return self._concluded(run_finetune(task, FinetuneLaunchConfig(**sections), self._session))
+        outcome = run_finetune(task, FinetuneLaunchConfig(**sections), self._session)
+        step = self._concluded(outcome)
+        if step.promotion is None or step.promotion.passed or not self.config.force:
+            return step
+        target = open_prepared(self.config.target)
+        forced = self._through_gate(target, task, step.promotion.cell.run_id)
+        return dataclasses.replace(
+            step,
+            promotion=forced.promotion,
+            succeeded=outcome.complete and forced.succeeded,
+        )
+
+    def _through_gate(self, dataset: PreparedDataset, task: Task, run_id: str | None) -> Step:
+        is_first = find_champion(self.tracking_uri, dataset.name, task) is None
+        force = self.config.force and is_first
+        promotion = promote(dataset, task, self.tracking_uri, run_id=run_id, force=force)
+        table = promotion_table(promotion, task)
+        return Step(table=table, promotion=promotion, succeeded=promotion.passed)
 
     def _concluded(self, outcome: LaunchOutcome) -> Step:
         found = conclude(outcome, self.tracking_uri)

@@ -73,7 +73,8 @@ def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
 
 def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
     """Measure what was trained on the test set; send it through the gate if it was asked for."""
-    wants_gate = bool(outcome.launch.document["config"]["train"]["promote"])
+    train = outcome.launch.document["config"]["train"]
+    wants_gate = bool(train["promote"] or train.get("force"))
     return conclude_on_test(
         outcome,
         tracking_uri,

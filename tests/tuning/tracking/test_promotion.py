@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from rich.console import Console
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
 from tuning.tracking.delivery import project_launch
 from tuning.tracking.fetch_weights import load_logged_weights
@@ -21,6 +24,7 @@ from tuning.tracking.reader import finished_cells
 from tuning.tracking.registry.catalog import ModelCard, champion_uri, find_champion, pinned
 from tuning.tracking.registry.promotion import Promotion, best_cell, promote
 from tuning.tracking.stored_runs import StoredCell
+from tuning.workflows.reproduce import Job, ReproduceConfig
 
 MakeLaunch = Callable[..., Any]
 NAME = "synthetic-faces-regression"
@@ -93,7 +97,7 @@ def mse_by_hand(data: PreparedDataset, source: PreparedDataset, split: str, off:
 
 def test_the_best_by_val_is_measured_registered_and_crowned(gate: Gate) -> None:
     gate.add("worse", off=0.0, score=1.0)
-    best = gate.add("best", off=0.02, score=2.0)
+    best = gate.add("best", off=0.008, score=2.0)
     result = gate.promote()
 
     assert result.cell.run_id == best.run_id
@@ -101,7 +105,7 @@ def test_the_best_by_val_is_measured_registered_and_crowned(gate: Gate) -> None:
     assert result.champion is None
     measured = result.measured
     mse = measured.test_metrics["test_mse"]
-    assert mse == mse_by_hand(gate.data, gate.data, "test", 0.02)
+    assert mse == mse_by_hand(gate.data, gate.data, "test", 0.008)
     constant = measured.constant_metrics["test_mse"]
     assert constant == mse_by_hand(gate.data, gate.data, "train", 0.0)
     assert measured.val_metrics["val_mse"] == best.metrics["val_mse"]
@@ -124,14 +128,14 @@ def test_the_best_by_val_is_measured_registered_and_crowned(gate: Gate) -> None:
 
 
 def test_a_better_one_displaces_the_champion_which_stays_as_previous(gate: Gate) -> None:
-    gate.add("first", off=0.05, score=1.0)
+    gate.add("first", off=0.012, score=1.0)
     gate.promote()
     cell = gate.add("second", off=0.01, score=2.0, parent_model=f"models:/{NAME}/1")
     result = gate.promote()
     assert (result.moved, result.version) == (True, 2)
     assert result.champion is not None
     assert result.champion.version == 1
-    by_hand = mse_by_hand(gate.data, gate.data, "test", 0.05)
+    by_hand = mse_by_hand(gate.data, gate.data, "test", 0.012)
     assert result.measured.rival_metrics["test_mse"] == by_hand
     assert "beats champion version 1" in result.measured.decision
     assert gate.aliases() == {"champion": 2, "previous": 1}
@@ -147,9 +151,9 @@ def test_a_better_one_displaces_the_champion_which_stays_as_previous(gate: Gate)
 @pytest.mark.parametrize(
     ("off", "force", "moved", "decision"),
     [
-        (0.05, False, False, "does not become champion: .* does not beat champion version 1"),
+        (0.012, False, False, "does not become champion: .* does not beat champion version 1"),
         (0.01, False, False, "does not become champion: .* does not beat champion version 1"),
-        (0.05, True, True, "becomes champion by force, though .* does not beat"),
+        (0.012, True, True, "becomes champion by force, though .* does not beat"),
     ],
     ids=["worse", "equal", "forced"],
 )
@@ -165,6 +169,97 @@ def test_one_that_does_not_win_is_registered_and_crowned_only_by_force(
     assert gate.aliases() == ({"champion": 2, "previous": 1} if moved else {"champion": 1})
     tags = gate.client.get_model_version(NAME, "2").tags
     assert tags["chromatune.decision"] == result.measured.decision
+
+
+@pytest.mark.parametrize("champion_first", [False, True], ids=["no champion", "champion"])
+def test_one_worse_than_the_constant_predictor_is_refused_and_one_that_would_pass_is_named(
+    gate: Gate, champion_first: bool
+) -> None:
+    if champion_first:
+        gate.add("old", off=0.03, score=0.5)
+        assert gate.promote(force=True).moved
+    useless = gate.add("useless", off=0.02, score=3.0)
+    gate.add("useless-too", off=0.04, score=2.0)
+    if not champion_first:
+        hopeless = gate.promote()
+        assert not hopeless.passed
+        assert "none of the 2 finished cells would pass" in hopeless.sentence
+        assert f"--run-id {useless.run_id} --force" in hopeless.sentence
+    good = gate.add("good", off=0.01, score=1.0)
+    unmeasured = gate.add("also-good", off=0.0, score=0.5)
+
+    result = gate.promote()
+    assert (result.passed, result.cell.run_id) == (False, useless.run_id)
+    own = mse_by_hand(gate.data, gate.data, "test", 0.02)
+    constant = mse_by_hand(gate.data, gate.data, "train", 0.0)
+    assert result.measured.test_metrics["test_mse"] == own
+    assert result.measured.constant_metrics["test_mse"] == constant
+    figures = [f"{one.expected:.2e}".replace("e-0", "e-") for one in (own, constant)]
+    assert "does not become champion: test_mse" in result.sentence
+    assert f"is worse than the constant predictor ({figures[1]})" in result.sentence
+    assert figures[0] in result.sentence
+    assert ("beats champion version 1" in result.sentence) == champion_first
+    command = re.search(r"would pass: `(.*)`$", result.sentence)
+    assert command is not None
+    words = shlex.split(command[1])
+    assert words[:3] == ["chromatune", "promote", "regression"]
+    chosen = dict(zip(words[3::2], words[4::2], strict=True))
+    assert chosen == {
+        "--dataset": "synthetic-faces",
+        "--data": gate.data.digest[:12],
+        "--data-root": str(gate.data.folder.parent),
+        "--tracking-uri": gate.store,
+        "--run-id": good.run_id,
+    }
+    # Others are measured only until one passes.
+    assert "test_mse" not in gate.client.get_run(unmeasured.run_id).data.metrics
+    before = {"champion": 1} if champion_first else {}
+    assert gate.aliases() == before
+
+    forced = gate.promote(force=True)
+    assert forced.moved
+    reason = "beats .*, but is worse" if champion_first else "is worse"
+    assert re.search(f"by force, though test_mse .* {reason}", forced.sentence)
+    assert gate.promote(run_id=good.run_id).moved
+
+
+def test_a_refused_promotion_is_exit_status_1_and_one_by_force_0(
+    gate: Gate, run: Callable[..., Any]
+) -> None:
+    gate.add("useless", off=0.02, score=1.0)
+    data = ["--count", "30", "--augment", "1", "--data-root", str(gate.data.folder.parent)]
+    words = ["promote", "regression", "--dataset", gate.data.name, *data]
+    words += ["--tracking-uri", gate.store, "--device", "cpu"]
+    status, out, _ = run(*words)
+    assert status == 1
+    (line,) = (line for line in out.splitlines() if "champion" in line)
+    assert "is worse than the constant predictor" in line
+    forced = re.search("`(.*)` promotes this one nevertheless", line)
+    assert forced is not None
+    status, out, _ = run(*shlex.split(forced[1])[1:])  # as printed
+    assert status == 0
+    assert "becomes the first champion by force, though" in out
+
+
+def test_reproduce_goes_on_without_a_champion_and_forces_only_a_first_one(gate: Gate) -> None:
+    gate.add("useless", off=0.02, score=1.0)
+    data = DataConfig(dataset=gate.data.name, root=gate.data.folder.parent, count=30, augment=1)
+
+    def job(*, force: bool) -> Job:
+        return Job(ReproduceConfig(data=data, force=force), {}, gate.store, Console(quiet=True))
+
+    refused = job(force=False)._promote("regression")
+    assert refused.promotion is not None
+    assert (refused.succeeded, gate.aliases()) == (False, {})
+    left_out = job(force=False)._finetune("regression")
+    assert not left_out.succeeded
+    assert "synthetic-faces has no regression champion: fine-tuning is left out" in left_out.line
+
+    assert job(force=True)._promote("regression").succeeded
+    assert gate.aliases() == {"champion": 1}
+    gate.add("worse-but-not-on-val", off=0.03, score=2.0)
+    assert not job(force=True)._promote("regression").succeeded
+    assert gate.aliases() == {"champion": 1}
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(gate: Gate) -> None:
@@ -201,7 +296,7 @@ def test_the_same_run_twice_makes_no_second_version_and_is_measured_once(
 def test_a_champion_of_other_data_is_measured_on_this(
     gate: Gate, other_data: PreparedDataset
 ) -> None:
-    old = gate.add("old", off=0.05, score=1.0)
+    old = gate.add("old", off=0.012, score=1.0)
     gate.promote()
     other = dataclasses.replace(gate, data=other_data)
     other.add("new", off=0.0, score=1.0)
@@ -209,7 +304,7 @@ def test_a_champion_of_other_data_is_measured_on_this(
     assert result.champion is not None
     assert result.champion.run_id == old.run_id
     assert "was measured on another dataset and is measured again" in result.measured.decision
-    by_hand = mse_by_hand(other_data, gate.data, "test", 0.05)
+    by_hand = mse_by_hand(other_data, gate.data, "test", 0.012)
     assert result.measured.rival_metrics["test_mse"] == by_hand
     assert result.moved
 
@@ -217,7 +312,7 @@ def test_a_champion_of_other_data_is_measured_on_this(
 def test_a_champion_that_cannot_be_measured_is_only_displaced_by_force(
     gate: Gate, other_data: PreparedDataset
 ) -> None:
-    old = gate.add("old", off=0.05, score=1.0)
+    old = gate.add("old", off=0.012, score=1.0)
     gate.promote()
     location = gate.client.get_logged_model(old.model_id).artifact_location
     (Path(location.removeprefix("file://")) / "artifacts" / "model.safetensors").unlink()
@@ -231,7 +326,7 @@ def test_a_champion_that_cannot_be_measured_is_only_displaced_by_force(
 
 def test_colorizers_win_by_a_higher_psnr(gate: Gate) -> None:
     gate.task = "colorizer"
-    gate.add("first", off=0.05, score=1.0)
+    gate.add("first", off=0.012, score=1.0)
     gate.promote()
     gate.add("second", off=0.0, score=2.0)
     result = gate.promote()
@@ -244,7 +339,7 @@ def test_colorizers_win_by_a_higher_psnr(gate: Gate) -> None:
 
 
 def test_there_is_a_champion_at_every_moment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate.add("first", off=0.05, score=1.0)
+    gate.add("first", off=0.012, score=1.0)
     gate.promote()
     gate.add("second", off=0.01, score=2.0)
     original = MlflowClient.set_registered_model_alias

@@ -118,12 +118,14 @@ def test_the_gate_works_through_a_server(
 ) -> None:
     data = prepare(PrepareSettings("synthetic-faces", count=20, augment=1), tmp_path).dataset
     prepare_store(server.uri)
+    test = data.planes("test")
     for number, score in enumerate((1.0, 2.0)):
         launch = make_launch(
             launch_id=f"launch-{number}", epochs=[2], dataset=data.name, digest=data.digest
         )
-        off = 0.1 - 0.04 * number
-        launch.finish_cell(launch.training_ids()[0], 2, score=score, paints=(0.5 + off, 0.5 + off))
+        off = 0.002 - 0.001 * number
+        paints = (float(test.a.mean() / 255) + off, float(test.b.mean() / 255) + off)
+        launch.finish_cell(launch.training_ids()[0], 2, score=score, paints=paints)
         project_launch(launch.storage, server.uri)
         result = promote(data, "regression", server.uri)
         assert result.moved, result.sentence

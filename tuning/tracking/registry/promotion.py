@@ -1,4 +1,4 @@
-"""The promotion gate: the best cell by val, measured once on test, against the champion."""
+"""Promotion: the best cell by val is measured once on test and passes the gate, or does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
 from models import ModelError
-from tuning.display.formatting import format_value
+from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
 from tuning.tracking.evaluation import (
     constant_on_test,
@@ -32,6 +32,8 @@ from tuning.tracking.registry.catalog import (
     registered_name,
     versions_of,
 )
+from tuning.tracking.registry.gate import decide, passing_cell
+from tuning.tracking.remedies import chromatune_command
 from tuning.tracking.runs import TAG
 from tuning.tracking.store import RETRY_OR_RESUME, make_client, open_store, translated
 from tuning.tracking.stored_runs import StoredCell
@@ -41,6 +43,8 @@ _ABOUT = (
     "Models for {name}, each measured once on its test set. The alias `champion` marks the best, "
     "`previous` the one before it: `mlflow.pyfunc.load_model('models:/{name}@champion')`."
 )
+# A refusal measures this many other cells at most.
+_TRIED = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Promotion:
     """What was compared and decided; `measured` holds the figures.
 
     `version` is None if a dry run found a cell that is not registered. `champion` had the alias
-    before.
+    before. `advice` says what to do where the cell is worse than the constant predictor.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Promotion:
     measured: Measured
     moved: bool
     version: int | None = None
+    advice: str = ""
 
     @property
     def is_champion(self) -> bool:
@@ -72,7 +77,8 @@ class Promotion:
     def sentence(self) -> str:
         """The decision with its subject, for people."""
         version = f" version {self.version}" if self.version is not None else ""
-        return f"{self.name}{version} ({self.cell.name}) {self.measured.decision}"
+        decision = "; ".join(filter(None, (self.measured.decision, self.advice)))
+        return f"{self.name}{version} ({self.cell.name}) {decision}"
 
     def record(self) -> dict[str, Any]:
         """JSON-able form of what was compared and decided."""
@@ -87,6 +93,7 @@ class Promotion:
             "champion_metrics": dict(self.measured.rival_metrics),
             "constant_metrics": dict(self.measured.constant_metrics),
             "decision": self.measured.decision,
+            "advice": self.advice,
             "moved": self.moved,
         }
 
@@ -110,8 +117,9 @@ def promote(
 ) -> Promotion:
     """Register the best cell on `dataset`, or that of `run_id`, and make it champion if it wins.
 
-    It wins if it beats the champion on the same test set, or with `force`. With `dry_run` nothing
-    is written anywhere. Raises ChromatuneError if there is nothing to promote or MLflow fails.
+    It wins if it beats the constant predictor and the champion on the same test set, or with
+    `force`. With `dry_run` nothing is written anywhere. Raises ChromatuneError if there is
+    nothing to promote or MLflow fails.
     """
     open_store(tracking_uri)
     client = make_client(tracking_uri)
@@ -127,16 +135,19 @@ def promote(
         rival=f"champion version {champion.version}" if champion else "",
         rival_metrics=rival_metrics,
     )
-    moved, decision = _decide(cell, champion, measured, note, force, CRITERIA[task])
-    measured = dataclasses.replace(measured, decision=decision)
+    decision = decide(cell, champion, measured, note, force, CRITERIA[task])
+    measured = dataclasses.replace(measured, decision=decision.text)
     name = registered_name(dataset.name, task)
-    promotion = Promotion(name, cell, champion, measured, moved)
+    promotion = Promotion(name, cell, champion, measured, decision.moved)
+    if decision.is_useless:
+        advice = _advice(promotion, dataset, task, tracking_uri, device, dry_run)
+        promotion = dataclasses.replace(promotion, advice=advice)
     with translated("the promotion was not completed", RETRY_OR_RESUME):
         if dry_run:
-            measured = dataclasses.replace(measured, decision=f"dry run: {decision}")
+            measured = dataclasses.replace(measured, decision=f"dry run: {decision.text}")
             present = _version_of_run(client, name, cell.run_id)
             version = int(present.version) if present else None
-            return Promotion(name, cell, champion, measured, moved=False, version=version)
+            return dataclasses.replace(promotion, measured=measured, moved=False, version=version)
         log_showcase(client, cell, dataset, tracking_uri, device)
         return dataclasses.replace(promotion, version=_carry_out(client, promotion))
 
@@ -181,43 +192,58 @@ def _candidate(
 
 
 def _best(cells: list[StoredCell], criterion: Criterion) -> StoredCell | None:
+    return next(iter(_ranked(cells, criterion)), None)
+
+
+def _ranked(cells: list[StoredCell], criterion: Criterion) -> list[StoredCell]:
+    """The cells that have the deciding validation score, the best first."""
     values = {cell.run_id: criterion.value(cell.metrics, "val_") for cell in cells}
     scored = [cell for cell in cells if math.isfinite(values[cell.run_id])]
-    return min(scored, key=lambda cell: criterion.sort_key(values[cell.run_id]), default=None)
+    return sorted(scored, key=lambda cell: criterion.sort_key(values[cell.run_id]))
 
 
-def _decide(
-    cell: StoredCell,
-    champion: ModelCard | None,
-    measured: Measured,
-    note: str,
-    force: bool,
-    criterion: Criterion,
-) -> tuple[bool, str]:
-    """Return whether the cell becomes champion, and why in one sentence."""
-    figures = (measured.test_metrics, measured.rival_metrics, measured.constant_metrics)
-    own, theirs, constant = (criterion.value(metrics, "test_") for metrics in figures)
-    figure = f"{measured.metric} {format_value(measured.metric, own)}"
-    # A model may be no better than the training set's mean colour everywhere.
-    warning = ""
-    if not criterion.better(own, constant):
-        value = format_value(measured.metric, constant)
-        warning = f", but WORSE than the constant baseline ({value})"
-    if champion is None:
-        return True, f"becomes the first champion with {figure}{warning}"
-    if champion.run_id == cell.run_id:
-        return False, f"is already champion ({figure}){warning}"
-    against = f"{measured.rival} with {format_value(measured.metric, theirs)}"
-    wins = bool(measured.rival_metrics) and criterion.better(own, theirs)
-    if wins:
-        reason = f": {figure} beats {against}"
-    elif measured.rival_metrics:
-        reason = f"{' by force, though' if force else ':'} {figure} does not beat {against}"
-    else:
-        reason = f"{' by force' if force else ': there is nothing to compare'} with {figure}"
-    becomes = "becomes champion" if wins or force else "does not become champion"
-    remark = f" ({note})" if note else ""
-    return wins or force, f"{becomes}{reason}{remark}{warning}"
+def _advice(
+    promotion: Promotion, dataset: PreparedDataset, task: str, uri: str, device: str, dry_run: bool
+) -> str:
+    """Say how there can be a champion where the constant predictor is better than the cell.
+
+    Other finished cells are measured, the best by validation score first, until one would pass.
+    """
+    client, criterion, measured = make_client(uri), CRITERIA[task], promotion.measured
+    cells = finished_cells(uri, dataset.digest, task)
+    others = [cell for cell in _ranked(cells, criterion) if cell.run_id != promotion.cell.run_id]
+    rivals = [measured.constant_metrics]
+    if promotion.champion is not None:
+        rivals.append(measured.rival_metrics)
+
+    def measure(cell: StoredCell) -> dict[str, float]:
+        metrics = metrics_on_test(cell, dataset, task, uri, device)
+        if not dry_run:
+            log_test_metrics(client, cell, metrics)
+        return metrics
+
+    # Nothing displaces a champion that cannot be measured.
+    can_win = promotion.champion is None or bool(measured.rival_metrics)
+    passing = passing_cell(others[:_TRIED], measure, rivals, criterion) if can_win else None
+    if passing is not None:
+        command = promote_command(dataset, task, uri, passing.run_id)
+        return f"{passing.name} would pass: `{command}`"
+    command = promote_command(dataset, task, uri, promotion.cell.run_id, "--force")
+    which = f"the {len(cells)} finished cells"
+    if can_win and len(others) > _TRIED:
+        which = f"the {_TRIED} others with the best validation scores"
+    return f"none of {which} would pass; `{command}` promotes this one nevertheless"
+
+
+def promote_command(
+    dataset: PreparedDataset, task: str, uri: str, run_id: str, *options: str
+) -> str:
+    """The command that promotes a run on this very dataset."""
+    words = ["promote", task, "--dataset", dataset.name, "--data", dataset.digest[:12]]
+    root = dataset.folder.parent
+    if root.absolute() != DataConfig().root.absolute():
+        words += ["--data-root", str(root)]
+    return chromatune_command(uri, *words, "--run-id", run_id, *options)
 
 
 def _carry_out(client: MlflowClient, promotion: Promotion) -> int:
