@@ -8,43 +8,58 @@ import numpy as np
 
 from data_prep.augment import augmented_copies, copy_keys
 from data_prep.color import UInt8Array, rgb_to_lab
-from data_prep.datasets import DatasetInfo
 from data_prep.errors import DataError
 from data_prep.load_pictures import Reading
 from data_prep.manifest import PLANES, FileEntry
 from data_prep.parallel import Progress, map_threads
 from data_prep.settings import PrepareSettings
-from data_prep.split import SIDES, Side, split_pictures
+from data_prep.split import SIDES, Side, given_order, split_pictures
 from data_prep.store import create_array
 
 
-def choose_sides(
-    settings: PrepareSettings, info: DatasetInfo, reading: Reading
-) -> dict[Side, list[int]]:
-    """Split the pictures; DataError if subjects are needed but unknown, or a side is empty."""
+def choose_sides(settings: PrepareSettings, reading: Reading) -> dict[Side, list[int]]:
+    """Split the pictures; DataError if groups are needed but unknown, or a side is empty."""
     pictures = reading.pictures
     labels = [picture.label for picture in pictures]
-    by_subject = settings.split == "subject"
-    unlabelled = [picture.name for picture in pictures if picture.label is None]
-    if by_subject and unlabelled:
-        raise DataError(
-            f"split 'subject' needs the subject of every image, and {len(unlabelled)} of "
-            f"{len(pictures)} have none ({unlabelled[0]}): name their folders s01, s02, …, write "
-            "s1 in the JPEG comment, or use split 'random'"
-        )
     digests = [picture.sha256 for picture in pictures]
-    sides = split_pictures(
-        digests,
-        settings.seed,
-        strata=[label or "" for label in labels] if info.grouping == "category" else None,
-        together=labels if by_subject else None,
-    )
+    kind = "subject" if settings.split == "subject" else "group"
+    if settings.is_given:
+        given = [picture.side or "train" for picture in pictures]
+        sides = given_order(digests, settings.seed, given)
+    else:
+        if settings.keeps_groups:
+            _check_labelled(reading, kind)
+        sides = split_pictures(
+            digests,
+            settings.seed,
+            strata=[label or "" for label in labels] if settings.is_stratified else None,
+            together=labels if settings.keeps_groups else None,
+        )
     if not all(sides.values()):
-        kind, different = ("subjects", labels) if by_subject else ("different images", digests)
+        if settings.is_given:
+            empty = next(side for side in SIDES if not sides[side])
+            raise DataError(f"the given split has no usable image in {empty}")
+        by_group = settings.keeps_groups
+        kinds, different = (f"{kind}s", labels) if by_group else ("different images", digests)
         raise DataError(
-            f"{len(set(different))} {kind} cannot fill train, val and test: more are needed"
+            f"{len(set(different))} {kinds} cannot fill train, val and test: more are needed"
         )
     return sides
+
+
+def _check_labelled(reading: Reading, kind: str) -> None:
+    unlabelled = [picture.name for picture in reading.pictures if picture.label is None]
+    if not unlabelled:
+        return
+    how = (
+        "name their folders s01, s02, …, write s1 in the JPEG comment"
+        if kind == "subject"
+        else "choose another --group-by"
+    )
+    raise DataError(
+        f"split '{kind}' needs the {kind} of every image, and {len(unlabelled)} of "
+        f"{len(reading.pictures)} have none ({unlabelled[0]}): {how}, or use split 'random'"
+    )
 
 
 def write_arrays(
@@ -79,17 +94,18 @@ def write_arrays(
 
 
 def file_entries(
-    info: DatasetInfo, reading: Reading, sides: dict[Side, list[int]]
+    settings: PrepareSettings, reading: Reading, sides: dict[Side, list[int]]
 ) -> list[FileEntry]:
     """List the pictures for the manifest, split by split in the order of their rows."""
+    shows_subjects = settings.grouping == "subject"
     return [
         FileEntry(
             name=picture.name,
             sha256=picture.sha256,
             split=side,
             row=row,
-            subject=picture.label if info.grouping == "subject" else None,
-            category=picture.label if info.grouping == "category" else None,
+            subject=picture.label if shows_subjects else None,
+            category=None if shows_subjects else picture.label,
         )
         for side in SIDES
         for row, picture in enumerate(reading.pictures[number] for number in sides[side])

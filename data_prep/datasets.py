@@ -1,14 +1,18 @@
-"""The datasets that `prepare` knows by name."""
+"""Datasets by name: those that are known, with what is known of them, and anybody's own."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from data_prep.errors import DataError, nearest
+from data_prep.errors import DataError
 
 _DRIVE = "https://drive.google.com/uc?export=download"
+# The name becomes part of the names of folders and registered models.
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,12 @@ class DatasetInfo:
     """A dataset's name, its official archive, and how its pictures are grouped.
 
     `grouping` says what its folders (or JPEG comments) name: the person shown, or the category that
-    the split is stratified by. `default_count` is the number of pictures of a synthetic dataset.
+    the split is stratified by; None for a dataset of the user's own. `default_count` is the number
+    of pictures of a synthetic dataset.
     """
 
     name: str
-    grouping: Literal["subject", "category"]
+    grouping: Literal["subject", "category"] | None = None
     url: str | None = None
     default_count: int | None = None
 
@@ -43,9 +48,12 @@ DATASETS: Mapping[str, DatasetInfo] = {
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """Return the dataset called `name`; DataError listing the known ones if there is none."""
-    if name not in DATASETS:
+    """Return what is known of the dataset `name`; DataError if it cannot be a dataset's name."""
+    if name in DATASETS:
+        return DATASETS[name]
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise DataError(
-            f"unknown dataset '{name}': known are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+            f"'{name}' cannot be a dataset's name: use lower-case letters and digits, with single "
+            f"dashes between them, at most {_MAX_NAME} characters"
         )
-    return DATASETS[name]
+    return DatasetInfo(name)

@@ -5,26 +5,29 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.color import UInt8Array
-from data_prep.datasets import DatasetInfo, dataset_info
+from data_prep.datasets import DATASETS, dataset_info
 from data_prep.decode import UnusableError, decode_picture
-from data_prep.errors import DataError
+from data_prep.errors import DataError, nearest
+from data_prep.given_split import GivenSplit, split_by_file, split_by_folders
+from data_prep.grouping import NONE, path_group
 from data_prep.manifest import NoteEntry, SkippedEntry
 from data_prep.parallel import Progress, map_threads
 from data_prep.settings import MIN_PICTURES, PrepareSettings
 from data_prep.sources import (
     FolderSource,
     ImageSource,
+    Listing,
     ZipSource,
     download_zip,
-    path_label,
     subject_id,
 )
+from data_prep.split import Side
 from data_prep.store import create_array
 from data_prep.synthetic import SyntheticSource
 
@@ -33,13 +36,14 @@ DOWNLOADS_FOLDER = "downloads"
 
 @dataclass(frozen=True)
 class Picture:
-    """A usable picture: its pixels are `pixels[index]` of the Reading."""
+    """A usable picture: its pixels are `pixels[index]` of the Reading; `side` where it is given."""
 
     index: int
     name: str
     sha256: str
     label: str | None
     notes: tuple[str, ...]
+    side: Side | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,12 @@ def open_source(
         if source is not None:
             raise DataError(f"{info.name} is generated, not read: omit the source {source}")
         return SyntheticSource(settings)
-    source = source or info.url or ""
+    source = source or info.url
+    if source is None:
+        raise DataError(
+            f"{info.name} has no archive of its own: give its images with --source FOLDER, ZIP or "
+            f"URL{nearest(info.name, DATASETS)}"
+        )
     if str(source).startswith(("http://", "https://")):
         return download_zip(str(source), data_root / DOWNLOADS_FOLDER, info.name, progress)
     path = Path(source)
@@ -83,7 +92,48 @@ def open_source(
     )
 
 
-def pictures_digest(source: ImageSource, info: DatasetInfo, progress: Progress | None) -> str:
+@dataclass(frozen=True)
+class Names:
+    """The pictures that a source has for these settings, and what is known of them by name."""
+
+    listing: Listing
+    settings: PrepareSettings
+    given: GivenSplit | None
+
+    def label(self, name: str) -> str | None:
+        """The group of a picture, as far as its path tells."""
+        path = self.given.within.get(name, name) if self.given else name
+        return path_group(path, self.settings.grouping)
+
+    def side(self, name: str) -> Side | None:
+        return self.given.sides[name] if self.given else None
+
+
+def list_pictures(
+    source: ImageSource, settings: PrepareSettings, sides: Mapping[str, Side] | None
+) -> Names:
+    """List the pictures of a source, without those that a given split leaves out.
+
+    `sides` is the split of a file. Raises DataError if the split is given in another way.
+    """
+    listing = source.list()
+    given = None
+    if sides is not None:
+        given = split_by_file(sides, listing.names, source.location)
+    elif settings.is_given:
+        given = split_by_folders(listing.names, source.location)
+        if given is None or settings.split != "given":
+            is_file = settings.split != "given"
+            needed = "its file" if is_file else "folders named train, val and test"
+            raise DataError(f"the split '{settings.split}' of {source.location} needs {needed}")
+    if given is not None:
+        left_out = [(name, given.reason) for name in listing.names if name not in given.sides]
+        listing.names = [name for name in listing.names if name in given.sides]
+        listing.skipped += left_out
+    return Names(listing, settings, given)
+
+
+def pictures_digest(source: ImageSource, names: Names, progress: Progress | None) -> str:
     """Return the digest that `read_pictures` would find, without decoding anything."""
 
     def digest(name: str) -> str | None:
@@ -91,14 +141,12 @@ def pictures_digest(source: ImageSource, info: DatasetInfo, progress: Progress |
             return hashlib.sha256(source.read(name)).hexdigest()
         return None
 
-    names = source.list().names
-    return _digest(names, map_threads(digest, names, "read", progress), info)
+    return _digest(names, map_threads(digest, names.listing.names, "read", progress))
 
 
 def read_pictures(
     source: ImageSource,
-    info: DatasetInfo,
-    size: int,
+    names: Names,
     spool: Path,
     progress: Progress | None,
 ) -> Reading:
@@ -106,7 +154,7 @@ def read_pictures(
 
     DataError if fewer than ten are usable.
     """
-    listing = source.list()
+    listing, size = names.listing, names.settings.size
     pixels = create_array(spool, (max(len(listing.names), 1), size, size, 3))
     digests: list[str | None] = [None] * len(listing.names)
 
@@ -119,10 +167,10 @@ def read_pictures(
         except UnusableError as reason:
             return SkippedEntry(name=name, reason=str(reason))
         pixels[index] = decoded.rgb
-        label = path_label(name, info.grouping)
-        if label is None and info.grouping == "subject":
+        label = names.label(name)
+        if label is None and names.settings.grouping == "subject":
             label = subject_id(decoded.comment)
-        return Picture(index, name, sha256, label, decoded.notes)
+        return Picture(index, name, sha256, label, decoded.notes, names.side(name))
 
     with warnings.catch_warnings():
         # The manifest lists damaged pictures; Pillow's warnings would repeat them.
@@ -136,9 +184,9 @@ def read_pictures(
         skipped=skipped + [item for item in results if isinstance(item, SkippedEntry)],
         ignored=listing.ignored,
         notes=[NoteEntry(name=item.name, note=note) for item in pictures for note in item.notes],
-        digest=_digest(listing.names, digests, info),
+        digest=_digest(names, digests),
     )
-    _check_usable(reading, source, info)
+    _check_usable(reading, source, names.settings)
     return reading
 
 
@@ -155,7 +203,7 @@ def describe_notes(notes: Sequence[NoteEntry]) -> list[str]:
     return [f"{count} with {kind}" for kind, count in kinds.most_common()]
 
 
-def _check_usable(reading: Reading, source: ImageSource, info: DatasetInfo) -> None:
+def _check_usable(reading: Reading, source: ImageSource, settings: PrepareSettings) -> None:
     count = len(reading.pictures)
     if count < MIN_PICTURES:
         left_out = [describe_skipped(reading.skipped)] if reading.skipped else []
@@ -164,18 +212,24 @@ def _check_usable(reading: Reading, source: ImageSource, info: DatasetInfo) -> N
             f"only {count} usable images in {source.location} ({', '.join(left_out)}): at least "
             f"{MIN_PICTURES} are needed"
         )
-    if info.grouping == "category" and all(image.label is None for image in reading.pictures):
-        raise DataError(
-            f"no category folders in {source.location} (first image: {reading.pictures[0].name}): "
-            f"{info.name} needs <category>/<image>"
-        )
+    rule = settings.grouping
+    # Not every picture of a known layout tells its subject, which a random split does not need.
+    if rule in ("subject", NONE) or any(image.label is not None for image in reading.pictures):
+        return
+    where = f"in {source.location} (first image: {reading.pictures[0].name})"
+    if rule == "category":
+        raise DataError(f"no category folders {where}: {settings.dataset} needs <category>/<image>")
+    raise DataError(f"no groups {where}: '{rule}' finds none in any path")
 
 
-def _digest(names: Sequence[str], digests: Sequence[str | None], info: DatasetInfo) -> str:
-    """Return the digest of what was readable: content and label of each picture, in no order."""
+def _digest(names: Names, digests: Sequence[str | None]) -> str:
+    """Return the digest of what was readable: content and label of each picture, in no order.
+
+    With a given split, also its side.
+    """
     marks = [
-        (digest, path_label(name, info.grouping) or "")
-        for name, digest in zip(names, digests, strict=True)
+        (digest, "/".join(filter(None, (names.side(name), names.label(name)))))
+        for name, digest in zip(names.listing.names, digests, strict=True)
         if digest is not None
     ]
     return hashlib.sha256(repr(sorted(marks)).encode()).hexdigest()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from data_prep.settings import PrepareSettings
 from data_prep.sources.image_files import Kind
@@ -28,6 +28,15 @@ class SettingsEntry(_Document):
     augment: int
     seed: int
     count: int | None
+    group_by: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what older versions did not write, where it has its default."""
+        values: dict[str, Any] = handler(self)
+        if self.group_by is None:
+            values.pop("group_by", None)
+        return values
 
     @classmethod
     def of(cls, settings: PrepareSettings) -> SettingsEntry:
@@ -48,7 +57,10 @@ class SourceEntry(_Document):
 
 
 class FileEntry(_Document):
-    """One source picture. `row` is its row in its split, before augmentation."""
+    """One source picture. `row` is its row in its split, before augmentation.
+
+    `subject` or `category` is its group: the latter also of datasets of the user's own.
+    """
 
     name: str
     sha256: str
@@ -80,7 +92,11 @@ class ArrayEntry(_Document):
 
 
 class Manifest(_Document):
-    """All of `manifest.json`. `digest` covers the arrays' content and split, nothing else."""
+    """All of `manifest.json`.
+
+    `digest` covers the arrays' content and split; where the user chose how pictures are grouped or
+    split, also this and the groups. See `data_digest`.
+    """
 
     format: Literal[1] = 1
     dataset: str
@@ -105,7 +121,18 @@ class Manifest(_Document):
         return self.dataset == settings.dataset and self.settings == SettingsEntry.of(settings)
 
 
-def arrays_digest(arrays: dict[str, ArrayEntry]) -> str:
-    """Return the digest of all arrays: their names (the split), shapes and contents."""
+def data_digest(
+    settings: SettingsEntry, arrays: dict[str, ArrayEntry], files: list[FileEntry]
+) -> str:
+    """Return the digest of all arrays: their names (the split), shapes and contents.
+
+    It also covers grouping and split rule, and each picture's group, unless both are defaults,
+    which had digests before there was a choice.
+    """
     rows = sorted((name, entry.shape, entry.sha256) for name, entry in arrays.items())
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    if settings.group_by is not None or settings.split not in ("random", "subject"):
+        groups = sorted((file.split, file.row, file.category or file.subject) for file in files)
+        covered: list[Any] = [rows, settings.split, settings.group_by, groups]
+    else:
+        covered = rows
+    return hashlib.sha256(json.dumps(covered).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,18 +17,21 @@ import numpy as np
 from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
+from data_prep.given_split import shared_pictures, split_by_folders
 from data_prep.load_pictures import (
+    Names,
     describe_notes,
     describe_skipped,
+    list_pictures,
     open_source,
     pictures_digest,
     read_pictures,
 )
-from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, arrays_digest
+from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, data_digest
 from data_prep.parallel import Progress
 from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import ImageSource
-from data_prep.split import SIDES
+from data_prep.split import SIDES, Side
 from data_prep.store import PreparedDataset, array_entries, open_dataset
 from data_prep.workspace import Workspace, sync_tree, writing_to
 
@@ -46,13 +50,15 @@ def prepare(
     data_root: Path,
     *,
     source: str | Path | None = None,
+    sides: Mapping[str, Side] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Prepare a dataset below `data_root`, unless it is already there.
 
     `source` is a folder, a zip, or the URL of a zip; None means the official archive (downloaded
-    once, into `data_root/downloads`) or, for synthetic datasets, the generator. The folder appears
+    once, into `data_root/downloads`) or, for synthetic datasets, the generator. `sides` is a split
+    by file, which `settings.split` names: see `read_sides` and `split_name`. The folder appears
     whole or not at all. Raises DataError if the source is unusable, the disk is full or
     unwritable, or the same settings were prepared from other pictures and `overwrite` is False.
     `progress` is called as `progress(stage, done, total)` from the calling thread.
@@ -71,13 +77,27 @@ def prepare(
         dataset = None if created else _open_existing(target, settings)
         if dataset is None or source is not None:
             with closing(open_source(settings, source, data_root, progress)) as opened:
+                names = list_pictures(opened, settings, sides)
                 if dataset is None:
-                    _build(workspace, settings, opened, progress)
+                    _build(workspace, names, opened, progress)
                 else:
-                    _check_same_images(dataset, opened, progress)
+                    _check_same_images(dataset, names, opened, progress)
         dataset = open_dataset(target)
     state = "prepared" if created else "already prepared, nothing to do"
     return Prepared(dataset, created, _summary(dataset, state))
+
+
+def has_split_folders(
+    settings: PrepareSettings,
+    source: str | Path,
+    data_root: Path,
+    progress: Progress | None = None,
+) -> bool:
+    """Whether a source has folders train, val and test; DataError if it has only some of them."""
+    if dataset_info(settings.dataset).synthetic:
+        return False
+    with closing(open_source(settings, source, Path(data_root), progress)) as opened:
+        return split_by_folders(opened.list().names, opened.location) is not None
 
 
 def _open_existing(target: Path, settings: PrepareSettings) -> PreparedDataset:
@@ -91,10 +111,10 @@ def _open_existing(target: Path, settings: PrepareSettings) -> PreparedDataset:
 
 
 def _check_same_images(
-    dataset: PreparedDataset, source: ImageSource, progress: Progress | None
+    dataset: PreparedDataset, names: Names, source: ImageSource, progress: Progress | None
 ) -> None:
     before = dataset.manifest.source
-    if pictures_digest(source, dataset_info(dataset.name), progress) != before.pictures_digest:
+    if pictures_digest(source, names, progress) != before.pictures_digest:
         raise DataError(
             f"{dataset.folder} was prepared from other images ({before.location}) than those in "
             f"{source.location}: add --overwrite to replace it, or choose another data root"
@@ -102,17 +122,14 @@ def _check_same_images(
 
 
 def _build(
-    workspace: Workspace,
-    settings: PrepareSettings,
-    source: ImageSource,
-    progress: Progress | None,
+    workspace: Workspace, names: Names, source: ImageSource, progress: Progress | None
 ) -> None:
-    info = dataset_info(settings.dataset)
+    settings = names.settings
     with writing_to(workspace.target.parent):
         folder = workspace.begin()
         spool = folder / "spool.npy"
-        reading = read_pictures(source, info, settings.size, spool, progress)
-        sides = choose_sides(settings, info, reading)
+        reading = read_pictures(source, names, spool, progress)
+        sides = choose_sides(settings, reading)
         arrays = write_arrays(folder, settings, reading, sides, progress)
         spool.unlink()
         with ThreadPoolExecutor(1) as disk:
@@ -120,9 +137,11 @@ def _build(
             synced = disk.submit(sync_tree, folder)
             entries = array_entries(arrays)
         synced.result()
+        written = SettingsEntry.of(settings)
+        files = file_entries(settings, reading, sides)
         manifest = Manifest(
             dataset=settings.dataset,
-            settings=SettingsEntry.of(settings),
+            settings=written,
             source=SourceEntry(
                 kind=source.kind,
                 location=source.location,
@@ -130,12 +149,12 @@ def _build(
                 pictures_digest=reading.digest,
             ),
             counts={side: len(sides[side]) for side in SIDES},
-            files=file_entries(info, reading, sides),
+            files=files,
             skipped=reading.skipped,
             ignored=reading.ignored,
             notes=reading.notes,
             arrays=entries,
-            digest=arrays_digest(entries),
+            digest=data_digest(written, entries, files),
             versions={
                 "chromatune": metadata.version("chromatune"),
                 "python": platform.python_version(),
@@ -160,6 +179,12 @@ def _summary(dataset: PreparedDataset, state: str) -> str:
         f"{dataset.size} px",
         f"digest {dataset.digest[:12]}",
     ]
+    if groups := {file.category or file.subject for file in manifest.files} - {None}:
+        parts.append(f"{len(groups)} groups")
+    shared = shared_pictures((file.sha256, file.split) for file in manifest.files)
+    if shared:
+        words = "picture is" if shared == 1 else "pictures are"
+        parts.append(f"{shared} {words} in more than one split")
     if manifest.skipped:
         parts.append(describe_skipped(manifest.skipped))
     parts += describe_notes(manifest.notes)

@@ -77,6 +77,17 @@ def split_pictures(
     return sides
 
 
+def given_order(digests: Sequence[str], seed: int, sides: Sequence[Side]) -> dict[Side, list[int]]:
+    """Return the indices on each given side, in the order that `split_pictures` gives them."""
+    ranks = [_rank(seed, digest) for digest in digests]
+    ordered = sorted(range(len(digests)), key=lambda i: (ranks[i], i))
+    return {side: [i for i in ordered if sides[i] == side] for side in SIDES}
+
+
+def _rank(seed: int, digest: str) -> str:
+    return hashlib.sha256(f"{seed}:{digest}".encode()).hexdigest()
+
+
 def _groups(
     digests: Sequence[str],
     seed: int,
@@ -102,8 +113,7 @@ def _groups(
     for indices in members.values():
         indices.sort(key=lambda i: (digests[i], i))
         stratum = min(strata[i] for i in indices) if strata else ""
-        rank = hashlib.sha256(f"{seed}:{digests[indices[0]]}".encode()).hexdigest()
-        groups.append(_Group(tuple(indices), stratum, rank))
+        groups.append(_Group(tuple(indices), stratum, _rank(seed, digests[indices[0]])))
     return sorted(groups, key=lambda group: group.rank)
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from data_prep.color import UInt8Array
 from data_prep.errors import DataError
-from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, arrays_digest
+from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, data_digest
 from data_prep.parallel import map_threads
 from data_prep.settings import command_for
 from data_prep.split import SIDES, Side
@@ -115,7 +115,8 @@ def open_dataset(folder: Path) -> PreparedDataset:
     if not _NAME.fullmatch(manifest.dataset):
         raise _damaged(folder, f"{MANIFEST_NAME}: {manifest.dataset!r} is not a valid dataset name")
     expected = {f"{side}/{plane}" for side in SIDES for plane in PLANES}
-    if set(manifest.arrays) != expected or arrays_digest(manifest.arrays) != manifest.digest:
+    digest = data_digest(manifest.settings, manifest.arrays, manifest.files)
+    if set(manifest.arrays) != expected or digest != manifest.digest:
         raise _damaged(folder, f"{MANIFEST_NAME} contradicts itself")
     dataset = PreparedDataset(folder, manifest)
     for side in SIDES:

@@ -167,7 +167,7 @@ def test_unusable_sources(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset": "face"}, "unknown dataset 'face'.*did you mean 'faces'"),
+        ({"dataset": "Faces"}, "'Faces' cannot be a dataset's name"),
         ({"split": "subjekt"}, "split must be one of .*'subjekt'; did you mean 'subject'"),
         ({"size": 8}, "size must be a whole number from 16 to 1024, but is 8"),
         ({"augment": 0}, "augment must be a whole number from 1"),

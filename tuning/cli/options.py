@@ -72,7 +72,7 @@ AllowedHosts = Annotated[
         callback=lambda values: [name for value in values or () for name in words(value) or ()],
     ),
 ]
-_data = functools.partial(option, rich_help_panel="Dataset")
+data_option = functools.partial(option, rich_help_panel="Dataset")
 _launch = functools.partial(option, rich_help_panel="Launch")
 Detach = Annotated[
     bool,
@@ -85,7 +85,10 @@ Detach = Annotated[
 
 # Where the configuration has what an option sets, if not in the command's own section.
 _KEYS = {
-    **{name: f"data.{name}" for name in ("dataset", "size", "split", "augment", "count")},
+    **{
+        name: f"data.{name}"
+        for name in ("dataset", "size", "split", "augment", "count", "group_by")
+    },
     **{"data_root": "data.root", "data_seed": "data.seed", "data": "data.digest"},
     **{"seed": "training.seed"},
     **{name: f"resources.{name}" for name in ("backend", "cpus_per_trial", "gpus_per_trial")},
@@ -106,23 +109,27 @@ class DataOptions:
 
     section: ClassVar[str]
 
-    dataset: Annotated[str | None, _data("Prepared dataset [default: faces].")] = None
-    data_root: Annotated[Path | None, _data("Folder of the prepared datasets [default: data].")] = (
-        None
-    )
-    size: Annotated[int | None, _data("Side of an image in pixels [default: 128].", min=1)] = None
+    dataset: Annotated[str | None, data_option("Prepared dataset [default: faces].")] = None
+    data_root: Annotated[
+        Path | None, data_option("Folder of the prepared datasets [default: data].")
+    ] = None
+    size: Annotated[
+        int | None, data_option("Side of an image in pixels [default: 128].", min=1)
+    ] = None
     split: Annotated[
         str | None,
-        _data("random | subject: nobody is in two splits [default: random]."),
+        data_option("random | group | stratified | subject | given [default: random]."),
     ] = None
     augment: Annotated[
         int | None,
-        _data("Versions of each training image, 1 = no augmentation [default: 10].", min=1),
+        data_option("Versions of each training image, 1 = no augmentation [default: 10].", min=1),
     ] = None
     data_seed: Annotated[
-        int | None, _data("Seed of the split and the augmentation [default: 0].", min=0)
+        int | None, data_option("Seed of the split and the augmentation [default: 0].", min=0)
     ] = None
-    count: Annotated[int | None, _data("Number of images of a synthetic dataset.", min=1)] = None
+    count: Annotated[int | None, data_option("Number of images of a synthetic dataset.", min=1)] = (
+        None
+    )
 
     def flags(self) -> dict[str, Any]:
         """Values by key path of the configuration, None where an option was not given."""
@@ -144,7 +151,7 @@ class PreparedDataOptions(DataOptions):
 
     data: Annotated[
         str | None,
-        _data(
+        data_option(
             "Beginning of the digest of a prepared variant: see `chromatune datasets`. Without it, "
             "and without --size, --split, --augment, --data-seed and --count, also in the "
             "configuration: the only variant, or of several the one with the default settings.",

@@ -53,6 +53,14 @@ _GpusPerTrial = Annotated[
 ]
 
 
+def _known_split(value: str) -> str:
+    from data_prep import check_split  # imports OpenCV, which takes a while
+
+    if not value.lower().endswith(".csv"):
+        check_split(value)
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,10 +75,11 @@ class DataConfig(_Strict):
     dataset: str = "faces"
     root: Annotated[Path, AfterValidator(expanded)] = Path("data")
     size: Count = 128
-    split: Literal["random", "subject"] = "random"
+    split: Annotated[str, AfterValidator(_known_split)] = "random"
     augment: Count = 10
     seed: Seed = 0
     count: Count | None = None
+    group_by: str | None = None
     digest: str | None = None
 
 

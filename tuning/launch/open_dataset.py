@@ -11,6 +11,8 @@ from data_prep import (
     PreparedDataset,
     PrepareSettings,
     dataset_folder,
+    dataset_info,
+    dataset_of_folder,
     default_variant,
     open_by_digest,
     prepare,
@@ -18,7 +20,7 @@ from data_prep import (
 )
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
-from tuning.errors import ChromatuneError
+from tuning.errors import ChromatuneError, nearest
 from tuning.launch.folder import Launch
 
 Log = Callable[[str], None]
@@ -59,8 +61,10 @@ def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
         elif chosen != folder:
             _report(log, f"using {chosen}, the only variant (digest {opened.digest[:12]})")
         return opened
-    if DATASETS[settings.dataset].synthetic:
+    if dataset_info(settings.dataset).synthetic:
         return prepare(settings, data.root).dataset
+    if settings.dataset not in DATASETS and not variants:
+        raise ChromatuneError(_unknown(settings.dataset, data.root))
     try:
         return open_folder(folder)
     except DataError as error:
@@ -69,6 +73,16 @@ def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
         raise DataError(
             f"{error}, or choose a prepared variant with --data: {_names(variants)}"
         ) from None
+
+
+def _unknown(name: str, root: Path) -> str:
+    """What is prepared instead of a dataset that is neither known nor prepared."""
+    found = map(dataset_of_folder, (folder.name for folder in variant_folders(root)))
+    prepared = sorted({each for each in found if each is not None})
+    return (
+        f"no prepared dataset '{name}' in {root}{nearest(name, {*prepared, *DATASETS})} (prepared: "
+        f"{', '.join(prepared) or 'none'}; `chromatune prepare {name} --source …` prepares it)"
+    )
 
 
 def _names(folders: Sequence[Path]) -> str:

@@ -62,7 +62,7 @@ def test_every_launch_option_reaches_its_key(tmp_path: Path) -> None:
     )
     assert config.data.model_dump(mode="json") == {
         **{"dataset": "ncd", "root": "/pictures", "size": 64, "split": "subject"},
-        **{"augment": 3, "seed": 4, "count": 50, "digest": None},
+        **{"augment": 3, "seed": 4, "count": 50, "group_by": None, "digest": None},
     }
     assert config.resources.model_dump() == {
         **{"cpus_per_trial": 0.5, "gpus_per_trial": 0.25, "max_concurrent_trials": 2},

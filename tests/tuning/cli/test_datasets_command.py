@@ -80,7 +80,7 @@ def test_a_training_takes_the_variant_of_a_digest(
     assert document["dataset_digest"] == variants[1].digest
     assert document["config"]["data"] == {
         **{"dataset": NAME, "root": str(root), "size": 32, "split": "random", "augment": 1},
-        **{"seed": 1, "count": 12, "digest": None},
+        **{"seed": 1, "count": 12, "group_by": None, "digest": None},
     }
 
 
