@@ -27,6 +27,7 @@ from data_prep.sources import (
     download_zip,
     subject_id,
 )
+from data_prep.sources.image_files import describe_ignored
 from data_prep.split import Side
 from data_prep.store import create_array
 from data_prep.synthetic import SyntheticSource
@@ -53,7 +54,7 @@ class Reading:
     pictures: list[Picture]
     pixels: UInt8Array
     skipped: list[SkippedEntry]
-    ignored: int
+    ignored: dict[str, int]
     notes: list[NoteEntry]
     digest: str
 
@@ -182,7 +183,7 @@ def read_pictures(
         pictures=pictures,
         pixels=pixels,
         skipped=skipped + [item for item in results if isinstance(item, SkippedEntry)],
-        ignored=listing.ignored,
+        ignored=dict(listing.ignored),
         notes=[NoteEntry(name=item.name, note=note) for item in pictures for note in item.notes],
         digest=_digest(names, digests),
     )
@@ -207,7 +208,7 @@ def _check_usable(reading: Reading, source: ImageSource, settings: PrepareSettin
     count = len(reading.pictures)
     if count < MIN_PICTURES:
         left_out = [describe_skipped(reading.skipped)] if reading.skipped else []
-        left_out += [f"{reading.ignored} other files"] if reading.ignored else []
+        left_out += [describe_ignored(reading.ignored)] if reading.ignored else []
         raise DataError(
             f"only {count} usable images in {source.location} ({', '.join(left_out)}): at least "
             f"{MIN_PICTURES} are needed"

@@ -42,6 +42,10 @@ class SettingsEntry(_Document):
     def of(cls, settings: PrepareSettings) -> SettingsEntry:
         return cls.model_validate(settings, from_attributes=True)
 
+    def full(self, dataset: str) -> PrepareSettings:
+        """Return the settings with the name of the dataset; DataError if they are not valid."""
+        return PrepareSettings(dataset, **dict(self))
+
 
 class SourceEntry(_Document):
     """Where the pictures came from.
@@ -105,7 +109,7 @@ class Manifest(_Document):
     counts: dict[Side, int]
     files: list[FileEntry]
     skipped: list[SkippedEntry]
-    ignored: int
+    ignored: dict[str, int] | int  # by extension; in older manifests the total
     notes: list[NoteEntry] = []  # absent in older manifests
     arrays: dict[str, ArrayEntry]
     digest: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,7 @@ from data_prep.assemble import choose_sides, file_entries, write_arrays
 from data_prep.datasets import dataset_info
 from data_prep.errors import DataError
 from data_prep.given_split import shared_pictures, split_by_folders
+from data_prep.grouping import NONE
 from data_prep.load_pictures import (
     Names,
     describe_notes,
@@ -31,6 +33,7 @@ from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEnt
 from data_prep.parallel import Progress
 from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import ImageSource
+from data_prep.sources.image_files import describe_ignored
 from data_prep.split import SIDES, Side
 from data_prep.store import PreparedDataset, array_entries, open_dataset
 from data_prep.workspace import Workspace, sync_tree, writing_to
@@ -179,8 +182,7 @@ def _summary(dataset: PreparedDataset, state: str) -> str:
         f"{dataset.size} px",
         f"digest {dataset.digest[:12]}",
     ]
-    if groups := {file.category or file.subject for file in manifest.files} - {None}:
-        parts.append(f"{len(groups)} groups")
+    parts += _groups(manifest)
     shared = shared_pictures((file.sha256, file.split) for file in manifest.files)
     if shared:
         words = "picture is" if shared == 1 else "pictures are"
@@ -189,5 +191,20 @@ def _summary(dataset: PreparedDataset, state: str) -> str:
         parts.append(describe_skipped(manifest.skipped))
     parts += describe_notes(manifest.notes)
     if manifest.ignored:
-        parts.append(f"{manifest.ignored} other file{'s' * (manifest.ignored > 1)} ignored")
+        parts.append(describe_ignored(manifest.ignored))
     return f"{dataset.folder}: {state} ({'; '.join(parts)})"
+
+
+def _groups(manifest: Manifest) -> list[str]:
+    """Say how many groups there are, how many images have none, and where one is looked for."""
+    settings = manifest.settings.full(manifest.dataset)
+    groups = Counter(file.category or file.subject for file in manifest.files)
+    unknown = groups.pop(None, 0)
+    parts = [f"{len(groups)} group{'s' * (len(groups) > 1)}"] if groups else []
+    if unknown and settings.grouping != NONE:
+        looked_for = {
+            "subject": "no folder s01, s02, … and no JPEG comment s1",
+            "category": "in no folder of a category",
+        }.get(settings.grouping, f"'{settings.grouping}' finds none")
+        parts.append(f"{unknown} of {len(manifest.files)} images without a group ({looked_for})")
+    return parts

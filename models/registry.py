@@ -139,6 +139,24 @@ def model_info(name: str) -> ModelInfo:
     return _MODELS[name]
 
 
+def describe_image_size(size: int) -> str:
+    """Say in a line which models take pictures of this side, and why others do not."""
+    taken = [name for name in list_models() if size in _MODELS[name].image_sizes]
+    refused: dict[str, list[str]] = {}
+    for name in list_models():
+        if name not in taken:
+            refused.setdefault(_requirement(_MODELS[name].image_sizes, size), []).append(name)
+    parts = [f"models {', '.join(taken)}" if taken else "no model"]
+    parts += [f"not {', '.join(names)} ({reason})" for reason, names in refused.items()]
+    return f"Image size {size}: {'; '.join(parts)}"
+
+
+def _requirement(sizes: range, size: int) -> str:
+    if sizes[0] <= size <= sizes[-1] and sizes[0] % sizes.step == 0:
+        return f"needs a multiple of {sizes.step}"
+    return f"needs {_described(sizes)}"
+
+
 def _described(sizes: range) -> str:
     step = f" in steps of {sizes.step}" if sizes.step > 1 else ""
     return f"{sizes[0]} to {sizes[-1]}{step}"

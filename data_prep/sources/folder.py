@@ -7,7 +7,14 @@ from pathlib import Path
 
 from data_prep.decode import UnusableError
 from data_prep.errors import DataError
-from data_prep.sources.image_files import ImageSource, Kind, Listing, is_image_name, read_limited
+from data_prep.sources.image_files import (
+    ImageSource,
+    Kind,
+    Listing,
+    ignored_as,
+    portable_names,
+    read_limited,
+)
 
 
 class FolderSource(ImageSource):
@@ -18,17 +25,19 @@ class FolderSource(ImageSource):
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self.location = str(self._folder)
+        self._stored: dict[str, str] = {}
 
     def list(self) -> Listing:
-        listing = Listing()
+        listing, found = Listing(), []
         for parent, folders, files in os.walk(self._folder, onerror=_raise_unreadable):
             for path in (Path(parent) / name for name in (*folders, *files)):
                 relative = path.relative_to(self._folder).as_posix()
                 is_folder = path.name in folders
                 if is_folder and not path.is_symlink():
                     continue
-                if not (is_folder or is_image_name(relative)):
-                    listing.ignored += 1
+                kind = None if is_folder else ignored_as(relative)
+                if kind is not None:
+                    listing.ignored[kind] += 1
                 # Path.resolve raises for a loop of links before Python 3.13.
                 elif not Path(os.path.realpath(path)).is_relative_to(self._folder):
                     reason = "link that leads out of the source folder"
@@ -37,12 +46,18 @@ class FolderSource(ImageSource):
                     reason = "link to a folder" if is_folder else "not a regular file"
                     listing.skipped.append((relative, reason))
                 else:
-                    listing.names.append(relative)
+                    found.append(relative)
+        self._stored = portable_names(found)
+        listing.names = list(self._stored)
         return listing.sort()
+
+    def stored_name(self, name: str) -> str:
+        """Return the name on the disk of a listed name."""
+        return self._stored.get(name, name)
 
     def read(self, name: str) -> bytes:
         try:
-            with (self._folder / name).open("rb") as stream:
+            with (self._folder / self.stored_name(name)).open("rb") as stream:
                 return read_limited(stream)
         except OSError as error:
             raise UnusableError(f"cannot be read ({error.strerror})") from None

@@ -7,6 +7,8 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from data_prep.decode import UnusableError
@@ -17,7 +19,8 @@ from data_prep.sources.image_files import (
     ImageSource,
     Kind,
     Listing,
-    is_image_name,
+    ignored_as,
+    portable_names,
     read_limited,
 )
 
@@ -25,6 +28,7 @@ from data_prep.sources.image_files import (
 _BOMB_BYTES = 20 * 10**9
 _BOMB_RATIO = 100
 _MAX_MEMBERS = 1_000_000
+_IS_UTF8 = 0x800
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # What the standard library raises on damaged zips.
 _DAMAGED = (
@@ -55,13 +59,19 @@ class ZipSource(ImageSource):
         except DataError:
             self.close()
             raise
-        self._members = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+        # As when unpacked, the last member of a name is the file.
+        files = [info for info in self._zip.infolist() if not info.filename.endswith(("/", "\\"))]
+        stored = {_name(info): info for info in files}
+        self._members = {name: stored[own] for name, own in portable_names(stored).items()}
+        self._replaced = list((Counter(map(_name, files)) - Counter(list(stored))).elements())
 
     def list(self) -> Listing:
         listing = Listing()
+        listing.skipped += [(name, "a later member has the same name") for name in self._replaced]
         for name, info in self._members.items():
-            if not is_image_name(name):
-                listing.ignored += 1
+            kind = ignored_as(name)
+            if kind is not None:
+                listing.ignored[kind] += 1
             elif info.flag_bits & 0x1:
                 raise DataError(
                     f"{self.location} is encrypted ({name}): unpack it and give the folder instead"
@@ -112,6 +122,14 @@ class ZipSource(ImageSource):
                 f"{self.location} is rejected: it would unpack to {len(members)} files of "
                 f"{unpacked / 1e9:.0f} GB, {ratio:.0f} times its size"
             )
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return a member's path; macOS writes UTF-8 without saying so, which is read as cp437."""
+    if not info.flag_bits & _IS_UTF8:
+        with suppress(UnicodeError):
+            return info.filename.encode("cp437").decode("utf-8")
+    return info.filename
 
 
 def _leads_out(name: str) -> bool:

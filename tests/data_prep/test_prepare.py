@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,7 +22,7 @@ from skimage import color
 
 from data_prep import DataError, Manifest, PrepareSettings, dataset_folder, open_dataset, prepare
 from data_prep import store as store_module
-from tests.data_prep.builders import make_png
+from tests.data_prep.builders import make_png, zipped
 
 Write = Callable[..., Path]
 
@@ -122,6 +123,39 @@ def test_digest_depends_on_content_and_split_alone(
     assert not prepare(SMALL, tmp_path / "one", source=archive).created
 
 
+def test_zips_of_windows_and_macos_are_the_folder(folder_of: Write, tmp_path: Path) -> None:
+    """Fruit in folders with an accent, which macOS writes as two letters."""
+    files = {f"NCD/Colorful/{'Açaí' if i % 2 else 'Fig'}/{i}.png": make_png(i) for i in range(20)}
+    settings = PrepareSettings("ncd", size=16, augment=1)
+    prepared = prepare(settings, tmp_path / "folder", source=folder_of(files))
+    assert "; 2 groups)" in prepared.summary
+    extra = {"__MACOSX/NCD/._1.png": b"x", "NCD/.DS_Store": b"x"}
+    for system, changed in {
+        "windows": {name.replace("/", "\\"): data for name, data in files.items()},
+        "macos": {unicodedata.normalize("NFD", name): data for name, data in files.items()} | extra,
+    }.items():
+        (tmp_path / f"{system}.zip").write_bytes(zipped(changed))
+        again = prepare(settings, tmp_path / system, source=tmp_path / f"{system}.zip").dataset
+        assert again.digest == prepared.dataset.digest
+        assert again.manifest.source.pictures_digest == (
+            prepared.dataset.manifest.source.pictures_digest
+        )
+
+
+def test_groups_that_cannot_be_read_are_told(folder_of: Write, tmp_path: Path) -> None:
+    source = folder_of({f"{'s1' if i < 3 else 'ann'}/{i}.jfif": make_png(i) for i in range(12)})
+    faces = prepare(PrepareSettings("faces", size=16, augment=1), tmp_path / "a", source=source)
+    assert (
+        "; 1 group; 9 of 12 images without a group (no folder s01, s02, … and no JPEG comment s1)"
+        in faces.summary
+    )
+    (source / "top.png").write_bytes(make_png(50))
+    fruits = prepare(PrepareSettings("ncd", size=16, augment=1), tmp_path / "b", source=source)
+    assert (
+        "; 2 groups; 1 of 13 images without a group (in no folder of a category)" in fruits.summary
+    )
+
+
 def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path) -> None:
     (faces / "empty.png").write_bytes(b"")
     (faces / "cut.png").write_bytes(make_png(50)[:-200])
@@ -132,7 +166,7 @@ def test_skipped_pictures_are_listed(faces: Path, tmp_path: Path) -> None:
     assert set(reasons) == {"empty.png", "cut.png", "tiny.png"}
     assert "3 skipped: " in prepared.summary
     assert "1 empty file" in prepared.summary
-    assert "1 other file ignored" in prepared.summary
+    assert "1 other file ignored: 1 .txt" in prepared.summary
     assert "\n" not in prepared.summary
 
 

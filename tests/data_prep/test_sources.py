@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,6 +18,7 @@ from data_prep.decode import UnusableError
 from data_prep.errors import DataError
 from data_prep.load_pictures import open_source as open_any
 from data_prep.sources import ImageSource, path_label, subject_id
+from data_prep.sources.image_files import describe_ignored
 
 Write = Callable[[dict[str, bytes]], Path]
 
@@ -33,8 +36,68 @@ def test_nested_folder_and_zip_list_the_same_names(folder_of: Write, zip_of: Wri
         with closing(opened) as source:
             listing = source.list()
             assert listing.names == ["gt_db/s01/01.jpg", "gt_db/s10/02.JPG", "top.png"]
-            assert listing.ignored == 4
+            assert listing.ignored == {".txt": 1, "hidden": 3}
             assert [source.read(name) for name in listing.names] == [b"a", b"b", b"c"]
+
+
+def test_every_extension_of_a_format_is_listed_and_every_other_file_counted(
+    folder_of: Write,
+) -> None:
+    pictures = ("a.jfif", "a.jpe", "a.MPO", "a.jpf", "a.dib", "a.heic", "a.HIF", "a.tga", "a.apng")
+    others = ("a.psd", "b.PSD", "c.psd", "a.cr2", "a", "c", "a.\x1b[31m", "Thumbs.db", ".x.png")
+    listing = open_source(folder_of(dict.fromkeys((*pictures, *others), b""))).list()
+    assert set(listing.names) == set(pictures)
+    assert listing.ignored == {
+        ".psd": 3, ".cr2": 1, ".db": 1, "hidden": 1, "without extension": 3
+    }  # fmt: skip
+    assert describe_ignored(listing.ignored) == (
+        "9 other files ignored: 3 .psd, 3 without extension, 1 .cr2, 1 .db, 1 hidden"
+    )
+    assert describe_ignored(Counter(f".{i}" for i in range(9))).endswith("1 .5, 3 of other kinds")
+    assert describe_ignored(1) == "1 other file ignored"
+
+
+def test_names_of_windows_and_macos_mean_the_same(folder_of: Write, tmp_path: Path) -> None:
+    names = ["gt/s01/café.png", "gt/s02/b.png"]
+    apart = unicodedata.normalize("NFD", names[0])
+    files = {
+        "windows.zip": [name.replace("/", "\\") for name in (*names, "gt/", "gt/s01/")],
+        "macos.zip": [apart, names[1], "__MACOSX/gt/s01/._b.png", "gt/.DS_Store", "gt/s02/._b.png"],
+    }
+    for name, members in files.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for member in members:
+                archive.writestr(member, member[-5:])
+    # As Apple's Archive Utility writes them: UTF-8 that is not declared.
+    raw = (tmp_path / "macos.zip").read_bytes()
+    undeclared = raw.replace(b"\0\x08", b"\0\0")
+    assert undeclared != raw
+    (tmp_path / "undeclared.zip").write_bytes(undeclared)
+    folder = folder_of({apart: b"", names[1].replace("/", "\\"): b""})
+    for path in (*(tmp_path / name for name in (*files, "undeclared.zip")), folder):
+        with closing(open_source(path)) as source:
+            listing = source.list()
+            assert listing.names == names
+            assert all(isinstance(source.read(name), bytes) for name in names)
+            assert listing.ignored == (
+                {"hidden": 3} if path.stem in ("macos", "undeclared") else {}
+            )
+
+
+def test_names_that_would_become_equal_are_kept_apart(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("\u00e9.png", "e\u0301.png"):
+        (tmp_path / "in" / name).write_text(str(len(name)))
+    source = open_source(tmp_path / "in")
+    assert [source.read(name) for name in source.list().names] == [b"6", b"5"]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("a.png", "old")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.png", "new")
+    with closing(open_source(tmp_path / "z.zip")) as source:
+        listing = source.list()
+        assert [source.read(name) for name in listing.names] == [b"new"]
+        assert listing.skipped == [("a.png", "a later member has the same name")]
 
 
 def test_links_that_lead_out_are_left_out(folder_of: Write, tmp_path: Path) -> None:

@@ -22,6 +22,20 @@ from models import (
 from models.registry import register_model
 from models.regressors import cnn1
 
+
+def test_who_takes_an_image_size_is_told() -> None:
+    assert models.describe_image_size(100) == (
+        "Image size 100: models cnn1, cnn2, cnn3, fc, resnet; not autoencoder (needs a multiple of "
+        "16); not unet, unet_mean (needs a multiple of 64)"
+    )
+    assert models.describe_image_size(33) == (
+        "Image size 33: models cnn1, cnn2, cnn3, fc; not autoencoder (needs 64 to 512 in steps of "
+        "16); not resnet (needs a multiple of 2); not unet, unet_mean (needs 64 to 512 in steps of "
+        "64)"
+    )
+    assert models.describe_image_size(1023).startswith("Image size 1023: no model; ")
+
+
 # Small widths: what is promised here does not depend on them.
 SMALL = {
     "fc": {"hidden": (8, 4)},

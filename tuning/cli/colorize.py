@@ -16,6 +16,7 @@ from tuning.display.formatting import format_count, format_duration
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
+    from tuning.inference.inputs import Listing
     from tuning.tracking.registry.model_choice import Choice
     from tuning.workflows.colorize import Outcome
 
@@ -80,7 +81,7 @@ def colorize(
     for line in filter(None, (describe_models(choice, colorizer, where), note)):
         print_line(line, log)
     outcome = colorize_listing(listing, choice, colorizer, evaluate=evaluate, console=log)
-    _show(choice, outcome, format_, regressor=colorizer.has_regressor)
+    _show(choice, listing, outcome, format_, regressor=colorizer.has_regressor)
     total = format_count(len(listing.jobs) + len(listing.skipped), "image")
     print_line(
         f"{len(outcome.colorized)} of {total} colorized in {format_duration(outcome.seconds)}: "
@@ -90,21 +91,25 @@ def colorize(
     sys.exit(INTERRUPTED if outcome.interrupted else FAILED if outcome.failed else 0)
 
 
-def _show(choice: Choice, outcome: Outcome, format_: str, *, regressor: bool) -> None:
+def _show(
+    choice: Choice, listing: Listing, outcome: Outcome, format_: str, *, regressor: bool
+) -> None:
+    from data_prep.sources.image_files import describe_ignored
     from tuning.display.table import terminal
     from tuning.workflows.colorize import colorized_document, colorized_table
 
-    failed = outcome.failed
     if format_ == "json":
-        document = colorized_document(choice, outcome.colorized, failed)
+        document = colorized_document(choice, listing, outcome)
         print(json.dumps(document, indent=2, allow_nan=False))
     elif outcome.colorized:
         results.print(terminal([colorized_table(outcome.colorized, regressor=regressor)]))
     for result in outcome.colorized:
         for note in result.notes:
             print_line(f"note on {result.job.name}: {note}", log)
-    for name, reason in failed:
+    for name, reason in outcome.failed:
         print_line(f"not colorized: {name}: {reason}", log)
+    if listing.ignored:
+        print_line(describe_ignored(listing.ignored), log)
 
 
 def _ask_mode(uri: str) -> str:

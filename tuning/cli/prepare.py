@@ -57,9 +57,14 @@ def prepare(
     options: PrepareOptions,
 ) -> None:
     """Split, resize and augment images, and store them as Lab arrays."""
+    from data_prep import PrepareSettings
     from tuning.workflows.prepare import run_prepare
 
     data = options.data_config()
+    if data.size != PrepareSettings.size:  # importing the models takes a second
+        from models import describe_image_size
+
+        print_line(describe_image_size(data.size), log)
     with step_progress(log) as progress:
         prepared = run_prepare(data, source, overwrite=overwrite, progress=progress)
     print_line(prepared.summary)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from data_prep.sources import FolderSource
+from data_prep.sources.image_files import describe_ignored
 from tuning.errors import ChromatuneError, nearest
 
 SHEETS = "sheets"
@@ -29,10 +31,11 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """The jobs in the order of the paths, and skipped files with the reason."""
+    """The jobs in the order of the paths, skipped files with the reason, and the others by kind."""
 
     jobs: list[Job]
     skipped: list[tuple[str, str]]
+    ignored: Counter[str]
 
 
 def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
@@ -43,17 +46,16 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
     missing, there is no picture, or a result would replace a picture.
     """
     found: dict[Path, tuple[Path, PurePosixPath]] = {}
-    skipped: list[tuple[str, str]] = []
+    listing = Listing([], [], Counter())
     for path in paths:
-        for source, relative in _pictures(path, out, skipped):
+        for source, relative in _pictures(path, out, listing):
             found.setdefault(source.resolve(), (source, relative))
     if not found:
-        raise ChromatuneError(
-            f"no images in {', '.join(map(str, paths))}"
-            + (f": {skipped[0][0]}: {skipped[0][1]}" if skipped else "")
-        )
+        reasons = [f"{name}: {reason}" for name, reason in listing.skipped[:1]]
+        reasons += [describe_ignored(listing.ignored)] if listing.ignored else []
+        raise ChromatuneError(": ".join([f"no images in {', '.join(map(str, paths))}", *reasons]))
     taken: set[PurePosixPath] = set()
-    jobs = []
+    jobs = listing.jobs
     for source, (named, relative) in found.items():
         # File names need not be valid text.
         name = os.fsencode(relative if len(paths) == 1 else named).decode(errors="replace")
@@ -66,12 +68,10 @@ def list_jobs(paths: Sequence[Path], out: Path) -> Listing:
                 raise ChromatuneError(
                     f"the result would replace the image {target}: choose another folder with --out"
                 )
-    return Listing(jobs, skipped)
+    return listing
 
 
-def _pictures(
-    path: Path, out: Path, skipped: list[tuple[str, str]]
-) -> list[tuple[Path, PurePosixPath]]:
+def _pictures(path: Path, out: Path, listing: Listing) -> list[tuple[Path, PurePosixPath]]:
     """The pictures that a path names, each with its place below the path."""
     if path.is_file():
         return [(path, PurePosixPath(path.name))]
@@ -82,13 +82,16 @@ def _pictures(
         raise ChromatuneError(
             f"--out {out} is the folder of the images: choose another one for the results"
         )
-    listing = FolderSource(path).list()
-    skipped += [(str(path / name), reason) for name, reason in listing.skipped]
+    folder = FolderSource(path)
+    found = folder.list()
+    listing.skipped.extend((str(path / name), reason) for name, reason in found.skipped)
+    listing.ignored.update(found.ignored)
     inside = out.resolve().is_relative_to(path.resolve())
+    pictures = [(path / folder.stored_name(name), PurePosixPath(name)) for name in found.names]
     return [
-        (path / name, PurePosixPath(name))
-        for name in listing.names
-        if not (inside and (path / name).resolve().is_relative_to(out.resolve()))
+        (source, name)
+        for source, name in pictures
+        if not (inside and source.resolve().is_relative_to(out.resolve()))
     ]
 
 

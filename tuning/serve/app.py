@@ -190,7 +190,7 @@ def _request_body() -> dict[str, Any]:
     form = {"type": "object", "properties": properties, "required": ["file"]}
     return {
         "required": True,
-        "description": "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF or PPM.",
+        "description": "JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000, AVIF, PPM, TGA or HEIC.",
         "content": {
             "application/octet-stream": {"schema": _BINARY},
             "multipart/form-data": {"schema": form},

@@ -115,10 +115,8 @@ def colorized_table(results: Sequence[Colorized], *, regressor: bool) -> Table:
     return Table("", "image", heads, tuple(rows))
 
 
-def colorized_document(
-    choice: Choice, results: Sequence[Colorized], failed: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
-    """The same as a JSON-able document, with the models and the files that failed."""
+def colorized_document(choice: Choice, listing: Listing, outcome: Outcome) -> dict[str, Any]:
+    """The same as a JSON-able document, with the models and the other files."""
     return {
         "colorizer": _model(choice.colorizer),
         "regressor": _model(choice.regressor) if choice.regressor else None,
@@ -134,9 +132,10 @@ def colorized_document(
                 "scores": dict(result.scores),
                 "notes": list(result.notes),
             }
-            for result in results
+            for result in outcome.colorized
         ],
-        "failed": [{"source": name, "reason": reason} for name, reason in failed],
+        "failed": [{"source": name, "reason": reason} for name, reason in outcome.failed],
+        "ignored": dict(listing.ignored),
     }
 
 

@@ -40,6 +40,7 @@ def test_a_folder_is_colorized_by_the_champion(
     assert document["colorizer"]["uri"] == "models:/faces-colorizer/2"
     assert document["regressor"]["uri"] == "models:/faces-regression/1"
     assert document["failed"] == []
+    assert document["ignored"] == {}
     assert len(document["pictures"]) == 3
     for picture in document["pictures"]:
         made = tmp_path / picture["picture"]
@@ -73,11 +74,13 @@ def test_a_bad_file_is_told_and_the_rest_is_done(
     run: Any, champions: str, pictures: Path, tmp_path: Path
 ) -> None:
     (pictures / "bad [1].png").write_text("words")
+    (pictures / "raw.cr2").write_text("words")
     status, out, err = run(
         "colorize", str(pictures), "--mode", "faces", "--out", "made", "--tracking-uri", champions
     )
     assert status == 1
     assert f"not colorized: {pictures}/bad [1].png: not a readable image" in err
+    assert "1 other file ignored: 1 .cr2" in err
     assert "3 of 4 images colorized" in err
     assert "bad" not in out
     assert len(list((tmp_path / "made").glob("*.png"))) == 2

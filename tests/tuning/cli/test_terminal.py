@@ -161,7 +161,9 @@ def test_a_path_option_may_start_with_a_tilde(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     drawn = ("synthetic-faces", "--count", "10", "--size", "64", "--augment", "1")
-    assert run("prepare", *drawn, "--data-root=~/data").status == 0
+    prepared = run("prepare", *drawn, "--data-root=~/data")
+    assert prepared.status == 0
+    assert prepared.err.startswith("Image size 64: models autoencoder, cnn1, ")
     (tmp_path / "grid.yaml").write_text("data: {root: ~/elsewhere}")
     for option, place in (("--config=~/grid.yaml", "elsewhere"), ("--data-root=~/other", "other")):
         refused = run("grid", "regression", option)

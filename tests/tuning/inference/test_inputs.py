@@ -107,7 +107,8 @@ def test_what_is_missing_is_named_with_the_nearest(draw: Draw, tmp_path: Path) -
     with pytest.raises(ChromatuneError, match=r"phto\.jpg; did you mean 'photo\.jpg'\?"):
         list_jobs([tmp_path / "phto.jpg"], tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ChromatuneError, match=r"no images in .*empty"):
+    (tmp_path / "empty/a.psd").touch()
+    with pytest.raises(ChromatuneError, match=r"no images in .*empty: 1 other file ign.*: 1 \.psd"):
         list_jobs([tmp_path / "empty"], tmp_path / "out")
 
 
