@@ -23,6 +23,7 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
 from tuning.training.tasks import Task as Task
+from tuning.utils.addresses import check_storage
 from tuning.utils.environment import expanded
 from tuning.utils.faults import describe_fault
 from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
@@ -34,7 +35,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def absolute_path(value: str) -> str:
-    """Make a folder absolute, because trials and resumed launches run elsewhere; URIs stay."""
+    """Make a folder absolute, because trials and resumed launches run elsewhere; URIs stay.
+
+    Raises ChromatuneError for a mistyped URI.
+    """
+    check_storage(value)
     return value if "://" in value else str(expanded(value).absolute())
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 from tuning.config.schema import Count, LaunchConfig, absolute_path
 from tuning.errors import ChromatuneError
 from tuning.training.options import Positive
+from tuning.utils.addresses import DATABASES, check_store
 from tuning.utils.environment import expanded
 from tuning.utils.safe_yaml import read_yaml_file
 
@@ -26,11 +27,15 @@ Scheduler = Literal["asha", "median", "none"]
 
 
 def absolute_storage(value: str) -> str:
-    """Make the path of a journal file or a SQLite database absolute."""
+    """Make the path of a journal file or a SQLite database absolute.
+
+    Raises ChromatuneError for a mistyped address.
+    """
+    check_store(value, "the study storage", DATABASES)
     scheme, separator, rest = value.partition(":///")
     if separator and scheme.partition("+")[0] == "sqlite":
         return f"{scheme}:///{expanded(rest).absolute()}"
-    return absolute_path(value)
+    return value if "://" in value else absolute_path(value)
 
 
 class SearchConfig(BaseModel):

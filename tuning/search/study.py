@@ -20,6 +20,7 @@ from tuning.config.search import absolute_storage
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective
 from tuning.search.study_checks import PREFIX, check_study, describe_place
+from tuning.utils.addresses import check_driver
 from tuning.utils.redaction import redact
 
 JOURNAL = "study.journal"
@@ -117,6 +118,7 @@ def study_location(option: str | None, launch_uri: str) -> str:
 
 def _storage(location: str) -> BaseStorage:
     if "://" in location:
+        check_driver(location)
         return RDBStorage(location)
     path = Path(location)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,12 +23,11 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from tuning.errors import ChromatuneError, nearest
+from tuning.errors import ChromatuneError
+from tuning.utils.addresses import DATABASES, SERVERS, check_driver, check_store
 from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
 
-_SERVERS = ("http", "https", "databricks")
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ANSWER_WITHIN_S = 4
 # MLflow's own defaults let a command hang for four minutes when a server is down, draw progress
@@ -68,28 +67,26 @@ def tracking_uri(option: str | None) -> str:
     """Resolve the tracking URI: `option`, else MLFLOW_TRACKING_URI, else `mlruns/mlflow.db` here.
 
     SQLite paths are made absolute, because trials run in another working directory. Raises
-    ChromatuneError for a folder (MLflow's file store no longer works) and for an unknown scheme.
+    ChromatuneError for a folder (MLflow's file store no longer works) and a mistyped address.
     """
+    name = "the tracking URI"
+    if not option and os.environ.get("MLFLOW_TRACKING_URI"):
+        name = f"{name} in MLFLOW_TRACKING_URI,"
     uri = option or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
-    scheme = uri.partition("://")[0] if "://" in uri else uri.partition(":")[0]
-    base = scheme.partition("+")[0]
-    start = f"the tracking URI '{redact(uri)}'"
-    use = "use sqlite:///path/mlflow.db or a server's http://host:port"
-    if base == "file" or (":" not in uri and uri != "databricks"):
-        database = Path(uri.removeprefix("file://")) / "mlflow.db"
+    if not uri.startswith("file:"):
+        check_store(uri, name, (*SERVERS, *DATABASES))
+    if uri.startswith("file:") or (":" not in uri and uri != "databricks"):
+        path = Path(re.sub("^file:(//)?", "", uri))
+        is_database = path.suffix in (".db", ".sqlite", ".sqlite3") and not path.is_dir()
+        found = "a path" if is_database else "a folder, which MLflow no longer supports as a store"
+        database = path if is_database else path / "mlflow.db"
         raise ChromatuneError(
-            f"{start} is a folder, which MLflow no longer supports as a store; use "
-            f"sqlite:///{database} or a server's http://host:port"
+            f"{name} '{uri}' is {found}; use sqlite:///{database} or a server's http://host:port"
         )
-    if base not in (*_SERVERS, *_DATABASES):
-        hint = nearest(base, [*_SERVERS, *_DATABASES])
-        raise ChromatuneError(f"{start} starts with an unknown scheme '{base}'{hint}; {use}")
-    if base != "sqlite":
+    if not uri.startswith("sqlite"):
         return uri
     url = make_url(uri)
-    if not url.database or url.database == ":memory:":
-        raise ChromatuneError(f"{start} has no file, so nothing would be kept; {use}")
-    return str(url.set(database=str(expanded(url.database).absolute())))
+    return str(url.set(database=str(expanded(str(url.database)).absolute())))
 
 
 def prepare_store(uri: str) -> None:
@@ -106,6 +103,7 @@ def prepare_store(uri: str) -> None:
     with translated(f"cannot open the tracking store {redact(uri)}"):
         if database is None:
             _knock(uri)
+            check_driver(uri)
             MlflowClient(uri, uri).search_experiments(max_results=1)
             return
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +140,7 @@ def make_client(uri: str) -> MlflowClient:
 
 def is_server(uri: str) -> bool:
     """Whether `uri` is reached over HTTP rather than as a database."""
-    return uri == "databricks" or uri.partition(":")[0] in _SERVERS
+    return uri == "databricks" or uri.partition(":")[0] in SERVERS
 
 
 def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str, str]) -> str:

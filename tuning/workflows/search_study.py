@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from tuning.config.search import SearchLaunchConfig
+from tuning.config.search import SearchLaunchConfig, absolute_storage
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
@@ -53,7 +53,9 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
             f"the study of {launch.launch_id} is in {storage}, whose password is not stored: set "
             f"the environment variable {_ADDRESS} to the whole address"
         )
-    search = config.search.model_copy(update={"study_storage": os.environ[_ADDRESS]})
+    search = config.search.model_copy(
+        update={"study_storage": absolute_storage(os.environ[_ADDRESS])}
+    )
     return config.model_copy(update={"search": search})
 
 
