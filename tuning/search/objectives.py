@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuning.config.schema import Task
-from tuning.display.formatting import higher_is_better
 from tuning.errors import ChromatuneError, nearest
-from tuning.training.tasks import CRITERIA
+from tuning.training.tasks import CRITERIA, higher_is_better
 
 _COSTS = ("parameters", "train_seconds")
 
@@ -36,28 +35,44 @@ class Objective:
 def read_objectives(task: Task, words: Sequence[str]) -> tuple[Objective, ...]:
     """Read `val_psnr:max`, `parameters:min`, …; the default is the task's own score.
 
-    A trial keeps its best state by the task's own score, so that score must be the first. Raises
-    ChromatuneError for an unknown name or the wrong direction.
+    The first must be a metric: a trial keeps its best state by it. Raises ChromatuneError for an
+    unknown name or the wrong direction.
     """
     criterion = CRITERIA[task]
     if not words:
         return (Objective(f"val_{criterion.name}", criterion.higher_is_better),)
     objectives = tuple(_read(task, word) for word in words)
     names = [objective.name for objective in objectives]
-    first = [f"val_{name}" for name in criterion.equivalents]
-    if names[0] not in first:
+    if names[0] in _COSTS:
         raise ChromatuneError(
-            f"the first objective must be {' or '.join(first)}, by which a trial keeps "
-            f"its best state, but got '{words[0]}': list '{words[0]}' after it"
+            f"the first objective must be a validation metric such as val_{criterion.name}, by "
+            f"which a trial keeps its best state, but got '{words[0]}': list it after one"
         )
-    if len(set(names)) != len(names) or len(set(names) & set(first)) > 1:
+    same = {f"val_{name}" for name in criterion.equivalents}
+    if len(set(names)) != len(names) or len(set(names) & same) > 1:
         raise ChromatuneError(f"objectives must differ, but got {', '.join(words)}")
     return objectives
 
 
+def keep_by(task: Task, objective: Objective) -> str | None:
+    """The metric by which trials keep their best state, as `FitConfig.keep_by` names it."""
+    is_own = objective.name.removeprefix("val_") in CRITERIA[task].equivalents
+    return None if is_own else objective.name
+
+
+def check_measured(objectives: Sequence[Objective], baseline: Mapping[str, float]) -> None:
+    """Raise ChromatuneError for a metric that the validation set is too small for.
+
+    `baseline` are the constant predictor's metrics.
+    """
+    for objective in objectives:
+        if objective.name not in (*baseline, *_COSTS):
+            raise ChromatuneError(f"{objective.name} needs more validation pictures than there are")
+
+
 def _read(task: Task, word: str) -> Objective:
     name, _, direction = word.partition(":")
-    valid = (*(f"val_{metric}" for metric in CRITERIA[task].objectives), *_COSTS)
+    valid = (*(f"val_{metric}" for metric in CRITERIA[task].metrics), *_COSTS)
     if name not in valid:
         raise ChromatuneError(
             f"unknown objective '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})"

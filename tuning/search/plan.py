@@ -11,7 +11,7 @@ from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
 from tuning.search.distributions import is_key
-from tuning.search.objectives import Objective, read_objectives
+from tuning.search.objectives import Objective, keep_by, read_objectives
 from tuning.search.samplers import check_sampler
 from tuning.search.space import Space
 from tuning.search.space_file import read_space
@@ -50,8 +50,9 @@ def plan_search(
     else is wrong, with the nearest valid word.
     """
     search = config.search
-    space = read_space(task, search.space, config.training, image_size)
     objectives = read_objectives(task, search.objectives)
+    space = read_space(task, search.space, config.training, image_size)
+    space = space.keeping(keep_by(task, objectives[0]))
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
     points, faults = [], []

@@ -49,10 +49,10 @@ def feed_known(
         if key in known:
             continue
         params = space.locate(fit)
-        if params is None:
+        values = record.values
+        if params is None or any(objective.name not in values for objective in plan.objectives):
             outside += 1
             continue
-        values = record.values
         attrs = {KNOWN: key, "outcome": KNOWN, "figures": values}
         if run_id := runs.get((launch.launch_id, record.cell_id)):
             attrs["run_id"] = run_id

@@ -63,6 +63,13 @@ class LaunchPlan:
         self.refresh()
 
     @property
+    def metric(self) -> str:
+        """The validation metric by which cells are ranked: a search's first objective."""
+        kept_by = _mapping(self.document["config"], "train").get("keep_by")
+        objectives = self.search.get("objectives") or [kept_by or f"val_{CRITERIA[self.task].name}"]
+        return str(objectives[0]).partition(":")[0]
+
+    @property
     def cells(self) -> list[PlannedCell]:
         return [cell for cells in self.trainings.values() for cell in cells]
 

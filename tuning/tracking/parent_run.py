@@ -29,7 +29,7 @@ from tuning.tracking.runs import (
 )
 from tuning.tracking.ui.links import artifact, comparison_page, description_links, run_page
 from tuning.tracking.ui.notes import NOTE, figure
-from tuning.training.tasks import CRITERIA
+from tuning.training.tasks import CRITERIA, higher_is_better
 
 _PARENT = ""
 _PLURALS = {"model": "models", "head": "heads", "lr": "lrs"}
@@ -64,7 +64,7 @@ class ParentRun:
         self._tags = tags
         self._ended = ended
         self._criterion = CRITERIA[plan.task]
-        self._metric = f"val_{self._criterion.name}"
+        self._metric = plan.metric
 
     def open(self) -> TrackedRun:
         """Find the run, or create it with all that is known before training starts."""
@@ -141,11 +141,12 @@ class ParentRun:
 
     def _best_metrics(self, best: CellRecord, timestamp: int) -> list[Metric]:
         sources = {"best": best.metrics, "baseline": self._plan.baseline}
+        names = dict.fromkeys([*self._criterion.headline, self._metric.removeprefix("val_")])
         # MLflow draws what has no other step than 0 as bars; of a step, the latest value counts.
         return [
             Metric(f"{source}_val_{name}", float(figures[f"val_{name}"]), timestamp, 0)
             for source, figures in sources.items()
-            for name in self._criterion.headline
+            for name in names
             if figures.get(f"val_{name}") is not None
         ]
 
@@ -200,11 +201,12 @@ class ParentRun:
         finished = (cell for cell in self._ended.values() if cell.outcome == "finished")
         return sorted(
             (cell for cell in finished if math.isfinite(self._value(cell))),
-            key=lambda cell: self._criterion.sort_key(self._value(cell)),
+            key=self._value,
+            reverse=higher_is_better(self._metric),
         )
 
     def _value(self, cell: CellRecord) -> float:
-        return self._criterion.value(cell.metrics, "val_")
+        return cell.metrics.get(self._metric, math.nan)
 
     def _grid(self) -> GridTable:
         """The cells as the published table."""

@@ -23,6 +23,7 @@ from tuning.training.checkpoint_files import (
     write_tensors,
 )
 from tuning.training.config import FitConfig
+from tuning.training.tasks import higher_is_better
 
 EpochRecord = dict[str, Any]
 
@@ -80,9 +81,11 @@ class TrainState:
 
     @property
     def best_record(self) -> EpochRecord | None:
-        """The record of the first epoch with the lowest validation error; None before one."""
-        scored = [record for record in self.history if _SCORE in record]
-        return min(scored, key=lambda record: float(record[_SCORE]), default=None)
+        """The record of the first epoch with the best validation score; None before one."""
+        score = self.config.keep_by or _SCORE
+        scored = [record for record in self.history if score in record]
+        best = max if higher_is_better(score) else min
+        return best(scored, key=lambda record: float(record[score]), default=None)
 
     @property
     def ran_out_of_patience(self) -> bool:

@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationErr
 from pydantic.dataclasses import dataclass
 
 from models import model_info
-from tuning.errors import ChromatuneError
+from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, TrainingOptions
-from tuning.training.tasks import Task
+from tuning.training.tasks import CRITERIA, Task
 from tuning.utils.faults import describe_fault
 
 _Count = Annotated[int, Field(ge=1)]
@@ -53,6 +53,7 @@ class FitConfig(TrainingOptions):
             raise ChromatuneError("category_weight needs a model with model_kwargs.categories")
         if self.mean_weight and model_info(self.model).trained_on != "planes":
             raise ChromatuneError(f"mean_weight is of no use: {self.model} is trained on means")
+        self._check_keep_by()
         # Only of one state can there be a best one, and a schedule is that of the whole training.
         is_whole = self.schedule != "constant" or self.patience is not None or self.keep == "best"
         if is_whole and len(self.milestones) > 1:
@@ -60,6 +61,18 @@ class FitConfig(TrainingOptions):
                 "a schedule, patience or keep='best' needs a single milestone, not "
                 f"{self.milestones}"
             )
+
+    def _check_keep_by(self) -> None:
+        if self.keep_by is None:
+            return
+        valid = [f"val_{metric}" for metric in CRITERIA[self.task].metrics]
+        if self.keep_by not in valid:
+            raise ChromatuneError(
+                f"keep_by '{self.keep_by}' is not a metric of {self.task}"
+                f"{nearest(self.keep_by, valid)} (valid: {', '.join(valid)})"
+            )
+        if self.keep != "best" and self.patience is None:
+            raise ChromatuneError("keep_by needs keep='best' or patience")
 
     @property
     def augments(self) -> bool:

@@ -143,6 +143,8 @@ def _validate(
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise Diverged(epoch, name, value)
+    if config.keep_by is not None and config.keep_by not in metrics:
+        raise ChromatuneError(f"keep_by: {len(data.val)} pictures are too few for {config.keep_by}")
     return metrics
 
 

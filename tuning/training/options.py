@@ -37,7 +37,8 @@ class TrainingOptions:
       every picture anew each epoch, from the originals alone instead of their prepared copies; an
       epoch is as long as before.
     - `keep` `best` makes the state with the best validation score the result; `patience` ends the
-      training after so many epochs without a better one.
+      training after so many epochs without a better one. `keep_by` is the metric that decides, such
+      as `val_ssim`; by default it is the task's own.
     """
 
     model: str
@@ -60,4 +61,5 @@ class TrainingOptions:
     shift: _Share = 0.0
     rotate: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)] = 0.0
     keep: Literal["last", "best"] = "last"
+    keep_by: str | None = None
     patience: Annotated[int, Field(ge=1)] | None = None

@@ -19,16 +19,16 @@ class Criterion:
     """The metric that a task is decided by, without its `val_` or `test_` prefix.
 
     `predicts_planes` says whether models of the task predict the a and b planes of an image, or
-    only their means. `equivalents` are metrics that rank models in the same order. `objectives` are
-    those that a search can optimize, `headline` the few that describe a model, `tabled` those of a
-    table of test results; all these without prefix.
+    only their means. `metrics` are all that `evaluate` measures, `equivalents` those that rank
+    models in the same order as this one, `headline` the few that describe a model, `tabled` those
+    of a table of test results; all these without prefix.
     """
 
     name: str
     higher_is_better: bool
     predicts_planes: bool
     equivalents: tuple[str, ...]
-    objectives: tuple[str, ...]
+    metrics: tuple[str, ...]
     headline: tuple[str, ...]
     tabled: tuple[str, ...]
 
@@ -57,7 +57,7 @@ CRITERIA: Mapping[str, Criterion] = {
         higher_is_better=False,
         predicts_planes=False,
         equivalents=("mse",),
-        objectives=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
+        metrics=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
         headline=("mse", "rmse_lab_a", "rmse_lab_b"),
         tabled=("mse", "mse_a", "mse_b", "rmse_lab_a", "rmse_lab_b"),
     ),
@@ -66,7 +66,12 @@ CRITERIA: Mapping[str, Criterion] = {
         higher_is_better=True,
         predicts_planes=True,
         equivalents=("psnr", "mse"),  # PSNR = -10 log10(MSE)
-        objectives=("psnr", "mse", "ssim"),
+        metrics=(
+            *("psnr", "psnr_a", "psnr_b", "psnr_rgb", "mse", "mse_a", "mse_b"),
+            *("ssim", "ssim_a", "ssim_b", "ssim_rgb"),
+            *("psnr_as_reported", "psnr_a_as_reported", "psnr_b_as_reported"),
+            *("ssim_as_reported", "ssim_a_as_reported", "ssim_b_as_reported"),
+        ),
         headline=("psnr", "ssim"),
         tabled=(
             *("psnr", "mse_a", "mse_b", "psnr_a", "psnr_b", "ssim", "ssim_a", "ssim_b"),
@@ -75,6 +80,11 @@ CRITERIA: Mapping[str, Criterion] = {
         ),
     ),
 }
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say whether a larger value is a better one, of a metric with or without prefix."""
+    return "psnr" in metric or "ssim" in metric
 
 
 def checked_task(task: str) -> Task:

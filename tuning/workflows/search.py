@@ -18,6 +18,7 @@ from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
 from tuning.search.ledger import Ledger
+from tuning.search.objectives import check_measured
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import study_location
 from tuning.workflows.address_checks import cluster_of
@@ -61,6 +62,7 @@ def run_search(
         session.log(line)
 
     def make_trials(launch: Launch) -> Trials:
+        check_measured(plan.objectives, launch.document["baseline"])
         study = study_of(launch, plan)
         fill_study(study, plan, launch, session)
         budget = Budget(launch.storage, config.resources.time_budget_s)

@@ -103,22 +103,50 @@ def test_bfloat16_changes_the_loss_by_little_and_leaves_the_weights_float32(
     assert {p.dtype for p in rounded.state.model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize(
+    ("keep_by", "scores"),
+    [(None, [0.5, 0.2, 0.2, 0.4, 0.1]), ("val_ssim", [0.1, 0.7, 0.7, 0.3, 0.9])],
+)
 def test_the_best_state_is_kept_and_patience_waits_for_a_better_one(
-    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+    keep_by: str | None, scores: list[float], make_data: MakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([0.5, 0.2, 0.2, 0.4, 0.1])
-    monkeypatch.setattr(engine, "evaluate", lambda *_, **__: {"val_mse": next(scores)})
-    data, settings = make_data("colorizer"), config("unet", 9, keep="best", patience=2)
+    name = keep_by or "val_mse"
+    # The other metric is at its best in epoch 3.
+    other = {"val_mse": [0.5, 0.4, 0.1, 0.2, 0.3], "val_ssim": [0.1, 0.2, 0.9, 0.3, 0.4]}
+    rows = (dict(zip(other, row, strict=True)) for row in zip(*other.values(), strict=True))
+    figures = ({**row, name: score} for row, score in zip(rows, scores, strict=True))
+    monkeypatch.setattr(engine, "evaluate", lambda *_, **__: next(figures))
+    data = make_data("colorizer")
+    settings = config("unet", 9, keep="best", patience=2, keep_by=keep_by)
     ends, weights = [], []
     for result in fit(settings, data):
         ends.append((result.record["epoch"], result.milestone, result.last))
         weights.append(copy.deepcopy(result.state.model.state_dict()))
     assert ends == [*((epoch, False, False) for epoch in (1, 2, 3)), (4, True, True)]
     model, record = result.state.kept()
-    assert (record["epoch"], record["val_mse"]) == (2, 0.2)  # of equal ones the first
+    assert (record["epoch"], record[name]) == (2, scores[1])  # of equal ones the first
     assert_same_bits(model.state_dict(), weights[1])
     assert not torch.equal(model.body.planes.weight, result.state.model.body.planes.weight)
     assert list(fit(settings, data, state=result.state)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": "best", "keep_by": "val_sism"}, "did you mean 'val_ssim'"),
+        ({"keep": "best", "keep_by": "test_psnr"}, "is not a metric of colorizer"),
+        ({"keep_by": "val_ssim"}, "keep_by needs keep='best' or patience"),
+    ],
+)
+def test_a_metric_to_keep_by_must_be_measured(options: Any, message: str) -> None:
+    with pytest.raises(ChromatuneError, match=message):
+        config("unet", 2, **options)
+
+
+def test_a_metric_that_few_pictures_lack_ends_the_training(make_data: MakeData) -> None:
+    settings = config("unet", 2, keep="best", keep_by="val_ssim_as_reported")
+    with pytest.raises(ChromatuneError, match="3 pictures are too few for val_ssim_as_reported"):
+        trained(settings, make_data("colorizer", val=3))
 
 
 def test_the_kept_model_has_the_score_that_is_told(make_data: MakeData) -> None:

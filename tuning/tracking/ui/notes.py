@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.launch.records import CellRecord
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.ui.links import artifact
-from tuning.training.tasks import CRITERIA
 
 NOTE = "mlflow.note.content"
 
 
 def cell_note(launch: LaunchPlan, plan: PlannedCell, cell: CellRecord, sheet_of: str | None) -> str:
     """The description of a cell's run: its score and, if run `sheet_of` has one, its sheet."""
-    criterion = CRITERIA[launch.task]
-    metric = f"val_{criterion.name}"
+    metric = launch.metric
     when = f"after {format_count(cell.last_epoch, 'epoch')}"
     if cell.kept_epoch not in (None, cell.last_epoch):
         when = f"at epoch {cell.kept_epoch}, the best of {cell.last_epoch}"
-    sentence = f"**{figure(metric, criterion.value(cell.metrics, 'val_'))}** {when}"
+    sentence = f"**{figure(metric, cell.metrics.get(metric, math.nan))}** {when}"
     if cell.outcome == "pruned":
         sentence += f", pruned before its {format_count(plan.epochs, 'epoch')}"
     if metric in launch.baseline:
