@@ -23,6 +23,7 @@ from tuning.cli import (  # noqa: E402
     datasets,
     doctor,
     launch,
+    launches,
     prepare,
     promote,
     report,
@@ -74,7 +75,7 @@ for command in (
         launch.finals,
         search.search,
     ),
-    *(launch.train, launch.resume, trials.trials),
+    *(launch.train, launch.resume, launches.launches, trials.trials),
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):

@@ -94,6 +94,20 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def format_age(seconds: float) -> str:
+    """Write how long ago something was in its largest unit: `42 s`, `7 min`, `5 h`, `3 d`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def one_line(text: str, longest: int = 300) -> str:
+    """Write any text in one line of printable characters, cut where it is too long."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def _kind(metric: str) -> str:
     for kind in _KINDS:
         if kind in metric:

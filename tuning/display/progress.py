@@ -130,6 +130,18 @@ class LaunchProgress:
             else:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def running(self) -> dict[str, dict[str, Any]]:
+        """The epoch and the newest value (None without a finite one) of each running training."""
+        with self._lock:
+            return {
+                training.name: {
+                    "epoch": training.epoch,
+                    "value": _finite(training.value),
+                }
+                for training in self._trainings.values()
+                if training.status == "running"
+            }
+
     def state(self) -> list[str]:
         """Where the launch stands: the time, the trials by state, the best value if there is one.
 
@@ -192,6 +204,10 @@ class LaunchProgress:
         if self._bar is not None:
             done, total = self._epochs()
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _bar(console: Console, state: Callable[[], Sequence[str]]) -> Progress:

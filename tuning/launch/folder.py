@@ -12,16 +12,21 @@ from typing import Any
 
 from data_prep import PreparedDataset
 from tuning.config.schema import LaunchConfig, Task
-from tuning.errors import ChromatuneError, nearest
-from tuning.launch.launch_json import DOCUMENT, FORMAT, launch_config, read_document
+from tuning.errors import ChromatuneError
+from tuning.launch.find import find_document, list_documents
+from tuning.launch.launch_json import (
+    DOCUMENT,
+    FORMAT,
+    launch_config,
+    read_header,
+    read_trainings,
+)
 from tuning.launch.lease import leased
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.utils import provenance
-from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
 
-TRAINING = "training.json"
 # Folder of a search's report: pictures, best configuration, study.
 SEARCH = "search"
 
@@ -59,12 +64,7 @@ class Launch:
     @property
     def trainings(self) -> list[Training]:
         """What is trained, as far as it is known: a search writes each down as it comes to it."""
-        documents = self.document["trainings"]
-        if not documents:
-            paths = [f"{name}/{TRAINING}" for name in self.storage.list_dir()]
-            documents = [
-                self.storage.read_json(path) for path in paths if self.storage.exists(path)
-            ]
+        documents = read_trainings(self.storage, self.document)
         return [Training.from_dict(document, self.storage.uri) for document in documents]
 
     @property
@@ -164,51 +164,26 @@ def _new_folder(storage_path: str, name: str) -> Iterator[LaunchStorage]:
                 return
 
 
+def read_document(storage: LaunchStorage) -> dict[str, Any]:
+    """Read the document of the launch in `storage`; ChromatuneError as `read_header`, or if one of
+    its trainings could not be trained here.
+    """
+    document = read_header(storage)
+    for training in document["trainings"]:
+        Training.from_dict(training, f"{storage.uri}/{DOCUMENT}")
+    return document
+
+
 def open_launch(name: str, storage_path: str) -> Launch:
     """Open a launch by its id, its folder, or `last` for the newest under `storage_path`."""
-    if name == "last":
-        launches = list_launches(storage_path)
-        if not launches:
-            raise ChromatuneError(f"no launch in {storage_path}: start one with `chromatune grid`")
-        return launches[-1]
-    is_folder = "://" in name or (expanded(name) / DOCUMENT).is_file()
-    if is_folder:
-        storage = LaunchStorage(name if "://" in name else expanded(name))
-    else:
-        storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
-    if not storage.exists(DOCUMENT):
-        known = [launch.launch_id for launch in list_launches(storage_path)]
-        raise ChromatuneError(
-            f"no launch '{name}' in {storage_path}{nearest(name, known)} "
-            f"(name one by its id, its folder, or `last`)"
-        )
-    return Launch(storage, read_document(storage))
+    return Launch(*find_document(name, storage_path, read_document))
 
 
 def list_launches(
     storage_path: str, on_error: Callable[[str, Exception], None] | None = None
 ) -> list[Launch]:
-    """All launches under `storage_path`, oldest first.
-
-    Those that cannot be read are left out; `on_error` is called with their ids and what happened.
-    Raises ChromatuneError if the path itself cannot be read.
-    """
-    root = LaunchStorage(storage_path)
-    found = []
-    try:
-        names = root.list_dir()
-    except OSError as error:
-        reason = str(error).partition("\n")[0]
-        raise ChromatuneError(f"cannot read the storage path {storage_path}: {reason}") from None
-    for name in names:
-        try:
-            if root.exists(f"{name}/{DOCUMENT}"):
-                storage = LaunchStorage(f"{storage_path.rstrip('/')}/{name}")
-                found.append(Launch(storage, read_document(storage)))
-        except (ChromatuneError, OSError) as error:
-            if on_error is not None:
-                on_error(name, error)
-    return sorted(found, key=lambda launch: int(launch.document["created"]))
+    """All launches under `storage_path`, oldest first; see `list_documents`."""
+    return [Launch(*found) for found in list_documents(storage_path, read_document, on_error)]
 
 
 def find_launch(

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import pydantic.dataclasses
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError
 from tuning.launch.storage import LaunchStorage
-from tuning.launch.trainings import Training
 from tuning.utils.faults import describe_fault
 from tuning.utils.identifiers import Name
 
 DOCUMENT = "launch.json"
+TRAINING = "training.json"
 FORMAT = 1
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=False))
+class Cell:
+    """One row of a launch's table: a training read off after `epochs` epochs.
+
+    `published_epochs` is the published cell that a cell with scaled epochs stands for.
+    """
+
+    cell_id: Name
+    epochs: StrictInt
+    published_epochs: StrictInt | None = None
+
+
+class TrainingDocument(BaseModel):
+    """A training as launch folders hold it; whether it can be trained here is checked elsewhere."""
+
+    model_config = ConfigDict(strict=True)
+
+    training_id: Name
+    params: dict[str, Any]
+    milestones: Annotated[list[int], Field(min_length=1)]
+    cells: Annotated[list[Cell], Field(min_length=1)]
+    initial_weights: Name | None
 
 
 class _Document(BaseModel):
@@ -35,8 +60,8 @@ class _Document(BaseModel):
     trainings: list[dict[str, Any]]
 
 
-def read_document(storage: LaunchStorage) -> dict[str, Any]:
-    """Read the document of the launch in `storage`.
+def read_header(storage: LaunchStorage) -> dict[str, Any]:
+    """Read the document of the launch in `storage`, its trainings unchecked: that takes torch.
 
     Raises ChromatuneError if it is missing, of another version, or holds anything that a launch
     cannot have, such as a name that leads out of its folder.
@@ -50,9 +75,15 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
         launch_config(document)
     except ValidationError as error:
         raise ChromatuneError(f"{where} is damaged: {describe_fault(error)}") from None
-    for training in document["trainings"]:
-        Training.from_dict(training, where)
     return document
+
+
+def read_trainings(storage: LaunchStorage, document: Mapping[str, Any]) -> list[Any]:
+    """The documents of all trainings: a search writes each into a folder of its own."""
+    if listed := document["trainings"]:
+        return list(listed)
+    paths = [f"{name}/{TRAINING}" for name in storage.list_dir()]
+    return [storage.read_json(path) for path in paths if storage.exists(path)]
 
 
 def current_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,34 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import pydantic.dataclasses
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from models import ModelError, create_model, list_models, model_info
 from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
 from tuning.errors import ChromatuneError, nearest
+from tuning.launch.launch_json import Cell as Cell
+from tuning.launch.launch_json import TrainingDocument
 from tuning.training.config import FitConfig
 from tuning.utils.faults import describe_fault
-from tuning.utils.identifiers import Name
 
 _FIT = TypeAdapter(FitConfig)
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=False))
-class Cell:
-    """One row of a launch's table: a training read off after `epochs` epochs.
-
-    `published_epochs` is the published cell that a cell with scaled epochs stands for.
-    """
-
-    cell_id: Name
-    epochs: StrictInt
-    published_epochs: StrictInt | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +59,7 @@ class Training:
     def from_dict(cls, value: Any, where: str = "a launch") -> Training:
         """Read the form back; ChromatuneError, naming `where`, if it is no training."""
         try:
-            document = _Document.model_validate(value)
+            document = TrainingDocument.model_validate(value)
             if isinstance(model := document.params.get("model"), str):
                 model_info(model)
             fit = _FIT.validate_python(document.params | {"milestones": document.milestones})
@@ -83,16 +71,6 @@ class Training:
             fault = describe_fault(error) if isinstance(error, ValidationError) else error
             raise ChromatuneError(f"{where} has a damaged training: {fault}") from None
         return cls(document.training_id, fit, tuple(document.cells), document.initial_weights)
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    training_id: Name
-    params: dict[str, Any]
-    milestones: list[int]
-    cells: Annotated[list[Cell], Field(min_length=1)]
-    initial_weights: Name | None
 
 
 def grid_trainings(

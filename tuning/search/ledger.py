@@ -17,7 +17,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.launch.checkpoint_choice import Assignment, next_attempt
-from tuning.launch.folder import TRAINING, Launch
+from tuning.launch.folder import Launch
+from tuning.launch.launch_json import TRAINING
 from tuning.launch.records import (
     FINAL,
     CellRecord,

@@ -13,7 +13,8 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from tuning.config.schema import TrainConfig, TrainingConfig
-from tuning.launch.folder import TRAINING, Launch
+from tuning.launch.folder import Launch
+from tuning.launch.launch_json import TRAINING
 from tuning.launch.records import read_cell, read_failure
 from tuning.launch.trainings import Training
 from tuning.search.distributions import decoded

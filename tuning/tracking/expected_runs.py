@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.display.formatting import format_lr
-from tuning.launch.folder import Launch
-from tuning.launch.launch_json import read_document
+from tuning.launch.folder import Launch, read_document
 from tuning.launch.records import (
     FINAL,
     CellRecord,

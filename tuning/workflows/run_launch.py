@@ -17,6 +17,7 @@ from tuning.display.progress import LaunchProgress
 from tuning.launch.checkpoint_choice import delete_finished
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
+from tuning.launch.live import published
 from tuning.launch.open_dataset import open_recorded, recorded
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.tracker import Tracker
@@ -187,7 +188,10 @@ def run_launch(
                 session.on_begin(launch)
             undo.pop_all()
             with sigterm_as_ctrl_c(), closing_on_error(tracker):
-                with _progress(launch, trials, session.console) as progress:
+                with (
+                    _progress(launch, trials, session.console) as progress,
+                    published(launch.storage, progress.running),
+                ):
                     monitor = LaunchMonitor(
                         launch.storage,
                         task_data,
