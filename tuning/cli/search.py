@@ -99,11 +99,16 @@ def search(
     dry_run: Annotated[
         bool, option("Show the space, the first suggestions and the cost.", "--dry-run")
     ] = False,
+    time_it: Annotated[
+        bool, option("With --dry-run: train a few epochs to measure the hours.", "--time-it")
+    ] = False,
     format_: Format = "table",
     *,
     options: SearchOptions,
 ) -> None:
     """Search with Optuna, by default over the packaged space `search_TASK`."""
+    if time_it and not dry_run:
+        raise ChromatuneError("--time-it measures for --dry-run: give both")
     if extend is not None:
         if dry_run:
             raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")
@@ -118,7 +123,7 @@ def search(
     if dry_run:
         from tuning.workflows.search_dry_run import dry_run_table
 
-        show([dry_run_table(task, config, log_line, **strict)], format_)
+        show([dry_run_table(task, config, log_line, time_it=time_it, **strict)], format_)
         return
     from tuning.workflows.search import run_search
 

@@ -37,13 +37,16 @@ _TIMED_EPOCHS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a search's trials would take if none is stopped early: hours of one device."""
+    """What a search's trials would take if none is stopped early: hours of one `device`.
 
-    device: str
+    These are None where nothing was timed.
+    """
+
     trials: int
     epochs: int
-    seconds_per_epoch: float
-    hours: float
+    device: str | None = None
+    seconds_per_epoch: float | None = None
+    hours: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +112,7 @@ class DryRunTable(ResultTable):
         if cost.trials < search.num_samples:
             notes.append(f"the grid has no more points: {search.num_samples} trials were requested")
         if self.suggestions:
-            notes += [
-                f"about {cost.seconds_per_epoch:.3g} s per epoch on one {cost.device} (measured "
-                f"on {format_count(len(self.suggestions), 'suggestion')})",
-                f"{format_count(cost.epochs, 'epoch')}, {format_duration(cost.hours * 3600)} of "
-                f"one {cost.device}, if no trial is stopped early",
-            ]
+            notes += self._cost_notes()
         for name, hours in (("GPU", search.budget_gpu_hours), ("CPU", search.budget_cpu_hours)):
             if hours is not None:
                 notes.append(f"at most {hours:g} {name} hours")
@@ -122,17 +120,36 @@ class DryRunTable(ResultTable):
             notes.append(f"at most {format_duration(seconds)} of wall time")
         return [*notes, *self.plan.advice]
 
+    def _cost_notes(self) -> list[str]:
+        cost, count = self.cost, format_count(len(self.suggestions), "suggestion")
+        assumed = "if no trial is stopped early"
+        # Of a grid all points are counted.
+        if self.plan.search.sampler != "grid" and cost.trials > len(self.suggestions):
+            assumed += f" and all are as long as the mean of {count}"
+        epochs = format_count(cost.epochs, "epoch")
+        if cost.hours is None or cost.seconds_per_epoch is None:
+            return [f"{epochs}, {assumed}; --time-it trains a few epochs to measure the hours"]
+        return [
+            f"about {cost.seconds_per_epoch:.3g} s per epoch on one {cost.device} (measured on "
+            f"{count})",
+            f"{epochs}, {format_duration(cost.hours * 3600)} of one {cost.device}, {assumed}",
+        ]
+
 
 def dry_run_table(
-    task: Task, config: SearchLaunchConfig, log: Log | None = None, *, strict_points: bool = False
+    task: Task,
+    config: SearchLaunchConfig,
+    log: Log | None = None,
+    *,
+    strict_points: bool = False,
+    time_it: bool = False,
 ) -> DryRunTable:
-    """Draw the first suggestions of the search, and time epochs of each.
+    """Draw the first suggestions of the search; with `time_it`, train short epochs of each.
 
     Raises the errors that starting it would raise; makes neither launch nor study nor runs.
     """
     dataset = open_prepared(config.data, log)
     plan = plan_search(task, config, dataset.size, strict_points=strict_points)
-    data = load_task_data(dataset, task, planes=plan.space.needs_planes)
     with quiet():
         study = optuna.create_study(directions=[o.direction for o in plan.objectives])
     known = WarmStart(0, 0)
@@ -151,22 +168,24 @@ def dry_run_table(
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]
-    cost = _cost(trials, fits, data)
+    cost = Cost(trials, round(trials * _mean([fit.epochs for fit in fits])))
+    if time_it:
+        data = load_task_data(dataset, task, planes=plan.space.needs_planes)
+        cost = _timed(cost, fits[:_SUGGESTIONS], data)
     shown = [plan.space.chosen(values) for values in suggestions[:_SUGGESTIONS]]
     return DryRunTable(plan, shown, known, cost)
 
 
-def _cost(trials: int, suggested: Sequence[FitConfig], data: TaskData) -> Cost:
-    """Extrapolate the means of the suggestions to all trials; without suggestions all is 0.
+def _timed(cost: Cost, suggested: Sequence[FitConfig], data: TaskData) -> Cost:
+    """Add the time: the mean of the suggestions, for all epochs; without suggestions it is 0.
 
-    The first ones are trained, on a GPU if there is one, else on one CPU core.
+    They are trained on a GPU if there is one, else on one CPU core.
     """
     device = pick_device("auto")
-    timed = suggested[:_SUGGESTIONS]
-    seconds = _mean([_seconds_per_epoch(config, data, device) for config in timed])
-    epochs = round(trials * _mean([config.epochs for config in suggested]))
+    seconds = _mean([_seconds_per_epoch(config, data, device) for config in suggested])
     name = "GPU" if device == "cuda" else "core"
-    return Cost(name, trials, epochs, seconds, epochs * seconds / 3600)
+    hours = cost.epochs * seconds / 3600
+    return dataclasses.replace(cost, device=name, seconds_per_epoch=seconds, hours=hours)
 
 
 def _mean(values: Sequence[float]) -> float:

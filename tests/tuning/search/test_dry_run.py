@@ -41,7 +41,7 @@ def config_of(tmp_path: Path, **search: Any) -> SearchLaunchConfig:
 def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, script: Any) -> None:
     options = {"sampler": "random", "points": [{"lr": 5e-3}], "num_samples": 4}
     config = config_of(tmp_path, **options)
-    table = dry_run_table("colorizer", config)
+    table = dry_run_table("colorizer", config, time_it=True)
     search = script(sampler="random", total=4)
     search.study.enqueue_trial({"lr": 5e-3})
     numbers = [int(search.next().training_id[:4]) for _ in range(4)]
@@ -86,7 +86,7 @@ def test_the_cost_of_a_grid_is_that_of_its_points(
     limits = {"budget_cpu_hours": 2.5}
     config = config_of(tmp_path, **options, **limits, space=space)
     config = config.model_copy(update={"resources": ResourcesConfig(time_budget_s=90)})
-    table = dry_run_table("colorizer", config)
+    table = dry_run_table("colorizer", config, time_it=True)
 
     search = script(
         space=space_of(yaml.safe_dump(space, sort_keys=False)), sampler="grid", total=num_samples
@@ -118,8 +118,23 @@ def test_a_known_grid_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
         return WarmStart(2, 0)
 
     monkeypatch.setattr(dry_run, "feed_known", feed)
-    table = dry_run_table("colorizer", config_of(tmp_path, sampler="grid", space=space))
+    config = config_of(tmp_path, sampler="grid", space=space)
+    table = dry_run_table("colorizer", config, time_it=True)
     assert not table.suggestions
     assert (table.cost.trials, table.cost.epochs, table.cost.hours) == (0, 0, 0.0)
     assert r"- 0 trials by grid for val\_psnr:max" in table.markdown()
     assert "an epoch" not in table.markdown()
+
+
+def test_without_being_asked_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fit", "load_task_data"):
+        monkeypatch.setattr(dry_run, name, lambda *_, **__: pytest.fail("something is trained"))
+    table = dry_run_table("colorizer", config_of(tmp_path, num_samples=7))
+    assert (
+        "63 epochs, if no trial is stopped early and all are as long as the mean of 5 suggestions; "
+        "--time-it trains a few epochs to measure the hours"
+    ) in table.tables()[1].notes
+    cost = {"trials": 7, "epochs": 63, "device": None, "seconds_per_epoch": None, "hours": None}
+    assert table.to_json()["cost"] == cost

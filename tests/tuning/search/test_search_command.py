@@ -90,6 +90,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         (["--extend", "last", "--sampler", "gp"], "--sampler does not go with --extend"),
         (["--extend", "last", "-c", "space.yaml"], "--config does not go with --extend"),
         (["--extend", "last", "--dry-run"], "--dry-run is about a new search"),
+        (["--time-it"], "--time-it measures for --dry-run"),
         (["--extend", "last", "--seed", "1"], "--seed does not go with --extend"),
     ],
 )
