@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The device space of an ICC profile as Pillow's mode.
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _STEP = 15
+_MAX_BYTES = 10_000_000
 # By definition, relative and perceptual intents map a device's white to white.
 _DARKEST_WHITE = 240
 
@@ -75,11 +76,13 @@ def _as_mode(image: Image.Image, mode: str) -> Image.Image:
     raise ProfileError(f"it is for {mode}, the pixels are {image.mode}")
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _transform(data: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """Return the mode that a profile is for, and its transform, None if that is the identity."""
     from PIL import Image, ImageCms
 
+    if len(data) > _MAX_BYTES:
+        raise ProfileError("it is over 10 MB")
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         space = profile.profile.xcolor_space.strip()

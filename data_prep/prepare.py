@@ -206,5 +206,6 @@ def _groups(manifest: Manifest) -> list[str]:
             "subject": "no folder s01, s02, … and no JPEG comment s1",
             "category": "in no folder of a category",
         }.get(settings.grouping, f"'{settings.grouping}' finds none")
-        parts.append(f"{unknown} of {len(manifest.files)} images without a group ({looked_for})")
+        of = f"{unknown} of {len(manifest.files)} images"
+        parts.append(f"{of} without a group ({looked_for}; see --group-by)")
     return parts

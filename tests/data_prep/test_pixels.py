@@ -160,6 +160,7 @@ DIM = b"curv" + struct.pack(">II2H", 0, 2, 0, 65535 // 3)
     ("image", "profile", "problem"),
     [
         (scene(), b"no profile", "it is damaged"),
+        (scene(), matrix_profile(P3, SRGB_CURVE) + bytes(10_000_000), "it is over 10 MB"),
         (scene(), matrix_profile(P3, SRGB_CURVE)[:300], "it is damaged"),
         (scene(), matrix_profile(P3, b"data" * 4), "it is damaged"),
         (scene(), cmyk_profile(), "it is for CMYK, the pixels are RGB"),

@@ -146,13 +146,14 @@ def test_groups_that_cannot_be_read_are_told(folder_of: Write, tmp_path: Path) -
     source = folder_of({f"{'s1' if i < 3 else 'ann'}/{i}.jfif": make_png(i) for i in range(12)})
     faces = prepare(PrepareSettings("faces", size=16, augment=1), tmp_path / "a", source=source)
     assert (
-        "; 1 group; 9 of 12 images without a group (no folder s01, s02, … and no JPEG comment s1)"
-        in faces.summary
+        "; 1 group; 9 of 12 images without a group (no folder s01, s02, … and no JPEG comment s1; "
+        "see --group-by)" in faces.summary
     )
     (source / "top.png").write_bytes(make_png(50))
     fruits = prepare(PrepareSettings("ncd", size=16, augment=1), tmp_path / "b", source=source)
     assert (
-        "; 2 groups; 1 of 13 images without a group (in no folder of a category)" in fruits.summary
+        "; 2 groups; 1 of 13 images without a group (in no folder of a category; see --group-by)"
+        in fruits.summary
     )
 
 
