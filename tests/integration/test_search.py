@@ -83,6 +83,10 @@ def test_a_search_is_recorded_the_same_everywhere_and_its_best_trains_alone(
     assert "the budget of 0.00125 CPU hours is used up" in stopped.err
     (table,) = json.loads(stopped.out)["tables"]
     assert table["counts"] == {"stopped": 1}
+    (journal,) = place.launch().rglob("*.journal")
+    study = f"study '{place.launch().name}' in {journal}"
+    assert table["study"] == study
+    assert study in stopped.err
     (cell,) = place.cells().values()
     assert cell["outcome"] == "stopped"
     assert len(cell["history"]) == 5

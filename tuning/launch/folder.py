@@ -27,8 +27,9 @@ from tuning.launch.trainings import Training
 from tuning.utils import provenance
 from tuning.utils.redaction import redact
 
-# Folder of a search's report: pictures, best configuration, study.
+# Folder of a search's report: pictures and the best configuration. Its study is beside it.
 SEARCH = "search"
+JOURNAL = "study.journal"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,12 +24,16 @@ _OUTCOMES = ("finished", "pruned", "stopped", "running", "diverged", "failed", "
 
 @dataclasses.dataclass(frozen=True)
 class SearchTable(ResultTable):
-    """The best trials of a search; `baseline` are the constant predictor's metrics on val."""
+    """The best trials of a search; `baseline` are the constant predictor's metrics on val.
+
+    `study` says where Optuna finds the study.
+    """
 
     heading: str
     objectives: Sequence[Objective]
     trials: Sequence[TrialSummary]
     baseline: Mapping[str, float]
+    study: str = ""
 
     @property
     def front(self) -> list[TrialSummary]:
@@ -58,6 +62,7 @@ class SearchTable(ResultTable):
             "title": self.heading,
             "objectives": [str(objective) for objective in self.objectives],
             "baseline": dict(self.baseline),
+            "study": self.study,
             "counts": self._counts(),
             "trials": [
                 {
@@ -101,6 +106,8 @@ class SearchTable(ResultTable):
         if first in self.baseline:
             value = format_value(first, self.baseline[first])
             lines.append(f"constant predictor: {metric_heading(first)} {value}")
+        if self.study:
+            lines.append(self.study)
         return lines
 
 

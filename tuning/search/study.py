@@ -18,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.config.search import absolute_storage
 from tuning.errors import ChromatuneError
+from tuning.launch.folder import JOURNAL
 from tuning.search.objectives import Objective
 from tuning.search.study_checks import PREFIX, check_study, describe_place
 from tuning.utils.addresses import check_driver
 from tuning.utils.redaction import redact
 
-JOURNAL = "study.journal"
 _ENTRY = b'{"op_code"'  # the beginning of each entry of a journal
 
 
@@ -43,7 +43,7 @@ def open_study(
     facts, or if a launch that is resumed has no study or none of its trials are in it. A study that
     is rejected is left as it is.
     """
-    where = describe_place(name, storage)
+    where = f"the {describe_place(storage, name)}"
     facts = {"objectives": list(map(str, objectives)), **facts}
     with _errors_of(storage), quiet():
         if is_resumed and not _exists(storage, name):

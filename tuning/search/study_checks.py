@@ -26,9 +26,9 @@ _ANOTHER = "choose another --study-name"
 _NAMED = 3
 
 
-def describe_place(name: str, storage: str) -> str:
+def describe_place(storage: str, name: str) -> str:
     """Name a study in a message, without passwords."""
-    return f"the study '{name}' in {redact(storage)}"
+    return f"study '{name}' in {redact(storage)}"
 
 
 def check_study(

@@ -13,7 +13,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from tuning.errors import ChromatuneError
-from tuning.launch.folder import SEARCH, Launch
+from tuning.launch.folder import JOURNAL, SEARCH, Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.tracking.cell_runs import Projector
@@ -64,7 +64,9 @@ def project_launch(storage: LaunchStorage, uri: str) -> None:
 
 
 def log_search(launch: Launch, tracking_uri: str) -> None:
-    """Copy the launch's folder `search` to the parent run's artifacts, replacing older files.
+    """Copy the launch's folder `search` and journal to the parent run's artifacts.
+
+    Older files are replaced.
 
     Raises ChromatuneError if MLflow rejects it, or has no parent run of the launch.
     """
@@ -80,6 +82,8 @@ def log_search(launch: Launch, tracking_uri: str) -> None:
             raise ChromatuneError(f"launch {launch.launch_id} is not in MLflow: {again}")
         for name in launch.storage.list_dir(SEARCH):
             launch.storage.download(f"{SEARCH}/{name}", Path(scratch) / name)
+        if launch.storage.exists(JOURNAL):
+            launch.storage.download(JOURNAL, Path(scratch) / JOURNAL)
         client.log_artifacts(parent.run_id, scratch, SEARCH)
 
 

@@ -38,6 +38,7 @@ from tuning.workflows.search_study import (
     fill_study,
     plan_of,
     study_of,
+    study_place,
     with_hidden_password,
 )
 
@@ -63,6 +64,7 @@ def run_search(
 
     def make_trials(launch: Launch) -> Trials:
         check_measured(plan.objectives, launch.document["baseline"])
+        session.log(study_place(launch, plan))
         study = study_of(launch, plan)
         fill_study(study, plan, launch, session)
         budget = Budget(launch.storage, config.resources.time_budget_s)
@@ -99,6 +101,7 @@ def resume(
     check_store(session.tracking_uri)
 
     def make_trials(launch: Launch) -> Trials:
+        session.log(study_place(launch, plan))
         study = study_of(launch, plan)
         budget = Budget(launch.storage, config.resources.time_budget_s)
         undo = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import SEARCH, Launch
@@ -19,10 +17,9 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.records import cell_folder
 from tuning.search.plots import draw_study
 from tuning.search.ranking_table import SearchTable
-from tuning.search.study import JOURNAL, quiet
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
 from tuning.workflows.launch_results import Conclusion
-from tuning.workflows.search_study import config_of, plan_of, study_of
+from tuning.workflows.search_study import config_of, plan_of, study_of, study_place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +72,7 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
         plan.objectives,
         summaries(launch, study, plan.objectives),
         launch.document["baseline"],
+        study_place(launch, plan),
     )
     write_report(launch, study, table)
     problem = None if tracking_uri is None else _log(launch, tracking_uri)
@@ -83,7 +81,7 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
 
 
 def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> None:
-    """Write plots, the ten best trials, the best one and the study into the folder `search`."""
+    """Write plots, the ten best trials and the best one into the folder `search`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         name = f"Search {launch.document['dataset']} {launch.task}"
@@ -97,12 +95,6 @@ def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> Non
             # MLflow has no model of a trial that may still be resumed.
             cell = cell_folder(best.name, best.training.cells[0].cell_id)
             launch.storage.download(f"{cell}/model.safetensors", folder / "best.safetensors")
-        with quiet():
-            optuna.copy_study(
-                from_study_name=study.study_name,
-                from_storage=study._storage,
-                to_storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            )
         for file in sorted(folder.iterdir()):
             launch.storage.upload_file(file, f"{SEARCH}/{file.name}")
 

@@ -71,11 +71,8 @@ def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optu
     Raises ChromatuneError if it is missing, or belongs to another search or program; of a search
     that is over, trials that another program added meanwhile do not matter.
     """
-    location = study_location(plan.search.study_storage, launch.storage.uri)
-    name = plan.search.study_name or launch.launch_id
     study = open_study(
-        location,
-        name,
+        *_location(launch, plan),
         plan.objectives,
         {
             "task": launch.task,
@@ -87,8 +84,18 @@ def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optu
         is_resumed=bool(launch.trainings),
     )
     if not is_over:
-        check_trials(study, describe_place(name, location), plan.space)
+        check_trials(study, f"the {study_place(launch, plan)}", plan.space)
     return study
+
+
+def study_place(launch: Launch, plan: SearchPlan) -> str:
+    """Name the study and where it is, without passwords."""
+    return describe_place(*_location(launch, plan))
+
+
+def _location(launch: Launch, plan: SearchPlan) -> tuple[str, str]:
+    location = study_location(plan.search.study_storage, launch.storage.uri)
+    return location, plan.search.study_name or launch.launch_id
 
 
 def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: Session) -> None:
