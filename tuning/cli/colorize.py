@@ -27,7 +27,7 @@ def colorize(
     ] = None,
     mode: Annotated[
         str | None,
-        option("faces | ncd | any dataset with a champion [default: asked for on a terminal]."),
+        option("Dataset with a champion, such as faces [default: asked for on a terminal]."),
     ] = None,
     model: Annotated[
         str | None, option("Registered model to use instead of a champion: models:/NAME/VERSION.")

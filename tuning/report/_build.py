@@ -23,6 +23,15 @@ from tuning.tracking.stored_runs import Archive, Store
 from tuning.training.tasks import TASKS
 
 _TITLE = "Image colorization: results beside the original paper"
+_OWN_TITLE = "Image colorization"
+# The sections of the original paper.
+_NUMBERS = {
+    "data": "II",
+    "regression": "III",
+    "colorization": "IV",
+    "transfer": "V",
+    "speedup": "VI",
+}
 LEGEND = (
     "▲ better ▼ worse = equal to the published value, as printed",
     "★ best of all ☆ best of its table",
@@ -52,35 +61,44 @@ def build_report(
         for data in (choice.source, choice.target)
         for task in TASKS
     ]
+    is_own = choice.source.is_own
     trained = [
         [
             *loss_blocks(part.data, part.task, archive, published_curves or {}),
             *(sample_blocks(part) if part.criterion.predicts_planes else ()),
             *part.blocks(),
         ]
+        if part.data.launches or not part.data.is_own
+        else []
         for part in parts
     ]
+    numbers = dict.fromkeys(_NUMBERS, "") if is_own else _NUMBERS
     grids = [Grid(choice.source, task, store).blocks() for task in TASKS]
     closer: list[Block] = [block for part in parts for block in closer_blocks(part)]
     if not closer:
         closer = [Text("No model has been measured on a test set.", "missing")]
     sections = [
-        Section("data", "II", "Data processing and augmentation", _pipeline(choice, parts)),
-        Section("regression", "III", "Regression", [*grids[0], *trained[0]]),
-        Section("colorization", "IV", "Colorization", [*grids[1], *trained[1]]),
-        Section("transfer", "V", "Transfer learning", [*trained[2], *trained[3]]),
-        Section("speedup", "VI", "CPU against GPU", speed_blocks(store)),
+        *(
+            Section(anchor, numbers[anchor], title, blocks)
+            for anchor, title, blocks in (
+                ("data", "Data processing and augmentation", _pipeline(choice, parts)),
+                ("regression", "Regression", [*grids[0], *trained[0]]),
+                ("colorization", "Colorization", [*grids[1], *trained[1]]),
+                ("transfer", "Transfer learning", [*trained[2], *trained[3]]),
+                ("speedup", "CPU against GPU", [] if is_own else speed_blocks(store)),
+            )
+        ),
         Section("closer", "", "A closer look at the best models", closer),
         Section("search", "", "Search", search_blocks(choice, archive)),
         Section("provenance", "", "Where the figures come from", provenance_blocks(choice, store)),
     ]
     return Report(
-        _TITLE,
+        _OWN_TITLE if is_own else _TITLE,
         f"{' and '.join(data.name for data in choice.shown) or 'no data'} · "
         f"{datetime.now(UTC):%Y-%m-%d}",
         _lead(choice, parts, store),
         [section for section in sections if section.blocks],
-        LEGEND,
+        LEGEND[1:] if is_own else LEGEND,
     )
 
 
@@ -88,7 +106,9 @@ def _lead(choice: Choice, parts: Sequence[Results], store: Store) -> list[Block]
     if not store.launches:
         return [Text("This store holds no launches yet: run `chromatune reproduce`.", "missing")]
     foreign = [
-        f"{data.name} instead of {data.role}" for data in choice.shown if not data.is_published
+        f"{data.name} instead of {data.role}"
+        for data in choice.shown
+        if not (data.is_published or data.is_own)
     ]
     warnings = []
     if foreign:

@@ -34,7 +34,7 @@ class Grid:
         self._data = data
         self._beside = Comparison(store, data.baseline(task), data.is_published)
         self._constant = data.baseline(task).get(self.metric)
-        self._published = list(GRIDS[task])
+        self._published = [] if data.is_own else list(GRIDS[task])
         own = {(place.model, place.head) for place in self.places}
         self._groups = [*self._published, *sorted(own - set(self._published))]
         self._scaled = {place.row: place.epochs for place in self.places}
@@ -43,14 +43,16 @@ class Grid:
         return [*self.findings(), *self.tables(), *self.notes(), *self.heatmap()]
 
     def tables(self) -> list[Table]:
-        lrs = sorted({*LRS, *(place.lr for place in self.places)}, reverse=True)
+        published = () if self._data.is_own else LRS
+        lrs = sorted({*published, *(place.lr for place in self.places)}, reverse=True)
         found = []
         for letter, group in zip(ascii_lowercase, self._groups, strict=False):
-            beyond = "" if group in self._published else ", not published"
+            is_known = group in self._published or self._data.is_own
+            beyond = "" if is_known else ", not published"
             number = f"Table {_NUMBERS[self.task]} ({letter})"
             name = f"{group[0]}, {head_title(group[1])}{beyond}"
-            caption = f"{number} {name}: {metric_title(self.metric)}"
-            found.append(self._table(caption, group, lrs))
+            caption = f"{name}: {metric_title(self.metric)}"
+            found.append(self._table(self._numbered(number, caption), group, lrs))
         return found
 
     def heatmap(self) -> list[Figure]:
@@ -65,11 +67,12 @@ class Grid:
             )
             for place in self.places
         ]
+        table = "The grid" if self._data.is_own else f"Table {_NUMBERS[self.task]}"
         panels, title = GridTable(self.task, rows, {}).panels(), metric_title(self.metric)
         return [
             Figure(
                 f"heatmap-{self.task}",
-                f"Table {_NUMBERS[self.task]} as a heatmap: dark is better.",
+                f"{table} as a heatmap: dark is better.",
                 grid_heatmap(title, panels, self.metric),
                 f"Heatmap of {title}; best is {self.order[0].name}",
             )
@@ -96,6 +99,8 @@ class Grid:
         """What a reader must know of this grid before reading it."""
         if not self.launches:
             run = f"run `chromatune grid {self.task}`"
+            if self._data.is_own:
+                return []
             return [Text(f"No {self.task} grid was run on {self._data.name}: {run}.", "missing")]
         notes = []
         if any(place.epochs != place.row for place in self.places):
@@ -107,7 +112,12 @@ class Grid:
         used = ", ".join(launch.launch_id for launch in self.launches)
         return [Text(" ".join([*notes, f"Launches: {used}."]), "note")]
 
+    def _numbered(self, number: str, caption: str) -> str:
+        return caption if self._data.is_own else f"{number} {caption}"
+
     def _published_value(self, place: Place) -> float | None:
+        if self._data.is_own:
+            return None
         return published_cell(self.task, place.model, place.head, place.lr, place.row)
 
     def _at(self, group: tuple[str, str], row: int, lr: float) -> Place:

@@ -90,8 +90,16 @@ def tuned_and_scratch(places: Sequence[Place], metric: str) -> list[str]:
                     f"{with_unit(metric, theirs)}, {difference(metric, own, theirs)} training "
                     f"from scratch"
                 )
-            sentences.append(f"For {tuned.settings}, starting from the faces' weights {outcome}.")
+            weights = _weights_of(tuned)
+            sentences.append(f"For {tuned.settings}, starting from {weights} {outcome}.")
     return sentences
+
+
+def _weights_of(tuned: Place) -> str:
+    """Name the weights that a model was fine-tuned from by their dataset: `the faces' weights`."""
+    parents = [cell.parent_model or "" for cell in tuned.cells]
+    name = parents[0].removeprefix("models:/").partition("/")[0].rpartition("-")[0] or "faces"
+    return f"the {name}' weights" if name.endswith("s") else f"the {name}'s weights"
 
 
 def difference(metric: str, own: float, other: float) -> str:

@@ -22,6 +22,15 @@ _TITLES = {
     ("ncd", "regression"): "Table V: regression after transfer, test set",
     ("ncd", "colorizer"): "Table VI: colorization after transfer, test set",
 }
+_OWN_TITLES = {
+    "regression": "Regression on the test set",
+    "colorizer": "Colorization on the test set",
+}
+# What is shown of datasets that have no published values.
+_OWN_COLUMNS = {
+    "regression": ("test_mse", "test_mse_a", "test_mse_b"),
+    "colorizer": ("test_psnr", "test_psnr_a", "test_psnr_b", "test_ssim_a", "test_ssim_b"),
+}
 _MOST_EXTRA_ROWS = 8
 
 
@@ -45,6 +54,7 @@ class Results:
         self.published = published_results(data.role, task)
         columns = dict.fromkeys(name for row in self.published for name in row.metrics)
         self._published_best = {name: _best(self.published, name) for name in columns}
+        self._columns = tuple(columns) or _OWN_COLUMNS[task]
         # As the newest measured model keeps them.
         constants = [found.document["constant"] for found in reversed(showcases)]
         kept: Mapping[str, float] = next(filter(None, constants), {})
@@ -84,15 +94,16 @@ class Results:
             Cell(format_value(metric, kept[metric]))
             if metric in kept
             else Cell("no value" if kept else "not kept", missing=True)
-            for metric in self._published_best
+            for metric in self._columns
         ]
         rows.append(Row("constant predictor", tuple(constant), ("mean a and b of train",)))
-        heads = tuple(map(metric_heading, self._published_best))
-        title = _TITLES[self.data.role, self.task]
+        heads = tuple(map(metric_heading, self._columns))
+        title = _TITLES.get((self.data.role, self.task), _OWN_TITLES[self.task])
         return Table(title, "model", heads, tuple(rows), tuple(notes), stacks=True)
 
     def blocks(self) -> list[Block]:
-        return [*self.findings(), *self.notes(), self.table()]
+        has_table = self.places or not self.data.is_own
+        return [*self.findings(), *self.notes(), *([self.table()] if has_table else [])]
 
     def findings(self) -> list[Text]:
         sentences = standings(self.places, self.metric, self.constant)
@@ -102,7 +113,8 @@ class Results:
         return [Text(" ".join(sentences), "finding")] if sentences else []
 
     def notes(self) -> list[Text]:
-        command = "finals" if self.data.role == "faces" else f"finetune {self.task}"
+        is_first = self.data.role in ("faces", "source")
+        command = "finals" if is_first else f"finetune {self.task}"
         text = (
             f"No {self.task} model has been measured on the test set of {self.data.name}: run "
             f"`chromatune {command}` or `chromatune promote {self.task}`."
@@ -112,13 +124,13 @@ class Results:
     def _row(self, place: Place, published: PublishedResult | None, rivals: Iterable[Place]) -> Row:
         below = [trained(place.lr, place.epochs), place.origin] if place.cells else []
         beside = self._published_best
-        if published is None:
+        if published is None and self.published:
             below.append("beside the best published")
-        else:
+        elif published is not None:
             below.append(f"published: {trained(published.lr, published.epochs)}")
             beside = dict(published.metrics)
         cells = []
-        for metric in self._published_best:
+        for metric in self._columns:
             order = ranked(rivals, metric)
             wins = len(order) > 1 and place.mean(metric) == order[0].mean(metric)
             winner: Winner | None = "all" if wins else None

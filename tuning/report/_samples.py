@@ -18,17 +18,22 @@ _FIGURES = {
         "train_samples": "Fig. 14: colorized train samples",
     },
 }
+_OWN_FIGURES = {
+    "train_samples": "Colorized train samples",
+    "samples": "Colorized test samples",
+}
 
 
 def sample_blocks(results: Results) -> list[Block]:
     """The sheets of a colorizer part: grayscale, each model's picture, the true one."""
     shown = _models(results)
+    figures = _FIGURES.get(results.data.role, _OWN_FIGURES)
     if not shown:
         missing = no_pictures("samples", results.data.name).text
-        return [Text(f"{f}. {missing}", "missing") for f in _FIGURES[results.data.role].values()]
+        return [Text(f"{figure}. {missing}", "missing") for figure in figures.values()]
     return [
         _sheet(f"{sheet}-{results.data.role}", sheet, figure, shown)
-        for sheet, figure in _FIGURES[results.data.role].items()
+        for sheet, figure in figures.items()
     ]
 
 

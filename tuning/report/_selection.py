@@ -12,11 +12,16 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.tracking.stored_runs import Store, StoredCell, StoredLaunch
 
 _SHORT_DIGEST = 12
+_OWN_ROLES = ("source", "target")
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """One prepared dataset and its launches; `role` is the dataset of the original paper."""
+    """One prepared dataset and its launches.
+
+    `role` is the dataset of the original paper that it stands for; one of the user's own stands for
+    none and is shown without published values: its role is `source` or `target`.
+    """
 
     role: str
     name: str
@@ -26,6 +31,11 @@ class Data:
     @property
     def short_digest(self) -> str:
         return self.digest[:_SHORT_DIGEST]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the dataset is the user's own."""
+        return self.role in _OWN_ROLES
 
     @property
     def is_published(self) -> bool:
@@ -85,14 +95,17 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
     source = max(sources, key=_amount, default=Data("faces", "faces", ""))
     rest = [data for data in datas if data.name != source.name]
     targets = [data for data in rest if _likely_role(data) == "ncd"]
+    is_own = source.name not in DATASETS
+    if is_own:  # a second part of its own only where its models were fine-tuned
+        targets = [data for data in rest if _descends(data, source)]
     aim = max(
         _named(rest, target, "--target") if target else targets,
         key=lambda data: (_descends(data, source), *_amount(data)),
-        default=Data("ncd", "ncd", ""),
+        default=Data("target", "", "") if is_own else Data("ncd", "ncd", ""),
     )
     return Choice(
-        dataclasses.replace(source, role="faces"),
-        dataclasses.replace(aim, role="ncd"),
+        dataclasses.replace(source, role="source" if is_own else "faces"),
+        dataclasses.replace(aim, role="ncd" if aim.name in DATASETS else "target"),
         tuple(data for data in datas if data not in (source, aim)),
     )
 

@@ -94,9 +94,10 @@ def load_colorizer(choice: Choice, tracking_uri: str, device: str) -> tuple[Colo
 
 def _no_champion(mode: str, found: Sequence[str]) -> str:
     available = f"; champions exist for {', '.join(found)}" if found else ""
-    if mode not in DATASETS:
-        known = list(dict.fromkeys((*found, *DATASETS)))
-        return f"unknown mode '{mode}'{nearest(mode, known)}{available}"
+    known = list(dict.fromkeys((*found, *DATASETS)))
+    if mode not in known and (hint := nearest(mode, known)):
+        return f"unknown mode '{mode}'{hint}{available}"
+    # Whatever it is called, it may be a dataset of the user's own.
     of = f"colorizer --dataset {mode}"
     how = f"train with `chromatune grid {of}`, then `chromatune promote {of}`"
     return f"no champion for the mode '{mode}' yet: {how}{available}"
