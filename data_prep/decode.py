@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from data_prep.color import UInt8Array, is_grayscale
 from data_prep.color_profile import ProfileError, embedded_profile, lab_to_srgb, to_srgb
-from data_prep.image_formats import is_heif, readable_formats
+from data_prep.image_formats import is_heif, is_tiff, readable_formats
 
 if TYPE_CHECKING:
     # Reading picture files needs Pillow; training on prepared data does not.
@@ -96,8 +96,7 @@ def decode_rgb(data: bytes, *, max_pixels: int = MAX_PIXELS, trainable: bool = F
     except Image.DecompressionBombError:
         raise TooLargeError(f"over {max_pixels / 10**6:g} megapixels") from None
     except UnidentifiedImageError:
-        reason = NO_HEIF if is_heif(data) else "not a readable image (unknown format)"
-        raise UnusableError(reason) from None
+        raise UnusableError(_why_unknown(data)) from None
     except _DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UnusableError(f"not a readable image ({reason})") from None
@@ -118,6 +117,13 @@ def _check_trainable(image: Image.Image) -> None:
         raise UnusableError(f"smaller than {MIN_SIDE} px a side ({width}x{height})")
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
         raise UnusableError(f"grayscale (mode {image.mode})")
+
+
+def _why_unknown(data: bytes) -> str:
+    if is_heif(data):
+        return NO_HEIF
+    kind = "a damaged TIFF, or one of unusual samples" if is_tiff(data) else "unknown format"
+    return f"not a readable image ({kind})"
 
 
 def _comment(image: Image.Image) -> str:

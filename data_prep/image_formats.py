@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.util import find_spec
 
 # By the names of Pillow, which tells formats apart by their content; a file's extension only
 # decides whether it is looked at. Pillow reads more formats: docs/images.md says why not here.
@@ -25,6 +24,7 @@ _FORMATS: Mapping[str, tuple[str, ...]] = {
     "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
     "QOI": (".qoi",),
 }
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_EXTENSIONS = (".heic", ".heif", ".hif")
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -43,12 +43,17 @@ def is_heif(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS
 
 
+def is_tiff(data: bytes) -> bool:
+    """Whether a file says that it is TIFF."""
+    return data.startswith(_TIFF_STARTS)
+
+
 @cache
 def _registers_heif() -> bool:
     """Let Pillow read HEIF; False where the extra `heic` is not installed."""
-    if find_spec("pillow_heif") is None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
         return False
-    from pillow_heif import register_heif_opener
-
     register_heif_opener(thumbnails=False)
     return True

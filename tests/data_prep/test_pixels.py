@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from data_prep import PrepareSettings, prepare
+from data_prep import PrepareSettings, image_formats, prepare
 from data_prep.color import is_grayscale, rgb_to_lab
 from data_prep.decode import UnusableError, decode_rgb
 from tests.data_prep.builders import saved
@@ -188,7 +189,7 @@ def test_a_profile_that_cannot_be_unpacked_is_told_too() -> None:
         (tiff(np.ones((9, 9), np.int16)), "32-bit or signed integers"),
         (tiff(np.full((9, 9), -0.5, np.float32)), "floating-point values outside 0 to 65535"),
         (tiff(np.full((9, 9), np.nan, np.float32)), "floating-point values outside 0 to 65535"),
-        (tiff(np.ones((9, 9, 3), np.float32), photometric="rgb"), "not a readable image"),
+        (tiff(np.ones((9, 9, 3), np.float32), photometric="rgb"), "not a readable image (a dama"),
         (tiff(np.ones((9, 9), np.float64)), "not a readable image"),
         (tiff(np.ones((9, 9, 2), np.uint16), extrasamples=["unassalpha"]), "not a readable image"),
         *(
@@ -204,9 +205,11 @@ def test_what_is_not_read_says_why(data: bytes, reason: str) -> None:
 
 
 def test_heif_without_its_reader_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_prep.image_formats._registers_heif", lambda: False)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    image_formats._registers_heif.cache_clear()
     with pytest.raises(UnusableError, match=r"pip install 'chromatune\[heic\]'.*save it as JPEG"):
         decode_rgb(CASES["HEIF RGB"].data)
+    image_formats._registers_heif.cache_clear()
 
 
 def test_the_pages_count_the_matrix() -> None:

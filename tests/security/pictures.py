@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 HUGE = 100_000
@@ -14,6 +15,7 @@ FORMATS = (
     "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "DDS",
     "SGI", "QOI",
 )  # fmt: skip
+pillow_heif.register_heif_opener()
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), seed: int = 0) -> bytes:
