@@ -25,7 +25,8 @@ from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
 from tuning.errors import ChromatuneError
-from tuning.launch.checkpoint_choice import Assignment, attempt_folder, discard_ray_state
+from tuning.launch.attempts import attempt_folder
+from tuning.launch.checkpoint_choice import Assignment, discard_ray_state
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial

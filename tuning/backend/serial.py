@@ -14,7 +14,8 @@ from types import FrameType
 import torch
 
 from tuning.backend.base import Job
-from tuning.launch.checkpoint_choice import Assignment, attempt_folder
+from tuning.launch.attempts import ERROR, attempt_folder
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.folder import Launch
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 from tuning.launch.trial_lifecycle import LaunchMonitor
@@ -115,6 +116,6 @@ def _write_error(launch: Launch, assignment: Assignment) -> None:
     """Leave the traceback where Ray leaves it; a full disk must not hide the error itself."""
     folder = attempt_folder(assignment.training_id, assignment.attempt)
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as scratch:
-        local = Path(scratch) / "error.txt"
+        local = Path(scratch) / ERROR
         local.write_text(traceback.format_exc(), encoding="utf-8")
-        launch.storage.upload_file(local, f"{folder}/error.txt")
+        launch.storage.upload_file(local, f"{folder}/{ERROR}")

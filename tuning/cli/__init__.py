@@ -75,7 +75,8 @@ for command in (
         launch.finals,
         search.search,
     ),
-    *(launch.train, launch.resume, launches.launches, trials.trials),
+    *(launch.train, launch.resume, trials.trials),
+    *(launches.launches, launches.status),
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):

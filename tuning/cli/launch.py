@@ -17,6 +17,7 @@ from tuning.cli.options import (
     Detach,
     Epochs,
     Format,
+    LaunchArgument,
     LearningRate,
     PreparedLaunchOptions,
     StoragePath,
@@ -188,7 +189,7 @@ def train(format_: Format = "table", *, options: TrainOptions) -> None:
 
 
 def resume(
-    launch: Annotated[str, typer.Argument(help="Launch id, its folder, or `last`.")] = "last",
+    launch: LaunchArgument = "last",
     storage_path: StoragePath = None,
     address: Address = None,
     backend: Backend = None,

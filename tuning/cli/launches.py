@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tuning.cli.console import show
-from tuning.cli.options import Format, StoragePath, resolve_storage
+from typing import Annotated
+
+from tuning.cli.console import log, print_line, show
+from tuning.cli.options import Format, LaunchArgument, StoragePath, option, resolve_storage
 
 
 def launches(storage_path: StoragePath = None, format_: Format = "table") -> None:
@@ -11,3 +13,21 @@ def launches(storage_path: StoragePath = None, format_: Format = "table") -> Non
     from tuning.workflows.launches import launches_table
 
     show([launches_table(resolve_storage(storage_path))], format_)
+
+
+def status(
+    launch: LaunchArgument = "last",
+    storage_path: StoragePath = None,
+    follow: Annotated[
+        bool, option("Show the progress until the launch ends, from anywhere.", "--follow", "-f")
+    ] = False,
+    format_: Format = "table",
+) -> None:
+    """Show where a launch stands: each trial's epoch, score and node, and why it failed."""
+    from tuning.workflows.status import follow_launch, launch_status
+
+    path = resolve_storage(storage_path)
+    table = follow_launch(launch, path, log) if follow else launch_status(launch, path)
+    show([table], format_)
+    for line in table.errors if format_ == "table" else ():
+        print_line(line)

@@ -41,8 +41,23 @@ def config_names(incomplete: str) -> list[str]:
     return [name for name in packaged_configs() if name.startswith(incomplete)]
 
 
+def launch_names(incomplete: str) -> list[str]:
+    """Complete the id of a launch in the default storage path."""
+    from tuning.launch.find import list_documents
+
+    try:
+        found = list_documents(resolve_storage(None))
+    except ChromatuneError:
+        return []
+    names = ["last", *(storage.name for storage, _ in reversed(found))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 TaskArgument = Annotated[
     Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
+]
+LaunchArgument = Annotated[
+    str, typer.Argument(help="Launch id, its folder, or `last`.", autocompletion=launch_names)
 ]
 TrackingUri = Annotated[
     str | None,

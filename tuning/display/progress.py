@@ -130,16 +130,19 @@ class LaunchProgress:
             else:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def running(self) -> dict[str, dict[str, Any]]:
-        """The epoch and the newest value (None without a finite one) of each running training."""
+    def live(self) -> dict[str, dict[str, Any]]:
+        """Status, epoch and newest value (None without a finite one) of each training that runs or
+        has failed.
+        """
         with self._lock:
             return {
                 training.name: {
+                    "status": training.status,
                     "epoch": training.epoch,
                     "value": _finite(training.value),
                 }
                 for training in self._trainings.values()
-                if training.status == "running"
+                if training.status in ("running", "failed")
             }
 
     def state(self) -> list[str]:

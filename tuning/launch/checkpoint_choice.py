@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuning.errors import ChromatuneError
+from tuning.launch.attempts import attempt_folder, attempts_at, checkpoints_in
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
 from tuning.launch.records import read_cell
@@ -67,26 +67,6 @@ class Assignment:
         return self.training.training_id
 
 
-def attempt_folder(training_id: str, attempt: int) -> str:
-    """Name of the folder of an attempt's checkpoints.
-
-    Two attempts must not share one: trials of a killed driver may keep writing for a while.
-    """
-    return training_id if attempt == 1 else f"{training_id}.{attempt}"
-
-
-def attempts_at(storage: LaunchStorage, training_id: str) -> list[int]:
-    """The attempts at a training that have left a folder, which leave no gaps; 1 is always there.
-
-    They are not searched for in the launch folder: to list it for each of many trainings would take
-    the square of the time.
-    """
-    later = itertools.takewhile(
-        lambda attempt: storage.exists(attempt_folder(training_id, attempt)), itertools.count(2)
-    )
-    return [1, *later]
-
-
 def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoint]:
     """Find the whole checkpoints of a training, that of the latest epoch first."""
     found = []
@@ -99,12 +79,6 @@ def newest_first(storage: LaunchStorage, training_id: str) -> list[FoundCheckpoi
                     FoundCheckpoint(state["epoch"], attempt, path, has_weights=bool(state["files"]))
                 )
     return sorted(found, reverse=True)
-
-
-def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:
-    """Paths of an attempt's checkpoints, the newest first, whole or not."""
-    names = [name for name in storage.list_dir(folder) if name.startswith("checkpoint_")]
-    return [f"{folder}/{name}" for name in sorted(names, reverse=True)]
 
 
 def next_attempt(storage: LaunchStorage, training: Training) -> Assignment:

@@ -1,11 +1,11 @@
-"""What running trials have reached: a file in the launch folder, for other processes to read."""
+"""What trials have reached while a launch runs: a file in its folder, for other processes."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -19,8 +19,9 @@ _JOIN_S = 5.0
 
 
 class LiveTrial(BaseModel, frozen=True):
-    """The epoch that a running trial has reached, and its newest validation metric."""
+    """A trial that runs or has just failed, its epoch, and its newest validation metric."""
 
+    status: Literal["running", "failed"]
     epoch: int
     value: float | None = None
 
@@ -30,12 +31,12 @@ _TRIALS = TypeAdapter(dict[str, LiveTrial])
 
 @contextlib.contextmanager
 def published(
-    storage: LaunchStorage, running: Callable[[], Mapping[str, Mapping[str, Any]]]
+    storage: LaunchStorage, live: Callable[[], Mapping[str, Mapping[str, Any]]]
 ) -> Iterator[None]:
     """Keep the file up to date during the block, and delete it afterwards.
 
-    `running` returns a `LiveTrial` as a mapping for each running trial. The file is written by a
-    thread of its own, when something has changed, and not when storage is full or away.
+    `live` returns each `LiveTrial` as a mapping. A thread of its own writes the file whenever
+    something has changed; storage that is full or away ends nothing.
     """
     ended = threading.Event()
     every_s = _EVERY_S if storage.is_local else _EVERY_REMOTE_S
@@ -43,7 +44,7 @@ def published(
     def write() -> None:
         written: Mapping[str, Any] | None = None
         while not ended.wait(every_s):
-            trials = running()
+            trials = live()
             if trials != written:
                 with contextlib.suppress(OSError):
                     storage.write_json(LIVE, trials)
@@ -61,7 +62,7 @@ def published(
 
 
 def read_live(storage: LaunchStorage) -> dict[str, LiveTrial]:
-    """What the running trials have reached by name; empty if there is no such file."""
+    """What trials have reached, by name; empty if there is no such file."""
     with contextlib.suppress(ChromatuneError, ValidationError):
         return _TRIALS.validate_python(storage.read_json(LIVE))
     return {}

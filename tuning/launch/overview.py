@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,15 +12,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from tuning.errors import ChromatuneError
 from tuning.launch.launch_json import TrainingDocument, read_trainings
 from tuning.launch.lease import Owner, read_owner
-from tuning.launch.live import LiveTrial, read_live
-from tuning.launch.records import CellRecord, read_cell, read_failure
+from tuning.launch.live import read_live
 from tuning.launch.storage import LaunchStorage
-from tuning.training.tasks import CRITERIA
+from tuning.launch.trial_state import ENDED, GOOD, Best, TrialState, best_of, metric_of, read_trial
 from tuning.utils.faults import describe_fault
 
 State = Literal["running", "stopped", "finished", "failed"]
-TrialStatus = Literal["waiting", "running", "stopped", "done", "pruned", "diverged", "failed"]
-ENDED = ("done", "pruned", "diverged", "failed")
 
 _SEARCH = "search.json"
 _TRAININGS = TypeAdapter(list[TrainingDocument])
@@ -57,33 +53,6 @@ class _Budget(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Best:
-    """The best finished cell, by the validation metric that decides in its launch."""
-
-    cell_id: str
-    value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class TrialState:
-    """One trial: the epoch it has reached of how many, and the metric's newest or kept value.
-
-    `done` of its `cells` are in the folder; `error` says why it failed.
-    """
-
-    training_id: str
-    status: TrialStatus
-    epoch: int
-    epochs: int
-    cells: int
-    done: int
-    value: float | None = None
-    best: Best | None = None
-    node: str = ""
-    error: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class LaunchState:
     """Where a launch stands; `owner` is the living process that runs it.
 
@@ -114,26 +83,27 @@ class LaunchState:
     @property
     def best(self) -> Best | None:
         found = [trial.best for trial in self.trials if trial.best is not None]
-        return _best(found, maximize=metric_of(self.document)[1])
+        return best_of(found, maximize=metric_of(self.document)[1])
 
 
-def metric_of(document: Mapping[str, Any]) -> tuple[str, bool]:
-    """The metric that decides in a launch, and whether it is maximized."""
-    criterion = CRITERIA[document["task"]]
-    objectives = (document["config"].get("search") or {}).get("objectives")
-    if objectives:
-        name, _, direction = str(objectives[0]).partition(":")
-        return name, direction == "max"
-    return f"val_{criterion.name}", criterion.higher_is_better
+def read_state(
+    storage: LaunchStorage, document: Mapping[str, Any], before: LaunchState | None = None
+) -> LaunchState:
+    """Read where the launch in `storage` stands; ChromatuneError if a record of it is damaged.
 
-
-def read_state(storage: LaunchStorage, document: Mapping[str, Any]) -> LaunchState:
-    """Read where the launch in `storage` stands; ChromatuneError if a record of it is damaged."""
+    Trials that were done `before` are not read again.
+    """
     owner = read_owner(storage)
     is_running = owner is not None and owner.lives
     live = read_live(storage) if is_running else {}
-    trainings = _trainings(storage, document)
-    trials = [_trial(storage, document, training, live, is_running) for training in trainings]
+    known = {trial.training_id: trial for trial in before.trials} if before else {}
+    trials = []
+    for training in _trainings(storage, document):
+        name = training.training_id
+        trial = known.get(name)
+        if trial is None or trial.status not in GOOD:
+            trial = read_trial(storage, document, training, live.get(name), is_running=is_running)
+        trials.append(trial)
     budget = _budget(storage)
     is_over = budget.is_used_up if budget else True
     unknown = max(0, budget.allowance.num_samples - len(trials)) if budget else 0
@@ -143,7 +113,7 @@ def read_state(storage: LaunchStorage, document: Mapping[str, Any]) -> LaunchSta
             state = "stopped"
         else:
             # A search has failed if it has found nothing, another launch if it lacks anything.
-            good = [trial.status in ("done", "pruned") for trial in trials]
+            good = [trial.status in GOOD for trial in trials]
             state = "finished" if (any(good) if budget else all(good)) else "failed"
     cells = sum(trial.cells for trial in trials) + unknown
     count = len(trials) + unknown
@@ -167,59 +137,3 @@ def _budget(storage: LaunchStorage) -> _Budget | None:
         if storage.exists(_SEARCH):
             return _Budget.model_validate(storage.read_json(_SEARCH))
     return None
-
-
-def _trial(
-    storage: LaunchStorage,
-    document: Mapping[str, Any],
-    training: TrainingDocument,
-    live: Mapping[str, LiveTrial],
-    is_running: bool,
-) -> TrialState:
-    name = training.training_id
-    metric, maximize = metric_of(document)
-    found = [read_cell(storage, name, cell.cell_id) for cell in training.cells]
-    cells = [cell for cell in found if cell is not None]
-    kept = [best for cell in cells if (best := _value(cell, metric)) is not None]
-    finished = [
-        best
-        for cell in cells
-        if cell.outcome == "finished" and (best := _value(cell, metric)) is not None
-    ]
-    top = _best(kept, maximize)
-    running, failure = live.get(name), read_failure(storage, name)
-    epoch = max((cell.last_epoch for cell in cells), default=0)
-    value = top.value if top else None
-    status: TrialStatus = "waiting"
-    if failure is not None:
-        status = "diverged" if failure.outcome == "diverged" else "failed"
-        epoch = max([epoch, *(int(record.get("epoch", 0)) for record in failure.history)])
-    elif len(cells) == len(found) and all(cell.outcome != "stopped" for cell in cells):
-        status = "pruned" if cells[-1].outcome == "pruned" else "done"
-    elif running is not None:
-        status, epoch = "running", max(epoch, running.epoch)
-        value = running.value if running.value is not None else value
-    elif cells and not is_running:
-        status = "stopped"
-    return TrialState(
-        training_id=name,
-        status=status,
-        epoch=epoch,
-        epochs=training.milestones[-1],
-        cells=len(found),
-        done=sum(cell.outcome in ("finished", "pruned") for cell in cells),
-        value=value,
-        best=_best(finished, maximize),
-        node=cells[-1].hostname if cells else "",
-        error=failure.message if failure else "",
-    )
-
-
-def _value(cell: CellRecord, metric: str) -> Best | None:
-    value = cell.values.get(metric, math.nan)
-    return Best(cell.cell_id, value) if math.isfinite(value) else None
-
-
-def _best(found: Sequence[Best], maximize: bool) -> Best | None:
-    sign = 1 if maximize else -1
-    return max(found, key=lambda best: sign * best.value, default=None)

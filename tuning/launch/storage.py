@@ -75,6 +75,13 @@ class LaunchStorage:
         except (ValueError, RecursionError) as error:
             raise ChromatuneError(f"{self.uri}/{path} is not valid JSON: {error}") from None
 
+    def read_text(self, path: str) -> str:
+        """Read the text file at `path`; ChromatuneError if it is missing."""
+        try:
+            return self._read(path).decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            raise ChromatuneError(f"{self.uri}/{path} is missing") from None
+
     def write_json(self, path: str, value: Any, *, if_absent: bool = False) -> bool:
         """Write `value`, its keys in order; with `if_absent`, return False if `path` exists.
 

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from models import load_model
-from tuning.launch.checkpoint_choice import Assignment, attempt_folder, checkpoints_in, newest_state
+from tuning.launch.attempts import BEGUN, attempt_folder, checkpoints_in
+from tuning.launch.checkpoint_choice import Assignment, newest_state
 from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.storage import LaunchStorage
@@ -102,7 +103,7 @@ class _Trial:
 
     def epochs(self) -> Iterable[EpochResult]:
         # Whoever makes the next attempt sees that this one has begun.
-        self.storage.write_json(f"{self._folder}/begun.json", {"hostname": socket.gethostname()})
+        self.storage.write_json(f"{self._folder}/{BEGUN}", {"hostname": socket.gethostname()})
         own = checkpoints_in(self.storage, self._folder)
         checkpoints = [*own, *self._assignment.checkpoints]
         state = newest_state(self.storage, checkpoints, self._training.fit, self._device)

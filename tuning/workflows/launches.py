@@ -94,7 +94,7 @@ def launch_record(launch: LaunchState) -> dict[str, Any]:
         "created": document["created"],
         "cells": launch.cells,
         "done": launch.done,
-        "trials": launch.trial_count,
+        "trial_count": launch.trial_count,
         "metric": launch.metric,
         "best": dataclasses.asdict(best) if best else None,
     }

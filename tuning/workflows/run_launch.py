@@ -190,7 +190,7 @@ def run_launch(
             with sigterm_as_ctrl_c(), closing_on_error(tracker):
                 with (
                     _progress(launch, trials, session.console) as progress,
-                    published(launch.storage, progress.running),
+                    published(launch.storage, progress.live),
                 ):
                     monitor = LaunchMonitor(
                         launch.storage,

@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from tests.records import leave_cell
 from tuning.config.schema import TrainingConfig
 from tuning.config.search import SearchConfig, SearchLaunchConfig
-from tuning.launch.checkpoint_choice import Assignment, attempt_folder
+from tuning.launch.attempts import attempt_folder
+from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import cell_outcomes, has_ended
 from tuning.launch.records import FailureRecord, write_failure
