@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -17,9 +18,18 @@ from ray.tune.execution import class_cache
 from chromatune import ROOT
 from tuning.errors import ChromatuneError
 from tuning.utils import environment, provenance
+from tuning.utils.addresses import check_cluster
+from tuning.utils.redaction import redact
 
 _ANSWER_WITHIN_S = 5
-
+_VARIABLE = "RAY_ADDRESS"
+# Ray sets both in the processes of `ray job submit`.
+_OF_JOBS = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+# What HTTP/2, and so gRPC, begins with: a greeting, and from both sides a frame of settings.
+_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
+# Ray's words where the versions differ: first the cluster's, then this process's.
+_VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
 _lasting: contextlib.ExitStack | None = None
 _joined = False  # a cluster, that is: not a Ray of our own
@@ -44,7 +54,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """
     global _joined
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    address = address or os.environ.get(_VARIABLE) or "local"
     # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
     # told by the runner, with Ray's reason.
     ray._private.worker._worker_logs_enabled = False
@@ -61,6 +71,7 @@ def connected(address: str | None) -> Iterator[None]:
         return
     try:
         if address != "local":
+            check_cluster(address, _source(address))
             _check_answers(address)
             ray.init(address=address, **common)
         else:
@@ -79,13 +90,11 @@ def connected(address: str | None) -> Iterator[None]:
                     _node_ip_address="127.0.0.1",
                     **common,
                 )
-    except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
-        first_line = str(error).splitlines()[0].rstrip(".")
-        raise ChromatuneError(
-            f"cannot join a Ray cluster at {address}: {first_line}; start one with "
-            f"`ray start --head`, set RAY_AUTH_MODE and RAY_AUTH_TOKEN as there if it asks for a "
-            f"token, or leave out --address to run on this machine"
-        ) from None
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if address == "local":
+            reason = redact(str(error).strip().partition("\n")[0])
+            raise ChromatuneError(f"Ray could not start on this machine: {reason}") from None
+        raise ChromatuneError(_cannot_join(address, error)) from None
     except Exception as error:
         if type(error) is not Exception:
             raise
@@ -126,12 +135,47 @@ def has_joined() -> bool:
     return _joined
 
 
+def _source(address: str) -> str:
+    """What has named the cluster, for messages: nobody may have given an option."""
+    if address != os.environ.get(_VARIABLE):
+        return "the cluster address"
+    return f"this job's {_VARIABLE}" if _OF_JOBS in os.environ else _VARIABLE
+
+
+def _cannot_join(address: str, error: Exception) -> str:
+    """Say in a line why, what has named the cluster, and how to do without it."""
+    source = _source(address)
+    remedy = {
+        "the cluster address": "`--address local` runs on this machine",
+        _VARIABLE: f"{_VARIABLE} names it: if it is left over from other work, `unset {_VARIABLE}`",
+    }.get(source, f"{source} names it")
+    versions = _VERSIONS.findall(str(error))
+    if len(versions) == 2:
+        (ray_there, python_there), (ray_here, python_here) = versions
+        return (
+            f"the Ray cluster at {address} has Ray {ray_there} and Python {python_there}, but this "
+            f"command has Ray {ray_here} and Python {python_here}: install the same ones on all "
+            f"nodes and here, for example with `make install`; {remedy}"
+        )
+    reason = redact(str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__)
+    return (
+        f"cannot join a Ray cluster at {address}: {reason}; {remedy}; otherwise start one there "
+        f"with `ray start --head`, or set RAY_AUTH_MODE and RAY_AUTH_TOKEN as there if it asks for "
+        f"a token"
+    )
+
+
 def _check_answers(address: str) -> None:
-    """Knock at a `host:port`: Ray itself would try for minutes where nobody listens."""
+    """Knock at a `host:port`: Ray itself would try for minutes where no cluster listens."""
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
+    if not host or "/" in host or os.environ.get("RAY_USE_TLS", "0") != "0":
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_WITHIN_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_WITHIN_S) as knock:
+            knock.settimeout(_ANSWER_WITHIN_S)
+            knock.sendall(_HTTP2)
+            answer = knock.recv(len(_SETTINGS))
     except (OSError, OverflowError) as error:
         raise ConnectionError(str(error)) from None
+    if answer[3:4] != _SETTINGS[3:4]:
+        raise ConnectionError("what listens there is no Ray cluster")

@@ -144,6 +144,7 @@ def check_storage(path: str) -> None:
 
 def check_cluster(address: str, name: str) -> None:
     """Raise ChromatuneError if `address` is not that of a Ray cluster; `name` says where it is."""
+    unset = ", or `unset RAY_ADDRESS` to run on this machine" if name == "RAY_ADDRESS" else ""
     start = f"{name} '{hidden(address)}'"
     _check_ends(address, start)
     if address in ("auto", "local"):
@@ -157,7 +158,7 @@ def check_cluster(address: str, name: str) -> None:
     if scheme.lower() in ("http", "https") and separator:
         raise ChromatuneError(
             f"{start} is that of a dashboard, which is for `ray job submit`: write the cluster's "
-            f"own, such as {hidden(host) or 'HOST'}:6379"
+            f"own, such as {hidden(host) or 'HOST'}:6379{unset}"
         )
     if separator and scheme != "ray":
         raise _mistyped(start, rest)
@@ -165,7 +166,7 @@ def check_cluster(address: str, name: str) -> None:
         host = host if _HOST.fullmatch(host) else "HOST"
         raise ChromatuneError(
             f"{start} is not HOST:PORT with a port from 1 to {_LARGEST_PORT}: write {host}:6379, "
-            f"or the port that `ray start --head` has printed"
+            f"or the port that `ray start --head` has printed{unset}"
         )
 
 

@@ -1,10 +1,13 @@
-"""What a trial is given, on clusters that are only described."""
+"""What a trial is given, on clusters that are only described, or cannot be joined."""
 
 from __future__ import annotations
 
+import platform
 import re
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,9 @@ def test_there_is_room_until_the_shares_of_running_trials_add_up(
         assert group.required_resources == {"CPU": 1.0, "GPU": gpus}
 
 
+SOURCES = ("option", "variable", "job")
+
+
 @pytest.fixture
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not joined Ray yet, whatever other tests have done."""
@@ -131,18 +137,60 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_ray")
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "nonsense"])
-@pytest.mark.parametrize("in_environment", [False, True])
-def test_a_cluster_that_is_not_there_is_told(
-    address: str, in_environment: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("fault", ["nobody", "silent", "web server", "port", "versions"])
+def test_a_cluster_that_cannot_be_joined_is_told_with_what_has_named_it(
+    fault: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if in_environment:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-    with (
-        pytest.raises(ChromatuneError, match=f"cannot join a Ray cluster at {address}: "),
-        connected(None if in_environment else address),
-    ):
-        pytest.fail("joined")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        if fault in ("nobody", "port"):
+            address = "127.0.0.1:1" if fault == "nobody" else "127.0.0.1:99999"
+        elif fault == "web server":
+            threading.Thread(target=_answer_as_a_web_server, args=[listener]).start()
+        elif fault == "silent":
+            monkeypatch.setattr("tuning.backend.cluster._ANSWER_WITHIN_S", 0.2)
+        else:
+            monkeypatch.setattr("tuning.backend.cluster._check_answers", lambda _: None)
+            monkeypatch.setattr(ray, "init", _join_another_version)
+        if source != "option":
+            monkeypatch.setenv("RAY_ADDRESS", address)
+        if source == "job":
+            monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+        with (
+            pytest.raises(ChromatuneError) as caught,
+            connected(address if source == "option" else None),
+        ):
+            pytest.fail("joined")
+    line = str(caught.value)
+    assert address in line
+    assert "\n" not in line
+    assert ("RAY_ADDRESS" in line) == (source != "option")
+    assert ("`unset RAY_ADDRESS`" in line) == (source == "variable")
+    assert "--address" not in line.replace("`--address local`", "")  # nobody has to have given it
+    says = {
+        "silent": "timed out",
+        "web server": "no Ray cluster",
+        "port": "a port from 1 to 65535",
+        "versions": (
+            f"has Ray 2.9.3 and Python 3.10.12, but this command has Ray {ray.__version__} and "
+            f"Python {platform.python_version()}: install the same"
+        ),
+    }
+    assert says.get(fault, "refused") in line
+
+
+def _answer_as_a_web_server(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def _join_another_version(**_: Any) -> None:
+    """As Ray does: these are its own words."""
+    metadata = {"ray_version": "2.9.3", "python_version": "3.10.12"}
+    ray._private.utils.check_version_info(metadata, "node 192.0.2.1")
 
 
 @pytest.mark.usefixtures("no_ray")
