@@ -1,4 +1,4 @@
-"""`chromatune trials`: the cells of a dataset, as the report's table."""
+"""`chromatune trials`: the results on a dataset so far."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from tuning.cli.console import log_line, show
 from tuning.cli.options import (
     Format,
     PreparedDataOptions,
+    StoragePath,
     TaskArgument,
     TrackingUri,
     option,
+    resolve_storage,
     resolve_uri,
     takes,
 )
@@ -20,16 +22,21 @@ from tuning.cli.options import (
 def trials(
     task: TaskArgument,
     launch: Annotated[
-        str | None, option("Only this launch [default: the best of all on this dataset].")
+        str | None,
+        option(
+            "Only this launch: its id, its folder, or `last` [default: the best of all grids on "
+            "this dataset, the searches, and what runs]."
+        ),
     ] = None,
+    storage_path: StoragePath = None,
     tracking_uri: TrackingUri = None,
     format_: Format = "table",
     *,
     options: PreparedDataOptions,
 ) -> None:
-    """Show grid results beside the published numbers."""
-    from tuning.workflows.trials import trials_table
+    """Show grid results beside the published numbers; trials of searches and running launches."""
+    from tuning.workflows.trials import trial_tables
 
-    uri = resolve_uri(tracking_uri)
-    table = trials_table(task, options.data_config(), uri, launch=launch, log=log_line)
-    show([table], format_)
+    where = resolve_uri(tracking_uri), resolve_storage(storage_path)
+    tables = trial_tables(task, options.data_config(), *where, launch=launch, log=log_line)
+    show(tables, format_)

@@ -13,7 +13,7 @@ from tuning.launch.launch_json import TrainingDocument
 from tuning.launch.live import LiveTrial
 from tuning.launch.records import FINAL, CellRecord, read_cell, read_failure
 from tuning.launch.storage import LaunchStorage
-from tuning.training.tasks import CRITERIA
+from tuning.training.tasks import CRITERIA, higher_is_better
 
 TrialStatus = Literal["waiting", "running", "stopped", "done", "pruned", "diverged", "failed"]
 GOOD: tuple[TrialStatus, ...] = ("done", "pruned")
@@ -34,7 +34,7 @@ class TrialState:
 
     `done` of its `cells` are in the folder, `best` is the best finished one of them; `value` is
     that of the best state it has left, while it runs the newest. `node` is where its last attempt
-    ran, `error` says why it failed, `log` is the file that says more.
+    ran, `error` says why it failed, `log` is the file that says more; `params` are its settings.
     """
 
     training_id: str
@@ -48,11 +48,14 @@ class TrialState:
     node: str = ""
     error: str = ""
     log: str = ""
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def metric_of(document: Mapping[str, Any]) -> tuple[str, bool]:
     """The metric that decides in a launch, and whether it is maximized."""
     criterion = CRITERIA[document["task"]]
+    if kept_by := (document["config"].get("train") or {}).get("keep_by"):
+        return str(kept_by), higher_is_better(str(kept_by))
     objectives = (document["config"].get("search") or {}).get("objectives")
     if objectives:
         name, _, direction = str(objectives[0]).partition(":")
@@ -94,6 +97,7 @@ def read_trial(
         value=kept.value if kept else None,
         best=best_of(list(_values(finished, metric)), maximize=maximize),
         node=cells[-1].hostname if cells else "",
+        params=training.params,
     )
     if len(cells) == len(found) and all(cell.outcome in FINAL for cell in cells):
         status: TrialStatus = "pruned" if cells[-1].outcome == "pruned" else "done"

@@ -18,6 +18,7 @@ from tuning.launch.records import (
 )
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Cell, Training
+from tuning.launch.trial_state import metric_of
 from tuning.training.tasks import CRITERIA
 from tuning.utils.redaction import redact, redact_document
 
@@ -64,9 +65,7 @@ class LaunchPlan:
     @property
     def metric(self) -> str:
         """The validation metric by which cells are ranked: a search's first objective."""
-        kept_by = _mapping(self.document["config"], "train").get("keep_by")
-        objectives = self.search.get("objectives") or [kept_by or f"val_{CRITERIA[self.task].name}"]
-        return str(objectives[0]).partition(":")[0]
+        return metric_of(self.document)[0]
 
     @property
     def cells(self) -> list[PlannedCell]:

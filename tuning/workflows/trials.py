@@ -1,49 +1,126 @@
-"""The grid as the original paper's table, read from MLflow."""
+"""Results so far: grids as the original paper's table, searches and running launches by trial."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
+from data_prep import PreparedDataset
 from tuning.config.schema import DataConfig, Task
+from tuning.display.comparison_table import ResultTable
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
+from tuning.launch.find import find_document, list_documents
+from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.open_dataset import Log, open_prepared
+from tuning.launch.overview import LaunchState, read_state
+from tuning.launch.storage import LaunchStorage
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.store import open_store
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA
+from tuning.workflows.launch_trials import folder_table, stored_table
+
+_SHOWN = 10  # of a launch's trials, beside other tables
 
 
-def trials_table(
+def trial_tables(
     task: Task,
     data: DataConfig,
     tracking_uri: str,
+    storage_path: str,
     *,
     launch: str | None = None,
     log: Log | None = None,
-) -> GridTable:
-    """Collect the finished grid cells on these data: of one launch, or the best of each kind.
+) -> list[ResultTable]:
+    """The grid's table, and the trials of searches and of launches that have not ended.
 
-    Raises ChromatuneError if there is none.
+    With `launch`, only those of one launch. Grid cells are read from MLflow, everything else from
+    launch folders under `storage_path`, where they are. Raises ChromatuneError if nothing is found.
     """
+    if launch is not None and (state := _in_folder(launch, storage_path)) is not None:
+        return _of_launch(task, tracking_uri, state)
     open_store(tracking_uri)
     dataset = open_prepared(data, log)
-    cells = finished_cells(tracking_uri, dataset.digest, task, "grid")
+    cells = finished_cells(tracking_uri, dataset.digest, task)
+    states = [
+        state
+        for state in _states(storage_path)
+        if (state.document["task"], state.document["dataset_digest"]) == (task, dataset.digest)
+    ]
     if launch is not None:
-        launches = sorted({cell.launch_id for cell in cells})
         cells = [cell for cell in cells if cell.launch_id == launch]
-        if not cells:
-            raise ChromatuneError(
-                f"no finished {task} cell of launch '{launch}' on {dataset.name}"
-                f"{nearest(launch, launches)}"
-            )
-    if not cells:
+    tables: list[ResultTable] = []
+    if grid := [cell for cell in cells if cell.kind == "grid"]:
+        tables.append(_grid_table(task, dataset, grid))
+    if launch is None:
+        tables += [
+            folder_table(state, _SHOWN)
+            for state in states
+            if state.document["kind"] == "search" or state.state == "running"
+        ]
+    criterion, here = CRITERIA[task], {state.launch_id for state in states}
+    elsewhere: dict[str, list[StoredCell]] = {}
+    for cell in cells:
+        is_shown = cell.kind == "search" or (launch is not None and cell.kind != "grid")
+        if is_shown and cell.launch_id not in here:
+            elsewhere.setdefault(cell.launch_id, []).append(cell)
+    metric = f"val_{criterion.name}"
+    tables += [stored_table(c, metric, criterion.higher_is_better) for c in elsewhere.values()]
+    if tables:
+        return tables
+    if launch is None:
         raise ChromatuneError(
-            f"no finished {task} grid cell on {dataset.name}: run "
+            f"no finished {task} grid cell on {dataset.name}, no search and no running launch: run "
             f"`chromatune grid {task} --dataset {dataset.name}`"
         )
+    known = {cell.launch_id for cell in finished_cells(tracking_uri, dataset.digest, task)} | here
+    raise ChromatuneError(
+        f"no finished {task} cell of launch '{launch}' on {dataset.name}"
+        f"{nearest(launch, sorted(known))}"
+    )
+
+
+def _of_launch(task: Task, tracking_uri: str, state: LaunchState) -> list[ResultTable]:
+    """The trials of a launch whose folder is here; a grid's table, too, if MLflow has its cells."""
+    document = state.document
+    if document["task"] != task:
+        raise ChromatuneError(f"{state.launch_id} is a launch for {document['task']}, not {task}")
+    trials = folder_table(state)
+    if document["kind"] != "grid":
+        return [trials]
+    try:
+        open_store(tracking_uri)
+        cells = finished_cells(tracking_uri, document["dataset_digest"], task, "grid")
+    except ChromatuneError:
+        return [trials]
+    cells = [cell for cell in cells if cell.launch_id == state.launch_id]
+    if not cells:
+        return [trials]
+    table = GridTable(task, _best_of_each(task, cells), document["baseline"])
+    return [table] if state.state == "finished" else [table, trials]
+
+
+def _in_folder(launch: str, storage_path: str) -> LaunchState | None:
+    """Where a launch stands; None if its folder is not here."""
+    is_id = launch != "last" and "/" not in launch
+    if is_id and not LaunchStorage(f"{storage_path.rstrip('/')}/{launch}").exists(DOCUMENT):
+        return None
+    return read_state(*find_document(launch, storage_path))
+
+
+def _states(storage_path: str) -> list[LaunchState]:
+    """The launches whose folders can be read; `chromatune launches` names the others."""
+    states = []
+    for found in list_documents(storage_path):
+        with contextlib.suppress(ChromatuneError, OSError):
+            states.append(read_state(*found))
+    return states
+
+
+def _grid_table(task: Task, dataset: PreparedDataset, cells: Sequence[StoredCell]) -> GridTable:
     task_data = load_task_data(dataset, task)
     baseline = constant_baseline(task_data.val, task_data.baseline_ab, task, "val_")
     return GridTable(task, _best_of_each(task, cells), baseline)
