@@ -34,18 +34,32 @@ def undisturbed(finished_grid: Any) -> Any:
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize(
     ("backend", "number", "then"),
-    [("ray", signal.SIGTERM, "serial"), ("serial", signal.SIGINT, "ray")],
+    [
+        ("ray", signal.SIGTERM, "serial"),
+        ("serial", signal.SIGINT, "ray"),
+        ("serial", None, "serial"),
+    ],
+    ids=["SIGTERM", "Ctrl-C", "chromatune stop"],
 )
 def test_a_stopped_launch_saves_its_last_epoch_and_resumes_with_the_same_bits(
-    backend: str, number: int, then: str, place: Any, undisturbed: Any, run: Callable[..., Any]
+    backend: str,
+    number: int | None,
+    then: str,
+    place: Any,
+    undisturbed: Any,
+    run: Callable[..., Any],
 ) -> None:
     driver = place.start(*place.grid(), *ONE_SLOT, "--backend", backend)
     place.wait_for_first_cell(driver)
-    if number == signal.SIGINT:  # as a terminal does: to every process of the foreground
+    resume = f"resume with `chromatune resume {place.launch().name}`"
+    if number is None:
+        stopped = place.start("stop", *place.where[:2]).wait()
+        assert (stopped.status, stopped.out) == (0, f"{place.launch().name} stopped; {resume}\n")
+    elif number == signal.SIGINT:  # as a terminal does: to every process of the foreground
         os.killpg(driver.process.pid, number)
     else:
         driver.process.terminate()
-    assert_stopped(driver, f"stopped; resume with `chromatune resume {place.launch().name}`")
+    assert_stopped(driver, f"stopped; {resume}")
     assert_saved(place)
 
     resumed = run(*place.resume(), "--backend", then)
@@ -62,7 +76,7 @@ def test_a_detached_launch_runs_on_without_its_terminal_and_stops_when_that_is_c
 
     begun = place.start(*place.grid(), *SERIAL, "--detach").wait()
     assert begun.status == 0, begun.err
-    (pid,) = map(int, re.findall(r"`kill (\d+)`", begun.out))
+    (pid,) = map(int, re.findall(r"as process (\d+) ", begun.out))
     try:
         log = place.launch() / "output.log"
         assert str(log) in begun.out

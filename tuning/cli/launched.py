@@ -68,8 +68,10 @@ def begin(launch: Launch) -> None:
     # A console sees only when it is made that it does not write to a terminal.
     Console.__init__(results, highlight=False)
     Console.__init__(log, stderr=True, highlight=False)
-    stop = f"`kill {os.getpid()}`"
-    text = f"{launch.launch_id} runs in the background ({stop} stops it); output: {file}"
+    text = (
+        f"{launch.launch_id} runs in the background as process {os.getpid()} "
+        f"(`chromatune stop {launch.found_by}` stops it); output: {file}"
+    )
     with contextlib.suppress(BrokenPipeError):  # the terminal has already closed
         os.write(_waiting, text.encode())
     os.close(_waiting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tuning.config.schema import LaunchConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.launch_json import DOCUMENT, read_header
 from tuning.launch.storage import LaunchStorage
@@ -65,3 +66,9 @@ def list_documents(
             if on_error is not None:
                 on_error(name, error)
     return sorted(found, key=lambda launch: int(launch[1]["created"]))
+
+
+def name_of(storage: LaunchStorage) -> str:
+    """What names a launch on a command line: its id, or its folder if that is elsewhere."""
+    usual = f"{LaunchConfig().storage_path}/{storage.name}"
+    return storage.name if storage.uri == usual else storage.uri

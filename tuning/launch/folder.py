@@ -13,7 +13,7 @@ from typing import Any
 from data_prep import PreparedDataset
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.find import find_document, list_documents
+from tuning.launch.find import find_document, list_documents, name_of
 from tuning.launch.launch_json import (
     DOCUMENT,
     FORMAT,
@@ -70,9 +70,8 @@ class Launch:
 
     @property
     def found_by(self) -> str:
-        """What names this launch on a command line: its id, or its folder if that is elsewhere."""
-        usual = f"{LaunchConfig().storage_path}/{self.launch_id}"
-        return self.launch_id if self.storage.uri == usual else self.storage.uri
+        """What names this launch on a command line."""
+        return name_of(self.storage)
 
     @contextlib.contextmanager
     def held(self, *, take_over: bool = False) -> Iterator[None]:
@@ -91,7 +90,7 @@ class Launch:
             if owner:
                 raise ChromatuneError(
                     f"{self.launch_id} is in use by {owner}: wait until it ends, stop it with "
-                    f"Ctrl-C, or use `chromatune resume --take-over`"
+                    f"`chromatune stop {self.found_by}`, or use `chromatune resume --take-over`"
                 )
             yield
 

@@ -4,6 +4,8 @@ The owner creates the file, renews its heartbeat as long as it lives, and delete
 disk only one process can create it. On a bucket, and where a dead owner is replaced, two may write
 at the same moment: both read the file again shortly afterwards, the last writer owns the launch,
 and an owner that finds another one at its next heartbeat stops.
+
+Another process stops the owner by a file beside it, so that it may be on another machine.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ from tuning.launch.storage import LaunchStorage
 
 _LOG = logging.getLogger(__name__)
 OWNER = "owner.json"
+STOP = "stop.json"
 _HEARTBEAT_S = 20.0
+# How often an owner looks for a request to stop.
+_LISTEN_S = 1.0
+_LISTEN_REMOTE_S = 5.0
 _DEAD_AFTER_S = 120.0
 _SETTLE_S = 0.5
 _JOIN_S = 5.0
@@ -85,7 +91,13 @@ def leased(storage: LaunchStorage, *, take_over: bool = False) -> Iterator[str]:
         thread.join(_JOIN_S)  # a call to a bucket that is away may take longer
         with contextlib.suppress(OSError):
             if _is_owner(storage, own):
+                storage.delete(STOP)
                 storage.delete(OWNER)
+
+
+def request_stop(storage: LaunchStorage, owner: Owner) -> None:
+    """Interrupt the owner of a launch as by one Ctrl-C, within seconds, wherever it runs."""
+    storage.write_json(STOP, {"token": owner.token, "by": f"{socket.gethostname()}:{os.getpid()}"})
 
 
 def read_owner(storage: LaunchStorage) -> Owner | None:
@@ -124,8 +136,16 @@ def _acquire(storage: LaunchStorage, own: Owner, take_over: bool) -> Owner | Non
 
 
 def _renew(storage: LaunchStorage, own: Owner, ended: threading.Event) -> None:
-    while not ended.wait(_HEARTBEAT_S):
+    listen_s = _LISTEN_S if storage.is_local else _LISTEN_REMOTE_S
+    beat_at = time.monotonic() + _HEARTBEAT_S
+    is_stopping = False
+    while not ended.wait(min(listen_s, _HEARTBEAT_S)):
         with contextlib.suppress(OSError):  # storage that is away is tried again
+            if not is_stopping and _is_stop_requested(storage, own):
+                is_stopping = _interrupt()
+            if time.monotonic() < beat_at:
+                continue
+            beat_at = time.monotonic() + _HEARTBEAT_S
             if not _is_owner(storage, own):
                 other = read_owner(storage) or "another process, which has ended"
                 _LOG.warning("%s was taken over by %s: stopping", storage.name, other)
@@ -133,6 +153,27 @@ def _renew(storage: LaunchStorage, own: Owner, ended: threading.Event) -> None:
                 return
             now = own.model_copy(update={"heartbeat": time.time()})
             storage.write_json(OWNER, now.model_dump())
+
+
+def _is_stop_requested(storage: LaunchStorage, own: Owner) -> bool:
+    """Whether this owner was asked to stop, rather than one before it."""
+    if not storage.exists(STOP):
+        return False
+    with contextlib.suppress(ChromatuneError):
+        request = storage.read_json(STOP)
+        return isinstance(request, dict) and request.get("token") == own.token
+    return False
+
+
+def _interrupt() -> bool:
+    """Interrupt this process as Ctrl-C does; returns False while it ignores that.
+
+    A shell starts background commands so, but a backend handles Ctrl-C once it runs trials.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        return False
+    os.kill(os.getpid(), signal.SIGINT)
+    return True
 
 
 def _is_owner(storage: LaunchStorage, own: Owner) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ import pytest
 from tuning.errors import ChromatuneError
 from tuning.launch import lease
 from tuning.launch.folder import Launch
-from tuning.launch.lease import OWNER, leased, read_owner
+from tuning.launch.lease import OWNER, STOP, leased, read_owner, request_stop
 from tuning.launch.storage import LaunchStorage
 
 THIS_PROCESS = f"process {os.getpid()} on {socket.gethostname()} (last heartbeat 0 s ago)"
@@ -163,3 +164,38 @@ def test_a_process_that_lost_its_launch_is_interrupted(
     finally:
         signal.signal(signal.SIGINT, before)
     assert any_storage.exists(OWNER) is not has_ended
+
+
+def test_an_owner_that_is_asked_to_stop_is_interrupted_once(any_storage: LaunchStorage) -> None:
+    interrupts = []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(time.monotonic()))
+    try:
+        with leased(any_storage):
+            owner = read_owner(any_storage)
+            assert owner is not None
+            earlier = owner.model_copy(update={"token": "of another owner before"})
+            for request in (earlier, owner):
+                assert not interrupts
+                request_stop(any_storage, request)
+                time.sleep(0.5)  # several times the interval at which it listens
+            assert len(interrupts) == 1
+        assert any_storage.list_dir() == []
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_request_is_not_lost_while_ctrl_c_is_ignored(tmp_path: Path) -> None:
+    storage = LaunchStorage(tmp_path)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), leased(storage):
+            owner = read_owner(storage)
+            assert owner is not None
+            request_stop(storage, owner)
+            time.sleep(0.3)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            time.sleep(30)
+            pytest.fail("was not interrupted")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not storage.exists(STOP)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.fs
 import pytest
 
-from tuning.launch.storage import LaunchStorage
+from tuning.launch.storage import LaunchStorage, _RemoteStorage
 from tuning.launch.trainings import make_training
 from tuning.training.config import FitConfig
 
@@ -49,10 +49,9 @@ def as_bucket(storage_path: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URI of a bucket in which the launches under `storage_path` lie."""
     disk = pyarrow.fs.SubTreeFileSystem(storage_path, pyarrow.fs.LocalFileSystem())
 
-    class Buckets(pyarrow.fs.FileSystem):
-        @staticmethod
-        def from_uri(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
-            return disk, uri.removeprefix("s3://bucket").lstrip("/")
+    def open_bucket(self: Any, _: Any) -> str:
+        self._api, self._fs = pyarrow.fs, disk
+        return str(self.uri.removeprefix("s3://bucket").lstrip("/"))
 
-    monkeypatch.setattr(pyarrow.fs, "FileSystem", Buckets)
+    monkeypatch.setattr(_RemoteStorage, "_open", open_bucket)
     return "s3://bucket"
