@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-import numpy as np
-
 from data_prep.augment import augmented_copies, copy_keys
-from data_prep.color import UInt8Array, rgb_to_lab
+from data_prep.color import rgb_to_lab
 from data_prep.errors import DataError
 from data_prep.load_pictures import Reading
 from data_prep.manifest import PLANES, FileEntry
 from data_prep.parallel import Progress, map_threads
+from data_prep.row_file import RowFile
 from data_prep.settings import PrepareSettings
 from data_prep.split import SIDES, Side, given_order, split_pictures
-from data_prep.store import create_array
 
 
 def choose_sides(settings: PrepareSettings, reading: Reading) -> dict[Side, list[int]]:
@@ -68,28 +67,31 @@ def write_arrays(
     reading: Reading,
     sides: dict[Side, list[int]],
     progress: Progress | None,
-) -> dict[str, UInt8Array]:
+) -> dict[str, RowFile]:
     """Augment, convert and write all pictures; return the arrays by name (`train/L`)."""
-    arrays: dict[str, UInt8Array] = {}
+    arrays: dict[str, RowFile] = {}
     factors: dict[Side, int] = {"train": settings.augment, "val": 1, "test": 1}
-    for side in SIDES:
-        (folder / side).mkdir()
-        shape = (len(sides[side]) * factors[side], settings.size, settings.size)
-        for plane in PLANES:
-            arrays[f"{side}/{plane}"] = create_array(folder / side / f"{plane}.npy", shape)
     keys = copy_keys(settings.seed, [picture.sha256 for picture in reading.pictures])
 
     def write(task: tuple[Side, int, int]) -> None:
         side, row, number = task
-        rgb = np.asarray(reading.pixels[reading.pictures[number].index])
+        rgb = reading.pixels.read(reading.pictures[number].index)
         copies = augmented_copies(rgb, factors[side], keys[number])
         for copy_row, copy in enumerate(copies, start=row * factors[side]):
             lab = rgb_to_lab(copy)
             for channel, plane in enumerate(PLANES):
-                arrays[f"{side}/{plane}"][copy_row] = lab[..., channel]
+                arrays[f"{side}/{plane}"].write(copy_row, lab[..., channel])
 
-    tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
-    map_threads(write, tasks, "write", progress)
+    with contextlib.ExitStack() as opened:
+        for side in SIDES:
+            (folder / side).mkdir()
+            shape = (len(sides[side]) * factors[side], settings.size, settings.size)
+            for plane in PLANES:
+                array = RowFile(folder / side / f"{plane}.npy", shape)
+                arrays[f"{side}/{plane}"] = array
+                opened.callback(array.close)
+        tasks = [(side, row, number) for side in SIDES for row, number in enumerate(sides[side])]
+        map_threads(write, tasks, "write", progress)
     return arrays
 
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.color import UInt8Array
 from data_prep.datasets import DATASETS, dataset_info
 from data_prep.decode import UnusableError, decode_picture
 from data_prep.errors import DataError, nearest
@@ -18,6 +17,7 @@ from data_prep.given_split import GivenSplit, split_by_file, split_by_folders
 from data_prep.grouping import NONE, path_group
 from data_prep.manifest import NoteEntry, SkippedEntry
 from data_prep.parallel import Progress, map_threads
+from data_prep.row_file import RowFile
 from data_prep.settings import MIN_PICTURES, PrepareSettings
 from data_prep.sources import (
     FolderSource,
@@ -29,15 +29,14 @@ from data_prep.sources import (
 )
 from data_prep.sources.image_files import describe_ignored
 from data_prep.split import Side
-from data_prep.store import create_array
 from data_prep.synthetic import SyntheticSource
 
 DOWNLOADS_FOLDER = "downloads"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """A usable picture: its pixels are `pixels[index]` of the Reading; `side` where it is given."""
+    """A usable picture: its pixels are row `index` of the Reading's; `side` where it is given."""
 
     index: int
     name: str
@@ -52,7 +51,7 @@ class Reading:
     """All usable pictures (sRGB, size x size), and what was skipped."""
 
     pictures: list[Picture]
-    pixels: UInt8Array
+    pixels: RowFile
     skipped: list[SkippedEntry]
     ignored: dict[str, int]
     notes: list[NoteEntry]
@@ -148,15 +147,14 @@ def pictures_digest(source: ImageSource, names: Names, progress: Progress | None
 def read_pictures(
     source: ImageSource,
     names: Names,
-    spool: Path,
+    pixels: RowFile,
     progress: Progress | None,
 ) -> Reading:
-    """Decode all pictures into the memory-mapped file `spool`, one row each.
+    """Decode all pictures into `pixels`, one row each.
 
     DataError if fewer than ten are usable.
     """
     listing, size = names.listing, names.settings.size
-    pixels = create_array(spool, (max(len(listing.names), 1), size, size, 3))
     digests: list[str | None] = [None] * len(listing.names)
 
     def read(numbered: tuple[int, str]) -> Picture | SkippedEntry:
@@ -167,7 +165,7 @@ def read_pictures(
             decoded = decode_picture(data, size)
         except UnusableError as reason:
             return SkippedEntry(name=name, reason=str(reason))
-        pixels[index] = decoded.rgb
+        pixels.write(index, decoded.rgb)
         label = names.label(name)
         if label is None and names.settings.grouping == "subject":
             label = subject_id(decoded.comment)

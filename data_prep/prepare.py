@@ -31,6 +31,7 @@ from data_prep.load_pictures import (
 )
 from data_prep.manifest import MANIFEST_NAME, Manifest, SettingsEntry, SourceEntry, data_digest
 from data_prep.parallel import Progress
+from data_prep.row_file import RowFile
 from data_prep.settings import PrepareSettings, dataset_folder
 from data_prep.sources import ImageSource
 from data_prep.sources.image_files import describe_ignored
@@ -131,9 +132,11 @@ def _build(
     with writing_to(workspace.target.parent):
         folder = workspace.begin()
         spool = folder / "spool.npy"
-        reading = read_pictures(source, names, spool, progress)
-        sides = choose_sides(settings, reading)
-        arrays = write_arrays(folder, settings, reading, sides, progress)
+        shape = (max(len(names.listing.names), 1), settings.size, settings.size, 3)
+        with closing(RowFile(spool, shape)) as pixels:
+            reading = read_pictures(source, names, pixels, progress)
+            sides = choose_sides(settings, reading)
+            arrays = write_arrays(folder, settings, reading, sides, progress)
         spool.unlink()
         with ThreadPoolExecutor(1) as disk:
             # The disk is flushed while the digests are computed.

@@ -142,11 +142,14 @@ def _place(
     """
     placed: list[Side] = []
     room = dict(capacity)
+    left = sum(sizes)
+    largest = list(accumulate(reversed(sizes), max))[::-1]  # of those from here on
     while len(placed) < len(sizes):
-        height, width = _shape(sizes[len(placed) :], room)
+        height, width = _shape(left, largest[len(placed)], room)
         if height * width * (len(sizes) - len(placed) + 1) <= _MAX_CELLS:
             break
         size, side = sizes[len(placed)], wanted[len(placed)]
+        left -= size
         if room[side] < size:
             side = max(SIDES, key=lambda name: room[name])
         room[side] -= size
@@ -182,9 +185,8 @@ def _fill(
     return to_val, to_test
 
 
-def _shape(sizes: list[int], room: dict[Side, int]) -> tuple[int, int]:
+def _shape(total: int, largest: int, room: dict[Side, int]) -> tuple[int, int]:
     """Return the shape of the cost tables: the totals of train and val that may be reached."""
-    total, largest = sum(sizes), max(sizes, default=0)
     height, width = (min(total, max(room[side], 0) + largest) + 1 for side in ("train", "val"))
     return height, width
 
@@ -193,7 +195,7 @@ def _overflow_costs(
     sizes: list[int], room: dict[Side, int], before: dict[Side, int], singles: int
 ) -> list[npt.NDArray[np.int64]]:
     """Return `costs` of `_place`; a side that ends up empty costs more than any overflow."""
-    height, width = _shape(sizes, room)
+    height, width = _shape(sum(sizes), max(sizes, default=0), room)
     t, v = np.ogrid[:height, :width]
     s = sum(sizes) - t - v
     to_val, to_test = _fill(room["val"] - v, room["test"] - s, before["val"] + v == 0, singles)

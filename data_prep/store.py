@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -17,6 +16,7 @@ from data_prep.color import UInt8Array
 from data_prep.errors import DataError
 from data_prep.manifest import MANIFEST_NAME, PLANES, ArrayEntry, FileEntry, Manifest, data_digest
 from data_prep.parallel import map_threads
+from data_prep.row_file import RowFile, array_sha256, row_blocks
 from data_prep.settings import command_for
 from data_prep.split import SIDES, Side
 
@@ -61,6 +61,11 @@ class PreparedDataset:
         """
         return Planes(*(self._open(f"{split}/{plane}") for plane in PLANES))
 
+    def row_blocks(self, name: str, rows: int) -> Iterator[UInt8Array]:
+        """Read an array such as `train/a` so many rows at a time, without mapping it."""
+        self._open(name)
+        yield from row_blocks(self.folder / f"{name}.npy", rows)
+
     def files(self, split: Side) -> list[FileEntry]:
         """Return the source pictures of a split, in the order of its rows."""
         entries = [entry for entry in self.manifest.files if entry.split == split]
@@ -69,7 +74,8 @@ class PreparedDataset:
     def verify(self) -> None:
         """Read every array and compare it with the manifest; DataError if a byte differs."""
         for name, entry in self.manifest.arrays.items():
-            if array_sha256(self._open(name)) != entry.sha256:
+            self._open(name)
+            if array_sha256(self.folder / f"{name}.npy") != entry.sha256:
                 raise _damaged(self.folder, f"{name}.npy differs from what was written")
 
     def _open(self, name: str) -> UInt8Array:
@@ -124,29 +130,14 @@ def open_dataset(folder: Path) -> PreparedDataset:
     return dataset
 
 
-def create_array(path: Path, shape: tuple[int, ...]) -> UInt8Array:
-    """Create a memory-mapped uint8 array of zeros with its disk space allocated.
-
-    Writing into a sparse map on a full disk would kill the process by a signal; allocating raises
-    OSError instead.
-    """
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with path.open("r+b") as stream:
-        os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
-    return array
-
-
-def array_entries(arrays: Mapping[str, UInt8Array]) -> dict[str, ArrayEntry]:
+def array_entries(arrays: Mapping[str, RowFile]) -> dict[str, ArrayEntry]:
     """Describe written arrays for the manifest."""
-    digests = map_threads(array_sha256, list(arrays.values()), "digest", None)
+    paths = [array.path for array in arrays.values()]
+    digests = map_threads(array_sha256, paths, "digest", None)
     return {
         name: ArrayEntry(shape=(array.shape[0], array.shape[1], array.shape[2]), sha256=digest)
         for (name, array), digest in zip(arrays.items(), digests, strict=True)
     }
-
-
-def array_sha256(array: UInt8Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _check_is_inside(folder: Path, path: Path) -> None:

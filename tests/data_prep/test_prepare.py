@@ -20,8 +20,15 @@ import numpy as np
 import pytest
 from skimage import color
 
-from data_prep import DataError, Manifest, PrepareSettings, dataset_folder, open_dataset, prepare
-from data_prep import store as store_module
+from data_prep import (
+    DataError,
+    Manifest,
+    PrepareSettings,
+    dataset_folder,
+    open_dataset,
+    prepare,
+    row_file,
+)
 from tests.data_prep.builders import make_png, zipped
 
 Write = Callable[..., Path]
@@ -299,7 +306,7 @@ def test_a_full_disk_or_an_unwritable_data_root_is_an_error(
     def full(_descriptor: int, _offset: int, _length: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module.os, "posix_fallocate", full)
+    monkeypatch.setattr(row_file.os, "posix_fallocate", full)
     with pytest.raises(DataError, match=r"no room in .* MB free"):
         prepare(SMALL, tmp_path / "data", source=faces)
     assert _visible(tmp_path / "data") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 
 import pytest
@@ -106,3 +107,17 @@ def test_very_many_large_groups_are_placed_near_the_totals() -> None:
     sides = split_pictures(names, 0)
     for side, wanted in zip(SIDES, (32_000, 4_000, 4_000), strict=True):
         assert abs(len(sides[side]) - wanted) <= 40
+
+
+def test_many_groups_are_split_in_time_that_grows_with_their_number() -> None:
+    """Twenty thousand persons of five pictures each; a minute and more where time is squared."""
+    count = 100_000
+    digests = [f"{i:064x}" for i in range(count)]
+    started = time.process_time()
+    sides = split_pictures(digests, 0, together=[i // 5 for i in range(count)])
+    assert time.process_time() - started < 20
+    assert {side: len(found) for side, found in sides.items()} == {
+        **{"train": 80_000, "val": 10_000, "test": 10_000}
+    }
+    for found in sides.values():
+        assert {n // 5 * 5 + k for n in found for k in range(5)} == set(found)
