@@ -76,7 +76,7 @@ for command in (
         search.search,
     ),
     *(launch.train, launch.resume, trials.trials),
-    *(launches.launches, launches.status, launches.stop),
+    *(launches.launches, launches.status, launches.stop, launches.delete),
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):

@@ -5,8 +5,20 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
+import typer
+
 from tuning.cli.console import FAILED, log, log_line, print_line, show
-from tuning.cli.options import Format, LaunchArgument, StoragePath, option, resolve_storage
+from tuning.cli.options import (
+    LAUNCH_HELP,
+    Format,
+    LaunchArgument,
+    StoragePath,
+    TrackingUri,
+    launch_names,
+    option,
+    resolve_storage,
+)
+from tuning.errors import ChromatuneError
 
 
 def launches(storage_path: StoragePath = None, format_: Format = "table") -> None:
@@ -50,3 +62,34 @@ def stop(
     stopped = stop_launch(launch, resolve_storage(storage_path), log_line, timeout_s=timeout_s)
     print_line(stopped.message)
     sys.exit(0 if stopped.has_ended else FAILED)
+
+
+def delete(
+    launch: Annotated[
+        str, typer.Argument(help=LAUNCH_HELP, autocompletion=launch_names, show_default=False)
+    ],
+    storage_path: StoragePath = None,
+    with_runs: Annotated[
+        bool, option("Also delete its runs and models in MLflow.", "--with-runs")
+    ] = False,
+    force: Annotated[
+        bool, option("Also delete registered models that come from these runs.", "--force")
+    ] = False,
+    yes: Annotated[bool, option("Do not ask.", "--yes", "-y")] = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Delete a launch that is not running: its folder, with models and checkpoints."""
+    from tuning.workflows.delete import delete_launch, plan_deletion
+
+    path = resolve_storage(storage_path)
+    deletion = plan_deletion(
+        launch, path, with_runs=with_runs, tracking_uri=tracking_uri, force=force
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ChromatuneError(f"there is no terminal to ask: --yes deletes {deletion.summary}")
+        if not typer.confirm(f"delete {deletion.summary}?", err=True):
+            print_line("nothing was deleted")
+            sys.exit(FAILED)
+    delete_launch(deletion)
+    print_line(f"deleted {deletion.summary}")

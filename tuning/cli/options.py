@@ -56,9 +56,8 @@ def launch_names(incomplete: str) -> list[str]:
 TaskArgument = Annotated[
     Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
 ]
-LaunchArgument = Annotated[
-    str, typer.Argument(help="Launch id, its folder, or `last`.", autocompletion=launch_names)
-]
+LAUNCH_HELP = "Launch id, its folder, or `last`."
+LaunchArgument = Annotated[str, typer.Argument(help=LAUNCH_HELP, autocompletion=launch_names)]
 TrackingUri = Annotated[
     str | None,
     option("MLflow server or database [default: MLFLOW_TRACKING_URI, else ./mlruns/mlflow.db]."),
