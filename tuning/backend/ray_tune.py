@@ -204,7 +204,7 @@ class _Callback(_Unpickled, tune.Callback):
         self._monitor.trial_completed(str(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._monitor.trial_raised(str(trial), _last_line(trial))
+        self._monitor.trial_raised(str(trial), _traceback(trial))
 
 
 def _training_id(trial: Any) -> str:
@@ -215,10 +215,8 @@ def _folder(trial: Any) -> str:
     return attempt_folder(_training_id(trial), trial.config["attempt"])
 
 
-def _last_line(trial: Any) -> str:
-    """The exception itself, which Ray puts at the end of what it writes down of a failure."""
+def _traceback(trial: Any) -> str:
+    """What Ray writes down of a failure, at its end the exception itself; "" if it died."""
     with contextlib.suppress(OSError, TypeError):  # there is no such file
-        lines = Path(trial.error_file).read_text("utf-8", errors="replace").strip().splitlines()
-        if lines:
-            return lines[-1]
-    return "the trial's process died"
+        return Path(trial.error_file).read_text("utf-8", errors="replace")
+    return ""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
 import torch
 
 from tuning.backend.base import Job
-from tuning.launch.attempts import ERROR, attempt_folder
 from tuning.launch.checkpoint_choice import Assignment
-from tuning.launch.folder import Launch
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 from tuning.launch.trial_lifecycle import LaunchMonitor
 
@@ -34,11 +30,10 @@ class SerialBackend:
                 gpus = job.resources.gpus_for(assignment.training.fit.model)
                 device = claim_device(1.0 if gpus is None else gpus)
                 monitor.trial_started(assignment.training_id, cpus, float(device != "cpu"))
-                self._run_one(job.launch, assignment, monitor, inputs, device, interrupt)
+                self._run_one(assignment, monitor, inputs, device, interrupt)
 
     def _run_one(
         self,
-        launch: Launch,
         assignment: Assignment,
         monitor: LaunchMonitor,
         inputs: TrialInputs,
@@ -63,10 +58,8 @@ class SerialBackend:
                 monitor.trial_completed(assignment.training_id)
         except _MonitorFailed as failed:
             raise failed.error from None
-        except Exception as error:
-            _write_error(launch, assignment)
-            last = traceback.format_exception_only(error)[-1].strip()
-            monitor.trial_raised(assignment.training_id, last)
+        except Exception:
+            monitor.trial_raised(assignment.training_id, traceback.format_exc())
         else:
             monitor.trial_completed(assignment.training_id)
 
@@ -110,12 +103,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _write_error(launch: Launch, assignment: Assignment) -> None:
-    """Leave the traceback where Ray leaves it; a full disk must not hide the error itself."""
-    folder = attempt_folder(assignment.training_id, assignment.attempt)
-    with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as scratch:
-        local = Path(scratch) / ERROR
-        local.write_text(traceback.format_exc(), encoding="utf-8")
-        launch.storage.upload_file(local, f"{folder}/{ERROR}")

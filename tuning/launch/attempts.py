@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 from tuning.launch.storage import LaunchStorage
 
@@ -10,6 +11,9 @@ from tuning.launch.storage import LaunchStorage
 BEGUN = "begun.json"
 # The traceback of one that failed, under the name that Ray gives it.
 ERROR = "error.txt"
+# What is known of one that left no traceback.
+DIED = "the trial's process died"
+_OWN_ERROR = re.compile(r"^(?:tuning|models|data_prep)(?:\.\w+)+: ")
 
 
 def attempt_folder(training_id: str, attempt: int) -> str:
@@ -30,6 +34,21 @@ def attempts_at(storage: LaunchStorage, training_id: str) -> list[int]:
         lambda attempt: storage.exists(attempt_folder(training_id, attempt)), itertools.count(2)
     )
     return [1, *later]
+
+
+def last_error(storage: LaunchStorage, training_id: str) -> str:
+    """Path of the traceback of the last attempt that left one, in the launch folder; or ""."""
+    paths = (
+        f"{attempt_folder(training_id, attempt)}/{ERROR}"
+        for attempt in reversed(attempts_at(storage, training_id))
+    )
+    return next(filter(storage.exists, paths), "")
+
+
+def failure_line(text: str) -> str:
+    """The last line of a traceback; of errors of this program, only their message."""
+    lines = text.strip().splitlines()
+    return _OWN_ERROR.sub("", lines[-1]) if lines else DIED
 
 
 def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:

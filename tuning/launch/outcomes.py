@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from tuning.launch.attempts import last_error
 from tuning.launch.folder import Launch
 from tuning.launch.records import read_cell, read_failure
 from tuning.launch.storage import LaunchStorage
@@ -16,7 +17,8 @@ class CellOutcome:
     """How one cell of a launch ended: finished, diverged, failed, stopped, in a search also pruned.
 
     `metrics` are the cell's own, those of `kept_epoch`; `seconds` of training it took from the
-    first epoch, `ended` in ms since 1970; empty and 0 if the cell was not reached.
+    first epoch, `ended` in ms since 1970; empty and 0 if the cell was not reached. `log` is the
+    file with the traceback of a failure, if there is one.
     """
 
     training: Training
@@ -29,6 +31,7 @@ class CellOutcome:
     kept_epoch: int = 0
     seconds: float = 0.0
     ended: int = 0
+    log: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +71,13 @@ def cell_outcomes(
         failure = read_failure(launch.storage, training.training_id)
         if failure is not None:
             outcome, message = failure.outcome, failure.message
+        log = last_error(launch.storage, training.training_id) if outcome == "failed" else ""
+        log = log and f"{launch.storage.uri}/{log}"
         for cell in training.cells:
             place = (training, cell.cell_id, cell.epochs, cell.published_epochs)
             record = read_cell(launch.storage, training.training_id, cell.cell_id)
             if record is None:
-                found.append(CellOutcome(*place, outcome, message))
+                found.append(CellOutcome(*place, outcome, message, log=log))
                 continue
             found.append(
                 CellOutcome(

@@ -63,12 +63,16 @@ class CellRecord(BaseModel):
 
 
 class FailureRecord(BaseModel):
-    """`failed.json`: how a training ended (`diverged` or `failed`), and the epochs until then."""
+    """`failed.json`: how a training ended (`diverged` or `failed`), and the epochs until then.
+
+    `log` is the path of a traceback in the launch folder.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     outcome: str
     message: str
+    log: str = ""
     history: list[dict[str, Any]] = []
 
 

@@ -93,6 +93,13 @@ class LaunchStorage:
             local.write_text(json.dumps(value, indent=1), encoding="utf-8")
             return self._put(local, path, if_absent)
 
+    def write_text(self, path: str, text: str) -> None:
+        """Write a text file."""
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / "text"
+            local.write_text(text, encoding="utf-8")
+            self._put(local, path)
+
     def upload_dir(self, local: Path, path: str, last: str) -> None:
         """Copy the files directly in `local` to the folder `path`, the file named `last` last.
 

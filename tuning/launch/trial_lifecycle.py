@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tuning.errors import ChromatuneError
+from tuning.launch.attempts import ERROR, attempt_folder, failure_line
 from tuning.launch.checkpoint_choice import Assignment
 from tuning.launch.limits import TimeLimit
 from tuning.launch.storage import LaunchStorage
@@ -128,17 +129,20 @@ class LaunchMonitor:
             self._failed(training_id, outcome, message)
         self._ended(training_id, outcome, message)
 
-    def trial_raised(self, training_id: str, message: str) -> None:
-        """A trial, or the process or node that ran it, has died."""
+    def trial_raised(self, training_id: str, traceback: str) -> None:
+        """A trial, or the process or node that ran it, has died; of these there is no traceback."""
         self._limit.trial_ended(training_id)
+        message = failure_line(traceback)
+        log = self._keep(training_id, traceback)
         failures = self._failures[training_id] = self._failures.get(training_id, 0) + 1
         if failures <= self._max_failures:
             self.source.requeue(training_id)
             self._progress.message(
                 f"{training_id} crashed and resumes from its last checkpoint "
-                f"(failure {failures}): {message}"
+                f"(failure {failures}): {message}{log}"
             )
             return
+        self._progress.message(f"{training_id} failed: {message}{log}")
         self._failed(training_id, "failed", message)
         self._ended(training_id, "failed", message)
 
@@ -151,6 +155,21 @@ class LaunchMonitor:
         for training_id in live:
             self._limit.trial_ended(training_id)
         self._limit.save()
+
+    def _keep(self, training_id: str, traceback: str) -> str:
+        """Write a traceback into the folder of the attempt; return where it is, for a message.
+
+        Ray leaves it there too, but only when the launch has ended.
+        """
+        if "\n" not in traceback.strip():
+            return ""
+        attempt = next(each for each in self.source.live if each.training_id == training_id).attempt
+        path = f"{attempt_folder(training_id, attempt)}/{ERROR}"
+        try:
+            self._storage.write_text(path, traceback)
+        except OSError:  # a full disk must not hide the error itself
+            return ""
+        return f"; log: {self._storage.uri}/{path}"
 
     def _failed(self, training_id: str, outcome: str, message: str) -> None:
         self.messages[training_id] = (outcome, message)

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tuning.errors import ChromatuneError
-from tuning.launch.attempts import BEGUN, ERROR, attempt_folder, attempts_at, checkpoints_in
+from tuning.launch.attempts import (
+    BEGUN,
+    DIED,
+    ERROR,
+    attempt_folder,
+    attempts_at,
+    checkpoints_in,
+    failure_line,
+)
 from tuning.launch.launch_json import TrainingDocument
 from tuning.launch.live import LiveTrial
 from tuning.launch.records import FINAL, CellRecord, read_cell, read_failure
@@ -153,7 +161,6 @@ def _epoch_of(checkpoint: str) -> int:
 
 def _last_line(storage: LaunchStorage, path: str) -> str:
     try:
-        lines = storage.read_text(path).strip().splitlines()
+        return failure_line(storage.read_text(path))
     except ChromatuneError:
-        lines = []
-    return lines[-1] if lines else "the trial's process died"
+        return DIED

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from tuning.launch.attempts import last_error
 from tuning.launch.checkpoint_choice import Assignment, next_attempt
 from tuning.launch.folder import Launch
 from tuning.launch.launch_json import TRAINING
@@ -119,7 +120,8 @@ class Ledger:
     def failed(self, training_id: str, outcome: str, message: str) -> None:
         assignment, trial = self._live.pop(training_id)
         if self._failure(assignment.training) is None:
-            failure = FailureRecord(outcome=outcome, message=message)
+            log = last_error(self._storage, training_id) if outcome == "failed" else ""
+            failure = FailureRecord(outcome=outcome, message=message, log=log)
             write_failure(self._storage, training_id, failure)
         self._tell_failure(trial, outcome, message)
 

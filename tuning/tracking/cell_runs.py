@@ -12,6 +12,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from tuning.errors import ChromatuneError
+from tuning.launch.attempts import ERROR, last_error
 from tuning.launch.records import CellRecord, read_cell
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.fetch_weights import WEIGHTS
@@ -29,7 +30,7 @@ from tuning.tracking.runs import (
 )
 from tuning.tracking.store import make_client, open_experiment
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
-from tuning.tracking.ui.notes import NOTE, cell_note
+from tuning.tracking.ui.notes import NOTE, cell_note, failure_note
 from tuning.tracking.ui.pages import set_up_experiment
 from tuning.utils.redaction import redact
 
@@ -150,6 +151,8 @@ class Projector:
         elif current is not None and progress.has_started_current:
             run = self._open_run(current, _started(progress.history))
             self._runs.reopen(run)
+            if NOTE in run.tags:  # that of a failure
+                self._runs.write(run, tags={NOTE: ""})
             self._runs.write_history(run, progress.history.values())
         if current is None and progress.history:
             last = max(progress.history)  # all of it is in the cells
@@ -268,7 +271,18 @@ class Projector:
         ended = int(progress.history[last]["timestamp"]) if last else _now()
         status = _ENDED_AS.get(progress.outcome, KILLED)
         outcome = progress.outcome if progress.outcome in _ENDED_AS else "stopped"
-        self._runs.end(run, status, outcome, ended, redact(progress.message) if failed else "")
+        message = redact(progress.message) if failed else ""
+        if failed and run.status != status:
+            self._explain(run, cell, outcome, message)
+        self._runs.end(run, status, outcome, ended, message)
+
+    def _explain(self, run: TrackedRun, cell: PlannedCell, outcome: str, message: str) -> None:
+        """Describe a failure, and log its traceback as an artifact."""
+        storage = self._plan.storage
+        log = last_error(storage, cell.training_id) if outcome == "failed" else ""
+        if log:
+            self._client.log_text(run.run_id, redact(storage.read_text(log)), ERROR)
+        self._runs.write(run, tags={NOTE: failure_note(outcome, message, log and ERROR)})
 
     def _open_run(self, cell: PlannedCell, started: int) -> TrackedRun:
         tags = {

@@ -37,6 +37,7 @@ class Conclusion:
         again = f"chromatune resume {self.outcome.launch.found_by}"
         lines = [
             f"{cell.cell_id} {cell.outcome}: {cell.message}".rstrip(": ")
+            + (cell.log and f"; log: {cell.log}")
             for cell in self.outcome.cells
             if cell.outcome in ("failed", "diverged")
         ]

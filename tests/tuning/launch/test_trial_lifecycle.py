@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,11 +120,44 @@ def test_a_trial_that_dies_is_run_again_as_often_as_it_may_be(journal: Journal) 
     monitor.next()
     monitor.trial_raised(name, "OSError: disk full")
     assert journal.notes == [
+        ("message", f"{name} failed: OSError: disk full"),
         ("failed", name, "failed", "OSError: disk full"),
         ("training_ended", name, "failed", "OSError: disk full"),
         ("update", name, 0, {}, "failed"),
     ]
     assert monitor.messages == {name: ("failed", "OSError: disk full")}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tuning.errors.ChromatuneError: no such model", "no such model"),
+        ("data_prep.errors.DataError: no such file: x.png", "no such file: x.png"),
+        ("models.errors.ModelError: unknown model", "unknown model"),
+        ("ValueError: tuning.x: y", "ValueError: tuning.x: y"),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory",
+            "torch.OutOfMemoryError: CUDA out of memory",
+        ),
+    ],
+)
+def test_a_failure_is_told_with_the_file_of_its_traceback(
+    line: str, told: str, journal: Journal
+) -> None:
+    monitor, name = journal.monitor(max_failures=1), journal.name
+    logs = []
+    for attempt in (name, f"{name}.2"):
+        monitor.next()
+        journal.notes.clear()
+        monitor.trial_raised(name, f"Traceback\n  in {attempt}\n{line}\n")
+        ((_, message),) = journal.taken("message")
+        before, _, log = message.partition("; log: ")
+        assert before.endswith(f": {told}")
+        assert Path(log).read_text() == f"Traceback\n  in {attempt}\n{line}\n"
+        logs.append(log)
+    assert message.startswith(f"{name} failed: ")
+    assert [Path(log).parent.name for log in logs] == [name, f"{name}.2"]
+    assert monitor.messages == {name: ("failed", told)}
 
 
 def test_a_divergence_is_a_failure_and_no_crash(journal: Journal) -> None:

@@ -317,10 +317,18 @@ class TestProjection:
         training = launch.training_ids()[0]
         first = start(launch, store)
         first.observe(training, [launch.record(epoch) for epoch in (1, 2, 3)])
+        token = "https://anna:hunter2@host"
+        launch.storage.write_text(f"{training}/error.txt", f"Traceback\nOSError: {token}\n")
         first.training_ended(training, "failed", "the worker died")
         assert first.close("FAILED") == []
         before = runs_of(client, launch)
-        assert before[f"{training}-e4"].data.tags["chromatune.message"] == "the worker died"
+        failed = before[f"{training}-e4"]
+        assert failed.data.tags["chromatune.message"] == "the worker died"
+        assert failed.data.tags["mlflow.note.content"] == (
+            "**failed**: the worker died\n\nThe traceback is the artifact error.txt."
+        )
+        text = Path(client.download_artifacts(failed.info.run_id, "error.txt")).read_text()
+        assert text == "Traceback\nOSError: https://***@host\n"
 
         second = start(launch, store)
         # Epochs 2 and 3 are trained again after the crash, at another time.

@@ -28,6 +28,12 @@ def cell_note(launch: LaunchPlan, plan: PlannedCell, cell: CellRecord, sheet_of:
     return f"{sentence}.{picture}"
 
 
+def failure_note(outcome: str, message: str, log: str) -> str:
+    """The description of a run that failed or diverged; `log` is the artifact that says more."""
+    more = f"\n\nThe traceback is the artifact {log}." if log else ""
+    return f"**{outcome}**: {message}{more}"
+
+
 def figure(metric: str, value: float) -> str:
     """Write a figure with its name and unit: `validation PSNR 28.84 dB`."""
     name, _, unit = metric_title(metric).partition(", ")
