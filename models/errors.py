@@ -14,7 +14,7 @@ class ModelError(ValueError):
 
 
 def unknown(kind: str, value: object, valid: Iterable[str]) -> ModelError:
-    """Make the error for a `value` that is none of the `valid` ones, naming the nearest of them."""
+    """Make the error for a `value` that is not `valid`, naming the nearest that is."""
     options = list(valid)
     close = difflib.get_close_matches(str(value), options, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""

@@ -43,8 +43,9 @@ def test_a_server_that_is_away_for_a_while_gets_everything_once(
     pictures: PreparedDataset,
     figures: Counter[str],
 ) -> None:
-    """The tracking server (on PostgreSQL) stops and starts again during a launch: training goes on,
-    and everything is delivered once. A server that never answers is reported before any training.
+    """The tracking server (on PostgreSQL) stops and starts again during a launch: training
+    continues, and everything is delivered once. A server that never answers is reported before any
+    training.
     """
     server = make_server()
     user = make_user(uri=server.uri)

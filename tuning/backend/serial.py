@@ -65,7 +65,7 @@ class SerialBackend:
 
 
 class _MonitorFailed(BaseException):
-    """Takes an error of the monitor, which is none of the trial, through the training."""
+    """Takes an error of the monitor, not of the trial, through the training."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)

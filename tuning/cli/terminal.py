@@ -19,7 +19,7 @@ _CORNERS = range(0x2500, 0x2580)  # what else frames are drawn with
 
 
 def prepare_streams() -> None:
-    """Let stdout and stderr write any text, and stderr go on when its reader has gone.
+    """Let stdout and stderr write any text, and ignore a reader of stderr that has gone.
 
     A character that the encoding lacks is replaced by a similar one, else by an escape such as
     `\\u4e2d`. Results that cannot be written remain an error.

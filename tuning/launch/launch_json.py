@@ -1,4 +1,4 @@
-"""What `launch.json` must hold before anything is done with it: the folder may be a stranger's."""
+"""What `launch.json` must hold before anything is done with it: the folder is untrusted."""
 
 from __future__ import annotations
 

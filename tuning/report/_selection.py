@@ -81,7 +81,7 @@ def choose(store: Store, dataset: str | None = None, target: str | None = None) 
     """Choose the data to report on; a name may be followed by `@` and the digest's beginning.
 
     Without names, pictures of persons make the first part and pictures by category the second;
-    photographs win over drawn pictures, then what more cells are finished of, then the newest. A
+    photographs win over drawn pictures, then data with more finished cells, then newer data. A
     grid on other pictures stands in for a first part that is missing. Raises ChromatuneError if
     the store holds nothing of the name.
     """

@@ -104,7 +104,7 @@ class Ledger:
         self._take_in(trial, {epoch: score})
         trials = self.study.get_trials(deepcopy=False)
         own = self._signed(trials[trial.number])
-        # What a resumed trial repeats it was allowed to go on from.
+        # A resumed trial was not stopped at the epochs that it repeats.
         if self._rule is None or epoch < max(own):
             return False
         others = (self._signed(other) for other in trials if other.number != trial.number)

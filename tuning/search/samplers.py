@@ -39,7 +39,7 @@ _DRAWS = 8
 class _CheckedCmaEs(CmaEsSampler):
     """CMA-ES that reads its own state from a study and nothing else.
 
-    Optuna keeps the state pickled, and a pickle from a stranger's study could run anything.
+    Optuna keeps the state pickled, and a pickle in an untrusted study could run anything.
     """
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:

@@ -32,7 +32,7 @@ _SCORE = "val_mse"  # of which the PSNR is a decreasing function
 
 @dataclass
 class TrainState:
-    """Everything that decides how a training goes on after `epoch` epochs.
+    """Everything that decides how a training continues after `epoch` epochs.
 
     `rng` holds the states of the torch generators that the training draws from, by device type.
     `averaged` is the moving average of the model, `best` the weights with the best validation

@@ -106,7 +106,7 @@ class FitConfig(TrainingOptions):
     def identity(self) -> dict[str, Any]:
         """Return what decides the weights after a given number of epochs, JSON-able.
 
-        The milestones are left out: a training may go on beyond the ones it began with, unless a
+        The milestones are left out: a training may continue beyond the ones it began with, unless a
         schedule makes every step depend on the last. So are options that are off, which checkpoints
         from before there were any lack.
         """

@@ -63,7 +63,7 @@ class StatusTable(ResultTable):
 
 
 def launch_status(name: str, storage_path: str) -> StatusTable:
-    """Read where a launch stands; ChromatuneError if there is none of that name."""
+    """Read where a launch stands; ChromatuneError if there is no such launch."""
     return StatusTable(read_state(*find_document(name, storage_path)))
 
 

@@ -1,4 +1,4 @@
-"""A grid of cells as coloured tables."""
+"""A grid of cells as colored tables."""
 
 from __future__ import annotations
 
