@@ -10,6 +10,7 @@ from data_prep.errors import DataError as DataError
 from data_prep.given_split import read_sides as read_sides
 from data_prep.given_split import split_name as split_name
 from data_prep.manifest import Manifest as Manifest
+from data_prep.manifest import stored_digest as stored_digest
 from data_prep.parallel import Progress as Progress
 from data_prep.prepare import Prepared as Prepared
 from data_prep.prepare import has_split_folders as has_split_folders
@@ -20,6 +21,7 @@ from data_prep.settings import dataset_folder as dataset_folder
 from data_prep.settings import dataset_of_folder as dataset_of_folder
 from data_prep.split import Side as Side
 from data_prep.store import PreparedDataset as PreparedDataset
+from data_prep.store import open_array as open_array
 from data_prep.store import open_dataset as open_dataset
 from data_prep.variants import default_variant as default_variant
 from data_prep.variants import open_all as open_all

@@ -79,22 +79,26 @@ class PreparedDataset:
                 raise _damaged(self.folder, f"{name}.npy differs from what was written")
 
     def _open(self, name: str) -> UInt8Array:
-        path = self.folder / f"{name}.npy"
-        expected = self.manifest.arrays[name].shape
-        _check_is_inside(self.folder, path)
-        try:
-            # Not np.load, which would take an archive or a pickle for an array.
-            array = np.lib.format.open_memmap(path, mode="r")
-        except FileNotFoundError:
-            raise _damaged(self.folder, f"{name}.npy is missing") from None
-        except (OSError, ValueError, OverflowError, TokenError) as error:
-            raise _damaged(self.folder, f"{name}.npy cannot be read ({error})") from None
-        if array.dtype != np.uint8 or array.shape != expected:
-            raise _damaged(
-                self.folder,
-                f"{name}.npy holds {array.dtype} {array.shape}, its manifest says uint8 {expected}",
-            )
-        return np.asanyarray(array)
+        return open_array(self.folder, name, self.manifest.arrays[name].shape)
+
+
+def open_array(folder: Path, name: str, expected: tuple[int, ...]) -> UInt8Array:
+    """Map the array `name`, such as `train/L`; DataError if it is not there or of another shape."""
+    path = folder / f"{name}.npy"
+    _check_is_inside(folder, path)
+    try:
+        # Not np.load, which would take an archive or a pickle for an array.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise _damaged(folder, f"{name}.npy is missing") from None
+    except (OSError, ValueError, OverflowError, TokenError) as error:
+        raise _damaged(folder, f"{name}.npy cannot be read ({error})") from None
+    if array.dtype != np.uint8 or array.shape != expected:
+        raise _damaged(
+            folder,
+            f"{name}.npy holds {array.dtype} {array.shape}, its manifest says uint8 {expected}",
+        )
+    return np.asanyarray(array)
 
 
 def open_dataset(folder: Path) -> PreparedDataset:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,31 @@ SplitName = Literal["train", "val", "test"]
 _ROWS_AT_ONCE = 1000
 
 
+class Origin(Protocol):
+    """Where prepared data lie; it travels to other processes in place of the data."""
+
+    def folder(self) -> Path:
+        """The folder on this machine; ChromatuneError if there is none."""
+
+
+@dataclass(frozen=True)
+class FolderOrigin:
+    """A folder of prepared data, and the digest that they have there."""
+
+    path: str
+    digest: str
+
+    def folder(self) -> Path:
+        from data_prep import stored_digest
+
+        folder = Path(self.path)
+        if stored_digest(folder) != self.digest:
+            raise ChromatuneError(
+                f"the prepared data in {folder} were moved or prepared again while they were used"
+            )
+        return folder
+
+
 @dataclass(frozen=True)
 class Split:
     """One split as arrays that processes can share, all indexed by picture first.
@@ -30,7 +58,8 @@ class Split:
     they do not travel with it, unless its model is trained on planes. `mean_ab` is float32 (N, 2),
     each picture's mean a and b in [0, 1]. `copies` is how many rows each original has: itself, then
     its augmented copies. `categories` is int64 (N,), the number of what each picture shows, a
-    category or a person; 0 where the dataset does not tell.
+    category or a person; 0 where the dataset does not tell. A pickled split whose planes are the
+    whole files of the split `side` in `origin` has their place in it instead of the planes.
     """
 
     L: npt.NDArray[np.uint8]
@@ -39,6 +68,8 @@ class Split:
     mean_ab: npt.NDArray[np.float32]
     copies: int = 1
     categories: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    origin: Origin | None = field(default=None, compare=False)
+    side: SplitName = "train"
 
     def __post_init__(self) -> None:
         if len(self.categories) != len(self.L):
@@ -46,6 +77,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.L)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        small = (self.mean_ab, self.copies, self.categories, self.origin, self.side)
+        if self.origin is None:
+            return Split, (self.L, self.a, self.b, *small)
+        return _mapped, (self.L.shape, self.a is not None, *small)
 
     @property
     def planes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -72,6 +109,16 @@ class TaskData:
     val: Split
     baseline_ab: tuple[float, float]
 
+    def found_at(self, make_origin: Callable[[Origin], Origin]) -> TaskData:
+        """These data, which other processes find as `make_origin` says of their present origin."""
+
+        def moved(split: Split) -> Split:
+            if split.origin is None:
+                return split
+            return dataclasses.replace(split, origin=make_origin(split.origin))
+
+        return dataclasses.replace(self, train=moved(self.train), val=moved(self.val))
+
 
 def load_task_data(dataset: PreparedDataset, task: str, *, planes: bool = False) -> TaskData:
     """Open train and val of `dataset` for `task`, without copying the planes into memory.
@@ -97,17 +144,28 @@ def load_split(
     """Open one split of `dataset` for `task`, without copying its planes into memory."""
     wants_planes = CRITERIA[checked_task(task)].predicts_planes or planes
     arrays = dataset.planes(split)
-    # np.asarray turns a memory map into a plain array over the same pages. Pickle protocol 5 then
-    # moves it as one buffer, and Ray's object store hands one copy to all trials of a node.
+    # np.asarray turns a memory map into a plain array over the same pages.
     L, a, b = (np.asarray(plane) for plane in (arrays.L, arrays.a, arrays.b))
     if len(L) == 0:
         raise ChromatuneError(f"the {split} split of {dataset.folder} holds no pictures")
-    mean_ab = np.stack([_means(a), _means(b)], axis=1)
+    mean_ab = np.stack([_means(dataset, f"{split}/{plane}") for plane in "ab"], axis=1)
     copies = dataset.manifest.settings.augment if split == "train" else 1
     categories = _categories(dataset, split, copies)
-    if wants_planes:
-        return Split(L, a, b, mean_ab, copies, categories)
-    return Split(L, None, None, mean_ab, copies, categories)
+    origin = FolderOrigin(str(dataset.folder.absolute()), dataset.digest)
+    small = (mean_ab, copies, categories, origin, split)
+    return Split(L, a, b, *small) if wants_planes else Split(L, None, None, *small)
+
+
+def _mapped(shape: tuple[int, ...], has_planes: bool, *small: Any) -> Split:
+    """Make a split again in another process, which maps the planes."""
+    from data_prep import open_array
+
+    origin, side = small[-2:]
+    folder = origin.folder()
+    names = ("L", "a", "b") if has_planes else ("L",)
+    planes = [np.asarray(open_array(folder, f"{side}/{name}", shape)) for name in names]
+    L, a, b = planes if has_planes else (planes[0], None, None)
+    return Split(L, a, b, *small)
 
 
 def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.NDArray[np.int64]:
@@ -162,10 +220,11 @@ def _tensor(array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _means(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    # By blocks of rows, since numpy would hold a float64 copy of what it sums at once.
+def _means(dataset: PreparedDataset, name: str) -> npt.NDArray[np.float32]:
+    # By blocks of rows, since numpy would hold a float64 copy of what it sums at once; and read,
+    # since all mapped pages would count as memory of this process.
     blocks = [
-        plane[start : start + _ROWS_AT_ONCE].mean(axis=(1, 2), dtype=np.float64)
-        for start in range(0, len(plane), _ROWS_AT_ONCE)
+        block.mean(axis=(1, 2), dtype=np.float64)
+        for block in dataset.row_blocks(name, _ROWS_AT_ONCE)
     ]
     return (np.concatenate(blocks) / 255).astype(np.float32)

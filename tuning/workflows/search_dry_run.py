@@ -199,7 +199,7 @@ def _seconds_per_epoch(config: FitConfig, data: TaskData, device: str) -> float:
     first: dict[str, Any] = {
         name: None if array is None else array[:count] for name, array in arrays.items()
     }
-    train = dataclasses.replace(data.train, **first)
+    train = dataclasses.replace(data.train, origin=None, **first)
     short = dataclasses.replace(config, milestones=(_TIMED_EPOCHS,), eval_every=1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep import PreparedDataset, PrepareSettings, prepare
+from data_prep import PreparedDataset, PrepareSettings, open_dataset, prepare
 from tuning.errors import ChromatuneError
-from tuning.training.data import DeviceSplit, Split, load_split, load_task_data
+from tuning.training.data import DeviceSplit, FolderOrigin, Split, load_split, load_task_data
 
 CPU = torch.device("cpu")
 TRAIN = 80 * 14  # more rows than are averaged at once
@@ -38,8 +40,8 @@ def test_planes_are_plain_arrays_over_the_mapped_pages(dataset: PreparedDataset)
         np.testing.assert_array_equal(array, stored(dataset, "train", name))
 
 
-def test_pickling_moves_the_planes_out_of_band(dataset: PreparedDataset) -> None:
-    split = load_split(dataset, "train", "colorizer")
+def test_pickling_moves_planes_without_an_origin_out_of_band(dataset: PreparedDataset) -> None:
+    split = replace(load_split(dataset, "train", "colorizer"), origin=None)
     buffers: list[pickle.PickleBuffer] = []
     inside = pickle.dumps(split, protocol=5, buffer_callback=buffers.append)
     assert len(inside) < 2000
@@ -96,3 +98,50 @@ def test_batches_are_cut_by_index_and_scaled_to_one() -> None:
     np.testing.assert_allclose(colorizer.pictures(slice(2, 9))[:, 0], L[2:] / 255, rtol=1e-6)
     regression = DeviceSplit(Split(L, None, None, mean_ab), "means", CPU)
     np.testing.assert_array_equal(regression.targets(index), mean_ab[[4, 0, 3]])
+
+
+def test_a_pickled_split_maps_the_files_instead_of_holding_them(dataset: PreparedDataset) -> None:
+    for task in ("regression", "colorizer"):
+        data = load_task_data(dataset, task)
+        content = pickle.dumps(data, protocol=5)
+        planes = sum(plane.nbytes for plane in (data.train.L, data.val.L))
+        assert len(content) < planes / 2
+        again = pickle.loads(content)
+        assert again.digest == data.digest
+        for name in ("train", "val"):
+            before, after = getattr(data, name), getattr(again, name)
+            for array in ("L", "a", "b", "mean_ab", "categories"):
+                assert np.array_equal(getattr(before, array), getattr(after, array))
+            assert (after.copies, after.side) == (before.copies, name)
+            assert isinstance(after.L.base, np.memmap)
+
+
+def test_a_split_of_other_arrays_is_pickled_with_them() -> None:
+    L = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
+    again = pickle.loads(pickle.dumps(Split(L, None, None, np.zeros((4, 2), np.float32))))
+    assert np.array_equal(again.L, L)
+
+
+def test_data_that_were_prepared_again_are_not_taken_for_the_old_ones(
+    dataset: PreparedDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(dataset.folder, folder)
+    data = load_task_data(open_dataset(folder), "regression")
+    content = pickle.dumps(data)
+    elsewhere = data.found_at(lambda _: FolderOrigin(str(dataset.folder), dataset.digest))
+    shutil.rmtree(folder)
+    assert np.array_equal(pickle.loads(pickle.dumps(elsewhere)).train.L, data.train.L)
+    with pytest.raises(ChromatuneError, match="were moved or prepared again"):
+        pickle.loads(content)
+    settings = replace_settings(dataset)
+    other = prepare(settings, tmp_path).dataset
+    other.folder.rename(folder)
+    with pytest.raises(ChromatuneError, match="were moved or prepared again"):
+        pickle.loads(content)
+
+
+def replace_settings(dataset: PreparedDataset) -> PrepareSettings:
+    """Those of the same pictures in another split."""
+    settings = dataset.manifest.settings.model_dump() | {"seed": 99}
+    return PrepareSettings(dataset=dataset.name, **settings)
