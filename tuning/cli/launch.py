@@ -11,14 +11,15 @@ import typer
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, show
 from tuning.cli.launched import begin
+from tuning.cli.launches import LaunchArgument
 from tuning.cli.options import (
     Address,
     Backend,
     Detach,
     Epochs,
     Format,
-    LaunchArgument,
     LearningRate,
+    Notify,
     PreparedLaunchOptions,
     StoragePath,
     TaskArgument,
@@ -197,6 +198,7 @@ def resume(
     take_over: Annotated[
         bool, option("Resume although another process seems to run the launch.", "--take-over")
     ] = False,
+    notify: Notify = None,
     detach: Detach = False,  # noqa: ARG001  (by its callback)
     format_: Format = "table",
 ) -> None:
@@ -208,7 +210,7 @@ def resume(
 
     opened = open_launch(launch, resolve_storage(storage_path))
     uri = store_of(opened, tracking_uri, backend)
-    session = Session(uri, log, begin, take_over=take_over)
+    session = Session(uri, log, begin, take_over=take_over, notify=notify)
     outcome = resume_launch(opened, session, address=address, backend=backend)
     finish([outcome], session, format_)
 

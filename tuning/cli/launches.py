@@ -9,16 +9,29 @@ import typer
 
 from tuning.cli.console import FAILED, log, log_line, print_line, show
 from tuning.cli.options import (
-    LAUNCH_HELP,
     Format,
-    LaunchArgument,
     StoragePath,
     TrackingUri,
-    launch_names,
     option,
     resolve_storage,
 )
 from tuning.errors import ChromatuneError
+
+
+def launch_names(incomplete: str) -> list[str]:
+    """Complete the id of a launch in the default storage path."""
+    from tuning.launch.find import list_documents
+
+    try:
+        found = list_documents(resolve_storage(None))
+    except ChromatuneError:
+        return []
+    names = ["last", *(storage.name for storage, _ in reversed(found))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+LAUNCH_HELP = "Launch id, its folder, or `last`."
+LaunchArgument = Annotated[str, typer.Argument(help=LAUNCH_HELP, autocompletion=launch_names)]
 
 
 def launches(storage_path: StoragePath = None, format_: Format = "table") -> None:

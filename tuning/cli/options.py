@@ -41,23 +41,18 @@ def config_names(incomplete: str) -> list[str]:
     return [name for name in packaged_configs() if name.startswith(incomplete)]
 
 
-def launch_names(incomplete: str) -> list[str]:
-    """Complete the id of a launch in the default storage path."""
-    from tuning.launch.find import list_documents
-
-    try:
-        found = list_documents(resolve_storage(None))
-    except ChromatuneError:
-        return []
-    names = ["last", *(storage.name for storage, _ in reversed(found))]
-    return [name for name in names if name.startswith(incomplete)]
-
-
 TaskArgument = Annotated[
     Task, typer.Argument(help="Predict mean colors, or every pixel's.", show_default=False)
 ]
-LAUNCH_HELP = "Launch id, its folder, or `last`."
-LaunchArgument = Annotated[str, typer.Argument(help=LAUNCH_HELP, autocompletion=launch_names)]
+
+
+def checked_notify(url: str | None) -> str | None:
+    """Check the URL to notify."""
+    from tuning.config.schema import checked_url
+
+    return None if url is None else checked_url(url)
+
+
 TrackingUri = Annotated[
     str | None,
     option("MLflow server or database [default: MLFLOW_TRACKING_URI, else ./mlruns/mlflow.db]."),
@@ -72,6 +67,15 @@ Address = Annotated[
 Backend = Annotated[
     Literal["ray", "serial"] | None,
     option("Run trials with Ray, or one by one in this process [default: ray]."),
+]
+Notify = Annotated[
+    str | None,
+    option(
+        "URL to POST a small JSON to when the launch ends or has a new best cell; not stored.",
+        envvar="CHROMATUNE_NOTIFY",
+        callback=checked_notify,
+        metavar="URL",
+    ),
 ]
 Format = Annotated[Literal["table", "json"], option("Output format.", "--format")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.")]
@@ -108,7 +112,7 @@ _KEYS = {
     **{name: f"resources.{name}" for name in ("backend", "cpus_per_trial", "gpus_per_trial")},
     **{name: f"resources.{name}" for name in ("max_concurrent_trials", "max_failures")},
     **{"time_budget_s": "resources.time_budget_s"},
-    **{"storage_path": "storage_path", "address": "address"},
+    **{"storage_path": "storage_path", "address": "address", "notify": "notify"},
 }
 _NO_SETTINGS = ("config", "set_", "tracking_uri", "detach")
 
@@ -231,6 +235,7 @@ class LaunchOptions(DataOptions):
     storage_path: StoragePath = None
     address: Address = None
     tracking_uri: TrackingUri = None
+    notify: Notify = None
     detach: Detach = False
 
     def session(self, config: LaunchConfig) -> Session:
@@ -239,8 +244,8 @@ class LaunchOptions(DataOptions):
 
         is_named = self.tracking_uri is not None or "MLFLOW_TRACKING_URI" in os.environ
         if config.resources.backend == "serial" and not is_named:
-            return Session(None, log, begin)
-        return Session(resolve_uri(self.tracking_uri), log, begin)
+            return Session(None, log, begin, notify=config.notify)
+        return Session(resolve_uri(self.tracking_uri), log, begin, notify=config.notify)
 
     def resolve(
         self,

@@ -25,7 +25,7 @@ from tuning.utils.environment import expanded
 _EXTENSIONS = (
     *("search.num_samples", "search.points"),
     *("search.budget_gpu_hours", "search.budget_cpu_hours"),
-    *("storage_path", "address", "resources.backend"),
+    *("storage_path", "address", "resources.backend", "notify"),
 )
 
 
@@ -147,7 +147,8 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
     from tuning.workflows.search import extend
 
     launch = open_launch(name, resolve_storage(options.storage_path))
-    session = Session(store_of(launch, options.tracking_uri, options.backend), log, begin)
+    uri = store_of(launch, options.tracking_uri, options.backend)
+    session = Session(uri, log, begin, notify=options.notify)
     added = {key.removeprefix("search."): value for key, value in given.items()}
     where = {"address": options.address, "backend": options.backend}
     finish([extend(task, launch, session, added, **where)], session, format_)

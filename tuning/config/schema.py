@@ -23,7 +23,7 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
 from tuning.training.tasks import Task as Task
-from tuning.utils.addresses import check_storage
+from tuning.utils.addresses import check_storage, check_store
 from tuning.utils.environment import expanded
 from tuning.utils.faults import describe_fault
 from tuning.utils.safe_yaml import parse_yaml, read_yaml_file
@@ -41,6 +41,14 @@ def absolute_path(value: str) -> str:
     """
     check_storage(value)
     return value if "://" in value else str(expanded(value).absolute())
+
+
+def checked_url(value: str) -> str:
+    """Return the URL of a web server; ChromatuneError if it is none."""
+    check_store(value, "notify", ("http", "https"))
+    if not value.startswith(("http://", "https://")):
+        raise ChromatuneError("notify must be a URL such as https://example.org/hook")
+    return value
 
 
 def _shared_or_whole(gpus: float) -> float:
@@ -197,6 +205,7 @@ class LaunchConfig(_Strict):
         "ray_results"
     )
     address: str | None = None
+    notify: Annotated[str, AfterValidator(checked_url)] | None = None
 
 
 class GridLaunchConfig(LaunchConfig):

@@ -126,7 +126,8 @@ def create_launch(
         "experiment": f"{dataset.name}-{task}-{kind}",
         "command": provenance.command(),
         "created": round(created * 1000),
-        "config": config.model_dump(mode="json"),
+        # Whoever has the URL of notifications can post there.
+        "config": config.model_dump(mode="json", exclude={"notify"}),
         "tracking_uri": redact(tracking_uri),
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),

@@ -17,6 +17,8 @@ _IN_URL = re.compile(r"(?<=://)(?:[^\s/'\"]+|[^\s/:'\"]+:(?!\d+[/?#])[^\s'\"]+)@
 _ASSIGNED = re.compile(
     rf"(?i)((?:--[\w-]*{_SECRET_WORD}[=\s]+|\b[\w.-]*{_SECRET_WORD}=)['\"]?)[^\s&,;'\"]+"
 )
+# Behind its host, the address of a chat program's hook is as secret as a password.
+_HOOK = re.compile(r"((?:--notify[=\s]+|\bnotify=)['\"]?https?://[^\s/'\"]+)[^\s'\"]*")
 _IN_HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer)\s+)[^\s'\"]+")
 _SECRET_VARIABLE = re.compile(rf"(?i){_SECRET_WORD}s?$")
 _SECRET_KEY = re.compile(rf"(?i)(?:^|[_.-]){_SECRET_WORD}s?$")
@@ -29,6 +31,7 @@ def redact(text: str) -> str:
     for secret in _of_environment():
         text = text.replace(secret, HIDDEN)
     text = _IN_URL.sub(f"{HIDDEN}@", text)
+    text = _HOOK.sub(rf"\1/{HIDDEN}", text)
     for pattern in (_ASSIGNED, _IN_HEADER):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return text

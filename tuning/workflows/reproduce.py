@@ -195,4 +195,8 @@ class Job:
 
     @property
     def _session(self) -> Session:
-        return Session(self.tracking_uri, self.console, self.on_begin, reuse=True)
+        return Session(
+            *(self.tracking_uri, self.console, self.on_begin),
+            reuse=True,
+            notify=self.config.notify,
+        )

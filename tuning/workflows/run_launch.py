@@ -18,6 +18,7 @@ from tuning.launch.checkpoint_choice import delete_finished
 from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
 from tuning.launch.live import published
+from tuning.launch.notify import Notifier
 from tuning.launch.open_dataset import open_recorded, recorded
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.tracker import Tracker
@@ -48,7 +49,8 @@ class Session:
     Without a `tracking_uri`, nothing is tracked; without a `console`, messages go to stderr.
     `on_begin` is called when nothing remains but to train. With `reuse`, a launch of the very same
     trainings on the same data is resumed rather than a new one started, or read if it is finished.
-    With `take_over`, it is resumed even if another process seems to run it.
+    With `take_over`, it is resumed even if another process seems to run it. The URL `notify` is
+    informed of its best cells and of its end.
     """
 
     tracking_uri: str | None
@@ -56,6 +58,7 @@ class Session:
     on_begin: Callable[[Launch], None] | None = None
     reuse: bool = False
     take_over: bool = False
+    notify: str | None = None
 
     def log(self, text: str) -> None:
         """Print a message."""
@@ -180,6 +183,8 @@ def run_launch(
             return LaunchOutcome(launch, cell_outcomes(launch))
         task_data = data()
         tracker = make_tracker(launch, session.tracking_uri)
+        if session.notify is not None:
+            tracker = Notifier(tracker, launch, session.notify, session.log)
         backend = make_backend(config.resources.backend)
         job = Job(launch, config.resources, config.address, trials.models, session.log)
         with backend.session(job):

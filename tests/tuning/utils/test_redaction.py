@@ -16,6 +16,11 @@ from tuning.utils.redaction import redact, redact_document
         ("run --api-key abc --lr 1e-3", "run --api-key *** --lr 1e-3"),
         ("run --password=abc", "run --password=***"),
         ("X-Amz-Signature=abc", "X-Amz-Signature=***"),
+        (
+            "run --notify https://hooks.host/T0/B1?x=2 -c a",
+            "run --notify https://hooks.host/*** -c a",
+        ),
+        ("run --set notify=https://hooks.host/T0", "run --set notify=https://hooks.host/***"),
         ("http://anna:p@ss@host/x", "http://***@host/x"),
         ("s3://AKIA:sec/ret+key@bucket/a", "s3://***@bucket/a"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
