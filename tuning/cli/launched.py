@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from tuning.cli.console import log, print_line, results
+from tuning.utils.commands import shell_command
 
 if TYPE_CHECKING:
     from tuning.launch.folder import Launch
@@ -68,9 +69,10 @@ def begin(launch: Launch) -> None:
     # A console sees only when it is made that it does not write to a terminal.
     Console.__init__(results, highlight=False)
     Console.__init__(log, stderr=True, highlight=False)
+    stop = shell_command("chromatune", "stop", launch.found_by)
     text = (
         f"{launch.launch_id} runs in the background as process {os.getpid()} "
-        f"(`chromatune stop {launch.found_by}` stops it); output: {file}"
+        f"({stop} stops it); output: {file}"
     )
     with contextlib.suppress(BrokenPipeError):  # the terminal has already closed
         os.write(_waiting, text.encode())

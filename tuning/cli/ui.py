@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _Opened = Literal["experiment", "charts", "champion", "nothing"]
 _MISSING = {
-    "experiment": "no run yet: start with `chromatune grid`",
-    "charts": "no run yet: start with `chromatune grid`",
-    "champion": "no champion yet: run `chromatune promote`",
+    "experiment": "no run yet: start with `chromatune grid colorizer`",
+    "charts": "no run yet: start with `chromatune grid colorizer`",
+    "champion": "no champion yet: run `chromatune promote colorizer`",
 }
 
 

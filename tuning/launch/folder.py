@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,10 @@ from tuning.launch.lease import leased
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.utils import provenance
-from tuning.utils.redaction import redact
+from tuning.utils.addresses import CREDENTIALS
+from tuning.utils.commands import shell_command
+from tuning.utils.hosts import is_loopback
+from tuning.utils.redaction import HIDDEN, redact
 
 # Folder of a search's report: pictures and the best configuration. Its study is beside it.
 SEARCH = "search"
@@ -73,6 +77,29 @@ class Launch:
         """What names this launch on a command line."""
         return name_of(self.storage)
 
+    def resume_command(self, *options: str) -> str:
+        """The command that resumes this launch where it ran, for a shell."""
+        address = str(self.document.get("config", {}).get("address") or "")
+        host = address.rpartition("://")[2].rpartition(":")[0]
+        if host and not is_loopback(host) and "RAY_ADDRESS" not in os.environ:
+            options = (*options, "--address", address)
+        return self.command("resume", self.found_by, *options)
+
+    def command(self, *words: str) -> str:
+        """A command about this launch, for a shell, with its tracking store.
+
+        The store is left out where the command would find it: in the launch folder, or in
+        MLFLOW_TRACKING_URI.
+        """
+        own = self.tracking_uri
+        elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+        is_found = own == redact(elsewhere or "")
+        if elsewhere is None:
+            would_be_asked = HIDDEN in own or any(name in os.environ for name in CREDENTIALS)
+            is_found = own.startswith("sqlite:") or not would_be_asked
+        store = [] if is_found or not own else ["--tracking-uri", own]
+        return shell_command("chromatune", *words, *store)
+
     @contextlib.contextmanager
     def held(self, *, take_over: bool = False) -> Iterator[None]:
         """Keep other processes from working on this launch.
@@ -90,7 +117,8 @@ class Launch:
             if owner:
                 raise ChromatuneError(
                     f"{self.launch_id} is in use by {owner}: wait until it ends, stop it with "
-                    f"`chromatune stop {self.found_by}`, or use `chromatune resume --take-over`"
+                    f"{shell_command('chromatune', 'stop', self.found_by)}, or use "
+                    f"{self.resume_command('--take-over')}"
                 )
             yield
 

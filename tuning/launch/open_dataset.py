@@ -112,6 +112,14 @@ def open_recorded(launch: Launch) -> PreparedDataset:
     return dataset
 
 
+def data_words(dataset: PreparedDataset) -> list[str]:
+    """The options that mean this very dataset."""
+    words = ["--dataset", dataset.name, "--data", dataset.digest[:12]]
+    root = dataset.folder.parent
+    is_usual = root.absolute() == DataConfig().root.absolute()
+    return words if is_usual else [*words, "--data-root", str(root)]
+
+
 def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
     """The configuration that means this very dataset, whatever was left to defaults in `data`."""
     settings = dataset.manifest.settings.model_dump()

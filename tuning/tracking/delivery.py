@@ -25,6 +25,7 @@ from tuning.tracking.store import (
     first_line,
     make_client,
     prepare_store,
+    store_command,
     translated,
 )
 from tuning.utils.redaction import redact
@@ -71,7 +72,7 @@ def log_search(launch: Launch, tracking_uri: str) -> None:
     Raises ChromatuneError if MLflow rejects it, or has no parent run of the launch.
     """
     client = make_client(tracking_uri)
-    again = f"run `chromatune resume {launch.found_by}`"
+    again = f"run {launch.resume_command()}"
     failure = f"the report of {launch.launch_id} could not be written to MLflow"
     with translated(failure, again), tempfile.TemporaryDirectory() as scratch:
         experiment = client.get_experiment_by_name(str(launch.document["experiment"]))
@@ -160,10 +161,12 @@ class Projection(Tracker):
             self._thread.join(0.2)
             if self._is_unavailable and self.delivery_timeout_s and not is_reported:
                 is_reported = True
+                where = self._storage.uri.rpartition("/")[0]
                 _LOG.warning(
                     "waiting up to %g s for MLflow; press Ctrl-C to skip, and write the rest later "
-                    "with `chromatune resume` or `chromatune doctor`",
+                    "with %s",
                     self.delivery_timeout_s,
+                    store_command(self._uri, "doctor", "--storage-path", where),
                 )
         missing = self._projector.undelivered_cells
         return missing if self._is_complete else [*missing, self._storage.name]

@@ -9,13 +9,13 @@ from mlflow.entities import Run
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 from sqlalchemy import create_engine
 
-from tuning.errors import ChromatuneError
 from tuning.tracking.runs import FINISHED, RUNNING, TAG, runs_by_cell
 from tuning.tracking.store import (
     experiment_ids,
     is_server,
     is_there,
     make_client,
+    other_version,
     search_all_runs,
     translated,
 )
@@ -44,10 +44,7 @@ def tracked_launches(uri: str) -> dict[str, TrackedLaunch]:
             if version is None:  # a database without tables
                 return {}
             if version != _get_latest_schema_revision():  # MLflow would migrate some of these
-                raise ChromatuneError(
-                    f"the tracking store {redact(uri)} was written by another version of MLflow: "
-                    f"upgrade it with `mlflow db upgrade`"
-                )
+                raise other_version(uri, version)
         client = make_client(uri)
         for run in search_all_runs(client, experiment_ids(client), ""):
             if launch_id := run.data.tags.get(f"{TAG}launch_id"):

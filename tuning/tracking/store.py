@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -11,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
 from tuning.utils.addresses import DATABASES, SERVERS, check_driver, check_store
+from tuning.utils.commands import shell_command
 from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
 
@@ -52,12 +55,13 @@ _RUNS_PER_PAGE = 1000
 # What to do about a write that failed: all of them may be repeated.
 RETRY = "run the same command again"
 # The same where a launch may be concluding: its own command would train everything anew.
-RETRY_OR_RESUME = f"{RETRY}, or `chromatune resume` for a launch"
+RETRY_OR_RESUME = f"{RETRY}, or `chromatune resume LAUNCH` for a launch"
 # What a call to an unavailable store raises; ImportError if a database's driver is missing.
 STORE_ERRORS = (
     *(MlflowException, SQLAlchemyError),
     *(requests.RequestException, OSError, ImportError),
 )
+_OTHER_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+)")
 # What SQLAlchemy puts in a line before the error itself.
 _PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
 _UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
@@ -100,7 +104,7 @@ def prepare_store(uri: str) -> None:
         _ask_server(uri)
         return
     database = _sqlite_file(uri)
-    with translated(f"cannot open the tracking store {redact(uri)}"):
+    with translated(f"cannot open the tracking store {redact(uri)}"), _schema_checked(uri):
         if database is None:
             _knock(uri)
             check_driver(uri)
@@ -116,10 +120,46 @@ def open_store(uri: str) -> None:
     """As `prepare_store`, for readers: ChromatuneError if a database file does not exist."""
     if not is_there(uri):
         raise ChromatuneError(
-            f"no MLflow store at {redact(uri)}: create it with `chromatune reproduce` or any "
-            f"training, or choose another with --tracking-uri"
+            f"no MLflow store at {redact(uri)}: create it with {store_command(uri, 'reproduce')} "
+            f"or any training, or choose another with --tracking-uri"
         )
     prepare_store(uri)
+
+
+def other_version(uri: str, version: str) -> ChromatuneError:
+    """What to do about a database of another version of MLflow."""
+    migrations = Path(str(files("mlflow.store.db_migrations"))) / "versions"
+    if any(migrations.glob(f"{version}_*.py")):
+        then = f"copy it, then run {shell_command('mlflow', 'db', 'upgrade', uri)}"
+    else:
+        then = "install the version of MLflow that wrote it, or choose another with --tracking-uri"
+    return ChromatuneError(
+        f"the tracking store {redact(uri)} has an out-of-date database schema, or that of a newer "
+        f"MLflow ({version}): {then}"
+    )
+
+
+@contextmanager
+def _schema_checked(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if (found := _OTHER_SCHEMA.search(str(error))) is not None:
+            raise other_version(uri, found[1]) from None
+        raise
+
+
+def store_command(uri: str, *words: str) -> str:
+    """A command of this program about the store at `uri`, which is named where it has to be."""
+    with contextlib.suppress(ChromatuneError):
+        if uri == tracking_uri(None):
+            return shell_command("chromatune", *words)
+    return shell_command("chromatune", *words, "--tracking-uri", uri)
+
+
+def mlflow_command(uri: str, *words: str) -> str:
+    """A command of MLflow's own about the store at `uri`."""
+    return shell_command("mlflow", *words, variables={"MLFLOW_TRACKING_URI": uri})
 
 
 def is_there(uri: str) -> bool:
@@ -134,7 +174,7 @@ def make_client(uri: str) -> MlflowClient:
     Raises ChromatuneError if it is a database that cannot be opened.
     """
     _set_defaults()
-    with translated(f"cannot open the tracking store {redact(uri)}"):
+    with translated(f"cannot open the tracking store {redact(uri)}"), _schema_checked(uri):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -160,10 +200,10 @@ def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str
         # Another launch has created it since we asked.
         experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
-        found = f" --experiment-id {experiment.experiment_id}" if experiment else ""
+        found = experiment.experiment_id if experiment else "ID"
+        restore = mlflow_command(uri, "experiments", "restore", "-x", str(found))
         raise ChromatuneError(
-            f"the experiment '{name}' was deleted in MLflow; restore it with "
-            f"`mlflow experiments restore{found}`"
+            f"the experiment '{name}' was deleted in MLflow; restore it with {restore}"
         )
     for key, value in tags.items():
         if experiment.tags.get(key) != value:

@@ -19,6 +19,11 @@ from tuning.utils.redaction import HIDDEN, redact
 
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+# Variables whose values a tracking store receives.
+CREDENTIALS = (
+    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    *("PGPASSWORD", "MYSQL_PWD"),
+)
 _STORAGE = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file", "mock")
 # Of these, what follows the two slashes may begin with a third.
 _WITHOUT_HOST = (*DATABASES, "hdfs", "viewfs", "file")

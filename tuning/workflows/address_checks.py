@@ -12,13 +12,9 @@ from urllib.parse import urlsplit
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
+from tuning.utils.addresses import CREDENTIALS
 from tuning.utils.hosts import is_loopback
 from tuning.utils.redaction import HIDDEN
-
-_CREDENTIALS = (
-    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
-    *("PGPASSWORD", "MYSQL_PWD"),
-)
 
 
 def store_of(launch: Launch, option: str | None, backend: str | None = None) -> str | None:
@@ -41,7 +37,7 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
                 f"launch {launch.launch_id} is tracked at {option}, whose password is not stored: "
                 f"give the whole address with --tracking-uri or MLFLOW_TRACKING_URI"
             )
-        known = [name for name in _CREDENTIALS if name in os.environ]
+        known = [name for name in CREDENTIALS if name in os.environ]
         if known and not _is_here(urlsplit(option).hostname):
             raise ChromatuneError(
                 f"launch {launch.launch_id} is tracked at {option}, which would receive "

@@ -11,6 +11,7 @@ from tuning.launch.folder import Launch
 from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.lease import OWNER, read_owner
 from tuning.launch.overview import LaunchState, read_state
+from tuning.utils.commands import shell_command
 from tuning.workflows.address_checks import store_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def plan_deletion(
     owner = read_owner(storage)
     if owner is not None and owner.lives:
         raise ChromatuneError(
-            f"{launch.launch_id} is running: stop it with `chromatune stop {launch.found_by}`"
+            f"{launch.launch_id} is running: stop it with "
+            f"{shell_command('chromatune', 'stop', launch.found_by)}"
         )
     state = read_state(storage, document)
     uri = store_of(launch, tracking_uri) if with_runs else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,8 @@ from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended
 from tuning.search.budget import Budget
 from tuning.tracking.delivery import project_launch
 from tuning.tracking.health import TrackedLaunch, tracked_launches
-from tuning.tracking.store import first_line, prepare_store
+from tuning.tracking.store import first_line, prepare_store, store_command
+from tuning.utils.commands import shell_command
 from tuning.utils.redaction import HIDDEN, redact
 
 Status = Literal["fixed", "fixable", "needs you", "skipped"]
@@ -53,7 +55,7 @@ def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[F
             with _unused(launch) if dry_run else launch.held():
                 yield from _files(launch, dry_run)
                 yield from _runs(launch, tracked, uri, dry_run)
-                yield from _unfinished(launch)
+                yield from _unfinished(launch, uri)
         except (ChromatuneError, OSError) as error:
             yield Finding(launch.launch_id, first_line(error), "left as it is", "skipped")
     known = {launch.launch_id for launch in launches}
@@ -126,7 +128,7 @@ def _ended(launch: Launch) -> Iterator[CellOutcome]:
             yield cell
 
 
-def _unfinished(launch: Launch) -> Iterator[Finding]:
+def _unfinished(launch: Launch, uri: str) -> Iterator[Finding]:
     trainings = launch.trainings
     count = sum(not has_ended(launch.storage, training) for training in trainings)
     problem = f"{_count(count, 'trial')} unfinished" if count else ""
@@ -136,7 +138,11 @@ def _unfinished(launch: Launch) -> Iterator[Finding]:
             total = budget.allowance.num_samples
             problem = f"the search ended early, after {len(trainings)} of {total} trials"
     if problem:
-        action = f"resume with `chromatune resume {launch.found_by}`"
+        # Neither the store nor the cluster that the launch names: it may come from somebody else.
+        command = shell_command("chromatune", "resume", launch.found_by)
+        if "MLFLOW_TRACKING_URI" in os.environ and _belongs_to(launch, uri):
+            command = store_command(uri, "resume", launch.found_by)
+        action = f"resume with {command}"
         yield Finding(launch.launch_id, problem, action, "needs you")
 
 

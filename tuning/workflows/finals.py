@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from data_prep import PreparedDataset
 from tuning.config.schema import FinalsLaunchConfig, Task
 from tuning.errors import ChromatuneError
-from tuning.launch.open_dataset import open_prepared
+from tuning.launch.open_dataset import data_words, open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.trainings import Training, costliest_first, make_training
 from tuning.training.config import FitConfig
+from tuning.utils.commands import shell_command
 from tuning.workflows.launch_results import Conclusion, conclude_on_test
 from tuning.workflows.run_launch import Session, check_store, start_launch
 
@@ -63,10 +64,12 @@ def final_trainings(
 
             winner = best_cell(tracking_uri, dataset.digest, task, kind="grid")
         if winner is None:
+            words = ["grid", task, *data_words(dataset)]
+            store = ["--tracking-uri", tracking_uri] if tracking_uri else []
+            grid = shell_command("chromatune", *words, *store)
             raise ChromatuneError(
                 f"no finished {task} grid on {dataset.name}, whose winner would say the learning "
-                f"rate and the epochs: run `chromatune grid {task} --dataset {dataset.name}` "
-                f"first, or give --lr and --epochs"
+                f"rate and the epochs: run {grid} first, or give --lr and --epochs"
             )
         lr = lr or float(winner.params["lr"])
         epochs = epochs or int(winner.params["epochs"])

@@ -23,7 +23,7 @@ def errors_with_resume_hint(
     That is Ctrl-C before training, or a second one; or storage that is full or away, which becomes
     a ChromatuneError, as do `errors`.
     """
-    resume = f"resume with `chromatune resume {launch.found_by}`"
+    resume = f"resume with {launch.resume_command()}"
     try:
         yield
     except KeyboardInterrupt:

@@ -34,7 +34,7 @@ class Conclusion:
     @property
     def advice(self) -> list[str]:
         """A line for everything that is missing, and what to do about it."""
-        again = f"chromatune resume {self.outcome.launch.found_by}"
+        again = self.outcome.launch.resume_command()
         lines = [
             f"{cell.cell_id} {cell.outcome}: {cell.message}".rstrip(": ")
             + (cell.log and f"; log: {cell.log}")
@@ -43,11 +43,11 @@ class Conclusion:
         ]
         failed = any(cell.outcome == "failed" for cell in self.outcome.cells)
         if failed and self.retries_failed:
-            lines.append(f"once the cause is fixed, `{again}` retries failed trials")
+            lines.append(f"once the cause is fixed, {again} retries failed trials")
         if self.outcome.undelivered:
-            lines.append(f"{self._undelivered} not in MLflow yet: `{again}` writes what is missing")
+            lines.append(f"{self._undelivered} not in MLflow yet: {again} writes what is missing")
         if not self.outcome.is_over:
-            lines.append(f"stopped; resume with `{again}`")
+            lines.append(f"stopped; resume with {again}")
         return lines
 
     @property

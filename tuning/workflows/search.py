@@ -35,6 +35,7 @@ from tuning.workflows.search_results import conclude_search as conclude
 from tuning.workflows.search_study import (
     config_of,
     enqueue,
+    extend_command,
     fill_study,
     plan_of,
     study_of,
@@ -111,10 +112,7 @@ def resume(
         trials = _trials(launch, plan, study, budget, undo=None if more is None else undo)
         if not trials.source.is_over and (reason := budget.used_up()):
             undo()
-            raise ChromatuneError(
-                f"{reason}; `chromatune search {launch.task} --extend {launch.found_by} "
-                f"--budget-…-hours N` allows more"
-            )
+            raise ChromatuneError(f"{reason}; {extend_command(launch, reason)} allows another hour")
         return trials
 
     return run_launch(

@@ -19,7 +19,7 @@ from tuning.search.plots import draw_study
 from tuning.search.ranking_table import SearchTable
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
 from tuning.workflows.launch_results import Conclusion
-from tuning.workflows.search_study import config_of, plan_of, study_of, study_place
+from tuning.workflows.search_study import config_of, extend_command, plan_of, study_of, study_place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +46,17 @@ class SearchConclusion(Conclusion):
         lines = super().advice
         launch, ended_by = self.outcome.launch, self.outcome.ended_by
         if ended_by is not None:
-            more = f"chromatune search {launch.task} --extend {launch.found_by} --budget-…-hours N"
-            if ended_by == TIME_IS_UP:  # starts anew with each command
-                more = f"chromatune resume {launch.found_by}"
+            # The time starts anew with each command.
+            is_anew = ended_by == TIME_IS_UP
+            more = launch.resume_command() if is_anew else extend_command(launch, ended_by)
             kept = "the best model is kept" if self.best_file else "no trial has a result yet"
             lines = [line for line in lines if not line.startswith("stopped; ")]
-            lines.append(f"{ended_by}: {kept}; resume with `{more}`")
+            lines.append(f"{ended_by}: {kept}; resume with {more}")
         if self.problem is not None:
             lines.append(self.problem)
         if self.best_file is not None:
-            lines.append(f"train the best again with `chromatune train -c {self.best_file}`")
+            train = launch.command("train", "-c", self.best_file)
+            lines.append(f"train the best again with {train}")
         return lines
 
 

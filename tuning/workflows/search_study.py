@@ -65,6 +65,12 @@ def plan_of(launch: Launch, config: SearchLaunchConfig) -> SearchPlan:
     return plan_search(launch.task, config, size)
 
 
+def extend_command(launch: Launch, reason: str) -> str:
+    """The command that gives a search another hour of the devices whose hours are used up."""
+    hours = "--budget-gpu-hours" if "GPU" in reason else "--budget-cpu-hours"
+    return launch.command("search", launch.task, "--extend", launch.found_by, hours, "1")
+
+
 def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optuna.Study:
     """Open the launch's study; a launch without trials creates it.
 

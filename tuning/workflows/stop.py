@@ -11,6 +11,7 @@ from tuning.launch.find import find_document, name_of
 from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.lease import OWNER, read_owner, request_stop
 from tuning.launch.overview import read_state
+from tuning.utils.commands import shell_command
 
 _POLL_S = 0.2
 _POLL_REMOTE_S = 2.0
@@ -32,15 +33,16 @@ def stop_launch(
     ChromatuneError if there is no such launch, or if it is not running.
     """
     storage, document = find_document(name, storage_path)
+    resume = ("chromatune", "resume", name_of(storage))
     owner = read_owner(storage)
     if owner is None or not owner.lives:
         state = read_state(storage, document).state
-        hint = f"; resume with `chromatune resume {name_of(storage)}`" * (state == "stopped")
+        hint = f"; resume with {shell_command(*resume)}" * (state == "stopped")
         raise ChromatuneError(f"{storage.name} is not running: it is {state}{hint}")
     if not owner.token:
         raise ChromatuneError(
             f"{storage.uri}/{OWNER} is damaged and does not say which process runs the launch: "
-            f"if none does, use `chromatune resume {name_of(storage)} --take-over`"
+            f"if none does, use {shell_command(*resume, '--take-over')}"
         )
     request_stop(storage, owner)
     log(f"stopping {storage.name}: {owner}")
@@ -56,5 +58,4 @@ def stop_launch(
     state = read_state(storage, document).state
     if state != "stopped":
         return Stopped(True, f"{storage.name} is {state}")
-    resume = f"resume with `chromatune resume {name_of(storage)}`"
-    return Stopped(True, f"{storage.name} stopped; {resume}")
+    return Stopped(True, f"{storage.name} stopped; resume with {shell_command(*resume)}")

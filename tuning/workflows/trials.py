@@ -12,11 +12,11 @@ from tuning.display.grid_table import CellRow, GridTable
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.find import find_document, list_documents
 from tuning.launch.launch_json import DOCUMENT
-from tuning.launch.open_dataset import Log, open_prepared
+from tuning.launch.open_dataset import Log, data_words, open_prepared
 from tuning.launch.overview import LaunchState, read_state
 from tuning.launch.storage import LaunchStorage
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.store import open_store
+from tuning.tracking.store import open_store, store_command
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline
@@ -74,7 +74,7 @@ def trial_tables(
     if launch is None:
         raise ChromatuneError(
             f"no finished {task} grid cell on {dataset.name}, no search and no running launch: run "
-            f"`chromatune grid {task} --dataset {dataset.name}`"
+            f"{store_command(tracking_uri, 'grid', task, *data_words(dataset))}"
         )
     known = {cell.launch_id for cell in finished_cells(tracking_uri, dataset.digest, task)} | here
     raise ChromatuneError(

@@ -42,7 +42,7 @@ def test_a_second_process_is_refused_until_the_owner_ends(any_storage: LaunchSto
     with leased(any_storage) as first, leased(any_storage) as second, leased(any_storage) as third:
         assert (first, second, third) == ("", THIS_PROCESS, THIS_PROCESS)
     assert any_storage.list_dir() == []
-    launch = Launch(any_storage, {"launch_id": "launch-1"})
+    launch = Launch(any_storage, {"launch_id": "launch-1", "tracking_uri": ""})
     refusal = re.escape(f"launch-1 is in use by {THIS_PROCESS}: wait until")
     with launch.held(), pytest.raises(ChromatuneError, match=refusal), launch.held():
         pytest.fail("held twice")

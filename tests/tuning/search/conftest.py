@@ -58,7 +58,13 @@ class Script:
     def __post_init__(self) -> None:
         self.launch = Launch(
             LaunchStorage(self.folder),
-            {"launch_id": "search-1", "kind": "search", "task": "colorizer", "trainings": []},
+            {
+                "launch_id": "search-1",
+                "kind": "search",
+                "task": "colorizer",
+                "trainings": [],
+                "tracking_uri": "",
+            },
         )
         self.open()
 

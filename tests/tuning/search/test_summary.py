@@ -120,7 +120,7 @@ def test_the_report_has_plots_and_the_best_trial(found: Any) -> None:
             "the budget of 1 CPU hours is used up",
             "best.yaml",
             "the best model is kept; resume with `chromatune search colorizer --extend {} "
-            "--budget-…-hours N`",
+            "--budget-cpu-hours 1`",
         ),
         (TIME_IS_UP, None, "no trial has a result yet; resume with `chromatune resume {}`"),
     ],

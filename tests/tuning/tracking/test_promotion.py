@@ -371,7 +371,7 @@ def test_nothing_to_promote_names_the_command_that_makes_something(
     gate: Gate, other_data: PreparedDataset
 ) -> None:
     dataclasses.replace(gate, data=other_data).add("on-other-data", off=0.0, score=1.0)
-    command = "`chromatune grid regression --dataset synthetic-faces`"
+    command = "`chromatune grid regression --dataset synthetic-faces --data "
     with pytest.raises(ChromatuneError, match=command):
         gate.promote()
 

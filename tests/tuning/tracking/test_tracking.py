@@ -456,7 +456,7 @@ class TestProjection:
             missing = projection.close("FINISHED")
         assert time.monotonic() - began < 10
         (waiting,) = [line for line in caplog.messages if line.startswith("waiting up to 1 s for")]
-        assert "`chromatune resume`" in waiting
+        assert "`chromatune doctor --storage-path" in waiting
         assert missing == [cell, launch.document["launch_id"]]
 
         project_launch(launch.storage, store)

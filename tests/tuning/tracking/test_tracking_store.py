@@ -160,6 +160,6 @@ def test_what_a_store_that_goes_away_raises_is_told_in_a_line(
         model_id="m-1",
     )
     # A launch that is run anew would train everything again.
-    fault = "test metrics of cnn1-e2 to MLflow: no connection; run .*, or `chromatune resume` for a"
+    fault = "test metrics of cnn1-e2 to MLflow: no connection; run .*, or `chromatune resume LAU"
     with pytest.raises(ChromatuneError, match=fault):
         log_test_metrics(MlflowClient(uri, uri), cell, {"test_mse": 0.5})

@@ -24,7 +24,7 @@ FULL = OSError(28, "No space left on device")
 def launch(tmp_path: Path) -> Launch:
     storage = LaunchStorage(tmp_path / "grid-1")
     storage.write_json("launch.json", {})
-    return Launch(storage, {"launch_id": "grid-1"})
+    return Launch(storage, {"launch_id": "grid-1", "tracking_uri": ""})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tuning.config.schema import TASKS
 from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError, nearest
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import all_pages, first_line, make_client, translated
+from tuning.tracking.store import all_pages, first_line, make_client, store_command, translated
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _MEASURED = f"{TAG}measured"
@@ -169,9 +169,8 @@ def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
             wanted, at, _ = name.replace("/", "@").partition("@")
             hint = "" if wanted in known else nearest(wanted, known)
             if at and _task_of(wanted):
-                hint += (
-                    f" (`chromatune promote {_task_of(wanted)} --dataset {_dataset_of(wanted)}`)"
-                )
+                words = ["promote", _task_of(wanted), "--dataset", _dataset_of(wanted)]
+                hint += f" ({store_command(tracking_uri, *words)})"
             raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}{hint}") from None
 
 

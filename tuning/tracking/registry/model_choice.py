@@ -12,6 +12,7 @@ from tuning.errors import ChromatuneError, nearest
 from tuning.inference.predict import Colorizer
 from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.registry.catalog import ModelCard, find_champion, find_model, list_models
+from tuning.tracking.store import store_command
 from tuning.training.tasks import CRITERIA
 
 _LABELS = {"ncd": "NCD"}
@@ -51,7 +52,7 @@ def choose_mode(mode: str, tracking_uri: str) -> Choice:
     colorizer = find_champion(tracking_uri, mode, "colorizer")
     if colorizer is None:
         found = champions(list_models(tracking_uri, "colorizer"))
-        raise ChromatuneError(_no_champion(mode, list(found)))
+        raise ChromatuneError(_no_champion(mode, list(found), tracking_uri))
     return Choice(colorizer, find_champion(tracking_uri, mode, "regression"))
 
 
@@ -92,12 +93,13 @@ def load_colorizer(choice: Choice, tracking_uri: str, device: str) -> tuple[Colo
         )
 
 
-def _no_champion(mode: str, found: Sequence[str]) -> str:
+def _no_champion(mode: str, found: Sequence[str], tracking_uri: str) -> str:
     available = f"; champions exist for {', '.join(found)}" if found else ""
     known = list(dict.fromkeys((*found, *DATASETS)))
     if mode not in known and (hint := nearest(mode, known)):
         return f"unknown mode '{mode}'{hint}{available}"
     # Whatever it is called, it may be a dataset of the user's own.
-    of = f"colorizer --dataset {mode}"
-    how = f"train with `chromatune grid {of}`, then `chromatune promote {of}`"
+    words = ["colorizer", "--dataset", mode]
+    grid, promote = (store_command(tracking_uri, name, *words) for name in ("grid", "promote"))
+    how = f"train with {grid}, then {promote}"
     return f"no champion for the mode '{mode}' yet: {how}{available}"

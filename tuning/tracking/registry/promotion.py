@@ -12,8 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
 from models import ModelError
-from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.open_dataset import data_words
 from tuning.tracking.evaluation import (
     constant_on_test,
     log_showcase,
@@ -33,9 +33,14 @@ from tuning.tracking.registry.catalog import (
     versions_of,
 )
 from tuning.tracking.registry.gate import decide, passing_cell
-from tuning.tracking.remedies import chromatune_command
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import RETRY_OR_RESUME, make_client, open_store, translated
+from tuning.tracking.store import (
+    RETRY_OR_RESUME,
+    make_client,
+    open_store,
+    store_command,
+    translated,
+)
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA, Criterion
 
@@ -179,14 +184,15 @@ def _candidate(
         if named is None:
             raise ChromatuneError(
                 f"run '{run_id}' cannot be promoted: it is not one of the {len(cells)} finished "
-                f"{task} cells on this {dataset.name} data (see `chromatune trials`)"
+                f"{task} cells on this {dataset.name} data: "
+                f"{store_command(tracking_uri, 'trials', task, *data_words(dataset))} lists them"
             )
         return named
     best = _best(cells, CRITERIA[task])
     if best is None:
         raise ChromatuneError(
             f"nothing to promote: no finished {task} cell on this {dataset.name} data; "
-            f"make one with `chromatune grid {task} --dataset {dataset.name}`"
+            f"make one with {store_command(tracking_uri, 'grid', task, *data_words(dataset))}"
         )
     return best
 
@@ -227,23 +233,19 @@ def _advice(
     passing = passing_cell(others[:_TRIED], measure, rivals, criterion) if can_win else None
     if passing is not None:
         command = promote_command(dataset, task, uri, passing.run_id)
-        return f"{passing.name} would pass: `{command}`"
+        return f"{passing.name} would pass: {command}"
     command = promote_command(dataset, task, uri, promotion.cell.run_id, "--force")
     which = f"the {len(cells)} finished cells"
     if can_win and len(others) > _TRIED:
         which = f"the {_TRIED} others with the best validation scores"
-    return f"none of {which} would pass; `{command}` promotes this one nevertheless"
+    return f"none of {which} would pass; {command} promotes this one nevertheless"
 
 
 def promote_command(
     dataset: PreparedDataset, task: str, uri: str, run_id: str, *options: str
 ) -> str:
     """The command that promotes a run on this very dataset."""
-    words = ["promote", task, "--dataset", dataset.name, "--data", dataset.digest[:12]]
-    root = dataset.folder.parent
-    if root.absolute() != DataConfig().root.absolute():
-        words += ["--data-root", str(root)]
-    return chromatune_command(uri, *words, "--run-id", run_id, *options)
+    return store_command(uri, "promote", task, *data_words(dataset), "--run-id", run_id, *options)
 
 
 def _carry_out(client: MlflowClient, promotion: Promotion) -> int:

@@ -88,7 +88,7 @@ def test_a_regressor_that_is_gone_leaves_the_colorizer(
 def test_where_there_is_no_champion_the_command_that_makes_one_is_named(
     promote: Promote, store: str
 ) -> None:
-    with pytest.raises(ChromatuneError, match="`chromatune grid colorizer --dataset faces`, then"):
+    with pytest.raises(ChromatuneError, match="`chromatune grid colorizer --dataset faces "):
         choose_mode("faces", store)
     with pytest.raises(ChromatuneError, match=r"unknown mode 'face'; did you mean 'faces'\?"):
         choose_mode("face", store)
