@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from data_prep.errors import DataError
-from data_prep.manifest import MANIFEST_NAME
+from data_prep.manifest import MANIFEST_NAME, stored_digest
 from data_prep.settings import PrepareSettings, dataset_of_folder
 from data_prep.store import PreparedDataset, open_dataset
+
+_HEAD = 1 << 10
+_DATASET = re.compile(rb'^ "dataset": "([a-z0-9-]+)"', re.MULTILINE)
 
 
 def variant_folders(data_root: Path, dataset: str | None = None) -> list[Path]:
@@ -40,26 +45,36 @@ def open_all(data_root: Path) -> tuple[list[PreparedDataset], list[str]]:
     return opened, problems
 
 
-def open_by_digest(data_root: Path, wanted: str) -> PreparedDataset:
-    """Open the prepared dataset whose digest begins with `wanted`, a `DIGEST` or `NAME@DIGEST`.
+def find_by_digest(data_root: Path, wanted: str) -> Path:
+    """Return the folder of the data whose digest begins with `wanted`: `DIGEST` or `NAME@DIGEST`.
 
     Raises DataError, listing what is prepared, unless there is exactly one.
     """
     name, _, prefix = wanted.rpartition("@")
-    opened, problems = open_all(data_root)
+    folders = variant_folders(data_root)
+    digests = {folder: stored_digest(folder) or "" for folder in folders}
     found = [
-        dataset
-        for dataset in opened
-        if prefix and dataset.digest.startswith(prefix.lower()) and name in ("", dataset.name)
+        folder
+        for folder, digest in digests.items()
+        if prefix and digest.startswith(prefix.lower()) and name in ("", _dataset_of(folder))
     ]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(f"{each.digest[:12]} ({each.folder.name})" for each in found or opened)
-    of_name = f" of {name}" if name else ""
+    listed = ", ".join(
+        f"{digests[folder][:12]} ({folder.name})" for folder in found or folders if digests[folder]
+    )
     if found:
         raise DataError(f"the digest '{prefix}' is that of {len(found)} variants: {listed}")
-    damaged = f"; {len(problems)} cannot be opened: see `chromatune datasets`" if problems else ""
+    of_name = f" of {name}" if name else ""
     raise DataError(
-        f"no prepared data{of_name} in {data_root} with a digest that begins with '{prefix}'; "
-        f"there are {listed or 'none'}{damaged}"
+        f"no prepared data{of_name} with a digest that begins with '{prefix}'; there are "
+        f"{listed or 'none'}"
     )
+
+
+def _dataset_of(folder: Path) -> str | None:
+    """The dataset that a manifest names near its beginning; copies have other folder names."""
+    with suppress(OSError), (folder / MANIFEST_NAME).open("rb") as stream:
+        found = _DATASET.search(stream.read(_HEAD))
+        return str(found[1], "ascii") if found else None
+    return None

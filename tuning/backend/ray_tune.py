@@ -23,6 +23,7 @@ from models import list_models
 from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
+from tuning.backend.node_data import on_nodes
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import attempt_folder
@@ -69,6 +70,8 @@ class RayBackend:
 def _tuner(job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> tune.Tuner:
     """Make a new Tuner, also when a launch is resumed: Ray would restore its own from a pickle."""
     nodes = inventory() if has_joined() else {}
+    if has_joined():
+        inputs = dataclasses.replace(inputs, data=inputs.data.found_at(on_nodes))
     function = tune.with_parameters(_train, inputs=inputs, nodes=nodes)
     shares = TrialShares(job.resources)
     storage_path, _, name = job.launch.storage.uri.rpartition("/")

@@ -129,7 +129,8 @@ class DataOptions:
 
     dataset: Annotated[str | None, data_option("Prepared dataset [default: faces].")] = None
     data_root: Annotated[
-        Path | None, data_option("Folder of the prepared datasets [default: data].")
+        str | None,
+        data_option("Folder of the prepared datasets, or its URI [default: data]."),
     ] = None
     size: Annotated[
         int | None, data_option("Side of an image in pixels [default: 128].", min=1)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -66,6 +67,12 @@ _GpusPerTrial = Annotated[
 ]
 
 
+def _folder_or_uri(value: object) -> object:
+    if isinstance(value, str) and "://" in value and not value.startswith("file://"):
+        return value.rstrip("/")
+    return expanded(value) if isinstance(value, str | Path) else value
+
+
 def _known_split(value: str) -> str:
     from data_prep import check_split  # imports OpenCV, which takes a while
 
@@ -86,7 +93,7 @@ class DataConfig(_Strict):
     """
 
     dataset: str = "faces"
-    root: Annotated[Path, AfterValidator(expanded)] = Path("data")
+    root: Annotated[Path | str, BeforeValidator(_folder_or_uri)] = Path("data")
     size: Count = 128
     split: Annotated[str, AfterValidator(_known_split)] = "random"
     augment: Count = 10

@@ -7,21 +7,26 @@ from pathlib import Path
 
 from data_prep import (
     DATASETS,
+    MANIFEST_NAME,
     DataError,
     PreparedDataset,
     PrepareSettings,
+    command_for,
     dataset_folder,
     dataset_info,
     dataset_of_folder,
     default_variant,
-    open_by_digest,
+    find_by_digest,
     prepare,
+    stored_digest,
     variant_folders,
 )
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.folder import Launch
+from tuning.launch.remote_data import RemoteOrigin, manifests_in
+from tuning.training.data import TaskData, load_task_data
 
 Log = Callable[[str], None]
 
@@ -37,15 +42,30 @@ def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
     A digest means the variant that has it. Where nothing but the dataset's name is configured, its
     only variant is meant, or of several the one with the default settings. `log` is called with a
     line that names a variant chosen by these rules. Raises ChromatuneError or DataError, listing
-    the variants, if they choose none.
+    the variants, if they choose none. Data in a bucket are copied to this machine's disk, once.
     """
+    if isinstance(data.root, Path):
+        folder = _choose(data, data.root, log)
+        is_drawn = dataset_info(data.dataset).synthetic
+        if data.digest is None and is_drawn and not folder.exists():
+            return prepare(prepare_settings(data), data.root).dataset
+        return open_folder(folder)
+    with manifests_in(data.root) as mirror:
+        name = _choose(data, mirror, log).name
+        if not (mirror / name / MANIFEST_NAME).exists():
+            raise ChromatuneError(f"{data.root} has no {name}: prepare it, and copy it there")
+    return open_folder(RemoteOrigin.of(f"{data.root}/{name}").folder())
+
+
+def _choose(data: DataConfig, root: Path, log: Log | None) -> Path:
+    """The folder that is meant below `root`; it may be missing if it is drawn, or remote."""
     if data.digest is not None:
-        opened = open_by_digest(data.root, data.digest)
-        _report(log, f"using {opened.folder} (digest {opened.digest[:12]})")
-        return opened
+        folder = find_by_digest(root, data.digest)
+        _report(log, f"using {data.root}/{folder.name} (digest {_short_digest(folder)})")
+        return folder
     settings = prepare_settings(data)
-    folder = dataset_folder(settings, data.root)
-    variants = variant_folders(data.root, settings.dataset)
+    folder = dataset_folder(settings, root)
+    variants = variant_folders(root, settings.dataset)
     if data.model_fields_set <= {"dataset", "root", "digest"} and variants:
         chosen = default_variant(variants, settings.dataset)
         if chosen is None:
@@ -54,35 +74,37 @@ def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
                 f"default settings: {_names(variants)}; choose one with --data, --size, --split, "
                 f"--augment, --data-seed or --count: `chromatune datasets` lists their digests"
             )
-        opened = open_folder(chosen)
+        using = f"using {data.root}/{chosen.name}"
         if len(variants) > 1:
             why = f"the default settings; {len(variants)} variants are prepared"
-            _report(log, f"using {chosen} ({why}, --data chooses another)")
+            _report(log, f"{using} ({why}, --data chooses another)")
         elif chosen != folder:
-            _report(log, f"using {chosen}, the only variant (digest {opened.digest[:12]})")
-        return opened
-    if dataset_info(settings.dataset).synthetic:
-        return prepare(settings, data.root).dataset
+            _report(log, f"{using}, the only variant (digest {_short_digest(chosen)})")
+        return chosen
+    if folder.exists() or dataset_info(settings.dataset).synthetic:
+        return folder
     if settings.dataset not in DATASETS and not variants:
-        raise ChromatuneError(_unknown(settings.dataset, data.root))
-    try:
-        return open_folder(folder)
-    except DataError as error:
-        if folder.exists() or not variants:
-            raise
-        raise DataError(
-            f"{error}, or choose a prepared variant with --data: {_names(variants)}"
-        ) from None
+        raise ChromatuneError(_unknown(settings.dataset, root, data.root))
+    others = f", or choose a prepared variant with --data: {_names(variants)}" if variants else ""
+    raise DataError(
+        f"no prepared dataset in {data.root}/{folder.name}: run `{command_for(folder.name)}` first"
+        f"{others}"
+    )
 
 
-def _unknown(name: str, root: Path) -> str:
+def _unknown(name: str, root: Path, shown: Path | str) -> str:
     """What is prepared instead of a dataset that is neither known nor prepared."""
     found = map(dataset_of_folder, (folder.name for folder in variant_folders(root)))
     prepared = sorted({each for each in found if each is not None})
+    hint = nearest(name, {*prepared, *DATASETS})
     return (
-        f"no prepared dataset '{name}' in {root}{nearest(name, {*prepared, *DATASETS})} (prepared: "
+        f"no prepared dataset '{name}' in {shown}{hint} (prepared: "
         f"{', '.join(prepared) or 'none'}; `chromatune prepare {name} --source …` prepares it)"
     )
+
+
+def _short_digest(folder: Path) -> str:
+    return (stored_digest(folder) or "unknown")[:12]
 
 
 def _names(folders: Sequence[Path]) -> str:
@@ -100,7 +122,7 @@ def open_recorded(launch: Launch) -> PreparedDataset:
     Raises ChromatuneError if they are no longer those that the launch was made on.
     """
     data = launch.config.data
-    if not data.root.exists():
+    if isinstance(data.root, Path) and not data.root.exists():
         data = data.model_copy(update={"root": DataConfig().root})
     dataset = open_prepared(data)
     if dataset.digest != launch.document["dataset_digest"]:
@@ -116,11 +138,33 @@ def data_words(dataset: PreparedDataset) -> list[str]:
     """The options that mean this very dataset."""
     words = ["--dataset", dataset.name, "--data", dataset.digest[:12]]
     root = dataset.folder.parent
-    is_usual = root.absolute() == DataConfig().root.absolute()
+    is_usual = root.absolute() == Path(DataConfig().root).absolute()
     return words if is_usual else [*words, "--data-root", str(root)]
 
 
 def recorded(data: DataConfig, dataset: PreparedDataset) -> DataConfig:
     """The configuration that means this very dataset, whatever was left to defaults in `data`."""
     settings = dataset.manifest.settings.model_dump()
-    return DataConfig(dataset=dataset.name, root=data.root.absolute(), **settings)
+    root = data.root.absolute() if isinstance(data.root, Path) else data.root
+    return DataConfig(dataset=dataset.name, root=root, **settings)
+
+
+def task_data(
+    data: DataConfig, dataset: PreparedDataset, task: str, *, planes: bool = False
+) -> TaskData:
+    """Load what a task trains on; other machines get data in a bucket from there."""
+    loaded = load_task_data(dataset, task, planes=planes)
+    if isinstance(data.root, Path):
+        return loaded
+    name = dataset.manifest.settings.full(dataset.name).folder_name
+    origin = RemoteOrigin(f"{data.root}/{name}", dataset.digest)
+    return loaded.found_at(lambda _: origin)
+
+
+def local_root(data: DataConfig) -> Path:
+    """The data root to prepare in; ChromatuneError if it is a bucket."""
+    if isinstance(data.root, Path):
+        return data.root
+    raise ChromatuneError(
+        f"cannot prepare in {data.root}: prepare in a folder, and copy its subfolder there"
+    )

@@ -14,7 +14,7 @@ from data_prep import (
     split_name,
 )
 from tuning.config.schema import DataConfig
-from tuning.launch.open_dataset import prepare_settings
+from tuning.launch.open_dataset import local_root, prepare_settings
 from tuning.utils.environment import expanded
 
 
@@ -26,6 +26,7 @@ def run_prepare(
     `data.split` may be a CSV file of paths and sides. Where it is not set, folders `train`, `val`
     and `test` in the source are the split. Raises DataError for whatever is unusable.
     """
+    root = local_root(data)
     sides: dict[str, Side] | None = None
     if data.split.lower().endswith(".csv"):
         sides = read_sides(expanded(Path(data.split)))
@@ -34,11 +35,11 @@ def run_prepare(
     if (
         source is not None
         and "split" not in data.model_fields_set
-        and has_split_folders(settings, source, data.root, progress)
+        and has_split_folders(settings, source, root, progress)
     ):
         settings = prepare_settings(data.model_copy(update={"split": "given"}))
     return prepare(
-        *(settings, data.root),
+        *(settings, root),
         source=source,
         sides=sides,
         overwrite=overwrite,

@@ -29,7 +29,7 @@ from tuning.config.schema import (
 from tuning.display.comparison_table import ResultTable
 from tuning.display.steps import step_progress
 from tuning.launch.folder import Launch
-from tuning.launch.open_dataset import open_prepared, prepare_settings
+from tuning.launch.open_dataset import local_root, open_prepared, prepare_settings
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
@@ -142,7 +142,9 @@ class Job:
     def _prepare(self, data: DataConfig) -> Step:
         source = self.sources.get(data.dataset)
         with step_progress(self.console) as progress:
-            prepared = prepare(prepare_settings(data), data.root, source=source, progress=progress)
+            prepared = prepare(
+                *(prepare_settings(data), local_root(data)), source=source, progress=progress
+            )
         return Step(prepared.summary)
 
     def _grid(self, task: Task) -> Step:

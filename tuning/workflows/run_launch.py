@@ -19,14 +19,14 @@ from tuning.launch.folder import Launch, create_launch, find_launch
 from tuning.launch.limits import TimeLimit
 from tuning.launch.live import published
 from tuning.launch.notify import Notifier
-from tuning.launch.open_dataset import open_recorded, recorded
+from tuning.launch.open_dataset import open_recorded, recorded, task_data
 from tuning.launch.outcomes import LaunchOutcome, cell_outcomes
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training, need_planes
 from tuning.launch.trial import TrialInputs
 from tuning.launch.trial_lifecycle import STATUS, LaunchMonitor
 from tuning.launch.trial_source import FixedTrials, TrialSource
-from tuning.training.data import TaskData, load_task_data
+from tuning.training.data import TaskData
 from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA
 from tuning.workflows.interruptions import (
@@ -108,7 +108,7 @@ def start_launch(
     `make_trials`, the trials are `trainings`.
     """
     wants_planes = need_planes(trainings) if planes is None else planes
-    data = load_task_data(dataset, task, planes=wants_planes)
+    data = task_data(config.data, dataset, task, planes=wants_planes)
     stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
     launch = None
     if session.reuse:
@@ -239,7 +239,7 @@ def load_recorded(launch: Launch, *, planes: bool) -> TaskData:
     """Load the data of a launch that is resumed; DataError if a byte of them has changed."""
     dataset = open_recorded(launch)
     dataset.verify()
-    return load_task_data(dataset, launch.task, planes=planes)
+    return task_data(launch.config.data, dataset, launch.task, planes=planes)
 
 
 def check_store(tracking_uri: str | None) -> None:

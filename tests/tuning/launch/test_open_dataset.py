@@ -113,10 +113,10 @@ def test_a_digest_means_its_variant_whatever_else_is_configured(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ("nothex", "no prepared data in .* begins with 'nothex'; there are [0-9a-f]{12} "),
+        ("nothex", "no prepared data with .* begins with 'nothex'; there are [0-9a-f]{12} "),
         ("", "no prepared data"),
         ("faces@", "no prepared data of faces"),
-        ("faces@{digest}", "no prepared data of faces in .* begins with"),
+        ("faces@{digest}", "no prepared data of faces with .* begins with"),
         ("{common}", "is that of 2 variants: [0-9a-f]{12} .*seed0.*, [0-9a-f]{12} .*seed1"),
     ],
 )
