@@ -20,6 +20,7 @@ from tuning.launch.outcomes import is_finished
 from tuning.launch.records import FailureRecord, read_failure, write_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
+from tuning.launch.trial_log import TrialLog, log_path
 from tuning.launch.write_cell import write_cell
 from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.checkpoint_files import STATE_FILE
@@ -58,9 +59,23 @@ def run_trial(
     `message`, `records` (every epoch since the last report; one with `milestone` names a cell whose
     files are complete) and, where the training was validated and is judged, `epoch` and `score`.
     It may raise SystemExit to stop the trial, whose last epoch is then saved. A diverged training
-    reports so and ends: the same numbers could only diverge again.
+    reports so and ends: the same numbers could only diverge again. What it prints or raises is
+    kept in a log.
     """
-    trial = _Trial(assignment, inputs, device, report)
+    storage = LaunchStorage(inputs.launch_uri)
+    log = TrialLog(storage, log_path(assignment.training_id, assignment.attempt))
+
+    def send(report_: Report) -> None:
+        # A cell's run in MLflow gets the log with it.
+        log.save(if_due=not any("milestone" in record for record in report_["records"]))
+        with log.paused():
+            report(report_)
+
+    with log.captured():
+        _run_trial(_Trial(storage, assignment, inputs, device, send), assignment, inputs)
+
+
+def _run_trial(trial: _Trial, assignment: Assignment, inputs: TrialInputs) -> None:
     failure = read_failure(trial.storage, assignment.training_id)
     if failure is not None:  # the attempt before this one died before it could report it
         trial.report(failure.outcome, failure.message)
@@ -82,12 +97,13 @@ class _Trial:
 
     def __init__(
         self,
+        storage: LaunchStorage,
         assignment: Assignment,
         inputs: TrialInputs,
         device: str,
         report: Callable[[Report], None],
     ) -> None:
-        self.storage = LaunchStorage(inputs.launch_uri)
+        self.storage = storage
         self._assignment = assignment
         self._training = assignment.training
         self._inputs = inputs

@@ -17,6 +17,7 @@ from tuning.launch.records import CellRecord, read_cell
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.fetch_weights import WEIGHTS
 from tuning.tracking.logged_model import log_cell_model
+from tuning.tracking.output import log_output
 from tuning.tracking.parent_run import ParentRun
 from tuning.tracking.run_tags import origin_tags
 from tuning.tracking.runs import (
@@ -233,6 +234,7 @@ class Projector:
                 self._store_sheet(run, plan, cell)
             if cell.weights_kept:
                 self._store_model(run, plan, cell)
+            log_output(self._client, run.run_id, self._plan.storage, plan.training_id)
             self._runs.end(run, FINISHED, cell.outcome, cell.ended)
         return cell.model_copy(update={"history": cell.history[-1:]})
 
@@ -272,8 +274,10 @@ class Projector:
         status = _ENDED_AS.get(progress.outcome, KILLED)
         outcome = progress.outcome if progress.outcome in _ENDED_AS else "stopped"
         message = redact(progress.message) if failed else ""
-        if failed and run.status != status:
-            self._explain(run, cell, outcome, message)
+        if run.status != status:
+            log_output(self._client, run.run_id, self._plan.storage, cell.training_id)
+            if failed:
+                self._explain(run, cell, outcome, message)
         self._runs.end(run, status, outcome, ended, message)
 
     def _explain(self, run: TrackedRun, cell: PlannedCell, outcome: str, message: str) -> None:

@@ -503,3 +503,26 @@ def test_killed_at_any_moment_and_projected_again_nothing_is_missing_or_doubled(
             process.communicate()
         project_launch(launch.storage, store)
         assert contents(client, launch) == whole
+
+
+@pytest.mark.parametrize("ending", ["finished", "diverged"])
+def test_what_a_trial_printed_is_an_artifact_of_its_runs(
+    ending: str, make_launch: MakeLaunch, store: str, client: MlflowClient
+) -> None:
+    launch = make_launch(epochs=(2,))
+    (name,) = launch.training_ids()
+    if ending == "finished":
+        launch.finish_all()
+    else:
+        launch.fail(name, 1, "loss is nan")
+    for attempt in (1, 2, 10):
+        (launch.folder / name).mkdir(exist_ok=True)
+        text = f"attempt {attempt} at http://anna:hunter2@host\n"
+        (launch.folder / name / f"log-{attempt}.txt").write_text(text)
+    for _ in range(2):
+        project_launch(launch.storage, store)
+    run = runs_of(client, launch)[f"{name}-e2"]
+    lines = client.download_artifacts(run.info.run_id, "log.txt")
+    assert [line for line in Path(lines).read_text().splitlines() if line.startswith("att")] == [
+        f"attempt {attempt} at http://***@host" for attempt in (1, 2, 10)
+    ]
