@@ -46,7 +46,12 @@ def configs(
 
 
 def _copy(files: list[Path], folder: Path) -> None:
-    """Copy files and print where they are; none if one is there already."""
+    """Copy files and print where they are; none if one is there already.
+
+    Their schemas, by which editors check them, come with them.
+    """
+    from tuning.config.packaged import schema_of
+
     targets = [folder / file.name for file in files]
     try:
         for target in targets:
@@ -58,5 +63,9 @@ def _copy(files: list[Path], folder: Path) -> None:
             shutil.copyfile(file, scratch)
             scratch.replace(target)
             print_line(str(target))
+            if schema := schema_of(file):
+                copy = folder / schema.relative_to(file.parent)
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(schema, copy)
     except OSError as error:
         raise ChromatuneError(f"cannot copy into {folder}: {error.strerror}") from None

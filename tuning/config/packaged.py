@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tuning.config.schema import configs_folder
 from tuning.errors import ChromatuneError, nearest
+
+# By which editors find the schema of a file.
+_SCHEMA = re.compile(r"^# yaml-language-server: \$schema=(schemas/\w+\.json)$", re.MULTILINE)
 
 
 def packaged_configs() -> dict[str, Path]:
@@ -28,6 +32,13 @@ def packaged_config(name: str) -> Path:
 def description(file: Path) -> str:
     """The first line of a file's header."""
     return file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def schema_of(file: Path) -> Path | None:
+    """The schema that a file's header names, beside the file; None if there is none."""
+    named = _SCHEMA.search(file.read_text(encoding="utf-8"))
+    schema = file.parent / named[1] if named else None
+    return schema if schema is not None and schema.is_file() else None
 
 
 def find_config(file: Path) -> Path:

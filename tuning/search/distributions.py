@@ -56,7 +56,7 @@ _READ_AS: Mapping[Any, Any] = {
     bool: StrictBool,
 }
 _HINTS: Mapping[str, Any] = {"epochs": int, **typing.get_type_hints(FitConfig)}
-_FIELDS: Mapping[str, TypeAdapter[Any]] = {
+FIELDS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(_READ_AS.get(hint, hint))
     for name, hint in _HINTS.items()
     if name not in _NOT_SEARCHED
@@ -154,14 +154,14 @@ def read_entry(name: str, content: Mapping[str, Any]) -> tuple[BaseDistribution,
 
 def is_key(name: str) -> bool:
     """Whether a space can have the key."""
-    return name in _FIELDS or (name.startswith(KWARG) and name != KWARG)
+    return name in FIELDS or (name.startswith(KWARG) and name != KWARG)
 
 
 def checked_key(name: str) -> str:
     """Return `name` if it is a key of a space; else raise ChromatuneError naming the nearest."""
     if is_key(name):
         return name
-    valid = (*_FIELDS, f"{KWARG}NAME")
+    valid = (*FIELDS, f"{KWARG}NAME")
     raise ChromatuneError(
         f"unknown key '{name}' in search.space{nearest(name, valid)} (valid: {', '.join(valid)})"
     )
@@ -169,7 +169,7 @@ def checked_key(name: str) -> str:
 
 def has_choices(name: str) -> bool:
     """Whether the values of a key are words from a list, or true and false: `typed` checks them."""
-    return name in _FIELDS and (typing.get_origin(_HINTS[name]) is Literal or _HINTS[name] is bool)
+    return name in FIELDS and (typing.get_origin(_HINTS[name]) is Literal or _HINTS[name] is bool)
 
 
 def typed(name: str, value: Any, where: str = "search.space") -> Any:
@@ -180,7 +180,7 @@ def typed(name: str, value: Any, where: str = "search.space") -> Any:
     if name.startswith(KWARG):
         return value
     try:
-        return _FIELDS[name].validate_python(value)
+        return FIELDS[name].validate_python(value)
     except ValidationError as error:
         raise ChromatuneError(describe_fault(error, None, f"{where}.{name}")) from None
 

@@ -38,7 +38,8 @@ def test_files_are_copied_and_never_replaced(tmp_path: Path) -> None:
     assert (copied.status, copied.out) == (0, f"{folder}/finals.yaml\n")
     (folder / "finals.yaml").write_text("mine")
     assert "finals.yaml exists" in refusal("configs", "--copy", str(folder))
-    assert [file.name for file in folder.iterdir()] == ["finals.yaml"]
+    assert sorted(file.name for file in folder.iterdir()) == ["finals.yaml", "schemas"]
+    assert [file.name for file in (folder / "schemas").iterdir()] == ["finals.json"]
     assert (folder / "finals.yaml").read_text() == "mine"
     assert run("configs", "--copy", str(tmp_path / "all")).status == 0
     for name, file in packaged_configs().items():
