@@ -29,5 +29,5 @@ from data_prep.store import open_array as open_array
 from data_prep.store import open_dataset as open_dataset
 from data_prep.variants import default_variant as default_variant
 from data_prep.variants import find_by_digest as find_by_digest
-from data_prep.variants import open_all as open_all
+from data_prep.variants import read_manifests as read_manifests
 from data_prep.variants import variant_folders as variant_folders

@@ -106,7 +106,14 @@ def open_dataset(folder: Path) -> PreparedDataset:
 
     Raises DataError, naming the command that prepares it, if it is missing or damaged.
     """
-    folder = Path(folder)
+    dataset = PreparedDataset(Path(folder), read_manifest(Path(folder)))
+    for side in SIDES:
+        dataset.planes(side)
+    return dataset
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest in `folder`, whether the arrays are there or not."""
     _check_is_inside(folder, folder / MANIFEST_NAME)
     try:
         text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
@@ -128,10 +135,7 @@ def open_dataset(folder: Path) -> PreparedDataset:
     digest = data_digest(manifest.settings, manifest.arrays, manifest.files)
     if set(manifest.arrays) != expected or digest != manifest.digest:
         raise _damaged(folder, f"{MANIFEST_NAME} contradicts itself")
-    dataset = PreparedDataset(folder, manifest)
-    for side in SIDES:
-        dataset.planes(side)
-    return dataset
+    return manifest
 
 
 def array_entries(arrays: Mapping[str, RowFile]) -> dict[str, ArrayEntry]:

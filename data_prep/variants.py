@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from data_prep.errors import DataError
-from data_prep.manifest import MANIFEST_NAME, stored_digest
+from data_prep.manifest import MANIFEST_NAME, Manifest, stored_digest
 from data_prep.settings import PrepareSettings, dataset_of_folder
-from data_prep.store import PreparedDataset, open_dataset
+from data_prep.store import open_dataset, read_manifest
 
 _HEAD = 1 << 10
 _DATASET = re.compile(rb'^ "dataset": "([a-z0-9-]+)"', re.MULTILINE)
@@ -34,15 +34,20 @@ def default_variant(folders: Iterable[Path], dataset: str) -> Path | None:
     return own[0] if len(own) == 1 else next((f for f in own if f.name == default), None)
 
 
-def open_all(data_root: Path) -> tuple[list[PreparedDataset], list[str]]:
-    """Open every prepared dataset in a folder; also return what is wrong with damaged ones."""
-    opened, problems = [], []
+def read_manifests(
+    data_root: Path, *, arrays: bool = True
+) -> tuple[dict[Path, Manifest], list[str]]:
+    """Read all manifests in a data root; also return what is wrong with damaged datasets.
+
+    With `arrays`, it is checked that the arrays are there.
+    """
+    found, problems = {}, []
     for folder in variant_folders(data_root):
         try:
-            opened.append(open_dataset(folder))
+            found[folder] = open_dataset(folder).manifest if arrays else read_manifest(folder)
         except DataError as error:
             problems.append(str(error))
-    return opened, problems
+    return found, problems
 
 
 def find_by_digest(data_root: Path, wanted: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import threading
@@ -84,6 +85,10 @@ def test_data_in_a_bucket_are_copied_once_and_train(
     again = pickle.loads(content)
     assert np.array_equal(again.train.L, variants[1].planes("train").L)
     assert len(arrays_of(fetched)) == 18
+    listed = run("datasets", "--data-root", BUCKET, "--format", "json")
+    (table,) = json.loads(listed.out)["tables"]
+    assert [row["digest"] for row in table["datasets"]] == [each.digest for each in variants]
+    assert table["datasets"][1]["folder"] == f"{BUCKET}/{variants[1].folder.name}"
     words = ("grid", "regression", "--models", "fc", "--lrs", "1e-3", "--epochs", "1")
     done = run(*words, "--data-root", BUCKET, "--data", digest[:10], "--backend", "serial",
                "--storage-path", str(tmp_path / "launches"))  # fmt: skip
