@@ -53,10 +53,10 @@ soak: install
 fuzz: install
 	CHROMATUNE_FUZZ_MINUTES=$(or $(MINUTES),5) $(BIN)/python -m pytest -n $(WORKERS) tests/security/test_fuzz.py --timeout=3600
 
-## Debian's Chromium, for the tests of the web page. Without it they are skipped.
+## Debian's Chromium and zsh, for the tests of the web page and of completion. Without them they are skipped.
 browser:
 	$(SUDO) apt-get update
-	$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver
+	$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver zsh
 
 lint: install
 	$(BIN)/ruff check .
