@@ -29,7 +29,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(name: str) -> Iterator[str]:
-    """A command with the arguments it needs: a word that is a task, and fits where any text does."""
+    """A command with the arguments it needs: a word that is a task, and fits where text does."""
     yield name
     for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "argument" and parameter.required:
