@@ -30,9 +30,10 @@ class FolderSource(ImageSource):
     def list(self) -> Listing:
         listing, found = Listing(), []
         for parent, folders, files in os.walk(self._folder, onerror=_raise_unreadable):
+            own_folders = set(folders)
             for path in (Path(parent) / name for name in (*folders, *files)):
                 relative = path.relative_to(self._folder).as_posix()
-                is_folder = path.name in folders
+                is_folder = path.name in own_folders
                 if is_folder and not path.is_symlink():
                     continue
                 kind = None if is_folder else ignored_as(relative)
