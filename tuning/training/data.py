@@ -84,6 +84,14 @@ class Split:
             return Split, (self.L, self.a, self.b, *small)
         return _mapped, (self.L.shape, self.a is not None, *small)
 
+    def part(self, rows: range) -> Split:
+        """Some rows, as a split of its own."""
+        at = slice(rows.start, rows.stop)
+        a, b = (None if plane is None else plane[at] for plane in (self.a, self.b))
+        return Split(
+            *(self.L[at], a, b, self.mean_ab[at], self.copies), categories=self.categories[at]
+        )
+
     @property
     def planes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """The a and b planes; ChromatuneError if this split was loaded without them."""

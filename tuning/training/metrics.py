@@ -5,6 +5,7 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ Bytes = npt.NDArray[np.uint8]
 # picture of this size that differs at all comes near 100 dB.
 MAX_PSNR = 100.0
 _SSIM_WINDOW = 7
+# Larger splits are measured a part at a time. As one batch, which the original paper's metrics ask
+# for, they would take memory in proportion, and those are of 75 pictures: they are left out.
+_AT_ONCE = 1000
 
 
 class NonFinitePredictionError(ChromatuneError):
@@ -47,14 +51,22 @@ def evaluate(
     """Measure `model` on `split` with BatchNorm in evaluation mode.
 
     A regressor gets `mse`, `mse_a`, `mse_b` and the root of the latter in units of Lab as
-    `rmse_lab_a`, `rmse_lab_b`; a colorizer what `colorizer_metrics` and `reported_metrics` return.
+    `rmse_lab_a`, `rmse_lab_b`; a colorizer what `colorizer_metrics` and, of at most 1000 pictures,
+    `reported_metrics` return.
     Neither the model, its BatchNorm statistics nor any random generator is changed. Raises
     NonFinitePredictionError if the model predicts NaN or infinity.
     """
     on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
-    predicted = predict(model, on_device, batch_size)
     if not CRITERIA[task].predicts_planes:
+        predicted = predict(model, on_device, batch_size)
         return _named(prefix, regression_metrics(predicted, split))
+    if len(split) > _AT_ONCE:
+        parts = (
+            _part_metrics(predict(model, on_device, batch_size, rows), split.part(rows))
+            for rows in _parts(split)
+        )
+        return _named(prefix, _colorizer_metrics(list(parts)))
+    predicted = predict(model, on_device, batch_size)
     # One picture has no statistics of its own to normalize by.
     reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
     return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(reported, split))
@@ -67,16 +79,29 @@ def constant_baseline(
     constant = np.asarray(baseline_ab, dtype=np.float32)
     if not CRITERIA[task].predicts_planes:
         return _named(prefix, regression_metrics(np.tile(constant, (len(split), 1)), split))
-    predicted = np.broadcast_to(constant[:, None, None], (len(split), 2, *split.L.shape[1:]))
+    planes = constant[:, None, None]
+    if len(split) > _AT_ONCE:
+        parts = (
+            _part_metrics(np.broadcast_to(planes, (len(part), 2, *part.L.shape[1:])), part)
+            for part in map(split.part, _parts(split))
+        )
+        return _named(prefix, _colorizer_metrics(list(parts)))
+    predicted = np.broadcast_to(planes, (len(split), 2, *split.L.shape[1:]))
     return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(predicted, split))
 
 
-def predict(model: ChromaModel, split: DeviceSplit, batch_size: int = 100) -> Floats:
-    """Predict chrominance in [0, 1] for every picture with BatchNorm in evaluation mode."""
+def predict(
+    model: ChromaModel, split: DeviceSplit, batch_size: int = 100, rows: range | None = None
+) -> Floats:
+    """Predict chrominance in [0, 1] for every picture with BatchNorm in evaluation mode.
+
+    With `rows`, of these alone.
+    """
+    wanted = range(len(split)) if rows is None else rows
     with _evaluating(model):
         batches = [
-            model(split.pictures(slice(start, start + batch_size))).cpu()
-            for start in range(0, len(split), batch_size)
+            model(split.pictures(slice(start, min(start + batch_size, wanted.stop)))).cpu()
+            for start in range(wanted.start, wanted.stop, batch_size)
         ]
     return _finite(torch.cat(batches))
 
@@ -128,15 +153,48 @@ def colorizer_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     with data range 1, then the mean. `psnr_rgb` and `ssim_rgb` compare the 8-bit RGB pictures that
     the predicted and the true chrominance make with the true L.
     """
+    return _colorizer_metrics([_part_metrics(predicted, split)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Means over some of the pictures: MSE and SSIM by channel, and of the RGB pictures."""
+
+    count: int
+    mse: tuple[float, float]
+    ssim: tuple[float, float]
+    rgb: tuple[float, float]
+
+
+def _part_metrics(predicted: Floats, split: Split) -> _Part:
     true = _true_planes(split)
-    mse = _pooled([_mse(predicted[:, channel], true[:, channel]) for channel in range(2)])
-    ssim = _pooled([_mean_ssim(predicted[:, channel], true[:, channel]) for channel in range(2)])
+    mse = (_mse(predicted[:, 0], true[:, 0]), _mse(predicted[:, 1], true[:, 1]))
+    ssim = (_mean_ssim(predicted[:, 0], true[:, 0]), _mean_ssim(predicted[:, 1], true[:, 1]))
+    return _Part(len(split), mse, ssim, _rgb_metrics(predicted, split))
+
+
+def _colorizer_metrics(parts: Sequence[_Part]) -> dict[str, float]:
+    """Pool the means of all parts by their numbers of pictures."""
+
+    def pooled(name: str) -> list[float]:
+        values = [getattr(part, name) for part in parts]
+        if len(parts) == 1:
+            return list(values[0])
+        return list(np.average(values, axis=0, weights=[part.count for part in parts]))
+
+    mse, (rgb_mse, rgb_ssim) = _pooled(pooled("mse")), map(float, pooled("rgb"))
     return {
-        **_by_channel("mse", mse),
+        **_by_channel("mse", map(float, mse)),
         **_by_channel("psnr", map(psnr, mse)),
-        **_by_channel("ssim", ssim),
-        **_rgb_metrics(predicted, split),
+        **_by_channel("ssim", map(float, _pooled(pooled("ssim")))),
+        "psnr_rgb": psnr(rgb_mse),
+        "ssim_rgb": rgb_ssim,
     }
+
+
+def _parts(split: Split) -> Iterator[range]:
+    for start in range(0, len(split), _AT_ONCE):
+        yield range(start, min(start + _AT_ONCE, len(split)))
 
 
 def reported_metrics(predicted: Floats, split: Split) -> dict[str, float]:
@@ -182,7 +240,8 @@ def _by_channel(name: str, values: Iterable[float], suffix: str = "") -> dict[st
     return {f"{name}{channel}{suffix}": value for channel, value in pairs}
 
 
-def _rgb_metrics(predicted: Floats, split: Split) -> dict[str, float]:
+def _rgb_metrics(predicted: Floats, split: Split) -> tuple[float, float]:
+    """Return the mean MSE, of values in [0, 1], and the mean SSIM."""
     true_a, true_b = split.planes
     planes = to_bytes(predicted)
     mses, ssims = [], []
@@ -191,7 +250,7 @@ def _rgb_metrics(predicted: Floats, split: Split) -> dict[str, float]:
         made = lab_to_rgb(L, planes[i, 0], planes[i, 1])
         mses.append(float(np.mean(np.square(made.astype(np.float64) - true))) / 255**2)
         ssims.append(structural_similarity(true, made, channel_axis=-1, data_range=255))
-    return {"psnr_rgb": psnr(float(np.mean(mses))), "ssim_rgb": float(np.mean(ssims))}
+    return float(np.mean(mses)), float(np.mean(ssims))
 
 
 def _true_planes(split: Split) -> Floats:

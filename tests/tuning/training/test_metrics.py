@@ -13,6 +13,7 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structu
 
 from models import create_model
 from tests.tuning.training.builders import MakeData
+from tuning.training import metrics as metrics_module
 from tuning.training.data import Split
 from tuning.training.metrics import (
     NonFinitePredictionError,
@@ -199,3 +200,24 @@ def test_a_model_that_predicts_nan_is_an_error(make_data: MakeData) -> None:
 def test_rounding_to_bytes() -> None:
     values: Any = np.array([-0.2, 0, 127.4 / 255, 127.6 / 255, 1, 1.7], dtype=np.float32)
     assert to_bytes(values).tolist() == [0, 0, 127, 128, 255, 255]
+
+
+def test_large_splits_are_measured_in_parts(
+    make_data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same results but for rounding, and without the metrics of a whole batch."""
+    split = make_data("colorizer", val=23, size=64).val
+    model = create_model("autoencoder", head="tanh", image_size=64)
+    torch.manual_seed(0)
+    whole, constant = evaluate(model, split, "colorizer"), (0.5, 0.55)
+    baseline = constant_baseline(split, constant, "colorizer")
+    monkeypatch.setattr(metrics_module, "_AT_ONCE", 5)
+    for measured, expected in (
+        (evaluate(model, split, "colorizer", batch_size=3), whole),
+        (constant_baseline(split, constant, "colorizer"), baseline),
+    ):
+        assert {name for name in expected if name not in measured} == {
+            name for name in expected if name.endswith("_as_reported")
+        }
+        for name, value in measured.items():
+            assert value == pytest.approx(expected[name], rel=1e-5), name
