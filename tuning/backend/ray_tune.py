@@ -159,7 +159,8 @@ class _Suggestions(_Unpickled, Searcher):
             return None
         assignment = self._monitor.next()
         if assignment is None:
-            return str(self.FINISHED) if source.is_over else None
+            # Nothing that runs could bring more.
+            return None if source.live else str(self.FINISHED)
         return {**dataclasses.asdict(assignment), "training": assignment.training.to_dict()}
 
     def on_trial_complete(

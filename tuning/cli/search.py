@@ -49,8 +49,11 @@ class SearchOptions(PreparedLaunchOptions):
         option("Optuna's sampler [default: tpe]."),
     ] = None
     scheduler: Annotated[
-        Literal["asha", "median", "none"] | None,
-        option("Rule that stops trials by the first objective [default: asha; none with several]."),
+        Literal["asha", "hyperband", "asha-stop", "median", "none"] | None,
+        option(
+            "Rule that pauses trials by the first objective and resumes the best (asha, "
+            "hyperband), or stops them (asha-stop, median) [default: asha; none with several]."
+        ),
     ] = None
     objectives: Annotated[
         list[str] | None,

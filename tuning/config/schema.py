@@ -188,7 +188,7 @@ class FinalsConfig(_Strict):
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class TrainConfig(TrainingOptions):
-    """One training.
+    """One training, also validated after the epochs `validate_at`.
 
     `initial_model` names a registered model to start from instead of random weights; with
     `promote`, the result goes through the promotion gate, with `force` too whatever that says.
@@ -196,6 +196,7 @@ class TrainConfig(TrainingOptions):
 
     head: Head = "tanh"
     epochs: Count
+    validate_at: tuple[Count, ...] = ()
     initial_model: str | None = None
     promote: bool = False
     force: bool = False

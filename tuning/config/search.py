@@ -23,7 +23,7 @@ from tuning.utils.environment import expanded
 from tuning.utils.safe_yaml import read_yaml_file
 
 Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
-Scheduler = Literal["asha", "median", "none"]
+Scheduler = Literal["asha", "hyperband", "asha-stop", "median", "none"]
 
 
 def absolute_storage(value: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
-Status = Literal["waiting", "running", "done", "pruned", "failed", "diverged"]
+Status = Literal["waiting", "running", "paused", "done", "pruned", "failed", "diverged"]
 ENDED: tuple[Status, ...] = ("done", "pruned", "failed", "diverged")
 
 _LOG = logging.getLogger(__name__)
@@ -131,8 +131,8 @@ class LaunchProgress:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def live(self) -> dict[str, dict[str, Any]]:
-        """Status, epoch and newest value (None without a finite one) of each training that runs or
-        has failed.
+        """Status, epoch and newest value (None without a finite one) of each training that runs, is
+        paused or has failed.
         """
         with self._lock:
             return {
@@ -142,7 +142,7 @@ class LaunchProgress:
                     "value": _finite(training.value),
                 }
                 for training in self._trainings.values()
-                if training.status in ("running", "failed")
+                if training.status in ("running", "paused", "failed")
             }
 
     def state(self) -> list[str]:
@@ -161,7 +161,7 @@ class LaunchProgress:
         states = [training.status for training in self._trainings.values()]
         counts = [
             f"{states.count(status)} {status}"
-            for status in ("done", "running", "waiting", "failed", "pruned", "diverged")
+            for status in ("done", "running", "paused", "waiting", "failed", "pruned", "diverged")
             if status in states or status in ("done", "running", "waiting", "failed")
         ]
         lines = [spent, f"{format_count(len(states), 'trial')}: {', '.join(counts)}"]

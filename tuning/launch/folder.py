@@ -226,10 +226,12 @@ def find_launch(
     wanted = {
         "kind": kind,
         "dataset_digest": dataset_digest,
-        "trainings": [training.to_dict() for training in trainings],
         "parent_model": parent_model,
     }
     for launch in reversed(list_launches(storage_path)):
-        if all(launch.document[key] == value for key, value in wanted.items()):
-            return launch
+        # Compared as trainings: those of earlier versions lack options that have come since.
+        with contextlib.suppress(ChromatuneError):
+            is_wanted = all(launch.document[key] == value for key, value in wanted.items())
+            if is_wanted and launch.trainings == list(trainings):
+                return launch
     return None

@@ -19,9 +19,9 @@ _JOIN_S = 5.0
 
 
 class LiveTrial(BaseModel, frozen=True):
-    """A trial that runs or has just failed, its epoch, and its newest validation metric."""
+    """A trial that runs, is paused or has just failed, its epoch and newest validation metric."""
 
-    status: Literal["running", "failed"]
+    status: Literal["running", "paused", "failed"]
     epoch: int
     value: float | None = None
 

@@ -47,6 +47,8 @@ class Training:
         """JSON-able form, read back by `from_dict`."""
         params = dataclasses.asdict(self.fit)
         milestones = list(params.pop("milestones"))
+        if at := list(params.pop("validate_at")):  # launches of earlier versions have none
+            params["validate_at"] = at
         return {
             "training_id": self.training_id,
             "params": params,

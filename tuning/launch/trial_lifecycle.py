@@ -14,7 +14,7 @@ from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
 from tuning.launch.trainings import Training
 from tuning.launch.trial import Report
-from tuning.launch.trial_source import TrialSource
+from tuning.launch.trial_source import TrialSource, Verdict
 from tuning.launch.write_cell import cut_cell
 from tuning.training.checkpoint import EpochRecord
 from tuning.training.data import TaskData
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tuning.display.progress import LaunchProgress, Status
 
 
-_PRUNED = ("pruned", "")
+_EARLY: Mapping[Verdict, tuple[str, str]] = {"stop": ("pruned", ""), "pause": ("paused", "")}
 # How the progress view names what became of a trial.
 STATUS: Mapping[str, Status] = {
     "finished": "done",
@@ -89,20 +89,20 @@ class LaunchMonitor:
         self._progress.update(training_id, self._epoch(training_id), {}, "running")
 
     def stops(self, report: Report) -> bool:
-        """Whether the trial is to be stopped early; asked once for each report."""
+        """Whether the trial is to be stopped or paused early; asked once for each report."""
         if "score" not in report:
             return False
         name = report["training_id"]
         # The source takes in the last score of a trial too, but nothing is left to stop then.
-        stops = self.source.observe(name, report["epoch"], report["score"])
-        if not stops or report["outcome"] != "running":
+        verdict = self.source.observe(name, report["epoch"], report["score"])
+        if verdict not in _EARLY or report["outcome"] != "running":
             return False
-        self._endings[name] = _PRUNED
+        self._endings[name] = _EARLY[verdict]
         return True
 
     def was_stopped_early(self, training_id: str) -> bool:
         """Whether `stops` has said so of a running trial."""
-        return self._endings.get(training_id) == _PRUNED
+        return self._endings.get(training_id) in _EARLY.values()
 
     def reported(self, report: Report) -> None:
         """Take in a trial's report; see `run_trial`."""
@@ -121,6 +121,10 @@ class LaunchMonitor:
         """A trial has returned, or was stopped by `stops`."""
         self._limit.trial_ended(training_id)
         outcome, message = self._endings.get(training_id, ("finished", ""))
+        if outcome == "paused":
+            self.source.paused(training_id)
+            self._progress.update(training_id, self._epoch(training_id), {}, "paused")
+            return
         if outcome == "pruned" and not self._cut(self._live(training_id), "pruned"):
             outcome, message = "failed", "it left no checkpoint that could be read"
         if outcome in ("finished", "pruned"):
@@ -147,11 +151,15 @@ class LaunchMonitor:
         self._ended(training_id, "failed", message)
 
     def stopped(self) -> None:
-        """The launch stops before all trials have ended."""
+        """The launch stops, perhaps before all trials have ended."""
         live = [assignment.training_id for assignment in self.source.live]
-        for training in self.source.stopped():
-            self._cut(training, "stopped")
-            self._tracker.training_ended(training.training_id, "stopped", "")
+        for training, outcome in self.source.stopped():
+            is_cut = self._cut(training, outcome)
+            if outcome == "stopped":
+                self._tracker.training_ended(training.training_id, outcome, "")
+            elif is_cut:
+                self.source.ended(training.training_id)
+                self._ended(training.training_id, outcome, "")
         for training_id in live:
             self._limit.trial_ended(training_id)
         self._limit.save()

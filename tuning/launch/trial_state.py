@@ -23,7 +23,9 @@ from tuning.launch.records import FINAL, CellRecord, read_cell, read_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.training.tasks import CRITERIA, higher_is_better
 
-TrialStatus = Literal["waiting", "running", "stopped", "done", "pruned", "diverged", "failed"]
+TrialStatus = Literal[
+    "waiting", "running", "paused", "stopped", "done", "pruned", "diverged", "failed"
+]
 GOOD: tuple[TrialStatus, ...] = ("done", "pruned")
 ENDED: tuple[TrialStatus, ...] = (*GOOD, "diverged", "failed")
 

@@ -33,7 +33,17 @@ from tuning.utils.faults import describe_fault
 KWARG = "model_kwargs."
 # Decided by the data and the launch, or the same for every trial (`_` is dataclasses.KW_ONLY).
 _NOT_SEARCHED = frozenset(
-    {"_", "milestones", "image_size", "keep", "keep_by", "seed", "eval_every", "model_kwargs"}
+    {
+        "_",
+        "milestones",
+        "image_size",
+        "keep",
+        "keep_by",
+        "seed",
+        "eval_every",
+        "validate_at",
+        "model_kwargs",
+    }
 )
 
 

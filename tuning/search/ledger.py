@@ -8,10 +8,10 @@ before its `training.json` is written, and a result is on disk before it is repo
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -29,12 +29,17 @@ from tuning.launch.records import (
     write_failure,
 )
 from tuning.launch.trainings import Cell, Training
-from tuning.search.objectives import Objective
+from tuning.launch.trial_source import Verdict
+from tuning.search.distributions import decoded
+from tuning.search.objectives import best_so_far
 from tuning.search.plan import SearchPlan
+from tuning.search.predicted_sampler import LEARN_FROM_STUDY, PredictedSampler
+from tuning.search.promotion import Trained
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
-from tuning.search.stopping import make_rule
+from tuning.search.stopping import make_promotion, make_rule, rungs
 from tuning.search.study import quiet
 from tuning.search.study_checks import MARK
+from tuning.training.config import FitConfig
 
 
 @dataclasses.dataclass
@@ -49,9 +54,15 @@ class Ledger:
     total: int
 
     def __post_init__(self) -> None:
-        self._rule = make_rule(self.plan.search, self.plan.space.most_epochs)
+        longest = self.plan.space.most_epochs
+        self._rule = make_rule(self.plan.search, longest)
+        self._promotion = make_promotion(self.plan.search, longest)
+        self._rungs = tuple(rungs(self.plan.search, longest))
         self._storage = self.launch.storage
         self._queued: deque[tuple[Training, optuna.Trial]] = deque()
+        self._paused: dict[int, tuple[Training, optuna.Trial]] = {}
+        self._pauses_at: dict[str, int] = {}
+        self._fits: dict[int, FitConfig] = {}
         self._live: dict[str, tuple[Assignment, optuna.Trial]] = {}
         self._is_exhausted = False
 
@@ -61,14 +72,14 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        return not self._live and not self._queued and not self._left
+        return not (self._live or self._queued or self._paused or self._left)
 
     @property
     def _left(self) -> int:
         return 0 if self._is_exhausted else self.total - len(self._own_trials())
 
     def reconcile(self) -> None:
-        """Report running trials of the study that have ended, and queue the others again."""
+        """Report running trials of the study that have ended; pause or queue the others again."""
         with quiet():
             for count, frozen in enumerate(self._own_trials()):
                 if frozen.state != TrialState.RUNNING:
@@ -82,6 +93,8 @@ class Ledger:
                     self._tell_cell(trial, cell)
                 elif failure is not None:
                     self._tell_failure(trial, failure.outcome, failure.message)
+                elif self._is_at_pause(frozen):
+                    self._paused[frozen.number] = (training, trial)
                 else:
                     self._queued.append((training, trial))
 
@@ -90,29 +103,49 @@ class Ledger:
             if self._queued:
                 training, trial = self._queued.popleft()
                 assignment = next_attempt(self._storage, training)
+            elif (promoted := self._promoted()) is not None:
+                training, trial = promoted
+                assignment = next_attempt(self._storage, training)
             elif self._left > 0 and (asked := self._ask()) is not None:
                 trial = asked
                 assignment = Assignment(self._training_of(trial), is_new=True)
             else:
                 return None
             trial.set_user_attr("outcome", "running")
-        self._live[assignment.training_id] = (assignment, trial)
+        name = assignment.training_id
+        if self._promotion is not None and name not in self._pauses_at:
+            frozen = self.study.get_trials(deepcopy=False)[trial.number]
+            self._pauses_at[name] = self._promotion.next_rung(self._trained(frozen))
+        self._live[name] = (assignment, trial)
         return assignment
 
-    def observe(self, training_id: str, epoch: int, score: float) -> bool:
-        _, trial = self._live[training_id]
+    def observe(self, training_id: str, epoch: int, score: float) -> Verdict:
+        assignment, trial = self._live[training_id]
         self._take_in(trial, {epoch: score})
+        if epoch >= self._pauses_at.get(training_id, assignment.training.epochs):
+            return "pause" if epoch < assignment.training.epochs else "train"
         trials = self.study.get_trials(deepcopy=False)
         own = self._signed(trials[trial.number])
         # A resumed trial was not stopped at the epochs that it repeats.
         if self._rule is None or epoch < max(own):
-            return False
+            return "train"
         others = (self._signed(other) for other in trials if other.number != trial.number)
-        return self._rule.stops(own, others)
+        return "stop" if self._rule.stops(own, others) else "train"
+
+    def paused(self, training_id: str) -> None:
+        assignment, trial = self._live.pop(training_id)
+        trial.set_user_attr("outcome", "paused")
+        del self._pauses_at[training_id]
+        self._paused[trial.number] = (assignment.training, trial)
 
     def ended(self, training_id: str) -> None:
-        assignment, trial = self._live.pop(training_id)
-        cell = self._cell(assignment.training)
+        if training_id in self._live:
+            assignment, trial = self._live.pop(training_id)
+            training = assignment.training
+        else:
+            number = next(n for n, (t, _) in self._paused.items() if t.training_id == training_id)
+            training, trial = self._paused.pop(number)
+        cell = self._cell(training)
         assert cell is not None, "a trial ends after its cell is written"
         with quiet():
             self._tell_cell(trial, cell)
@@ -129,14 +162,60 @@ class Ledger:
         assignment, trial = self._live.pop(training_id)
         self._queued.appendleft((assignment.training, trial))
 
-    def stopped(self) -> Sequence[Training]:
+    def stopped(self) -> Sequence[tuple[Training, str]]:
         # In Optuna they stay running until the search is resumed.
         for _, trial in self._live.values():
             trial.set_user_attr("outcome", "stopped")
-        return [
-            *(assignment.training for assignment in self.live),
-            *(training for training, _ in self._queued),
-        ]
+        unfinished = [assignment.training for assignment in self.live]
+        unfinished += [training for training, _ in self._queued]
+        paused = [training for training, _ in self._paused.values()]
+        is_over = not unfinished and not self._left and self._chosen() is None
+        outcome = "pruned" if is_over else "stopped"
+        return [*((each, "stopped") for each in unfinished), *((each, outcome) for each in paused)]
+
+    def _promoted(self) -> tuple[Training, optuna.Trial] | None:
+        """Take the paused trial that goes on."""
+        number = self._chosen()
+        return None if number is None else self._paused.pop(number)
+
+    def _chosen(self) -> int | None:
+        if self._promotion is None or not self._paused:
+            return None
+        trials = self._all_trained()
+        chosen = self._promotion.choose(trials)
+        if chosen is None and self._left <= 0:
+            chosen = self._promotion.choose(trials, finishes=True)
+        return None if chosen is None else chosen.number
+
+    def _all_trained(self) -> list[Trained]:
+        """Every trial of the study that has been drawn, also those known from elsewhere."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [self._trained(trial) for trial in trials if self._signed(trial)]
+
+    def _trained(self, trial: FrozenTrial) -> Trained:
+        assert self._promotion is not None
+        fit = self._fit_of(trial)
+        warmup = fit.warmup * fit.epochs if fit.schedule == "onecycle" else 0.0
+        scores = self._signed(trial)
+        if trial.state == TrialState.FAIL:
+            scores = dict.fromkeys(scores, -math.inf)
+        judged_from = self._promotion.judged_from(trial.number, warmup, fit.epochs)
+        is_paused = trial.number in self._paused
+        return Trained(trial.number, scores, fit.epochs, judged_from, is_paused)
+
+    def _fit_of(self, trial: FrozenTrial) -> FitConfig:
+        if trial.number not in self._fits:
+            space = self.plan.space
+            values = space.walk(lambda parameter: decoded(trial.params[parameter.name]))
+            self._fits[trial.number] = space.fit_config(values)
+        return self._fits[trial.number]
+
+    def _is_at_pause(self, trial: FrozenTrial) -> bool:
+        """Whether a trial's last score is that of a rung at which it pauses."""
+        if self._promotion is None:
+            return False
+        last = max(self._scores(trial), default=0)
+        return self._promotion.pauses_at(self._trained(trial), last)
 
     def _ask(self) -> optuna.Trial | None:
         own = self._own_trials()
@@ -155,7 +234,12 @@ class Ledger:
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        self.study.sampler = make_sampler(self.plan.search, seed_of(self.plan.seed, count))
+        sampler = make_sampler(self.plan.search, seed_of(self.plan.seed, count))
+        if self._promotion is not None and self.plan.search.sampler in LEARN_FROM_STUDY:
+            values = self._promotion.predicted(self._all_trained())
+            sign = self.plan.objectives[0].sign
+            sampler = PredictedSampler(sampler, {n: sign * v for n, v in values.items()})
+        self.study.sampler = sampler
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""
@@ -163,6 +247,8 @@ class Ledger:
         if name is not None and self._storage.exists(f"{name}/{TRAINING}"):
             return Training.from_dict(self._storage.read_json(f"{name}/{TRAINING}"))
         fit = self.plan.space.fit_config(self.plan.space.sample(trial))
+        at = tuple(rung for rung in self._rungs if rung < fit.epochs)
+        fit = dataclasses.replace(fit, validate_at=at)
         name = f"{trial.number:04d}-{fit.model}-{fit.head}"
         training = Training(name, fit, (Cell(name, fit.epochs),))
         trial.set_user_attr("training_id", name)
@@ -214,7 +300,7 @@ class Ledger:
         trial.set_user_attr("kept_epoch", cell.kept_epoch)
         trial.set_user_attr("figures", cell.values)
         # The trial may have been killed before its last report.
-        self._take_in(trial, _best_so_far(cell.history, self.plan.objectives[0]))
+        self._take_in(trial, best_so_far(cell.history, self.plan.objectives[0]))
         if cell.outcome == "finished":
             self.study.tell(trial, values)
         else:
@@ -225,10 +311,3 @@ class Ledger:
         trial.set_user_attr("outcome", outcome)
         trial.set_user_attr("message", message)
         self.study.tell(trial, state=TrialState.FAIL)
-
-
-def _best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:
-    scored = [record for record in history if objective.name in record]
-    values = (record[objective.name] for record in scored)
-    best = accumulate(values, max if objective.maximize else min)
-    return {record["epoch"]: score for record, score in zip(scored, best, strict=True)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
 
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
@@ -82,3 +84,11 @@ def _read(task: Task, word: str) -> Objective:
     if direction != right:
         raise ChromatuneError(f"objective '{word}' has the wrong direction: write {name}:{right}")
     return Objective(name, maximize)
+
+
+def best_so_far(history: Sequence[Mapping[str, Any]], objective: Objective) -> dict[int, float]:
+    """Return the best value of an objective until each epoch of a training that was validated."""
+    scored = [record for record in history if objective.name in record]
+    values = (record[objective.name] for record in scored)
+    best = accumulate(values, max if objective.maximize else min)
+    return {record["epoch"]: score for record, score in zip(scored, best, strict=True)}

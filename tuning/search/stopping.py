@@ -7,20 +7,18 @@ decides the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
 
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
+from tuning.search.promotion import Promotion, Scores
 
 # A rung three times as high keeps a third: the first lies where two more can follow.
 _RUNGS_ABOVE_THE_FIRST = 2
 _MEDIAN_OF_AT_LEAST = 3
-
-# The best score of a trial until each epoch that was validated; larger ones are better.
-Scores = Mapping[int, float]
 
 
 class Rule(Protocol):
@@ -41,10 +39,24 @@ def make_rule(search: SearchConfig, longest: int) -> Rule | None:
     match search.chosen_scheduler:
         case "none":
             return None
-        case "asha":
+        case "asha-stop":
             return Asha(rungs(search, longest), search.reduction_factor)
         case "median":
             return MedianRule(first_rung(search, longest))
+        case "asha" | "hyperband":
+            first_rung(search, longest)
+            return None
+
+
+def make_promotion(search: SearchConfig, longest: int) -> Promotion | None:
+    """Build what pauses and promotes trials; None where none are paused."""
+    if search.chosen_scheduler not in ("asha", "hyperband"):
+        return None
+    found = rungs(search, longest)
+    # Beyond the last third too little is left to save.
+    useful = [rung for rung in found if rung * search.reduction_factor <= longest] or found[:1]
+    brackets = len(useful) + 1 if search.chosen_scheduler == "hyperband" else 1
+    return Promotion(useful, search.reduction_factor, brackets)
 
 
 class Asha:
@@ -115,8 +127,8 @@ def first_rung(search: SearchConfig, longest: int) -> int:
 
 
 def rungs(search: SearchConfig, longest: int) -> list[int]:
-    """The epochs at which ASHA compares trials; [] for other rules."""
-    if search.chosen_scheduler != "asha":
+    """The epochs at which trials are compared; [] for rules without such."""
+    if search.chosen_scheduler not in ("asha", "hyperband", "asha-stop"):
         return []
     found = [float(first_rung(search, longest))]
     while found[-1] * search.reduction_factor <= longest:

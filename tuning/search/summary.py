@@ -80,10 +80,11 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
     It contains everything that decides the results: the training is repeated exactly.
     """
     fit = dataclasses.asdict(training.fit) | {"epochs": training.epochs}
+    fit["validate_at"] = list(training.fit.validate_at)
     train = {
         option.name: fit[option.name]
         for option in dataclasses.fields(TrainConfig)
-        if option.name in fit and fit[option.name] not in (option.default, {})
+        if option.name in fit and fit[option.name] not in (option.default, {}, [])
     }
     content = {
         "train": train,

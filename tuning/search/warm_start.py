@@ -1,16 +1,18 @@
-"""Warm start: finished cells of other launches on the same data are known to a new search."""
+"""Warm start: trainings of other launches on the same data are known to a new search."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import optuna
+from optuna.trial import TrialState
 
 from tuning.display.formatting import format_count
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.outcomes import cell_outcomes
 from tuning.launch.records import CellRecord, read_cell
+from tuning.search.objectives import best_so_far
 from tuning.search.plan import SearchPlan
 from tuning.search.study import quiet
 from tuning.search.study_checks import KNOWN
@@ -35,8 +37,10 @@ def feed_known(
     dataset_digest: str,
     runs: Mapping[tuple[str, str], str],
 ) -> WarmStart:
-    """Add every finished cell under the storage path that lies in the space, once.
+    """Add every finished or pruned cell under the storage path that lies in the space, once.
 
+    Their scores at each validated epoch are those of a trial: a scheduler compares with them. Of
+    several objectives a pruned trial has no values, and is left out.
     `runs` maps launch and cell ids to the ids of their MLflow runs, which are stored with the
     results. Only trainings from random weights count.
     """
@@ -44,7 +48,10 @@ def feed_known(
     known = {trial.user_attrs.get(KNOWN) for trial in study.get_trials(deepcopy=False)}
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     taken = outside = 0
-    for launch, record, fit in _finished(plan.config.storage_path, space.task, dataset_digest):
+    is_single = len(plan.objectives) == 1
+    outcomes = ("finished", "pruned") if is_single else ("finished",)
+    path = plan.config.storage_path
+    for launch, record, fit in _ended(path, space.task, dataset_digest, outcomes):
         key = f"{launch.launch_id}/{record.cell_id}"
         if key in known:
             continue
@@ -56,9 +63,13 @@ def feed_known(
         attrs = {KNOWN: key, "outcome": KNOWN, "figures": values}
         if run_id := runs.get((launch.launch_id, record.cell_id)):
             attrs["run_id"] = run_id
+        is_pruned = record.outcome == "pruned"
+        scores = best_so_far(record.history, plan.objectives[0]) if is_single else {}
         with quiet():
             trial = optuna.trial.create_trial(
+                state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
                 values=[values[objective.name] for objective in plan.objectives],
+                intermediate_values=scores,
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 user_attrs=attrs,
@@ -68,15 +79,15 @@ def feed_known(
     return WarmStart(taken, outside)
 
 
-def _finished(
-    storage_path: str, task: str, dataset_digest: str
+def _ended(
+    storage_path: str, task: str, dataset_digest: str, outcomes: Sequence[str]
 ) -> Iterator[tuple[Launch, CellRecord, FitConfig]]:
     for launch in list_launches(storage_path):
         if launch.task != task or launch.document["dataset_digest"] != dataset_digest:
             continue
         for cell in cell_outcomes(launch, {}):
             training = cell.training
-            if cell.outcome != "finished" or training.initial_weights is not None:
+            if cell.outcome not in outcomes or training.initial_weights is not None:
                 continue
             record = read_cell(launch.storage, training.training_id, cell.cell_id)
             assert record is not None, "its outcome was read from it"

@@ -24,9 +24,9 @@ class FitConfig(TrainingOptions):
     """One training: a model, how it is trained, and the epochs at which its state is a grid cell.
 
     `milestones` increase, and the last is the number of epochs. Validation takes place at every
-    milestone, after every `eval_every` epochs, and after the first; without `eval_every`, about
-    twenty times a training. Raises ChromatuneError for values that cannot be trained with, and
-    models.ModelError for an unknown model.
+    milestone, after the epochs `validate_at`, after every `eval_every` epochs, and after the first;
+    without `eval_every`, about twenty times a training. Raises ChromatuneError for values that
+    cannot be trained with, and models.ModelError for an unknown model.
     """
 
     milestones: Annotated[tuple[_Count, ...], Field(min_length=1)]
@@ -36,6 +36,7 @@ class FitConfig(TrainingOptions):
     # torch takes seeds up to 64 bits; JSON and MLflow keep 63 of them exactly.
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     eval_every: _Count | None = None
+    validate_at: tuple[_Count, ...] = ()
     image_size: int = 128
 
     @model_validator(mode="wrap")
@@ -101,7 +102,7 @@ class FitConfig(TrainingOptions):
     def is_validated(self, epoch: int) -> bool:
         """Say whether the model is validated after this epoch, counted from 1."""
         every = self.eval_every or max(1, self.epochs // 20)
-        return epoch == 1 or epoch % every == 0 or epoch in self.milestones
+        return epoch == 1 or epoch % every == 0 or epoch in (*self.milestones, *self.validate_at)
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the weights after a given number of epochs, JSON-able.

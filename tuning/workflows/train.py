@@ -67,6 +67,7 @@ def train_fit(config: TrainLaunchConfig, image_size: int) -> FitConfig:
         **{option.name: getattr(config.train, option.name) for option in options},
         **config.training.model_dump(),
         milestones=(config.train.epochs,),
+        validate_at=config.train.validate_at,
         image_size=image_size,
     )
 

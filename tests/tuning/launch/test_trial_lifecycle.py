@@ -53,12 +53,12 @@ class Journal:
         self.waiting.insert(0, dataclasses.replace(again, attempt=again.attempt + 1, is_new=False))
         self.notes.append(("requeue", training_id))
 
-    def stopped(self) -> Sequence[Training]:
-        return [assignment.training for assignment in self.live]
+    def stopped(self) -> Sequence[tuple[Training, str]]:
+        return [(assignment.training, "stopped") for assignment in self.live]
 
-    def observe(self, training_id: str, *news: Any) -> bool:
+    def observe(self, training_id: str, *news: Any) -> str:
         self.notes.append(("observe", training_id, *news))
-        return news[0] == self.stops_at
+        return "stop" if news[0] == self.stops_at else "train"
 
     def taken(self, *kinds: str) -> list[tuple[Any, ...]]:
         """The notes of these kinds; all are forgotten then."""

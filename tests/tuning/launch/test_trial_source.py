@@ -213,7 +213,7 @@ def test_trials_that_stop_with_the_launch_keep_their_best_where_that_counts(plac
     first = source.next()
     assert first is not None
     unfinished = source.stopped()
-    assert list(unfinished) == ([] if source.is_fixed else [first.training])
+    assert list(unfinished) == ([] if source.is_fixed else [(first.training, "stopped")])
 
 
 def test_a_process_killed_between_any_two_steps_loses_and_repeats_nothing(

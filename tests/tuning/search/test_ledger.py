@@ -106,7 +106,9 @@ def test_a_trial_whose_training_ended_unheard_is_told_its_result(script: MakeScr
 def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
     search = script()
     name = search.next().training_id
-    assert [training.training_id for training in search.ledger.stopped()] == [name]
+    assert [(training.training_id, outcome) for training, outcome in search.ledger.stopped()] == [
+        (name, "stopped")
+    ]
     search.write_cell(name, [30.0], "stopped")
     assert search.trial(0).state == TrialState.RUNNING
     assert search.trial(0).user_attrs["outcome"] == "stopped"
@@ -115,11 +117,11 @@ def test_a_stopped_training_is_no_finished_one(script: MakeScript) -> None:
 
 
 def test_what_was_to_stop_when_the_process_died_is_stopped_by_the_next(script: MakeScript) -> None:
-    search = script(grace_period=1)
+    search = script(grace_period=1, scheduler="asha-stop")
     search.run(search.next(), [30.0])
     for _ in range(2):
         name = search.next().training_id
-        assert search.ledger.observe(name, 1, 29.0)
+        assert search.ledger.observe(name, 1, 29.0) == "stop"
         search.open()
 
 
@@ -127,27 +129,27 @@ def test_what_was_to_stop_when_the_process_died_is_stopped_by_the_next(script: M
 def test_a_resumed_trial_is_stopped_where_it_would_have_been(
     objectives: list[str], script: MakeScript
 ) -> None:
-    search = script(grace_period=1, scheduler="asha", objectives=objectives)
+    search = script(grace_period=1, scheduler="asha-stop", objectives=objectives)
     search.run(search.next(), [30.0, 30.0, 30.0])
-    assert not search.ledger.observe(search.next().training_id, 1, 31.0)
+    assert search.ledger.observe(search.next().training_id, 1, 31.0) == "train"
     for _ in range(2):
         (name,) = (one.training_id for one in search.ledger.live)
-        assert search.ledger.observe(name, 3, 29.0)
+        assert search.ledger.observe(name, 3, 29.0) == "stop"
         search.open()  # before the trial could be stopped, from a checkpoint before epoch 1
-        assert not search.ledger.observe(search.next().training_id, 1, 31.0)
+        assert search.ledger.observe(search.next().training_id, 1, 31.0) == "train"
 
 
 def test_scores_that_a_killed_trial_could_not_report_are_read_from_its_cell(
     script: MakeScript,
 ) -> None:
-    search = script(grace_period=1, objectives=["val_mse:min"])
+    search = script(grace_period=1, scheduler="asha-stop", objectives=["val_mse:min"])
     name = search.next().training_id
     search.ledger.observe(name, 1, 0.1)
     search.write_cell(name, [10.0, 30.0, 20.0])
     search.open()
     scores = search.trial(0).intermediate_values
     assert scores == pytest.approx({1: 0.1, 2: 0.001, 3: 0.001})
-    assert search.ledger.observe(search.next().training_id, 3, 0.05)
+    assert search.ledger.observe(search.next().training_id, 3, 0.05) == "stop"
 
 
 @pytest.mark.parametrize("drawn", range(1, 4))

@@ -13,7 +13,7 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialSchedule
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective
-from tuning.search.stopping import Asha, MedianRule, make_rule, rungs
+from tuning.search.stopping import Asha, MedianRule, make_promotion, make_rule, rungs
 
 PSNR, MSE = Objective("val_psnr", True), Objective("val_mse", False)
 LONGEST = 27
@@ -43,15 +43,19 @@ def test_rungs(changes: dict[str, Any], longest: int, expected: list[int]) -> No
 
 
 def test_the_configuration_names_the_rule() -> None:
-    assert isinstance(make_rule(config(), 9), Asha)
+    assert isinstance(make_rule(config(scheduler="asha-stop"), 9), Asha)
     assert isinstance(make_rule(config(scheduler="median"), 9), MedianRule)
     assert make_rule(config(scheduler="none"), 9) is None
     several = ["val_psnr:max", "parameters:min"]
     assert make_rule(config(objectives=several), 9) is None
-    assert isinstance(make_rule(config(objectives=several, scheduler="asha"), 9), Asha)
+    assert isinstance(make_rule(config(objectives=several, scheduler="asha-stop"), 9), Asha)
+    for scheduler in (None, "hyperband"):
+        assert make_rule(config(scheduler=scheduler), 9) is None
+        assert make_promotion(config(scheduler=scheduler), 9) is not None
+    assert make_promotion(config(scheduler="asha-stop"), 9) is None
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median"])
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "asha-stop", "median"])
 def test_a_grace_period_beyond_the_longest_training_is_refused(scheduler: str) -> None:
     with pytest.raises(ChromatuneError, match="the longest training has 9 epochs"):
         make_rule(config(scheduler=scheduler, grace_period=10), 9)
@@ -72,7 +76,7 @@ def asked_of(search: SearchConfig, objective: Objective) -> Callable[[str, int, 
 
 
 def test_asha_keeps_the_best_third_of_those_before() -> None:
-    stops = asked_of(config(grace_period=1), PSNR)
+    stops = asked_of(config(scheduler="asha-stop", grace_period=1), PSNR)
     assert not stops("a", 1, 30.0)  # nothing to compare with
     assert stops("b", 1, 29.0)
     assert not stops("c", 1, 31.0)
@@ -145,7 +149,7 @@ def ray_tunes(search: SearchConfig, objective: Objective) -> Callable[[str, int,
         min_samples_required=3,
         min_time_slice=math.inf,
     )
-    if search.scheduler == "asha":
+    if search.scheduler == "asha-stop":
         scheduler = ASHAScheduler(
             max_t=LONGEST,
             grace_period=search.grace_period,
@@ -167,7 +171,7 @@ def ray_tunes(search: SearchConfig, objective: Objective) -> Callable[[str, int,
 
 
 @pytest.mark.parametrize("objective", [PSNR, MSE], ids=str)
-@pytest.mark.parametrize("rule", ["asha", "median"])
+@pytest.mark.parametrize("rule", ["asha-stop", "median"])
 def test_decisions_are_those_of_ray_tune(rule: str, objective: Objective) -> None:
     stopped = 0
     for seed in range(30):

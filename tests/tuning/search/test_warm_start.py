@@ -66,9 +66,15 @@ def leave_launch(
             storage.write_json(f"{training.training_id}/training.json", training.to_dict())
         for cell in training.cells:
             if cell.cell_id in values:
-                metrics = {"val_psnr": values[cell.cell_id]}
-                names = (training.training_id, cell.cell_id)
-                leave_cell(storage, *names, metrics=metrics, outcome=outcome)
+                value = values[cell.cell_id]
+                history = [{"epoch": 1, "val_psnr": value - 1}, {"epoch": 2}, {"epoch": 3}]
+                history[2]["val_psnr"] = value
+                leave_cell(
+                    *(storage, training.training_id, cell.cell_id),
+                    metrics={"val_psnr": value},
+                    outcome=outcome,
+                    history=history,
+                )
 
 
 def grid_training(lr: float) -> Training:
@@ -103,7 +109,7 @@ def test_cells_of_a_grid_that_lie_in_the_space_are_known(tmp_path: Path, search:
     assert trial.user_attrs["run_id"] == "run-of-the-best"
 
 
-def test_only_finished_trials_on_the_same_data_from_random_weights_count(
+def test_only_ended_trials_on_the_same_data_from_random_weights_count(
     tmp_path: Path, search: Any
 ) -> None:
     launches = tmp_path / "launches"
@@ -123,8 +129,14 @@ def test_only_finished_trials_on_the_same_data_from_random_weights_count(
             outcome=outcome,
         )
     study, fed = feed(search)
-    assert fed.taken == 1
-    assert [trial.value for trial in study.trials] == [36.0]
+    assert fed.taken == 2
+    assert [(trial.state.name, trial.value) for trial in study.trials] == [
+        ("PRUNED", 34.0),
+        ("COMPLETE", 36.0),
+    ]
+    # The scores on the way are compared with those of the search's own trials.
+    curves = [trial.intermediate_values for trial in study.trials]
+    assert curves == [{1: 33.0, 3: 34.0}, {1: 35.0, 3: 36.0}]
 
 
 def test_known_results_are_taken_once_and_take_no_trials_from_the_search(

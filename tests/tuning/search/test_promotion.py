@@ -1,0 +1,196 @@
+"""Which trials pause and which go on: scripted learning curves, kills after any of their epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+
+from tuning.search.predicted_sampler import PredictedSampler
+from tuning.search.promotion import Promotion, Trained
+
+MakeScript = Callable[..., Any]
+EPOCHS = 9
+
+
+def paused(number: int, *scores: float, **changes: Any) -> Trained:
+    """A trial of nine epochs that was validated after epochs 1, 3 and 9, and is paused."""
+    by_epoch = dict(zip((1, 3, 9), scores, strict=False))
+    return Trained(number, by_epoch, EPOCHS, **{"is_paused": True, **changes})
+
+
+def test_the_best_third_of_a_rung_goes_on_the_highest_rung_first() -> None:
+    promotion = Promotion([1, 3], 3)
+    trials = [paused(0, 20.0), paused(1, 22.0)]
+    assert promotion.choose(trials) is None  # a third of two is none
+    trials.append(paused(2, 21.0))
+    chosen = promotion.choose(trials)
+    assert chosen is not None
+    assert chosen.number == 1
+    trials[1] = paused(1, 22.0, 25.0)
+    assert promotion.choose(trials) is None  # one of three has gone on
+    trials += [paused(3, 23.0, 26.0), paused(4, 19.0), paused(5, 19.0, 24.0)]
+    chosen = promotion.choose(trials)
+    assert chosen is not None
+    assert chosen.number == 3  # a rung higher than the second best of epoch 1, which is there
+
+
+def test_a_trial_that_was_passed_over_goes_on_when_worse_ones_follow() -> None:
+    promotion = Promotion([1], 3)
+    trials = [paused(0, 25.0), paused(1, 24.0), paused(2, 20.0)]
+    trials[0] = paused(0, 25.0, 26.0, is_paused=False)
+    assert promotion.choose(trials) is None
+    trials += [paused(number, 19.0) for number in (3, 4, 5)]
+    chosen = promotion.choose(trials)
+    assert chosen is not None
+    assert chosen.number == 1
+
+
+def test_without_new_trials_the_best_of_each_rung_goes_on_to_the_end() -> None:
+    promotion = Promotion([1, 3], 3)
+    trials = [paused(0, 20.0), paused(1, 22.0)]
+    chosen = promotion.choose(trials, finishes=True)
+    assert chosen is not None
+    assert chosen.number == 1
+    trials[1] = paused(1, 22.0, 23.0)
+    chosen = promotion.choose(trials, finishes=True)
+    assert chosen is not None
+    assert chosen.number == 1
+    trials[1] = paused(1, 22.0, 23.0, 24.0, is_paused=False)
+    assert promotion.choose(trials, finishes=True) is None
+
+
+def test_rungs_know_the_warmup_the_bracket_and_the_length_of_a_trial() -> None:
+    promotion = Promotion([1, 3], 3, brackets=3)
+    froms = [promotion.judged_from(number, 0.0, EPOCHS) for number in range(4)]
+    assert froms == [1, 3, EPOCHS, 1]
+    assert promotion.judged_from(0, 0.3 * EPOCHS, EPOCHS) == 3
+    assert [promotion.next_rung(Trained(0, {}, EPOCHS, since)) for since in froms] == [1, 3, 9, 1]
+    assert promotion.next_rung(Trained(0, {1: 0.0}, epochs=2)) == 2
+    rising = paused(0, 99.0, judged_from=3)
+    assert promotion.choose([rising, paused(1, 1.0), paused(2, 2.0)], finishes=True) == paused(
+        2, 2.0
+    )
+
+
+def test_trials_cut_at_different_epochs_are_compared_by_their_expected_last_scores() -> None:
+    promotion = Promotion([1, 3], 3)
+    trials = [
+        paused(0, 20.0, 22.0, 25.0),
+        paused(1, 20.0, 24.0, 25.0),
+        paused(2, 20.0, 22.0),
+        paused(3, 21.0),
+        paused(4, -math.inf),
+        paused(5, 22.0, judged_from=3),
+        Trained(6, {}, EPOCHS),
+    ]
+    # From epoch 1 to 3 the gains are 2, 4, 2, from there to the end 3 and 1.
+    assert promotion.predicted(trials) == {0: 25.0, 1: 25.0, 2: 24.0, 3: 25.0}
+
+
+def curve(rate: float) -> Iterator[float]:
+    """PSNR after each epoch: the best rate is 1e-3, and shows from epoch 3 on."""
+    distance = abs(math.log10(rate) + 3)
+    for epoch in range(1, EPOCHS + 1):
+        yield 20 + 5 * (1 - math.exp(-epoch / 3)) - distance * min(epoch, 3)
+
+
+class Search:
+    """A scripted search on one worker, killed after the scores that `kills` counts."""
+
+    def __init__(self, script: Any, kills: tuple[int, ...] = ()) -> None:
+        self.script, self.kills = script, set(kills)
+        self.trained: list[tuple[str, int]] = []
+
+    def run(self) -> list[tuple[str, int]]:
+        """Train until the search is over; return every epoch that was trained, in order."""
+        reached: dict[str, int] = {}
+        while (assignment := self.script.ledger.next()) is not None:
+            name = assignment.training_id
+            values = list(curve(assignment.training.fit.lr))
+            if self._train(name, values, reached) == "killed":
+                self.script.open()
+        for training, outcome in self.script.ledger.stopped():
+            name = training.training_id
+            assert outcome == "pruned"
+            self.script.write_cell(name, list(curve(training.fit.lr))[: reached[name]], outcome)
+            self.script.ledger.ended(name)
+        assert self.script.ledger.is_over
+        return self.trained
+
+    def _train(self, name: str, values: list[float], reached: dict[str, int]) -> str:
+        for epoch in range(reached.get(name, 0) + 1, EPOCHS + 1):
+            reached[name] = epoch
+            self.trained.append((name, epoch))
+            verdict = self.script.ledger.observe(name, epoch, max(values[:epoch]))
+            if len(self.trained) in self.kills:
+                return "killed"
+            if verdict == "pause":
+                self.script.ledger.paused(name)
+                return "paused"
+        self.script.write_cell(name, values)
+        self.script.ledger.ended(name)
+        return "ended"
+
+
+def make_search(
+    script: MakeScript, space_of: Any, folder: str, *kills: int, total: int = 12, **search: Any
+) -> Any:
+    rate = {"type": "float", "low": 1e-5, "high": 1e-1, "log": True}
+    space = space_of(lr=rate, epochs=EPOCHS)
+    options = {"grace_period": 1, "sampler": "tpe", "sampler_options": {"n_startup_trials": 3}}
+    return Search(script(folder=folder, space=space, total=total, **{**options, **search}), kills)
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+def test_every_epoch_is_trained_once_and_the_best_trial_to_its_end(
+    scheduler: str, script: MakeScript, space_of: Any
+) -> None:
+    search = make_search(script, space_of, "whole", scheduler=scheduler)
+    trained = search.run()
+    assert len(set(trained)) == len(trained)
+    trials = search.script.study.trials
+    assert len(trials) == 12
+    states = [trial.state for trial in trials]
+    assert set(states) == {TrialState.COMPLETE, TrialState.PRUNED}
+    last = [max(trial.intermediate_values) for trial in trials]
+    if scheduler == "asha":
+        assert set(last) == {1, 3, EPOCHS}
+        at_first = sorted(trials, key=lambda trial: -trial.intermediate_values[1])
+        assert max(at_first[0].intermediate_values) > 1  # the best of the first rung went on
+        assert len(trained) < 12 * EPOCHS / 2
+    finished = [trial.value for trial in trials if trial.state == TrialState.COMPLETE]
+    assert max(finished) == max(trial.value for trial in trials)
+
+
+def test_a_search_killed_after_any_epoch_decides_as_if_it_had_not_been(
+    script: MakeScript, space_of: Any
+) -> None:
+    undisturbed = make_search(script, space_of, "undisturbed", total=7)
+    expected = undisturbed.run()
+    params = [trial.params for trial in undisturbed.script.study.trials]
+    rng = np.random.default_rng(0)
+    kills = [(after,) for after in range(1, len(expected) + 1)]
+    kills += [tuple(rng.choice(len(expected), 5) + 1) for _ in range(2)]
+    for number, after in enumerate(kills):
+        killed = make_search(script, space_of, f"killed-{number}", *after, total=7)
+        assert killed.run() == expected, after
+        assert [trial.params for trial in killed.script.study.trials] == params, after
+
+
+def test_suggestions_depend_on_trials_that_are_paused(script: MakeScript, space_of: Any) -> None:
+    search = make_search(script, space_of, "paused")
+    for _ in range(2):
+        name = search.script.ledger.next().training_id
+        assert search.script.ledger.observe(name, 1, 20.0) == "pause"
+        search.script.ledger.paused(name)
+    search.script.ledger.next()
+    sampler = search.script.study.sampler
+    assert isinstance(sampler, PredictedSampler)
+    learnt = sampler._predicted(search.script.study)[0].trials[:2]
+    known = [trial.params for trial in search.script.study.trials[:2]]
+    assert [(trial.params, trial.value) for trial in learnt] == [(p, 20.0) for p in known]
