@@ -56,7 +56,7 @@ def serve(
     hosts = check_hosts(host, allowed_hosts or [], token)
     from tuning.serve.model_cache import ModelCache
     from tuning.serve.server import address_of, open_socket, run_server
-    from tuning.tracking.registry.model_choice import how_to_make_champions
+    from tuning.tracking.registry.model_choice import why_no_champion
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
 
@@ -72,6 +72,6 @@ def serve(
     with open_socket(host, port) as listener:
         open_store(uri)
         if not cache.modes():
-            print_line(f"no champion yet: {how_to_make_champions()}", log)
+            print_line(why_no_champion(uri), log)
         print_line(f"Chromatune: {address_of(listener)} (Ctrl-C stops it)", log)
         run_server(listener, cache, settings)

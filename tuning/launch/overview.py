@@ -105,21 +105,27 @@ def read_state(
             trial = read_trial(storage, document, training, live.get(name), is_running=is_running)
         trials.append(trial)
     budget = _budget(storage)
-    is_over = budget.is_used_up if budget else True
     unknown = max(0, budget.allowance.num_samples - len(trials)) if budget else 0
-    state: State = "running"
-    if not is_running:
-        if not trials or not is_over or any(trial.status not in ENDED for trial in trials):
-            state = "stopped"
-        else:
-            # A search has failed if it has found nothing, another launch if it lacks anything.
-            good = [trial.status in GOOD for trial in trials]
-            state = "finished" if (any(good) if budget else all(good)) else "failed"
+    state = "running" if is_running else _ended_as(trials, budget)
     cells = sum(trial.cells for trial in trials) + unknown
     count = len(trials) + unknown
     return LaunchState(
         storage, document, state, owner if is_running else None, trials, cells, count
     )
+
+
+def _ended_as(trials: Sequence[TrialState], budget: _Budget | None) -> State:
+    """The state of a launch that no process runs: a search has a budget.
+
+    A search whose budget is used up has failed if it has found nothing, another launch if it lacks
+    anything.
+    """
+    if budget is not None and budget.is_used_up:
+        return "finished" if any(trial.value is not None for trial in trials) else "failed"
+    is_unfinished = not trials or any(trial.status not in ENDED for trial in trials)
+    if budget is not None or is_unfinished:
+        return "stopped"
+    return "finished" if all(trial.status in GOOD for trial in trials) else "failed"
 
 
 def _trainings(storage: LaunchStorage, document: Mapping[str, Any]) -> list[TrainingDocument]:

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import models
+from tuning.tracking.fetch_weights import WEIGHTS
 from tuning.training.tasks import CRITERIA
 
 with warnings.catch_warnings():
@@ -50,7 +52,7 @@ def log_cell_model(
     """Store the network in `weights` as the MLflow model of a run and return its id.
 
     The run's validation metrics at `step` become those of the model too. Repeatable: a model that
-    an interrupted call left unfinished is completed, a finished one stays as it is.
+    an interrupted call left unfinished is completed, and one whose files are gone gets them again.
     """
     logged = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     model = min(logged, key=lambda m: (m.creation_timestamp, m.model_id), default=None)
@@ -61,13 +63,26 @@ def log_cell_model(
     run = client.get_run(run_id)
     if model.model_id not in {output.model_id for output in run.outputs.model_outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
-    if model.status != LoggedModelStatus.READY:
+    is_ready = model.status == LoggedModelStatus.READY
+    if not is_ready or not has_weights(client, model.model_id):
         with tempfile.TemporaryDirectory() as scratch:
             folder = _write_model(Path(scratch), model, run_id, task, weights)
             client.log_model_artifacts(model.model_id, str(folder))
+    if not is_ready:
         client.log_batch(run_id, _validation_metrics(run, model.model_id, step))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return str(model.model_id)
+
+
+def has_weights(client: MlflowClient, model_id: str) -> bool:
+    """Whether the files of a logged model are there."""
+    try:
+        found = client.list_logged_model_artifacts(model_id, "artifacts")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return any(file.path.endswith(f"/{WEIGHTS}") for file in found)
 
 
 def _validation_metrics(run: Run, model_id: str, step: int) -> list[Metric]:

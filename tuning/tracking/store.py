@@ -211,15 +211,15 @@ def open_experiment(client: MlflowClient, uri: str, name: str, tags: Mapping[str
     return str(experiment.experiment_id)
 
 
-def search_all_runs(client: MlflowClient, experiment_ids: list[str], query: str) -> Iterator[Run]:
-    """Every run that `query` selects, page by page, oldest first."""
+def search_all_runs(
+    client: MlflowClient, experiment_ids: list[str], query: str, view: int = ViewType.ACTIVE_ONLY
+) -> Iterator[Run]:
+    """Every run that `query` selects, page by page, oldest first; by default none in the trash."""
     if not experiment_ids:
         return
     order = ["attributes.start_time ASC", "attributes.run_id ASC"]
     yield from all_pages(
-        partial(
-            client.search_runs, experiment_ids, query, max_results=_RUNS_PER_PAGE, order_by=order
-        )
+        partial(client.search_runs, experiment_ids, query, view, _RUNS_PER_PAGE, order)
     )
 
 

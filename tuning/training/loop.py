@@ -18,7 +18,7 @@ from tuning.training.data import TaskData
 from tuning.training.devices import keep_freed_memory, tf32_if
 from tuning.training.losses import training_loss
 from tuning.training.lr_schedule import learning_rate
-from tuning.training.metrics import NonFinitePredictionError, evaluate
+from tuning.training.metrics import MOST_AS_REPORTED, NonFinitePredictionError, evaluate
 
 
 class Diverged(ChromatuneError):  # noqa: N818  (it names an outcome of a trial)
@@ -144,7 +144,10 @@ def _validate(
         if not math.isfinite(value):
             raise Diverged(epoch, name, value)
     if config.keep_by is not None and config.keep_by not in metrics:
-        raise ChromatuneError(f"keep_by: {len(data.val)} pictures are too few for {config.keep_by}")
+        few = "few" if len(data.val) < MOST_AS_REPORTED else "many"
+        raise ChromatuneError(
+            f"keep_by: {len(data.val)} pictures are too {few} for {config.keep_by}"
+        )
     return metrics
 
 

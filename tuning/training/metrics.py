@@ -32,7 +32,7 @@ MAX_PSNR = 100.0
 _SSIM_WINDOW = 7
 # Larger splits are measured a part at a time. As one batch, which the original paper's metrics ask
 # for, they would take memory in proportion, and those are of 75 pictures: they are left out.
-_AT_ONCE = 1000
+MOST_AS_REPORTED = 1000
 
 
 class NonFinitePredictionError(ChromatuneError):
@@ -60,7 +60,7 @@ def evaluate(
     if not CRITERIA[task].predicts_planes:
         predicted = predict(model, on_device, batch_size)
         return _named(prefix, regression_metrics(predicted, split))
-    if len(split) > _AT_ONCE:
+    if len(split) > MOST_AS_REPORTED:
         parts = (
             _part_metrics(predict(model, on_device, batch_size, rows), split.part(rows))
             for rows in _parts(split)
@@ -80,7 +80,7 @@ def constant_baseline(
     if not CRITERIA[task].predicts_planes:
         return _named(prefix, regression_metrics(np.tile(constant, (len(split), 1)), split))
     planes = constant[:, None, None]
-    if len(split) > _AT_ONCE:
+    if len(split) > MOST_AS_REPORTED:
         parts = (
             _part_metrics(np.broadcast_to(planes, (len(part), 2, *part.L.shape[1:])), part)
             for part in map(split.part, _parts(split))
@@ -193,8 +193,8 @@ def _colorizer_metrics(parts: Sequence[_Part]) -> dict[str, float]:
 
 
 def _parts(split: Split) -> Iterator[range]:
-    for start in range(0, len(split), _AT_ONCE):
-        yield range(start, min(start + _AT_ONCE, len(split)))
+    for start in range(0, len(split), MOST_AS_REPORTED):
+        yield range(start, min(start + MOST_AS_REPORTED, len(split)))
 
 
 def reported_metrics(predicted: Floats, split: Split) -> dict[str, float]:

@@ -25,8 +25,8 @@ from tuning.tracking.registry.catalog import ModelCard, list_models
 from tuning.tracking.registry.model_choice import (
     Choice,
     champions,
-    how_to_make_champions,
     score_text,
+    why_no_champion,
 )
 
 Mean = tuple[float, float]
@@ -82,7 +82,7 @@ def modes(uri: str) -> dict[str, ModelCard]:
     """Datasets with a champion; ChromatuneError if there is none."""
     found = champions(list_models(uri, "colorizer"))
     if not found:
-        raise ChromatuneError(f"there is no champion yet: {how_to_make_champions()}")
+        raise ChromatuneError(why_no_champion(uri))
     return found
 
 

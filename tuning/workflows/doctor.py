@@ -16,19 +16,28 @@ from tuning.launch.lease import read_owner
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended
 from tuning.search.budget import Budget
 from tuning.tracking.delivery import project_launch
-from tuning.tracking.health import TrackedLaunch, tracked_launches
+from tuning.tracking.health import (
+    TrackedLaunch,
+    cells_without_files,
+    deleted_experiment,
+    reopen,
+    restore,
+    tracked_launches,
+)
 from tuning.tracking.store import first_line, prepare_store, store_command
 from tuning.utils.commands import shell_command
 from tuning.utils.redaction import HIDDEN, redact
 
-Status = Literal["fixed", "fixable", "needs you", "skipped"]
+Status = Literal["fixed", "fixable", "needs you", "skipped", "noted"]
+
+_NAMED = 5  # launches in one line
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """A problem, where it is, and what was done or has to be done about it.
 
-    It is `fixable` in a dry run, where otherwise it would be `fixed`.
+    It is `fixable` in a dry run, where otherwise it would be `fixed`; what is `noted` may be well.
     """
 
     where: str
@@ -67,6 +76,17 @@ def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[F
                 "name its folder with --storage-path, or end its runs in MLflow",
                 "skipped",
             )
+    absent = sorted(name for name, found in tracked.items() if name not in known)
+    absent = [name for name in absent if not tracked[name].running]
+    if absent:
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        yield Finding(
+            redact(uri),
+            f"{_count(len(absent), 'launch')} in MLflow without a folder here: "
+            f"{', '.join(absent[:_NAMED])}{more}",
+            "name the folder with --storage-path, or delete the runs in MLflow if it is gone",
+            "noted",
+        )
 
 
 @contextlib.contextmanager
@@ -95,8 +115,29 @@ def _runs(
     found = tracked.get(launch.launch_id, TrackedLaunch())
     if not found.running and not _belongs_to(launch, uri):
         return
+    experiment = str(launch.document["experiment"])
+    if command := deleted_experiment(uri, experiment):
+        problem = f"its experiment '{experiment}' was deleted in MLflow"
+        yield Finding(launch.launch_id, problem, f"restore it with {command}", "needs you")
+        return
+    if found.trash:
+        if not dry_run:
+            restore(uri, found.trash.values())
+            project_launch(launch.storage, uri)
+        problem = f"{_count(len(found.trash), 'run')} deleted in MLflow"
+        yield _fixed(launch, problem, "restored", dry_run)
+    without_files = cells_without_files(uri, found)
+    if without_files:
+        if not dry_run:
+            reopen(uri, without_files.values())
+            project_launch(launch.storage, uri)
+        names = ", ".join(name or "the launch's own" for name in without_files)
+        problem = f"the files of {_count(len(without_files), 'run')} are gone from MLflow: {names}"
+        yield _fixed(launch, problem, "written again", dry_run)
     missing = [
-        cell.cell_id for cell in _ended(launch) if found.outcomes.get(cell.cell_id) != cell.outcome
+        cell.cell_id
+        for cell in _ended(launch)
+        if found.outcomes.get(cell.cell_id) != cell.outcome and cell.cell_id not in found.trash
     ]
     if (found.running or missing) and not dry_run:
         project_launch(launch.storage, uri)
@@ -152,4 +193,5 @@ def _fixed(launch: Launch, problem: str, done: str, dry_run: bool) -> Finding:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"

@@ -37,7 +37,7 @@ class StatusTable(ResultTable):
 
     def tables(self) -> list[Table]:
         launch = self.launch
-        where = f" on {launch.owner}" if launch.owner else ""
+        where = f" as {launch.owner}" if launch.owner else ""
         best = f", best {with_unit(launch.metric, launch.best.value)}" if launch.best else ""
         caption = f"{launch.launch_id}: {launch.state}{where}; {launch.done} of {launch.cells} "
         caption += f"cells{best}"

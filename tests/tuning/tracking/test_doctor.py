@@ -282,3 +282,82 @@ def test_the_exit_status_says_whether_problems_are_left(launch: Any, store: str)
     assert [one["status"] for one in json.loads(fixed.stdout)] == ["fixed"]
     well = CliRunner().invoke(app, words)
     assert (well.exit_code, well.stdout) == (0, "no problems found\n")
+
+
+def test_a_deleted_experiment_is_found_with_the_command_that_restores_it(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    launch.finish_all()
+    found(launch, store)
+    experiment = client.get_experiment_by_name(launch.document["experiment"])
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    for dry_run in (True, False):
+        (finding,) = found(launch, store, dry_run=dry_run)
+        assert finding.status == "needs you"
+        assert "its experiment 'faces-regression-grid' was deleted in MLflow" in finding.problem
+        command = f"`MLFLOW_TRACKING_URI={store} mlflow experiments restore -x "
+        assert finding.action == f"restore it with {command}{experiment.experiment_id}`"
+    client.restore_experiment(experiment.experiment_id)
+    assert found(launch, store) == []
+
+
+def test_deleted_runs_are_restored_rather_than_written_twice(
+    launch: Any, store: str, client: MlflowClient
+) -> None:
+    launch.finish_all()
+    found(launch, store)
+    before = {run.info.run_id for run in all_runs(client)}
+    parent = next(run for run in all_runs(client) if f"{TAG}cell_id" not in run.data.tags)
+    cell = next(run for run in all_runs(client) if f"{TAG}cell_id" in run.data.tags)
+    for run in (parent, cell):
+        client.delete_run(run.info.run_id)
+    assert problems(launch, store, dry_run=True) == [("2 runs deleted in MLflow", "fixable")]
+    assert problems(launch, store) == [("2 runs deleted in MLflow", "fixed")]
+    assert {run.info.run_id for run in all_runs(client)} == before
+    assert outcomes(client) == {key: [("FINISHED", "finished")] for key in ["", *CELLS]}
+    assert found(launch, store) == []
+
+
+def test_files_that_are_gone_from_mlflow_are_written_again_where_they_were(
+    make_launch: MakeLaunch, store: str, client: MlflowClient
+) -> None:
+    launch = make_launch("colorizer", config={}, tracking_uri=store)
+    launch.finish_all()
+    found(launch, store)
+    runs = {run.data.tags.get(f"{TAG}cell_id", ""): run for run in all_runs(client)}
+    first, second = sorted(filter(None, runs))
+    (output,) = runs[first].outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    weights = Path(model.artifact_location.removeprefix("file://")) / "artifacts"
+    before = {path: path.read_bytes() for path in weights.rglob("*") if path.is_file()}
+    shutil.rmtree(weights)
+    for key, name in ((second, "sheet.png"), ("", "launch.json")):
+        folder = Path(str(runs[key].info.artifact_uri).removeprefix("file://"))
+        before[folder / name] = (folder / name).read_bytes()
+        (folder / name).unlink()
+    names = {"the launch's own", first, second}
+    for dry_run, status in ((True, "fixable"), (False, "fixed")):
+        ((problem, now),) = problems(launch, store, dry_run=dry_run)
+        head, _, tail = problem.partition(" are gone from MLflow: ")
+        assert (head, now, set(tail.split(", "))) == ("the files of 3 runs", status, names)
+    assert {path: path.read_bytes() for path in before} == before
+    assert {run.info.run_id for run in all_runs(client)} == {r.info.run_id for r in runs.values()}
+    assert {run.info.status for run in all_runs(client)} == {"FINISHED"}
+    history = client.get_metric_history(runs[first].info.run_id, "train_loss")
+    assert [point.step for point in history] == list(range(1, 1 + len(history)))
+    assert found(launch, store) == []
+
+
+def test_launches_in_mlflow_without_a_folder_are_noted_and_no_failure(
+    launch: Any, store: str
+) -> None:
+    launch.finish_all()
+    found(launch, store)
+    shutil.rmtree(launch.folder)
+    (finding,) = found(launch, store)
+    assert finding.status == "noted"
+    name = launch.document["launch_id"]
+    assert finding.problem == f"1 launch in MLflow without a folder here: {name}"
+    words = ["doctor", "--storage-path", str(launch.folder.parent), "--tracking-uri", store]
+    assert CliRunner().invoke(app, words).exit_code == 0

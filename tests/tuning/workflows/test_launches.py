@@ -87,7 +87,7 @@ def test_the_best_finished_cell_is_named(make_launch: MakeLaunch, storage_path: 
             {"allowance": {"num_samples": 5, "cpu_hours": 1}, "spent": {"cpu_hours": 1.1}},
             *(3, "finished"),
         ),
-        ({"allowance": "many"}, 0, "failed"),
+        ({"allowance": "many"}, 0, "failed"),  # taken for a launch of two trials
     ],
     ids=["trials left", "over", "hours used up", "damaged"],
 )

@@ -166,12 +166,33 @@ def find_model(model_uri: str, tracking_uri: str) -> ModelCard:
             if error.error_code not in _ABSENT:
                 raise
             known = [model.name for model in all_pages(client.search_registered_models)]
-            wanted, at, _ = name.replace("/", "@").partition("@")
+            wanted, at, alias = name.replace("/", "@").partition("@")
+            if "@" in name and wanted in known:
+                reason = no_alias(wanted, alias, tracking_uri)
+                raise ChromatuneError(f"no model '{model_uri}': {reason}") from None
             hint = "" if wanted in known else nearest(wanted, known)
             if at and _task_of(wanted):
-                words = ["promote", _task_of(wanted), "--dataset", _dataset_of(wanted)]
-                hint += f" ({store_command(tracking_uri, *words)})"
+                hint += f" ({_promote(wanted, tracking_uri)})"
             raise ChromatuneError(f"no model '{model_uri}': {first_line(error)}{hint}") from None
+
+
+def no_alias(name: str, alias: str, tracking_uri: str) -> str:
+    """Say that a registered model has versions, but none with this alias, and what sets it."""
+    set_it = (
+        f"`MlflowClient().set_registered_model_alias('{name}', '{alias}', VERSION)` in Python sets "
+        f"it"
+    )
+    if alias == CHAMPION and _task_of(name):
+        set_it = f"{_promote(name, tracking_uri)} sets it"
+    return (
+        f"the registered model '{name}' is there, but no version of it has the alias '{alias}': it "
+        f"was removed in MLflow, or never set; {set_it}"
+    )
+
+
+def _promote(name: str, tracking_uri: str) -> str:
+    words = ["promote", _task_of(name), "--dataset", _dataset_of(name)]
+    return store_command(tracking_uri, *words)
 
 
 def pinned(model_uri: str, tracking_uri: str) -> str:

@@ -11,7 +11,15 @@ from tuning.display.formatting import format_value, metric_title
 from tuning.errors import ChromatuneError, nearest
 from tuning.inference.predict import Colorizer
 from tuning.tracking.fetch_weights import load_registered
-from tuning.tracking.registry.catalog import ModelCard, find_champion, find_model, list_models
+from tuning.tracking.registry.catalog import (
+    CHAMPION,
+    ModelCard,
+    find_champion,
+    find_model,
+    list_models,
+    no_alias,
+    registered_name,
+)
 from tuning.tracking.store import store_command
 from tuning.training.tasks import CRITERIA
 
@@ -51,8 +59,11 @@ def choose_mode(mode: str, tracking_uri: str) -> Choice:
     """The champions of a dataset; ChromatuneError, with the command that makes one, if none."""
     colorizer = find_champion(tracking_uri, mode, "colorizer")
     if colorizer is None:
-        found = champions(list_models(tracking_uri, "colorizer"))
-        raise ChromatuneError(_no_champion(mode, list(found), tracking_uri))
+        cards = list_models(tracking_uri, "colorizer")
+        if any(card.dataset == mode for card in cards):
+            name = registered_name(mode, "colorizer")
+            raise ChromatuneError(no_alias(name, CHAMPION, tracking_uri))
+        raise ChromatuneError(_no_champion(mode, list(champions(cards)), tracking_uri))
     return Choice(colorizer, find_champion(tracking_uri, mode, "regression"))
 
 
@@ -66,6 +77,14 @@ def choose_model(model_uri: str, tracking_uri: str) -> Choice:
             f"'{model_uri}' is not a colorizer, its task is {card.task or 'unknown'}{instead}"
         )
     return Choice(card, find_champion(tracking_uri, card.dataset, "regression"))
+
+
+def why_no_champion(tracking_uri: str) -> str:
+    """Say that no colorizer has the alias `champion`, and what to do about it."""
+    cards = list_models(tracking_uri, "colorizer")
+    if cards:
+        return no_alias(cards[0].name, CHAMPION, tracking_uri)
+    return f"there is no champion yet: {how_to_make_champions()}"
 
 
 def how_to_make_champions(*, of_photographs: bool = False) -> str:

@@ -16,6 +16,7 @@ from tuning.tracking.registry.catalog import (
     find_champion,
     find_model,
     list_models,
+    pinned,
 )
 from tuning.tracking.registry.model_choice import (
     champions,
@@ -25,6 +26,7 @@ from tuning.tracking.registry.model_choice import (
     mode_label,
     score_text,
 )
+from tuning.workflows.colorize import modes
 
 Promote = Callable[..., Any]
 
@@ -146,3 +148,30 @@ def test_a_server_out_of_reach_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     ):
         with pytest.raises(RegistryError, match="cannot read the model registry"):
             ask()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: choose_mode("faces", store),
+        lambda store: find_model("models:/faces-colorizer@champion", store),
+        lambda store: pinned("models:/faces-colorizer@champion", store),  # as `finetune` asks
+        modes,  # as `colorize` and `serve` ask without a mode
+    ],
+    ids=["mode", "model", "fine-tuning", "no mode"],
+)
+def test_a_champion_whose_alias_was_removed_is_told_from_a_model_that_is_not_there(
+    ask: Callable[[str], Any], promote: Promote, store: str
+) -> None:
+    with pytest.raises(ChromatuneError) as absent:
+        ask(store)
+    promote("faces-colorizer", (0.5, 0.6), test_psnr=31.5)
+    ask(store)
+    MlflowClient(store, store).delete_registered_model_alias("faces-colorizer", "champion")
+    with pytest.raises(ChromatuneError) as removed:
+        ask(store)
+    said = "the registered model 'faces-colorizer' is there, but no version of it has the alias"
+    assert said in str(removed.value)
+    command = f"`chromatune promote colorizer --dataset faces --tracking-uri {store}` sets it"
+    assert command in str(removed.value)
+    assert said not in str(absent.value)
