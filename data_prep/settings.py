@@ -54,9 +54,10 @@ class PrepareSettings:
             _check_range("count", count, MIN_PICTURES, 1_000_000)
             object.__setattr__(self, "count", count)
         elif self.count is not None:
+            hint = "" if self.dataset in DATASETS else nearest(self.dataset, DATASETS)
             raise DataError(
                 f"count={self.count} is for synthetic datasets; {self.dataset} has as many "
-                "images as its source"
+                f"images as its source{hint}"
             )
 
     def _check_split(self) -> None:
