@@ -1,4 +1,4 @@
-"""The command `chromatune`, and where its packages are found.
+"""The command `chromatune`, what a user's file registers with, and where the packages are found.
 
 `data_prep`, `models` and `tuning` are common names. Once this package is imported, they are the
 folders beside it, whatever lies in the current folder or on PYTHONPATH.
@@ -6,17 +6,31 @@ folders beside it, whatever lies in the current folder or on PYTHONPATH.
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["PACKAGES", "ROOT", "main"]
+if TYPE_CHECKING:
+    from models import register_model as register_model
+    from tuning.training.register import register_loss as register_loss
+    from tuning.training.register import register_metric as register_metric
+
+__all__ = ["PACKAGES", "ROOT", "main", "register_loss", "register_metric", "register_model"]
 
 PACKAGES = ("data_prep", "models", "tuning")
 # os.path, since pathlib takes milliseconds to import.
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+
+# Imported when they are asked for: torch takes seconds.
+_PUBLIC = {
+    "register_model": "models",
+    "register_loss": "tuning.training.register",
+    "register_metric": "tuning.training.register",
+}
 
 
 class _OwnPackages:
@@ -32,6 +46,12 @@ class _OwnPackages:
 
 
 sys.meta_path.insert(0, _OwnPackages)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.heads import Head
+from models.user_code import UserCode
 
 
 class ChromaModel(nn.Module):
@@ -18,7 +19,8 @@ class ChromaModel(nn.Module):
     the a and b planes, if it is `colorizer`. `trained_on` says what it is trained against:
     `means` or `planes`, which a regressor may use too. With `flip_average`, in evaluation mode, it
     predicts the average of a picture and its mirror image. `spec` is JSON-able and rebuilds the
-    model: `name`, `head`, `image_size`, `kwargs`, and `flip_average` where it is on.
+    model: `name`, `head`, `image_size`, `kwargs`, and `flip_average` where it is on. `code` is the
+    user's file that the network is from, if any.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class ChromaModel(nn.Module):
         task: str,
         trained_on: str,
         spec: dict[str, Any],
+        code: UserCode | None = None,
     ) -> None:
         super().__init__()
         self.body = body
@@ -35,6 +38,7 @@ class ChromaModel(nn.Module):
         self.task = task
         self.trained_on = trained_on
         self.spec = spec
+        self.code = code
 
     @property
     def flip_average(self) -> bool:

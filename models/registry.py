@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
+import torch
 from torch import nn
 
 from models.base import ChromaModel
 from models.errors import ModelError, unknown
 from models.heads import HEADS, create_head
+from models.user_code import UserCode, add, fault_of, load_code, running_code
 
 Task = Literal["regression", "colorizer"]
 TrainedOn = Literal["means", "planes"]
@@ -23,19 +26,23 @@ Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a network is for: its task, what it is `trained_on`, its valid heads and image sizes."""
+    """What a network is for: its task, what it is `trained_on`, its valid heads and image sizes.
+
+    `code` is the user's file that registered it, if any.
+    """
 
     build: Callable[..., nn.Module]
     task: Task
     heads: tuple[str, ...]
     image_sizes: range
     trained_on: TrainedOn
+    code: UserCode | None = None
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The arguments that it takes, with their defaults."""
-        parameters = inspect.signature(self.build).parameters.items()
-        return {name: p.default for name, p in parameters if name != "image_size"}
+        _, *parameters = inspect.signature(self.build).parameters.values()
+        return {p.name: p.default for p in parameters}
 
 
 _MODELS: dict[str, ModelInfo] = {}
@@ -53,15 +60,19 @@ def register_model(
 
     The function's own name becomes the model's unless `name` is given. `heads` are the valid heads
     of the network, `image_sizes` the picture sides in px. A regressor may be `trained_on` the
-    `planes`, which its body then predicts, instead of their `means`.
+    `planes`, which its body then predicts, instead of their `means`. Raises ModelError for a name
+    that is taken, and for a task or head that there is not.
     """
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    for head in heads:
+        if head not in HEADS:
+            raise unknown("head", head, HEADS)
     target = trained_on or ("planes" if task == "colorizer" else "means")
 
     def register(build: Builder) -> Builder:
-        model = name or build.__name__
-        if model in _MODELS:
-            raise ModelError(f"a model named '{model}' is already registered")
-        _MODELS[model] = ModelInfo(build, task, heads, image_sizes, target)
+        info = ModelInfo(build, task, heads, image_sizes, target, running_code())
+        add("model", _MODELS, name or build.__name__, info)
         return build
 
     return register
@@ -81,7 +92,17 @@ def create_model(
     network's own function, for instance `channels` of `cnn2`. Raises ModelError for a name, head,
     argument or image size that is not valid, naming what is.
     """
-    entry = model_info(name)
+    return _create(model_info(name), name, head, image_size, flip_average, kwargs)
+
+
+def _create(
+    entry: ModelInfo,
+    name: str,
+    head: str,
+    image_size: int,
+    flip_average: bool,
+    kwargs: Mapping[str, Any],
+) -> ChromaModel:
     if head not in HEADS:
         raise unknown("head", head, entry.heads)
     if head not in entry.heads:
@@ -100,13 +121,16 @@ def create_model(
     try:
         body = entry.build(image_size, **kwargs)
     except (TypeError, RuntimeError) as error:  # sizes beyond what torch counts with
-        reason = str(error).partition("\n")[0]
+        reason = fault_of(error) or str(error).partition("\n")[0]
         raise ModelError(f"{name} cannot be built with {kwargs}: {reason}") from error
-    return ChromaModel(body, create_head(head), entry.task, entry.trained_on, spec)
+    return ChromaModel(body, create_head(head), entry.task, entry.trained_on, spec, entry.code)
 
 
-def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
-    """Build the model that a `ChromaModel.spec` describes; ModelError if it is invalid."""
+def create_model_from_spec(spec: Mapping[str, Any], code: UserCode | None = None) -> ChromaModel:
+    """Build the model that a `ChromaModel.spec` describes; ModelError if it is invalid.
+
+    With `code`, which is run, the network is the one that it registers.
+    """
     expected = {"name", "head", "image_size", "kwargs"}
     if set(spec) - {"flip_average"} != expected or not (
         isinstance(spec["name"], str)
@@ -116,13 +140,30 @@ def create_model_from_spec(spec: Mapping[str, Any]) -> ChromaModel:
         and not {*expected, "flip_average"} & set(spec["kwargs"])
     ):
         raise ModelError(f"a model spec needs {', '.join(sorted(expected))}, but got {spec!r}")
-    return create_model(
-        spec["name"],
-        head=spec["head"],
-        image_size=spec["image_size"],
-        flip_average=spec.get("flip_average", False),
-        **spec["kwargs"],
+    name = spec["name"]
+    return _create(
+        model_info(name) if code is None else _registered_by(code, name),
+        name,
+        spec["head"],
+        spec["image_size"],
+        spec.get("flip_average", False),
+        spec["kwargs"],
     )
+
+
+@contextlib.contextmanager
+def drawing_no_weights(code: UserCode | None = None) -> Iterator[None]:
+    """Within it, networks are built whose weights are replaced: the generator stays as it is.
+
+    On the meta device, which takes no time and no memory; a network from a user's file may hold
+    tensors that are not among its weights.
+    """
+    if code is None:
+        with torch.device("meta"):
+            yield
+    else:
+        with torch.random.fork_rng(devices=[]):
+            yield
 
 
 def list_models(task: str | None = None) -> list[str]:
@@ -137,6 +178,14 @@ def model_info(name: str) -> ModelInfo:
     if name not in _MODELS:
         raise unknown("model", name, list_models())
     return _MODELS[name]
+
+
+def _registered_by(code: UserCode, name: str) -> ModelInfo:
+    found = {each.name: each.value for each in load_code(code) if each.kind == "model"}
+    if name not in found:
+        raise unknown(f"model of {code}", name, found)
+    entry: ModelInfo = found[name]
+    return entry
 
 
 def describe_image_size(size: int) -> str:

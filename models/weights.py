@@ -1,10 +1,14 @@
-"""A trained model as one .safetensors file: its weights, and its spec as JSON in the metadata."""
+"""A trained model as one .safetensors file: its weights, and its spec as JSON in the metadata.
+
+For a network from a user's file, that file is beside the spec: see `models.user_code`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,9 +17,11 @@ from torch import Tensor
 
 from models.base import ChromaModel
 from models.errors import ModelError
-from models.registry import create_model_from_spec
+from models.registry import create_model_from_spec, drawing_no_weights
+from models.user_code import UserCode, check_trusted
 
 _KEY = "chromatune-model-1"
+_CODE = "code"
 
 
 def save_model(model: ChromaModel, path: str | Path) -> None:
@@ -25,8 +31,13 @@ def save_model(model: ChromaModel, path: str | Path) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
+    document: dict[str, Any] = dict(model.spec)
+    if model.code is not None:
+        document[_CODE] = {"name": model.code.name, "source": model.code.source}
+    # In one entry, because the library writes several in any order.
+    metadata = {_KEY: json.dumps(document, sort_keys=True)}
     try:
-        save_file(tensors, scratch, {_KEY: json.dumps(model.spec, sort_keys=True)})
+        save_file(tensors, scratch, metadata)
         with scratch.open("rb") as stream:
             os.fsync(stream.fileno())
         scratch.replace(path)
@@ -34,10 +45,18 @@ def save_model(model: ChromaModel, path: str | Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaModel:
+def load_model(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    label: str | None = None,
+    trust_code: bool = False,
+) -> ChromaModel:
     """Build the model stored in `path`, in evaluation mode on `device`. Nothing is unpickled.
 
-    Raises ModelError if the file is missing, damaged, or not a model of this registry.
+    Code that the file carries runs only with `trust_code`, or if this process trusts it. Raises
+    UntrustedCode if it does not, in which `label` names the model, and ModelError if the file is
+    missing, damaged, or not a model of this registry.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,10 +64,12 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaMo
     tensors, metadata = read_tensors(path)
     if _KEY not in metadata:
         raise ModelError(f"{path} is a safetensors file, but not a Chromatune model")
+    spec, code = _read_spec(metadata[_KEY], path)
+    if code is not None and not trust_code:
+        check_trusted(code.name, code.digest, label or f"the model in {path}")
     try:
-        # On the meta device no initial weights are drawn, so loading leaves the generator alone.
-        with torch.device("meta"):
-            model = create_model_from_spec(json.loads(metadata[_KEY]))
+        with drawing_no_weights(code):
+            model = create_model_from_spec(spec, code)
         for name, expected in model.state_dict().items():
             if name in tensors and tensors[name].dtype != expected.dtype:
                 raise ModelError(f"{name} is {tensors[name].dtype}, not {expected.dtype}")
@@ -57,6 +78,15 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> ChromaMo
         reason = " ".join(str(error).split())
         raise ModelError(f"the weights in {path} do not fit the model it names: {reason}") from None
     return model.to(device).eval()
+
+
+def _read_spec(text: str, path: Path) -> tuple[dict[str, Any], UserCode | None]:
+    try:
+        spec = dict(json.loads(text))
+        code = spec.pop(_CODE, None)
+        return spec, None if code is None else UserCode(str(code["name"]), str(code["source"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"the weights in {path} do not fit the model it names: {error}") from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

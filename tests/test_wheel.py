@@ -22,8 +22,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_the_configurations(
         (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
         commands = configparser.ConfigParser()
         commands.read_string(wheel.read(entry_points).decode())
-    configs = root / "configs"
-    expected = {f"tuning/{file.relative_to(root)}" for file in configs.rglob("*.*")}
+    copied = [*(root / "configs").rglob("*.*"), *(root / "examples").iterdir()]
+    expected = {f"tuning/{file.relative_to(root)}" for file in copied}
     for package in ("chromatune", *PACKAGES):
         files = [file for file in (root / package).rglob("*") if file.is_file()]
         expected |= {

@@ -19,13 +19,12 @@ from ray.tune.error import TuneError
 from ray.tune.search import Searcher
 from ray.tune.trainable.function_trainable import wrap_function
 
-from models import list_models
+from models import use_code
 from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.node_data import on_nodes
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
-from tuning.errors import ChromatuneError
 from tuning.launch.attempts import attempt_folder
 from tuning.launch.checkpoint_choice import Assignment, discard_ray_state
 from tuning.launch.storage import LaunchStorage
@@ -100,11 +99,8 @@ def _tuner(job: Job, monitor: LaunchMonitor, inputs: TrialInputs) -> tune.Tuner:
 def _train(config: dict[str, Any], inputs: TrialInputs, nodes: Mapping[str, str]) -> None:
     """Run a trial in a worker of Ray's."""
     check_here(LaunchStorage(inputs.launch_uri), nodes)
-    if (model := config["training"]["params"]["model"]) not in list_models():
-        raise ChromatuneError(
-            f"Ray's worker does not know the model '{model}': import its module in "
-            f"models/__init__.py, or train with --backend serial"
-        )
+    for code in inputs.code:
+        use_code(code)
     assignment = Assignment(
         Training.from_dict(config["training"]), config["attempt"], tuple(config["checkpoints"])
     )

@@ -36,7 +36,8 @@ from tuning.cli import (  # noqa: E402
 )
 from tuning.cli.console import INTERRUPTED  # noqa: E402
 from tuning.cli.failures import errors_as_lines, hide_secrets_in_tracebacks  # noqa: E402
-from tuning.cli.options import expanding_paths, option  # noqa: E402
+from tuning.cli.options import option  # noqa: E402
+from tuning.cli.paths import expanding_paths  # noqa: E402
 from tuning.cli.terminal import prepare_streams, stop_on_hangup  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -73,6 +74,7 @@ for command in (
         datasets.datasets,
         configs.configs,
         schema.schema,
+        configs.examples,
         launch.grid,
         launch.finals,
         search.search,

@@ -11,7 +11,15 @@ import typer
 from rich.prompt import Prompt
 
 from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
-from tuning.cli.options import Device, Format, TrackingUri, option, resolve_uri
+from tuning.cli.options import (
+    Device,
+    Format,
+    Imports,
+    TrackingUri,
+    TrustCode,
+    option,
+    resolve_uri,
+)
 from tuning.display.formatting import format_count, format_duration
 from tuning.errors import ChromatuneError
 
@@ -41,6 +49,8 @@ def colorize(
     ] = None,
     device: Device = "auto",
     tracking_uri: TrackingUri = None,
+    import_: Imports = None,
+    trust_code: TrustCode = False,
     format_: Format = "table",
 ) -> None:
     """Colorize images with a champion of the model registry."""
@@ -56,12 +66,14 @@ def colorize(
         from tuning.inference.export import check_export
 
         check_export(export)
+    from tuning.config.imports import allow_code
     from tuning.tracking.registry.catalog import find_model
     from tuning.tracking.registry.model_choice import choose_mode, choose_model, load_colorizer
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
     from tuning.workflows.colorize import colorize_listing, describe_models, export_card
 
+    allow_code(import_ or (), trust=trust_code)
     where = pick_device(device)
     uri = resolve_uri(tracking_uri)
     open_store(uri)

@@ -1,4 +1,4 @@
-"""`chromatune configs`."""
+"""`chromatune configs | examples`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,23 @@ def configs(
         width = max(map(len, files))
         for stem, file in files.items():
             print_line(f"{stem:<{width}}  {description(file)}")
+
+
+def examples(
+    copy: Annotated[
+        Path | None, option("Copy them into this folder, to change them.", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """List examples: images, a network, a loss and metrics of your own; or copy them."""
+    from tuning.config.packaged import description, packaged_examples
+
+    files = packaged_examples()
+    if copy is not None:
+        _copy(files, copy)
+        return
+    width = max(len(file.name) for file in files)
+    for file in files:
+        print_line(f"{file.name:<{width}}  {description(file)}")
 
 
 def _copy(files: list[Path], folder: Path) -> None:

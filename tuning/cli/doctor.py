@@ -10,8 +10,10 @@ from typing import Annotated
 from tuning.cli.console import FAILED, results
 from tuning.cli.options import (
     Format,
+    Imports,
     StoragePath,
     TrackingUri,
+    TrustCode,
     option,
     resolve_storage,
     resolve_uri,
@@ -22,11 +24,15 @@ def doctor(
     storage_path: StoragePath = None,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[bool, option("Report only, change nothing.", "--dry-run")] = False,
+    import_: Imports = None,
+    trust_code: TrustCode = False,
     format_: Format = "table",
 ) -> None:
     """Find and fix what killed launches left behind: incomplete files, cells missing in MLflow."""
+    from tuning.config.imports import allow_code
     from tuning.workflows.doctor import examine
 
+    allow_code(import_ or (), trust=trust_code)
     findings = []
     storage, uri = resolve_storage(storage_path), resolve_uri(tracking_uri)
     for finding in examine(storage, uri, dry_run=dry_run):

@@ -55,6 +55,8 @@ def errors_as_lines() -> Iterator[None]:
     except Exception as error:
         if _is_of_user(error):
             _exit_with(str(error))
+        if fault := _fault_of_user_code(error):
+            _exit_with(fault)
         if isinstance(error, OSError) and error.errno in _SYSTEM:
             _drop_results()
             where = f"{error.filename}: " if error.filename else ""
@@ -81,6 +83,12 @@ def _is_of_user(error: Exception) -> bool:
     named = (("data_prep", "DataError"), ("models", "ModelError"))
     kinds = [getattr(sys.modules.get(module), name, None) for module, name in named]
     return isinstance(error, tuple(kind for kind in kinds if kind is not None))
+
+
+def _fault_of_user_code(error: Exception) -> str | None:
+    """File and line, if a file that was imported with `--import` has raised the error."""
+    models = sys.modules.get("models")
+    return None if models is None else models.fault_of(error)
 
 
 def _wrong_variable(error: Exception) -> str | None:

@@ -18,12 +18,14 @@ from tuning.cli.options import (
     Detach,
     Epochs,
     Format,
+    Imports,
     LearningRate,
     Notify,
     PreparedLaunchOptions,
     StoragePath,
     TaskArgument,
     TrackingUri,
+    TrustCode,
     option,
     resolve_storage,
     takes,
@@ -200,14 +202,18 @@ def resume(
     ] = False,
     notify: Notify = None,
     detach: Detach = False,  # noqa: ARG001  (by its callback)
+    import_: Imports = None,
+    trust_code: TrustCode = False,
     format_: Format = "table",
 ) -> None:
     """Resume a launch: finished cells stay, the others continue from their checkpoints."""
+    from tuning.config.imports import allow_code
     from tuning.launch.folder import open_launch
     from tuning.workflows.address_checks import store_of
     from tuning.workflows.resume import resume_launch
     from tuning.workflows.run_launch import Session
 
+    allow_code(import_ or (), trust=trust_code)
     opened = open_launch(launch, resolve_storage(storage_path))
     uri = store_of(opened, tracking_uri, backend)
     session = Session(uri, log, begin, take_over=take_over, notify=notify)

@@ -17,7 +17,6 @@ from tuning.cli.console import log, log_line
 from tuning.cli.launched import begin, detach
 from tuning.errors import ChromatuneError
 from tuning.training.tasks import Task
-from tuning.utils.environment import expanded
 
 if typing.TYPE_CHECKING:
     from pydantic import BaseModel
@@ -77,6 +76,17 @@ Notify = Annotated[
         metavar="URL",
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    option(
+        "Python file or module of your own that registers models, losses or metrics; repeatable.",
+        "--import",
+        callback=lambda values: values or None,
+    ),
+]
+TrustCode = Annotated[
+    bool, option("Run the code that a launch or a model brings: trust its author.", "--trust-code")
+]
 Format = Annotated[Literal["table", "json"], option("Output format.", "--format")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], option("Device to run on.")]
 LearningRate = Annotated[float | None, option("Learning rate, the highest of a schedule.")]
@@ -113,8 +123,9 @@ _KEYS = {
     **{name: f"resources.{name}" for name in ("max_concurrent_trials", "max_failures")},
     **{"time_budget_s": "resources.time_budget_s"},
     **{"storage_path": "storage_path", "address": "address", "notify": "notify"},
+    **{"import_": "imports"},
 }
-_NO_SETTINGS = ("config", "set_", "tracking_uri", "detach")
+_NO_SETTINGS = ("config", "set_", "tracking_uri", "detach", "trust_code")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +249,8 @@ class LaunchOptions(DataOptions):
     tracking_uri: TrackingUri = None
     notify: Notify = None
     detach: Detach = False
+    import_: Imports = None
+    trust_code: TrustCode = False
 
     def session(self, config: LaunchConfig) -> Session:
         """How the launch is run; the serial backend tracks only where a store is named."""
@@ -259,9 +272,11 @@ class LaunchOptions(DataOptions):
 
         `file` is read where the user names none.
         """
+        from tuning.config.imports import allow_code
         from tuning.config.packaged import find_config
         from tuning.config.schema import resolve
 
+        allow_code((), trust=self.trust_code)
         return resolve(
             schema,
             defaults=defaults,
@@ -306,22 +321,6 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         return wrapper
 
     return decorate
-
-
-def expanding_paths(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace a leading `~` in every path that a command receives: a shell leaves `--out=~/x`."""
-
-    @functools.wraps(command)
-    def wrapper(**values: Any) -> None:
-        command(**{name: _expanded(value) for name, value in values.items()})
-
-    return wrapper
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_expanded(item) for item in value]
-    return expanded(value) if isinstance(value, Path) else value
 
 
 def words(text: str | None) -> list[str] | None:

@@ -9,9 +9,11 @@ from tuning.cli.console import FAILED, show
 from tuning.cli.options import (
     Device,
     Format,
+    Imports,
     PreparedDataOptions,
     TaskArgument,
     TrackingUri,
+    TrustCode,
     option,
     resolve_uri,
     takes,
@@ -28,16 +30,20 @@ def promote(
     dry_run: Annotated[bool, option("Evaluate, but register nothing.", "--dry-run")] = False,
     device: Device = "auto",
     tracking_uri: TrackingUri = None,
+    import_: Imports = None,
+    trust_code: TrustCode = False,
     format_: Format = "table",
     *,
     options: PreparedDataOptions,
 ) -> None:
     """Evaluate the best cell on the test set, register it, and make it champion if it wins."""
+    from tuning.config.imports import allow_code
     from tuning.tracking.registry.promotion import promote as promote_run
     from tuning.training.devices import pick_device
     from tuning.workflows.test_results import promotion_table
 
     dataset = options.open_data()
+    allow_code(import_ or (), trust=trust_code)
     promotion = promote_run(
         dataset,
         task,

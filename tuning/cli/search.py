@@ -137,6 +137,7 @@ def search(
 def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoReturn:
     """Add trials or hours to a search."""
     given = {key: value for key, value in options.flags().items() if value is not None}
+    given.pop("imports", None)
     refused = [key for key in given if key not in _EXTENSIONS]
     if refused or options.config or options.set_:
         word = refused[0].rpartition(".")[2].replace("_", "-") if refused else "config"
@@ -144,11 +145,13 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
             f"--{word} does not go with --extend, which takes only --num-samples, --points, "
             f"--budget-gpu-hours and --budget-cpu-hours"
         )
+    from tuning.config.imports import allow_code
     from tuning.launch.folder import open_launch
     from tuning.workflows.address_checks import store_of
     from tuning.workflows.run_launch import Session
     from tuning.workflows.search import extend
 
+    allow_code(options.import_ or (), trust=options.trust_code)
     launch = open_launch(name, resolve_storage(options.storage_path))
     uri = store_of(launch, options.tracking_uri, options.backend)
     session = Session(uri, log, begin, notify=options.notify)

@@ -11,7 +11,9 @@ from tuning.cli.options import (
     AllowedHosts,
     Device,
     Host,
+    Imports,
     TrackingUri,
+    TrustCode,
     option,
     resolve_uri,
 )
@@ -43,6 +45,8 @@ def serve(
     ] = ServeSettings.max_waiting,
     device: Device = "auto",
     tracking_uri: TrackingUri = None,
+    import_: Imports = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Serve the champions: a web page that colorizes images, and its HTTP API."""
     missing = [name for module, name in _NEEDED.items() if not importlib.util.find_spec(module)]
@@ -54,6 +58,7 @@ def serve(
 
     token = read_token(token_file)
     hosts = check_hosts(host, allowed_hosts or [], token)
+    from tuning.config.imports import allow_code
     from tuning.serve.model_cache import ModelCache
     from tuning.serve.server import address_of, open_socket, run_server
     from tuning.tracking.registry.model_choice import why_no_champion
@@ -67,6 +72,7 @@ def serve(
         max_pixels=round(max_megapixels * 1e6),
         max_waiting=max_waiting,
     )
+    allow_code(import_ or (), trust=trust_code)
     uri = resolve_uri(tracking_uri)
     cache = ModelCache(uri, pick_device(device))
     with open_socket(host, port) as listener:

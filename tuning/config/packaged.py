@@ -1,7 +1,8 @@
-"""The configuration files that come with the program, found by their names."""
+"""The configuration files that come with the program, found by their names, and the examples."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -29,9 +30,19 @@ def packaged_config(name: str) -> Path:
     return files[stem]
 
 
+def packaged_examples() -> list[Path]:
+    """The example files, sorted."""
+    folder = configs_folder().with_name("examples")
+    return [file for file in sorted(folder.iterdir()) if file.suffix in (".py", ".sh", ".yaml")]
+
+
 def description(file: Path) -> str:
-    """The first line of a file's header."""
-    return file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    """The first line of a file's header, or of its docstring."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        text = ast.get_docstring(ast.parse(text)) or ""
+    lines = text.removeprefix("#!/bin/sh\n").partition("\n")
+    return lines[0].removeprefix("# ")
 
 
 def schema_of(file: Path) -> Path | None:

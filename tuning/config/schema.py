@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from tuning.config.imports import import_code
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
@@ -202,8 +203,20 @@ class TrainConfig(TrainingOptions):
     force: bool = False
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _absolute_files(words: list[str]) -> list[str]:
+    return [str(path.absolute()) if (path := expanded(w)).is_file() else w for w in words]
+
+
 class LaunchConfig(_Strict):
-    """What every launch needs; each kind adds a section of its own."""
+    """What every launch needs; each kind adds a section of its own.
+
+    `imports` are files or modules that register models, losses and metrics; YAML files may call
+    them `import`.
+    """
 
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
@@ -214,6 +227,7 @@ class LaunchConfig(_Strict):
     )
     address: str | None = None
     notify: Annotated[str, AfterValidator(checked_url)] | None = None
+    imports: Annotated[list[str], BeforeValidator(_listed), AfterValidator(_absolute_files)] = []
 
 
 class GridLaunchConfig(LaunchConfig):
@@ -266,6 +280,12 @@ def resolve(
     for key, value in (flags or {}).items():
         if value is not None:
             _assign(merged, key, value)
+    if "import" in merged:
+        merged["imports"] = merged.pop("import")
+    if issubclass(schema, LaunchConfig):
+        # First, because what they register is valid in the rest.
+        words = _listed(merged.get("imports", []))
+        import_code([word for word in words if isinstance(word, str)])
     try:
         return schema.model_validate(merged, context=_RESOLVING)
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.training.tasks import registered_metric
 
 # What a metric's name contains -> (title, higher is better, how a value is written).
 _KINDS = {
@@ -13,6 +14,9 @@ _KINDS = {
     "loss": ("loss", False, "{:.2e}"),
     "psnr": ("PSNR, dB", True, "{:.2f}"),
     "ssim": ("SSIM", True, "{:.3f}"),
+    "ciede2000": ("CIEDE2000", False, "{:.2f}"),
+    "colorfulness_difference": ("difference in colorfulness", False, "{:.2f}"),
+    "colorfulness": ("colorfulness", True, "{:.2f}"),
     "parameters": ("parameters", False, "{:,.0f}"),
     "seconds": ("seconds", False, "{:,.0f}"),
 }
@@ -23,12 +27,24 @@ _DETAILS = {"a": "channel a", "b": "channel b", "rgb": "in RGB"}
 
 def higher_is_better(metric: str) -> bool:
     """Say whether a larger value of `metric` is a better one; ChromatuneError if it is unknown."""
-    return _KINDS[_kind(metric)][1]
+    if (registered := registered_metric(metric)) is not None:
+        return registered.maximize
+    kind = _kind(metric)
+    if kind is None:
+        hint = nearest(metric, ["val_mse", "val_psnr", "val_ssim", "train_loss", "test_mse"])
+        raise ChromatuneError(f"metric '{metric}' contains none of {', '.join(_KINDS)}{hint}")
+    return _KINDS[kind][1]
 
 
 def metric_title(metric: str) -> str:
-    """Write out a metric with its unit: `val_psnr_a` is `validation PSNR, dB (channel a)`."""
+    """Write out a metric with its unit: `val_psnr_a` is `validation PSNR, dB (channel a)`.
+
+    A metric of a user's own keeps its name.
+    """
     kind = _kind(metric)
+    if kind is None:
+        split, _, name = metric.partition("_")
+        return f"{_SPLITS.get(split, split)} {name}"
     before, _, after = metric.partition(kind)
     split = _SPLITS.get(before.strip("_"), before.strip("_"))
     channel = after.removesuffix("_as_reported").strip("_")
@@ -41,9 +57,11 @@ def metric_title(metric: str) -> str:
 def metric_heading(metric: str) -> str:
     """Write a metric as a short column heading: `test_psnr_a` is `PSNR a, dB`.
 
-    A star stands for `_as_reported`.
+    A star stands for `_as_reported`. A metric of a user's own keeps its name.
     """
     kind = _kind(metric)
+    if kind is None:
+        return metric.removeprefix("val_").removeprefix("test_")
     name, _, unit = _KINDS[kind][0].partition(", ")
     detail = metric.partition(kind)[2].removesuffix("_as_reported").strip("_")
     heading = f"{name} {detail}".strip() + ("*" if metric.endswith("_as_reported") else "")
@@ -53,11 +71,11 @@ def metric_heading(metric: str) -> str:
 def format_value(metric: str, value: float) -> str:
     """Write a value: MSE `1.08e-4`, PSNR `35.76`, SSIM `0.804`; not finite: `nan`, `inf`.
 
-    A metric of no known kind is written with four significant digits.
+    A metric of a user's own is written with four significant digits.
     """
     if not math.isfinite(value):
         return str(float(value))
-    kind = next((kind for kind in _KINDS if kind in metric), None)
+    kind = _kind(metric)
     form = _KINDS[kind][2] if kind else "{:.4g}"
     mantissa, mark, exponent = form.format(value).partition("e")
     return f"{mantissa}e{int(exponent)}" if mark else mantissa
@@ -108,9 +126,8 @@ def one_line(text: str, longest: int = 300) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def _kind(metric: str) -> str:
-    for kind in _KINDS:
-        if kind in metric:
-            return kind
-    hint = nearest(metric, ["val_mse", "val_psnr", "val_ssim", "train_loss", "test_mse"])
-    raise ChromatuneError(f"metric '{metric}' contains none of {', '.join(_KINDS)}{hint}")
+def _kind(metric: str) -> str | None:
+    """The kind of a metric; None of one that a user has registered, here or elsewhere."""
+    if registered_metric(metric) is not None:
+        return None
+    return next((kind for kind in _KINDS if kind in metric), None)

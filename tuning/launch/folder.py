@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import PreparedDataset
+from models import UserCode
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError
+from tuning.launch.code import CODE, check_code, open_code, read_code, write_code
 from tuning.launch.find import find_document, list_documents, name_of
 from tuning.launch.launch_json import (
     DOCUMENT,
@@ -73,6 +75,19 @@ class Launch:
         return [Training.from_dict(document, self.storage.uri) for document in documents]
 
     @property
+    def code(self) -> tuple[UserCode, ...]:
+        """The user's files that register what it trains and measures."""
+        return read_code(self.storage, self.document)
+
+    def code_files(self) -> list[str]:
+        """What `--import` takes to use the same code: its copies in a folder of this machine."""
+        if "://" in self.storage.uri:
+            return list(self.config.imports)
+        return [
+            f"{self.storage.uri}/{CODE}/{each['name']}" for each in self.document.get("code", ())
+        ]
+
+    @property
     def found_by(self) -> str:
         """What names this launch on a command line."""
         return name_of(self.storage)
@@ -83,7 +98,8 @@ class Launch:
         host = address.rpartition("://")[2].rpartition(":")[0]
         if host and not is_loopback(host) and "RAY_ADDRESS" not in os.environ:
             options = (*options, "--address", address)
-        return self.command("resume", self.found_by, *options)
+        imports = [word for name in self.config.imports for word in ("--import", name)]
+        return self.command("resume", self.found_by, *options, *imports)
 
     def command(self, *words: str) -> str:
         """A command about this launch, for a shell, with its tracking store.
@@ -135,12 +151,14 @@ def create_launch(
     tags: Mapping[str, str] | None = None,
     parent_model: str | None = None,
     files: Mapping[str, Path] | None = None,
+    code: Sequence[UserCode] = (),
 ) -> Launch:
     """Write `launch.json` into a new folder under `config.storage_path`.
 
     A password in `tracking_uri` is not kept. `baseline` holds the constant predictor's validation
     metrics; `files` are local files that the trials need, copied into the folder under the given
-    names. Raises ChromatuneError if the folder cannot be written.
+    names, `code` the user's files that they need. Raises ChromatuneError if the folder cannot be
+    written.
     """
     created = time.time()
     document = {
@@ -171,6 +189,7 @@ def create_launch(
             document["launch_id"] = storage.name
             for name, local in (files or {}).items():
                 storage.upload_file(local, name)
+            document["code"] = write_code(storage, code)
             storage.write_json(DOCUMENT, document)
     except OSError as error:
         raise ChromatuneError(
@@ -198,21 +217,52 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
     its trainings could not be trained here.
     """
     document = read_header(storage)
-    for training in document["trainings"]:
-        Training.from_dict(training, f"{storage.uri}/{DOCUMENT}")
+    check_code(storage, document)
+    _check_trainings(storage, document)
     return document
 
 
 def open_launch(name: str, storage_path: str) -> Launch:
-    """Open a launch by its id, its folder, or `last` for the newest under `storage_path`."""
-    return Launch(*find_document(name, storage_path, read_document))
+    """Open a launch by its id, its folder, or `last` for the newest under `storage_path`.
+
+    Raises UntrustedLaunch if it brings code that is not trusted.
+    """
+    # The newest is the newest, also if it brings code that is not known yet.
+    storage, document = find_document(name, storage_path, _read_candidate)
+    open_code(storage, document)
+    _check_trainings(storage, document)
+    return Launch(storage, document)
+
+
+def _read_candidate(storage: LaunchStorage) -> dict[str, Any]:
+    document = read_header(storage)
+    if not document.get("code"):
+        _check_trainings(storage, document)
+    return document
+
+
+def _check_trainings(storage: LaunchStorage, document: Mapping[str, Any]) -> None:
+    for training in document["trainings"]:
+        Training.from_dict(training, f"{storage.uri}/{DOCUMENT}")
 
 
 def list_launches(
-    storage_path: str, on_error: Callable[[str, Exception], None] | None = None
+    storage_path: str,
+    on_error: Callable[[str, Exception], None] | None = None,
+    *,
+    opening: bool = False,
 ) -> list[Launch]:
-    """All launches under `storage_path`, oldest first; see `list_documents`."""
-    return [Launch(*found) for found in list_documents(storage_path, read_document, on_error)]
+    """All launches under `storage_path`, oldest first; see `list_documents`.
+
+    Those that bring code are among them if it is known here; with `opening`, if it is trusted.
+    """
+
+    def read(storage: LaunchStorage) -> dict[str, Any]:
+        if opening:
+            open_code(storage, read_header(storage))
+        return read_document(storage)
+
+    return [Launch(*found) for found in list_documents(storage_path, read, on_error)]
 
 
 def find_launch(
@@ -221,8 +271,10 @@ def find_launch(
     dataset_digest: str,
     trainings: Sequence[Training],
     parent_model: str | None = None,
+    code: Sequence[UserCode] = (),
 ) -> Launch | None:
     """Find the newest launch of exactly these trainings on these data, finished or not."""
+    files = [{"name": each.name, "digest": each.digest} for each in code]
     wanted = {
         "kind": kind,
         "dataset_digest": dataset_digest,
@@ -232,6 +284,7 @@ def find_launch(
         # Compared as trainings: those of earlier versions lack options that have come since.
         with contextlib.suppress(ChromatuneError):
             is_wanted = all(launch.document[key] == value for key, value in wanted.items())
+            is_wanted = is_wanted and launch.document.get("code", []) == files
             if is_wanted and launch.trainings == list(trainings):
                 return launch
     return None

@@ -43,6 +43,13 @@ class TrainingDocument(BaseModel):
     initial_weights: Name | None
 
 
+class _CodeFile(BaseModel):
+    """A file of the folder `code`."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-][\w .-]*\.py$", max_length=110)]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -58,6 +65,7 @@ class _Document(BaseModel):
     baseline: dict[str, float]
     parent_model: str | None
     trainings: list[dict[str, Any]]
+    code: list[_CodeFile] = []
 
 
 def read_header(storage: LaunchStorage) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from models import ModelError, create_model, list_models, model_info
+from models import ModelError, create_model, drawing_no_weights, list_models, model_info
 from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
 from tuning.errors import ChromatuneError, nearest
 from tuning.launch.launch_json import Cell as Cell
 from tuning.launch.launch_json import TrainingDocument
+from tuning.launch.own_models import check_own_model
 from tuning.training.config import FitConfig
 from tuning.utils.faults import describe_fault
 
@@ -67,7 +68,8 @@ class Training:
             fit = _FIT.validate_python(document.params | {"milestones": document.milestones})
         except ModelError as error:
             raise ChromatuneError(
-                f"{where} cannot be read here: {error}; if it is your own, import its module first"
+                f"{where} cannot be read here: {error}; if it is your own, give its file with "
+                f"--import"
             ) from None
         except (ValidationError, ChromatuneError) as error:
             fault = describe_fault(error) if isinstance(error, ValidationError) else error
@@ -134,7 +136,11 @@ def make_training(
     suffix: str = "",
     initial_weights: str | None = None,
 ) -> Training:
-    """Name a training and its cells after what tells them apart from others of the launch."""
+    """Name a training and its cells after what tells them apart from others of the launch.
+
+    Raises ModelError if its network is a user's own and cannot predict what it is trained on.
+    """
+    check_own_model(fit)
     name = f"{fit.model}-{fit.head}-lr{format_lr(fit.lr)}{suffix}"
     cells = tuple(
         Cell(f"{name}-e{epochs}", epochs, (published or {}).get(epochs))
@@ -170,7 +176,7 @@ def _operations(fit: FitConfig) -> int:
     torch's own counter would import its compiler, which takes seconds, and so would many an
     operation on the meta device.
     """
-    with torch.device("meta"):
+    with drawing_no_weights(model_info(fit.model).code):
         model = create_model(
             fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
         )

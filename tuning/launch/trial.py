@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-from models import load_model
+from models import UserCode, fault_of
+from models.weights import read_tensors
+from tuning.errors import ChromatuneError
 from tuning.launch.attempts import BEGUN, attempt_folder, checkpoints_in
 from tuning.launch.checkpoint_choice import Assignment, newest_state
 from tuning.launch.outcomes import is_finished
@@ -42,12 +44,14 @@ class TrialInputs:
     """What all trials of a launch share.
 
     With `objective`, the name of a metric, trials are judged on the way: each validation is
-    reported with the best value so far, after the checkpoint that holds its weights.
+    reported with the best value so far, after the checkpoint that holds its weights. `code` are
+    the user's files that register what is trained and measured.
     """
 
     launch_uri: str
     data: TaskData
     objective: str | None = None
+    code: tuple[UserCode, ...] = ()
 
 
 def run_trial(
@@ -88,6 +92,10 @@ def _run_trial(trial: _Trial, assignment: Assignment, inputs: TrialInputs) -> No
             trial.epoch_ended(result)
     except Diverged as error:
         trial.diverged(error)
+    except Exception as error:
+        if (fault := fault_of(error)) is not None:
+            raise ChromatuneError(fault) from error
+        raise
     else:
         trial.report("finished", is_judged=inputs.objective is not None)
 
@@ -232,4 +240,5 @@ def _initial_weights(training: Training, storage: LaunchStorage) -> dict[str, to
         return None
     with tempfile.TemporaryDirectory() as scratch:
         path = storage.download(training.initial_weights, Path(scratch) / "weights")
-        return load_model(path).state_dict()
+        tensors, _ = read_tensors(path)
+        return tensors

@@ -28,6 +28,7 @@ from pydantic import (
 
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.config import FitConfig
+from tuning.training.options import Loss
 from tuning.utils.faults import describe_fault
 
 KWARG = "model_kwargs."
@@ -65,7 +66,7 @@ _READ_AS: Mapping[Any, Any] = {
     int | None: Annotated[int | None, BeforeValidator(_read_number)],
     bool: StrictBool,
 }
-_HINTS: Mapping[str, Any] = {"epochs": int, **typing.get_type_hints(FitConfig)}
+_HINTS: Mapping[str, Any] = {"epochs": int, **typing.get_type_hints(FitConfig), "loss": Loss}
 FIELDS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(_READ_AS.get(hint, hint))
     for name, hint in _HINTS.items()
@@ -179,7 +180,8 @@ def checked_key(name: str) -> str:
 
 def has_choices(name: str) -> bool:
     """Whether the values of a key are words from a list, or true and false: `typed` checks them."""
-    return name in FIELDS and (typing.get_origin(_HINTS[name]) is Literal or _HINTS[name] is bool)
+    hint = _HINTS.get(name)
+    return name in FIELDS and (typing.get_origin(hint) is Literal or hint in (bool, Loss))
 
 
 def typed(name: str, value: Any, where: str = "search.space") -> Any:

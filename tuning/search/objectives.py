@@ -9,7 +9,7 @@ from typing import Any
 
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
-from tuning.training.tasks import CRITERIA, higher_is_better
+from tuning.training.tasks import CRITERIA, higher_is_better, metric_names
 
 _COSTS = ("parameters", "train_seconds")
 
@@ -74,7 +74,7 @@ def check_measured(objectives: Sequence[Objective], baseline: Mapping[str, float
 
 def _read(task: Task, word: str) -> Objective:
     name, _, direction = word.partition(":")
-    valid = (*(f"val_{metric}" for metric in CRITERIA[task].metrics), *_COSTS)
+    valid = (*(f"val_{metric}" for metric in metric_names(task)), *_COSTS)
     if name not in valid:
         raise ChromatuneError(
             f"unknown objective '{name}'{nearest(name, valid)} (valid: {', '.join(valid)})"

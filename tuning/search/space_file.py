@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from models import ModelError, create_model_from_spec, list_models, model_info
+from models import (
+    ModelError,
+    create_model_from_spec,
+    drawing_no_weights,
+    list_models,
+    model_info,
+)
 from tuning.config.schema import Task, TrainingConfig
 from tuning.errors import ChromatuneError, nearest
+from tuning.launch.own_models import check_own_model
 from tuning.launch.trainings import check_models
 from tuning.search.distributions import (
     KWARG,
@@ -154,8 +160,9 @@ def _check(space: Space) -> None:
                 "kwargs": dict(fit.model_kwargs),
             }
             if repr(spec) not in built:
-                with torch.device("meta"):
+                with drawing_no_weights(model_info(fit.model).code):
                     create_model_from_spec(spec)
+                check_own_model(fit)
                 built.add(repr(spec))
         except (ChromatuneError, ModelError) as error:
             drawn = ", ".join(f"{name}={value}" for name, value in space.chosen(values).items())

@@ -86,11 +86,13 @@ def train_file(launch: Launch, best: TrialSummary, training: Training) -> str:
         for option in dataclasses.fields(TrainConfig)
         if option.name in fit and fit[option.name] not in (option.default, {}, [])
     }
-    content = {
+    content: dict[str, Any] = {
         "train": train,
         "training": {name: fit[name] for name in TrainingConfig.model_fields},
         "data": launch.config.data.model_dump(mode="json"),
     }
+    if code := launch.code_files():
+        content["import"] = code
     figure = ", ".join(f"{value:.6g}" for value in best.values)
     head = [
         f"# The best of {launch.launch_id}: trial {best.number}, {figure} on val after "

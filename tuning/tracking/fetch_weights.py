@@ -45,9 +45,13 @@ def load_logged_weights(model_uri: str, tracking_uri: str, folder: Path | None =
 
 
 def load_registered(model_uri: str, tracking_uri: str, device: str = "cpu") -> ChromaModel:
-    """Load the network of an MLflow model; the same URIs and errors as `load_logged_weights`."""
+    """Load the network of an MLflow model; the same URIs and errors as `load_logged_weights`.
+
+    Raises UntrustedCode if it brings code that is not trusted.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        return load_model(load_logged_weights(model_uri, tracking_uri, Path(scratch)), device)
+        weights = load_logged_weights(model_uri, tracking_uri, Path(scratch))
+        return load_model(weights, device, label=model_uri)
 
 
 def _check_host(location: str, model_uri: str, tracking_uri: str) -> None:

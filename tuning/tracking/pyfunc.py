@@ -32,8 +32,11 @@ class ServingModel(PythonModel):
     """
 
     def load_context(self, context: Any) -> None:
-        """Build the network from the one safetensors file; nothing is unpickled."""
-        self._model: ChromaModel = load_model(Path(context.artifacts["weights"]))
+        """Build the network from the one safetensors file; nothing is unpickled.
+
+        Whoever loads this class has run code of the model already: that of the network runs too.
+        """
+        self._model: ChromaModel = load_model(Path(context.artifacts["weights"]), trust_code=True)
         self._model.eval()
 
     # MLflow reads these hints and only knows the bare array type.

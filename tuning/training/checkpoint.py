@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from models import ChromaModel, create_model
+from models import ChromaModel, create_model, drawing_no_weights, model_info
 from tuning.errors import ChromatuneError
 from tuning.training.checkpoint_files import (
     file_name,
@@ -188,8 +188,7 @@ class TrainState:
         content = read_state(folder)
         _check_identity(folder, content["training"], config.identity())
         files: dict[str, str] = content["files"]
-        # The meta device draws no initial weights and takes no memory.
-        with torch.device("meta"):
+        with drawing_no_weights(model_info(config.model).code):
             model = _build(config)
         if files:
             _load_weights(model, read_tensors(folder, "model", files), str(folder), assign=True)

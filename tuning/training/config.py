@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from models import model_info
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import NotNegative, TrainingOptions
-from tuning.training.tasks import CRITERIA, Task
+from tuning.training.tasks import Task, metric_names
 from tuning.utils.faults import describe_fault
 
 _Count = Annotated[int, Field(ge=1)]
@@ -66,7 +66,7 @@ class FitConfig(TrainingOptions):
     def _check_keep_by(self) -> None:
         if self.keep_by is None:
             return
-        valid = [f"val_{metric}" for metric in CRITERIA[self.task].metrics]
+        valid = [f"val_{metric}" for metric in metric_names(self.task)]
         if self.keep_by not in valid:
             raise ChromatuneError(
                 f"keep_by '{self.keep_by}' is not a metric of {self.task}"

@@ -1,4 +1,4 @@
-"""MSE, PSNR and SSIM: of a model, of the constant predictor, and as in the original paper.
+"""All metrics: of a model, of the constant predictor, and as in the original paper.
 
 Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `val_` or `test_`.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,9 @@ from torch.func import functional_call
 from data_prep import lab_to_rgb
 from models import ChromaModel
 from tuning.errors import ChromatuneError
+from tuning.training.color_metrics import ciede2000, colorfulness
 from tuning.training.data import DeviceSplit, Split
-from tuning.training.tasks import CRITERIA
+from tuning.training.tasks import CRITERIA, METRICS
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -52,14 +54,13 @@ def evaluate(
 
     A regressor gets `mse`, `mse_a`, `mse_b` and the root of the latter in units of Lab as
     `rmse_lab_a`, `rmse_lab_b`; a colorizer what `colorizer_metrics` and, of at most 1000 pictures,
-    `reported_metrics` return.
-    Neither the model, its BatchNorm statistics nor any random generator is changed. Raises
-    NonFinitePredictionError if the model predicts NaN or infinity.
+    `reported_metrics` return; both what is registered for the task. Neither the model, its
+    BatchNorm statistics nor any random generator is changed. Raises NonFinitePredictionError if the
+    model predicts NaN or infinity.
     """
     on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
     if not CRITERIA[task].predicts_planes:
-        predicted = predict(model, on_device, batch_size)
-        return _named(prefix, regression_metrics(predicted, split))
+        return _named(prefix, _regressor_metrics(predict(model, on_device, batch_size), split))
     if len(split) > MOST_AS_REPORTED:
         parts = (
             _part_metrics(predict(model, on_device, batch_size, rows), split.part(rows))
@@ -78,7 +79,7 @@ def constant_baseline(
     """Measure always predicting the chrominance `baseline_ab`, under the names of `evaluate`."""
     constant = np.asarray(baseline_ab, dtype=np.float32)
     if not CRITERIA[task].predicts_planes:
-        return _named(prefix, regression_metrics(np.tile(constant, (len(split), 1)), split))
+        return _named(prefix, _regressor_metrics(np.tile(constant, (len(split), 1)), split))
     planes = constant[:, None, None]
     if len(split) > MOST_AS_REPORTED:
         parts = (
@@ -133,6 +134,11 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
+def _regressor_metrics(predicted: Floats, split: Split) -> dict[str, float]:
+    own = _registered("regression", predicted, split.mean_ab)
+    return regression_metrics(predicted, split) | own
+
+
 def regression_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     """Return MSE of predicted means (N, 2), and its root per channel in units of Lab (0 to 255)."""
     squared = np.square(predicted.astype(np.float64) - split.mean_ab)
@@ -150,38 +156,58 @@ def colorizer_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     """Return MSE, PSNR and SSIM of predicted planes (N, 2, H, W), pooled and per channel.
 
     PSNR comes from the MSE pooled over the set. SSIM is scikit-image's per picture and channel,
-    with data range 1, then the mean. `psnr_rgb` and `ssim_rgb` compare the 8-bit RGB pictures that
-    the predicted and the true chrominance make with the true L.
+    with data range 1, then the mean. `ciede2000` is the mean color difference over all pixels.
+    `psnr_rgb` and `ssim_rgb` compare the 8-bit RGB pictures that the predicted and the true
+    chrominance make with the true L. `colorfulness` is the mean over the predicted pictures,
+    `colorfulness_difference` the mean distance from that of the true ones. Metrics that are
+    registered are added.
     """
     return _colorizer_metrics([_part_metrics(predicted, split)])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """Means over some of the pictures: MSE and SSIM by channel, and of the RGB pictures."""
+    """Means over some of the pictures: MSE and SSIM by channel, and of the RGB pictures.
+
+    `others` are metrics that are means themselves, by name.
+    """
 
     count: int
     mse: tuple[float, float]
     ssim: tuple[float, float]
     rgb: tuple[float, float]
+    others: dict[str, float]
 
 
 def _part_metrics(predicted: Floats, split: Split) -> _Part:
     true = _true_planes(split)
     mse = (_mse(predicted[:, 0], true[:, 0]), _mse(predicted[:, 1], true[:, 1]))
     ssim = (_mean_ssim(predicted[:, 0], true[:, 0]), _mean_ssim(predicted[:, 1], true[:, 1]))
-    return _Part(len(split), mse, ssim, _rgb_metrics(predicted, split))
+    painted, known = _rgb(predicted, split)
+    colors = [(colorfulness(x), colorfulness(y)) for x, y in zip(painted, known, strict=True)]
+    others = {
+        "ciede2000": ciede2000(predicted, true),
+        "colorfulness": float(np.mean([made for made, _ in colors])),
+        "colorfulness_difference": float(np.mean([abs(made - own) for made, own in colors])),
+        **_registered("colorizer", painted, known),
+    }
+    return _Part(len(split), mse, ssim, _rgb_metrics(painted, known), others)
 
 
 def _colorizer_metrics(parts: Sequence[_Part]) -> dict[str, float]:
     """Pool the means of all parts by their numbers of pictures."""
+    weights = [part.count for part in parts]
 
     def pooled(name: str) -> list[float]:
         values = [getattr(part, name) for part in parts]
         if len(parts) == 1:
             return list(values[0])
-        return list(np.average(values, axis=0, weights=[part.count for part in parts]))
+        return list(np.average(values, axis=0, weights=weights))
 
+    others = {
+        name: float(np.average([part.others[name] for part in parts], weights=weights))
+        for name in parts[0].others
+    }
     mse, (rgb_mse, rgb_ssim) = _pooled(pooled("mse")), map(float, pooled("rgb"))
     return {
         **_by_channel("mse", map(float, mse)),
@@ -189,6 +215,7 @@ def _colorizer_metrics(parts: Sequence[_Part]) -> dict[str, float]:
         **_by_channel("ssim", map(float, _pooled(pooled("ssim")))),
         "psnr_rgb": psnr(rgb_mse),
         "ssim_rgb": rgb_ssim,
+        **others,
     }
 
 
@@ -240,16 +267,39 @@ def _by_channel(name: str, values: Iterable[float], suffix: str = "") -> dict[st
     return {f"{name}{channel}{suffix}": value for channel, value in pairs}
 
 
-def _rgb_metrics(predicted: Floats, split: Split) -> tuple[float, float]:
+def _registered(task: str, predicted: Any, true: Any) -> dict[str, float]:
+    """Return the metrics of `register_metric`; ChromatuneError if one is no finite number."""
+    metrics = {}
+    for name, metric in METRICS.items():
+        if metric.task != task:
+            continue
+        value: Any = metric.function(predicted.copy(), true.copy())  # which it may change
+        try:
+            metrics[name] = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            metrics[name] = math.nan
+        if not math.isfinite(metrics[name]):
+            raise ChromatuneError(f"the metric '{name}' must be a finite number, but is {value!r}")
+    return metrics
+
+
+def _rgb(predicted: Floats, split: Split) -> tuple[Bytes, Bytes]:
+    """The pictures (N, H, W, 3) that predicted planes make with the true L, and the true ones."""
+    made = to_bytes(predicted)
+    planes = (
+        zip(split.L, made[:, 0], made[:, 1], strict=True),
+        zip(split.L, *split.planes, strict=True),
+    )
+    painted, known = (np.stack([lab_to_rgb(*each) for each in pictures]) for pictures in planes)
+    return painted, known
+
+
+def _rgb_metrics(predicted: Bytes, true: Bytes) -> tuple[float, float]:
     """Return the mean MSE, of values in [0, 1], and the mean SSIM."""
-    true_a, true_b = split.planes
-    planes = to_bytes(predicted)
     mses, ssims = [], []
-    for i, L in enumerate(split.L):
-        true = lab_to_rgb(L, true_a[i], true_b[i])
-        made = lab_to_rgb(L, planes[i, 0], planes[i, 1])
-        mses.append(float(np.mean(np.square(made.astype(np.float64) - true))) / 255**2)
-        ssims.append(structural_similarity(true, made, channel_axis=-1, data_range=255))
+    for made, known in zip(predicted, true, strict=True):
+        mses.append(float(np.mean(np.square(made.astype(np.float64) - known))) / 255**2)
+        ssims.append(structural_similarity(known, made, channel_axis=-1, data_range=255))
     return float(np.mean(mses)), float(np.mean(ssims))
 
 

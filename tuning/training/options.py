@@ -6,14 +6,30 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
+
+from tuning.errors import nearest
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
-Loss = Literal["mse", "l1", "huber"]
+BUILT_IN_LOSSES = ("mse", "l1", "huber")
+
+
+def _known_loss(name: str) -> str:
+    if name not in BUILT_IN_LOSSES:
+        from tuning.training.losses import LOSSES  # imports torch, which takes seconds
+
+        valid = (*BUILT_IN_LOSSES, *LOSSES)
+        if name not in valid:
+            raise ValueError(f"unknown loss{nearest(name, valid)} (valid: {', '.join(valid)})")
+    return name
+
+
+_NAMED: dict[str, Any] = {"anyOf": [{"enum": list(BUILT_IN_LOSSES)}, {"type": "string"}]}
+Loss = Annotated[str, AfterValidator(_known_loss), WithJsonSchema(_NAMED)]
 Schedule = Literal["constant", "cosine", "onecycle"]
 
 
@@ -21,10 +37,10 @@ Schedule = Literal["constant", "cosine", "onecycle"]
 class TrainingOptions:
     """A model, and how it is trained. By default as in the original paper, with all else off.
 
-    - `loss` is `mse`, `l1` or `huber`, in the head's range; `mean_weight` adds that many times the
-      squared error of each picture's mean, for a model that is trained on planes, and
-      `category_weight` the cross-entropy of the category or person that the picture shows, for a
-      model that tells `categories`.
+    - `loss` is `mse`, `l1`, `huber` or a registered one, in the head's range; `mean_weight` adds
+      that many times the squared error of each picture's mean, for a model that is trained on
+      planes, and `category_weight` the cross-entropy of the category or person that the picture
+      shows, for a model that tells `categories`.
     - `optimizer` is `adam`, whose weight decay is part of the gradient, or `adamw`.
     - `schedule` is `constant`, `cosine` (down to 0) or `onecycle` (up from a 25th, down to a
       10 000th); `warmup` is the share of the training in which the learning rate rises.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 from tuning.errors import ChromatuneError, nearest
 
@@ -19,9 +19,9 @@ class Criterion:
     """The metric that a task is decided by, without its `val_` or `test_` prefix.
 
     `predicts_planes` says whether models of the task predict the a and b planes of an image, or
-    only their means. `metrics` are all that `evaluate` measures, `equivalents` those that rank
-    models in the same order as this one, `headline` the few that describe a model, `tabled` those
-    of a table of test results; all these without prefix.
+    only their means. `metrics` are all that `evaluate` measures beside registered ones,
+    `equivalents` those that rank models in the same order as this one, `headline` the few that
+    describe a model, `tabled` those of a table of test results; all these without prefix.
     """
 
     name: str
@@ -69,6 +69,7 @@ CRITERIA: Mapping[str, Criterion] = {
         metrics=(
             *("psnr", "psnr_a", "psnr_b", "psnr_rgb", "mse", "mse_a", "mse_b"),
             *("ssim", "ssim_a", "ssim_b", "ssim_rgb"),
+            *("ciede2000", "colorfulness", "colorfulness_difference"),
             *("psnr_as_reported", "psnr_a_as_reported", "psnr_b_as_reported"),
             *("ssim_as_reported", "ssim_a_as_reported", "ssim_b_as_reported"),
         ),
@@ -82,9 +83,36 @@ CRITERIA: Mapping[str, Criterion] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric that a user has registered, computed by `function(predicted, true)`."""
+
+    task: Task
+    maximize: bool
+    function: Callable[[Any, Any], float]
+
+
+# By name without prefix; `register_metric` adds to it.
+METRICS: dict[str, Metric] = {}
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """All that `evaluate` measures of a task, without prefix: its own metrics, then registered."""
+    registered = [name for name, metric in METRICS.items() if metric.task == task]
+    return (*CRITERIA[task].metrics, *registered)
+
+
+def registered_metric(metric: str) -> Metric | None:
+    """The registered metric of this name, which may have the prefix `val_` or `test_`."""
+    return METRICS.get(metric.removeprefix("val_").removeprefix("test_"))
+
+
 def higher_is_better(metric: str) -> bool:
     """Say whether a larger value is a better one, of a metric with or without prefix."""
-    return "psnr" in metric or "ssim" in metric
+    if (registered := registered_metric(metric)) is not None:
+        return registered.maximize
+    name = metric.removeprefix("val_").removeprefix("test_")
+    return name == "colorfulness" or "psnr" in name or "ssim" in name
 
 
 def checked_task(task: str) -> Task:

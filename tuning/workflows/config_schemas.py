@@ -46,6 +46,8 @@ def config_schema(kind: str) -> dict[str, Any]:
     """
     schema = KINDS[kind].model_json_schema(schema_generator=_Generator)
     _each_object(schema, lambda part: part.pop("required", None))
+    files = schema["properties"].pop("imports")
+    schema["properties"]["import"] = {"anyOf": [{"type": "string"}, files]}
     definitions = schema["$defs"]
     if "SearchConfig" in definitions:
         space, entries = space_schema(_Generator)

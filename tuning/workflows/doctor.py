@@ -11,6 +11,7 @@ from typing import Literal
 
 from tuning.errors import ChromatuneError
 from tuning.launch.checkpoint_choice import leftovers
+from tuning.launch.code import UntrustedLaunch, open_code
 from tuning.launch.folder import Launch, list_launches
 from tuning.launch.lease import read_owner
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended
@@ -56,11 +57,15 @@ def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[F
         prepare_store(uri)
     tracked = tracked_launches(uri)
     unreadable: list[tuple[str, Exception]] = []
-    launches = list_launches(storage_path, lambda name, error: unreadable.append((name, error)))
+    launches = list_launches(
+        storage_path, lambda name, error: unreadable.append((name, error)), opening=True
+    )
     for name, error in unreadable:
-        yield Finding(name, f"cannot be read: {first_line(error)}", "fix or remove it", "needs you")
+        action = "left as it is" if isinstance(error, UntrustedLaunch) else "fix or remove it"
+        yield Finding(name, f"cannot be read: {first_line(error)}", action, "needs you")
     for launch in launches:
         try:
+            open_code(launch.storage, launch.document)  # launches may bring versions of one file
             with _unused(launch) if dry_run else launch.held():
                 yield from _files(launch, dry_run)
                 yield from _runs(launch, tracked, uri, dry_run)

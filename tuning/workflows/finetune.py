@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models import ChromaModel, load_model
+from models import ChromaModel, load_model, use_code
 from tuning.config.schema import FinetuneLaunchConfig, Task
 from tuning.errors import ChromatuneError
 from tuning.launch.open_dataset import open_prepared
@@ -27,12 +27,15 @@ def run_finetune(task: Task, config: FinetuneLaunchConfig, session: Session) -> 
     dataset = open_prepared(config.data, session.log)
     named = config.finetune.model or champion_uri(config.finetune.source, task)
     with initial_model(named, session.tracking_uri) as (parent, weights):
-        model = load_model(weights)
+        model = load_model(weights, label=parent)
         _check_fits(model, parent, task, dataset.size)
+        if model.code is not None:
+            use_code(model.code)
         return start_launch(
             *("finetune", task, config, dataset, _trainings(config, model), session),
             parent_model=parent,
             files={INITIAL_WEIGHTS: weights},
+            code=[model.code] if model.code else [],
         )
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep import PreparedDataset
+from models import UserCode
 from tuning.backend import make_backend
 from tuning.backend.base import Job
+from tuning.config.imports import distinct, import_code
 from tuning.config.schema import LaunchConfig, Task
 from tuning.display.heartbeat import Heartbeat
 from tuning.display.progress import LaunchProgress
@@ -99,21 +101,24 @@ def start_launch(
     make_trials: Callable[[Launch], Trials] | None = None,
     planes: bool | None = None,
     written_config: LaunchConfig | None = None,
+    code: Sequence[UserCode] = (),
     errors: tuple[type[Exception], ...] = (),
     **details: Any,
 ) -> LaunchOutcome:
     """Create a launch and run it; `details` are passed to `create_launch`.
 
-    `written_config` is the configuration as it may be stored, by default the one given. Without
-    `make_trials`, the trials are `trainings`.
+    `code` are files that it needs beside those of its configuration. `written_config` is the
+    configuration as it may be stored, by default the one given. Without `make_trials`, the trials
+    are `trainings`.
     """
     wants_planes = need_planes(trainings) if planes is None else planes
     data = task_data(config.data, dataset, task, planes=wants_planes)
     stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
+    files = distinct([*import_code(config.imports), *code])
     launch = None
     if session.reuse:
         parent = details.get("parent_model")
-        launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent)
+        launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent, files)
     is_new = launch is None
     if launch is None:
         check_store(session.tracking_uri)
@@ -121,6 +126,7 @@ def start_launch(
             *(kind, task, stored, dataset, trainings),
             tracking_uri=session.tracking_uri or "",
             baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
+            code=files,
             **details,
         )
     return run_launch(
@@ -208,7 +214,7 @@ def run_launch(
                         trials.placeholders,
                     )
                     objective = trials.metric if trials.is_judged else None
-                    inputs = TrialInputs(launch.storage.uri, task_data, objective)
+                    inputs = TrialInputs(launch.storage.uri, task_data, objective, launch.code)
                     backend.run(job, monitor, inputs)
                     monitor.stopped()
                 outcome = LaunchOutcome(

@@ -86,7 +86,7 @@ def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
 
 def _check_fits(weights: Path, uri: str, fit: FitConfig) -> None:
     """Reject weights of another network; a `unet_mean` may begin as a `unet`, which it contains."""
-    spec = load_model(weights).spec
+    spec = load_model(weights, label=uri).spec
     family = {"unet_mean": "unet"}
     wanted = {"head": fit.head, "image_size": fit.image_size, "kwargs": dict(fit.model_kwargs)}
     differing = [f"its {key} is {spec[key]!r}" for key in wanted if spec[key] != wanted[key]]

@@ -90,4 +90,4 @@ def test_a_model_that_is_not_registered_here_is_no_damage() -> None:
         Training.from_dict(document)
     message = str(caught.value)
     assert message.startswith("a launch cannot be read here: unknown model 'cnn9'")
-    assert message.endswith("if it is your own, import its module first")
+    assert message.endswith("if it is your own, give its file with --import")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,11 +10,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from skimage.color import deltaE_ciede2000
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
+from data_prep import lab_to_rgb
 from models import create_model
 from tests.tuning.training.builders import MakeData
 from tuning.training import metrics as metrics_module
+from tuning.training.color_metrics import ciede2000, colorfulness
 from tuning.training.data import Split
 from tuning.training.metrics import (
     NonFinitePredictionError,
@@ -34,6 +38,11 @@ def noisy(split: Split, level: float = 0.05) -> np.ndarray:
     growing = np.linspace(0.2, 2, len(split))[:, None, None, None]
     noise = rng.normal(0, level, true.shape) * growing * np.array([1, 2])[:, None, None]
     return (true + noise).clip(0, 1).astype(np.float32)
+
+
+def rgb_of(split: Split) -> list[np.ndarray]:
+    """The true pictures."""
+    return [lab_to_rgb(*planes) for planes in zip(split.L, *split.planes, strict=True)]
 
 
 def unit(plane: np.ndarray | None) -> np.ndarray:
@@ -105,9 +114,41 @@ def test_perfect_predictions_give_finite_metrics(make_data: MakeData) -> None:
     val = make_data("colorizer").val
     perfect = np.stack([unit(plane) for plane in val.planes], axis=1)
     metrics = colorizer_metrics(perfect, val) | reported_metrics(perfect, val)
+    colorful = metrics.pop("colorfulness")
+    assert colorful == pytest.approx(np.mean([colorfulness(rgb) for rgb in rgb_of(val)]))
     for name, value in metrics.items():
-        best = 0.0 if name.startswith("mse") else 100.0 if name.startswith("psnr") else 1.0
+        is_error = name.startswith(("mse", "ciede", "colorfulness"))
+        best = 0.0 if is_error else 100.0 if name.startswith("psnr") else 1.0
         assert value == pytest.approx(best), name
+
+
+def test_ciede2000_is_that_of_scikit_image() -> None:
+    rng = np.random.default_rng(0)
+    near, far = rng.uniform(0.4, 0.6, (2, 3, 2, 20, 20)), rng.uniform(0, 1, (2, 3, 2, 20, 20))
+    planes = np.concatenate([near, far], axis=1).astype(np.float32)
+    planes[0, 0, :, :10] = 128 / 255  # gray, whose hue is none
+    lab = [np.insert(plane * 255.0 - 128, 0, 50.0, axis=1) for plane in planes.astype(np.float64)]
+    expected = deltaE_ciede2000(*lab, channel_axis=1).mean()
+    assert ciede2000(*planes) == pytest.approx(expected, rel=1e-4)
+
+
+def test_colorfulness_is_that_of_its_paper() -> None:
+    assert colorfulness(np.full((4, 4, 3), 77, np.uint8)) == 0
+    rgb = np.zeros((1, 4, 3), np.uint8)
+    rgb[0, :2, 0] = 255  # half of it red, half black: rg is 255 or 0, yb 127.5 or 0
+    assert colorfulness(rgb) == pytest.approx(math.hypot(127.5, 63.75) * 1.3)
+
+
+def test_the_difference_in_colorfulness_is_that_of_each_picture(make_data: MakeData) -> None:
+    val = make_data("colorizer").val
+    planes = np.stack([unit(plane) for plane in val.planes], axis=1)
+    swapped = planes[::-1].copy()  # as colorful on the whole, were L the same
+    made = rgb_of(dataclasses.replace(val, a=val.planes[0][::-1], b=val.planes[1][::-1]))
+    expected = [
+        abs(colorfulness(x) - colorfulness(y)) for x, y in zip(made, rgb_of(val), strict=True)
+    ]
+    measured = colorizer_metrics(swapped, val)["colorfulness_difference"]
+    assert measured == pytest.approx(np.mean(expected))
 
 
 def test_regression_metrics_and_their_lab_units(make_data: MakeData) -> None:

@@ -210,7 +210,10 @@ def test_the_identity_names_only_options_that_are_on() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"loss": "mes"}, "'loss' is wrong: input should be 'mse', 'l1' or 'huber'; did you mean"),
+        (
+            {"loss": "mes"},
+            "'loss' is wrong: unknown loss; did you mean 'mse'? (valid: mse, l1, huber), got 'mes'",
+        ),
         ({"optimizer": "sgd"}, "'optimizer' is wrong: input should be 'adam' or 'adamw'"),
         ({"emma": 0.9}, "unknown key 'emma'; did you mean 'ema'?"),
         ({"lr": 0.0}, "'lr' is wrong: input should be greater than 0, got 0.0"),

@@ -48,6 +48,9 @@ def test_every_metric_of_a_validation_is_named_with_its_direction(
         for shift in (0.0, 0.4)
     )
     for name in names:
-        if "ssim" not in name:  # a shifted constant has the same structure
+        # A shifted constant has the same structure, and another colorfulness.
+        if "ssim" not in name and "colorfulness" not in name:
             assert (better[name] > worse[name]) is higher_is_better(name), name
     assert higher_is_better("val_ssim_rgb")
+    assert higher_is_better("val_colorfulness")
+    assert not higher_is_better("val_colorfulness_difference")
