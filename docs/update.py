@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import grid_time, scaling
+from benchmarks import dataset_size, grid_time, scaling
 from benchmarks.harness import markdown, table
 from tuning.display.formatting import format_value
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks" / "results"
 RESULTS = ROOT / "docs" / "results"
-NAMES = ("grid_time", "orchestration")  # what `make bench` runs
+NAMES = ("grid_time", "orchestration", "dataset_size")  # what `make bench` runs
 
 # The metrics shown of a champion, by task, with the titles of their columns.
 _SHOWN: Mapping[str, Mapping[str, str]] = {
@@ -152,6 +152,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "performance.md": {
         "measurements": lambda: table([_benchmark(name) for name in NAMES]),
         "grid_time": lambda: grid_time.table(_benchmark("grid_time")),
+        "dataset_size": lambda: dataset_size.sizes_table(_benchmark("dataset_size")),
         "origin": lambda: _origin(NAMES),
     },
     "scaling.md": {
