@@ -27,6 +27,7 @@ from tuning.training.tasks import METRICS
 EXAMPLES = Path(ROOT) / "examples"
 
 
+@pytest.mark.slow
 def test_the_examples_run_from_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = pytest.importorskip("hatchling.build", reason="hatchling, which builds the wheel")
     monkeypatch.chdir(ROOT)

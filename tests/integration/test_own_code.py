@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import mlflow
 import numpy as np
 import pytest
 import yaml
+from mlflow import MlflowClient
 
 from models import UserCode
 from tests.commands import Finished, refusal, run
@@ -36,6 +38,22 @@ def light_mse(output, target, L):
 def redness(predicted, true):
     assert predicted.shape == true.shape == (4, 32, 32, 3)
     return predicted[..., 0].mean()
+"""
+OTHER = """
+from chromatune import register_metric
+
+@register_metric(task="colorizer", mode="max")
+def greenness(predicted, true):
+    return predicted[..., 1].mean()
+"""
+LOAD = """
+import sys
+sys.path.insert(0, ".")
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/synthetic-fruits-colorizer@champion")
+print(model.predict(np.zeros((1, 9, 7), np.uint8)).shape)
+assert not any(name.split(".")[0] in ("tuning", "chromatune", "models") for name in sys.modules)
 """
 DIGEST = UserCode("own.py", CODE).digest[:12]
 NEWER = CODE.replace("0.5 + L", "0.6 + L")
@@ -77,6 +95,7 @@ def done(*words: str) -> Finished:
     return finished
 
 
+@pytest.mark.slow
 def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: Path) -> None:
     (here / "search.yaml").write_text(yaml.safe_dump(SEARCH))
     with forgetting():
@@ -99,6 +118,10 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
     with forgetting():
         refused = refusal("resume", "last", "--import", "newer/own.py")
     assert f"{said}, but --import has another version (sha256 {newer})" in refused
+    with forgetting():
+        (here / "other.py").write_text(OTHER)
+        foreign = refusal("resume", "last", "--trust-code", "--import", "other.py")
+        assert "was begun without other.py" in foreign
     with forgetting():
         more = ("search", "colorizer", "--extend", "last", "--num-samples", "1", "--trust-code")
         assert "3 trials: 3 finished" in done(*more).out
@@ -124,10 +147,29 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
     assert "synthetic-fruits-colorizer/1 brings code" in refusal_of_model(*finetune)
     with forgetting():
         assert "fine-tuned" in run(*finetune, "--trust-code").out
-    # What MLflow loads is code by design. It has a copy of its own.
-    mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
-    model = mlflow.pyfunc.load_model("models:/synthetic-fruits-colorizer@champion")
-    assert model.predict(np.zeros((1, 9, 7), np.uint8)).shape == (1, 9, 7, 3)
+    with forgetting():
+        said = run("serve", "--port", "0")
+    assert said.status == 2
+    assert "synthetic-fruits-colorizer/1 brings code" in said.err
+
+    # What MLflow loads is code by design, and needs nothing else of this project.
+    store = f"sqlite:///{here}/mlflow.db"
+    client = MlflowClient(store)
+    (parent,) = client.search_runs(
+        [client.get_experiment_by_name("synthetic-fruits-colorizer-search").experiment_id],
+        "tags.mlflow.runName = '" + launch.name + "'",
+    )
+    assert parent.data.tags["chromatune.code"] == f"own.py (sha256 {DIGEST})"
+    assert [file.path for file in client.list_artifacts(parent.info.run_id, "code")] == [
+        "code/own.py"
+    ]
+    for name in ("models", "chromatune"):
+        (here / f"{name}.py").write_text("raise SystemExit('these are others')")
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", "-c", LOAD, store], cwd=here,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert loaded.stdout == "(1, 9, 7, 3)\n", loaded.stderr
 
 
 def refusal_of_model(*words: str) -> str:

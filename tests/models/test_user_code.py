@@ -20,6 +20,7 @@ from models import (
     save_model,
     trust_all_code,
     use_code,
+    user_code,
 )
 from models.weights import read_tensors
 from tests.own_code import forgetting
@@ -78,21 +79,29 @@ def test_a_model_carries_its_code_and_runs_it_only_if_trusted(tmp_path: Path) ->
     ).read_bytes()
 
 
-def test_untrusted_code_of_a_model_does_not_run(tmp_path: Path) -> None:
-    file = tmp_path / "old.safetensors"
+def test_untrusted_code_of_a_model_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, trace = tmp_path / "old.safetensors", tmp_path / "it has run"
+    old = f"from pathlib import Path\nPath({str(trace)!r}).touch()\n{net(3).source}"
+    brought = UserCode("net.py", old)
     with forgetting():
-        use_code(net(3))
+        use_code(brought)
         save_model(create_model("own_net", head="tanh", image_size=8), file)
-    digest = net(3).digest[:12]
+    monkeypatch.setattr(user_code, "_loaded", {})  # as in another process
+    trace.unlink()
+    digest = brought.digest[:12]
     with pytest.raises(UntrustedCode, match=rf"^it brings code: net.py \(sha256 {digest}\); if"):
         load_model(file, label="it")
     use_code(net(5))
     other = net(5).digest[:12]
     with pytest.raises(UntrustedCode, match=rf"{digest}\), but --import has .*\(sha256 {other}\)"):
         load_model(file)
+    assert not trace.exists()
     # Both versions side by side: a model keeps its own, new ones take what is in use.
     trust_all_code()
     assert kernel_of(load_model(file)) == 3
+    assert trace.exists()
     assert kernel_of(create_model("own_net", head="tanh", image_size=8)) == 5
 
 

@@ -213,8 +213,8 @@ def resume(
     from tuning.workflows.resume import resume_launch
     from tuning.workflows.run_launch import Session
 
-    allow_code(import_ or (), trust=trust_code)
-    opened = open_launch(launch, resolve_storage(storage_path))
+    given = allow_code(import_ or (), trust=trust_code)
+    opened = open_launch(launch, resolve_storage(storage_path), given)
     uri = store_of(opened, tracking_uri, backend)
     session = Session(uri, log, begin, take_over=take_over, notify=notify)
     outcome = resume_launch(opened, session, address=address, backend=backend)

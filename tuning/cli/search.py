@@ -151,8 +151,8 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
     from tuning.workflows.run_launch import Session
     from tuning.workflows.search import extend
 
-    allow_code(options.import_ or (), trust=options.trust_code)
-    launch = open_launch(name, resolve_storage(options.storage_path))
+    given_code = allow_code(options.import_ or (), trust=options.trust_code)
+    launch = open_launch(name, resolve_storage(options.storage_path), given_code)
     uri = store_of(launch, options.tracking_uri, options.backend)
     session = Session(uri, log, begin, notify=options.notify)
     added = {key.removeprefix("search."): value for key, value in given.items()}

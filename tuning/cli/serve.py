@@ -79,5 +79,7 @@ def serve(
         open_store(uri)
         if not cache.modes():
             print_line(why_no_champion(uri), log)
+        for line in cache.refused():
+            print_line(f"not served: {line}", log)
         print_line(f"Chromatune: {address_of(listener)} (Ctrl-C stops it)", log)
         run_server(listener, cache, settings)

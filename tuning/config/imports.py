@@ -35,10 +35,11 @@ def distinct(code: Sequence[UserCode]) -> list[UserCode]:
     return list(by_name.values())
 
 
-def allow_code(words: Sequence[str], *, trust: bool) -> None:
-    """Let this process run these files, and with `trust` all that models and launches bring."""
-    import_code(words)
+def allow_code(words: Sequence[str], *, trust: bool) -> list[UserCode]:
+    """Import files, which may be brought by models and launches; with `trust` these may run all."""
+    code = import_code(words)
     if trust:
         from models import trust_all_code
 
         trust_all_code()
+    return code

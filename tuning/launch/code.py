@@ -35,9 +35,12 @@ def read_code(storage: LaunchStorage, document: Mapping[str, Any]) -> tuple[User
     )
 
 
-def open_code(storage: LaunchStorage, document: Mapping[str, Any]) -> None:
+def open_code(
+    storage: LaunchStorage, document: Mapping[str, Any], given: Sequence[UserCode] = ()
+) -> None:
     """Make known what the files of a launch register, if they are trusted.
 
+    `given` are files that `--import` names, which must be among them.
     Raises UntrustedLaunch if one of them is not, with both digests if `--import` named another
     version of it.
     """
@@ -52,6 +55,13 @@ def open_code(storage: LaunchStorage, document: Mapping[str, Any]) -> None:
             use_code(_read(storage, each["name"], each["digest"]))
         except ModelError as error:
             raise ChromatuneError(str(error)) from None
+    known = [each["digest"] for each in document.get("code") or ()]
+    for code in given:
+        if code.digest not in known:
+            raise ChromatuneError(
+                f"the launch {storage.name} was begun without {code.name}: what a launch trains "
+                f"and measures stays as it is; start another one"
+            )
 
 
 def check_code(storage: LaunchStorage, document: Mapping[str, Any]) -> None:

@@ -222,14 +222,15 @@ def read_document(storage: LaunchStorage) -> dict[str, Any]:
     return document
 
 
-def open_launch(name: str, storage_path: str) -> Launch:
+def open_launch(name: str, storage_path: str, given: Sequence[UserCode] = ()) -> Launch:
     """Open a launch by its id, its folder, or `last` for the newest under `storage_path`.
 
+    `given` are the user's files that `--import` names.
     Raises UntrustedLaunch if it brings code that is not trusted.
     """
     # The newest is the newest, also if it brings code that is not known yet.
     storage, document = find_document(name, storage_path, _read_candidate)
-    open_code(storage, document)
+    open_code(storage, document, given)
     _check_trainings(storage, document)
     return Launch(storage, document)
 

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from models import ModelError, UntrustedCode
+from tuning.errors import ChromatuneError
 from tuning.inference.predict import Colorizer
 from tuning.tracking.registry.catalog import ModelCard, RegistryError, list_models
 from tuning.tracking.registry.model_choice import (
@@ -73,6 +75,23 @@ class ModelCache:
             while len(self._models) > _MAX_MODELS:
                 self._models.popitem(last=False)
         return colorizer
+
+    def refused(self) -> list[str]:
+        """Load the champion of every mode, and say which bring code that is not trusted.
+
+        Raises UntrustedCode if all of them do.
+        """
+        errors = []
+        for mode in self.modes():
+            try:
+                self.load(self.choose(mode, None))
+            except UntrustedCode as error:
+                errors.append(error)
+            except (ChromatuneError, ModelError):
+                continue  # a request for it gets the reason
+        if errors and len(errors) == len(self.modes()):
+            raise errors[0]
+        return [str(error) for error in errors]
 
     def _ask(self, question: tuple[str, str], query: Callable[[], Answer]) -> Answer:
         known = self._answers.get(question)

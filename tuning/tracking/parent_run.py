@@ -15,6 +15,7 @@ from PIL import Image
 from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.display.grid_table import CellRow, GridTable
 from tuning.display.plots import grid_heatmap
+from tuning.launch.code import read_code
 from tuning.launch.records import CellRecord
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.run_tags import environment_tags
@@ -133,6 +134,8 @@ class ParentRun:
         self._client.log_dict(run.run_id, dict(self._plan.document), "launch.json")
         config = yaml.safe_dump(self._plan.document.get("config", {}), sort_keys=False)
         self._client.log_text(run.run_id, config, "config.yaml")
+        for code in read_code(self._plan.storage, self._plan.document):
+            self._client.log_text(run.run_id, code.source, f"code/{code.name}")
 
     def _store_heatmap(self, run: TrackedRun) -> None:
         title = f"{metric_title(self._metric)}, {self._plan.dataset}"

@@ -18,7 +18,7 @@ def environment_tags(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def origin_tags(document: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of the data, the command and the commit that a launch's document names."""
+    """Tags of the data, the command, the commit and the user's files of a launch's document."""
     tags = {
         f"{TAG}dataset_digest": str(document["dataset_digest"]),
         "mlflow.source.name": str(document.get("command") or "chromatune"),
@@ -26,4 +26,6 @@ def origin_tags(document: Mapping[str, Any]) -> dict[str, str]:
     }
     if document.get("git_commit"):
         tags["mlflow.source.git.commit"] = str(document["git_commit"])
+    if files := document.get("code"):
+        tags[f"{TAG}code"] = ", ".join(f"{f['name']} (sha256 {f['digest'][:12]})" for f in files)
     return tags
