@@ -62,8 +62,8 @@ def test_own_images_are_tuned_promoted_and_colorized_by_name(here: Path) -> None
         assert image.size == (70, 70)
     said = refusal("colorize", picture, "--mode", "my-fotos")
     assert "did you mean 'my-photos'" in said
-    said = refusal("colorize", picture, "--mode", "others")
-    assert "`chromatune grid colorizer --dataset others`" in said
+    said = refusal("colorize", picture, "--mode", "zebra")
+    assert "`chromatune grid colorizer --dataset zebra`" in said
 
     page = done("report", "--format", "md", "--out", "-").out
     assert page.startswith("# Image colorization\n\nmy-photos and others · ")
