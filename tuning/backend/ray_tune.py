@@ -19,12 +19,13 @@ from ray.tune.error import TuneError
 from ray.tune.search import Searcher
 from ray.tune.trainable.function_trainable import wrap_function
 
-from models import use_code
+from models import list_models, use_code
 from tuning.backend.base import BackendError, Job
 from tuning.backend.cluster import connected, has_joined
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.node_data import on_nodes
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
+from tuning.errors import ChromatuneError
 from tuning.launch.attempts import attempt_folder
 from tuning.launch.checkpoint_choice import Assignment, discard_ray_state
 from tuning.launch.storage import LaunchStorage
@@ -101,6 +102,11 @@ def _train(config: dict[str, Any], inputs: TrialInputs, nodes: Mapping[str, str]
     check_here(LaunchStorage(inputs.launch_uri), nodes)
     for code in inputs.code:
         use_code(code)
+    if (model := config["training"]["params"]["model"]) not in list_models():
+        raise ChromatuneError(
+            f"Ray's worker does not know the model '{model}': give its file with --import, or "
+            f"train with --backend serial"
+        )
     assignment = Assignment(
         Training.from_dict(config["training"]), config["attempt"], tuple(config["checkpoints"])
     )

@@ -98,7 +98,8 @@ class Launch:
         host = address.rpartition("://")[2].rpartition(":")[0]
         if host and not is_loopback(host) and "RAY_ADDRESS" not in os.environ:
             options = (*options, "--address", address)
-        imports = [word for name in self.config.imports for word in ("--import", name)]
+        named = self.document.get("config", {}).get("imports", ())
+        imports = [word for name in named for word in ("--import", str(name))]
         return self.command("resume", self.found_by, *options, *imports)
 
     def command(self, *words: str) -> str:
