@@ -38,7 +38,7 @@ from tuning.search.promotion import Trained
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.stopping import make_promotion, make_rule, rungs
 from tuning.search.study import quiet
-from tuning.search.study_checks import MARK
+from tuning.search.study_checks import MARK, is_marked, is_point
 from tuning.training.config import FitConfig
 
 
@@ -129,7 +129,11 @@ class Ledger:
         # A resumed trial was not stopped at the epochs that it repeats.
         if self._rule is None or epoch < max(own):
             return "train"
-        others = (self._signed(other) for other in trials if other.number != trial.number)
+        others = (
+            self._signed(other)
+            for other in trials
+            if other.number != trial.number and is_marked(other)
+        )
         return "stop" if self._rule.stops(own, others) else "train"
 
     def paused(self, training_id: str) -> None:
@@ -188,9 +192,9 @@ class Ledger:
         return None if chosen is None else chosen.number
 
     def _all_trained(self) -> list[Trained]:
-        """Every trial of the study that has been drawn, also those known from elsewhere."""
+        """Every trial with scores, also those known from elsewhere; none of another program."""
         trials = self.study.get_trials(deepcopy=False)
-        return [self._trained(trial) for trial in trials if self._signed(trial)]
+        return [self._trained(each) for each in trials if is_marked(each) and self._signed(each)]
 
     def _trained(self, trial: FrozenTrial) -> Trained:
         assert self._promotion is not None
@@ -226,10 +230,15 @@ class Ledger:
             return None
         self._seed_sampler(len(own))
         mark = {MARK: self.launch.launch_id}
-        if not any(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])):
-            # So that a trial is marked from its beginning: `ask` takes what waits.
-            self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=mark))
-        trial = self.study.ask()
+        while True:
+            if not any(self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])):
+                # So that a trial is marked from its beginning: `ask` takes what waits.
+                self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=mark))
+            trial = self.study.ask()
+            frozen = self.study.get_trials(deepcopy=False)[trial.number]
+            if is_marked(frozen) or is_point(frozen, self.plan.space):
+                break
+            self.study.tell(trial, state=TrialState.FAIL)  # queued meanwhile by another program
         trial.set_user_attr(MARK, mark[MARK])  # another launch may have queued it
         return trial
 

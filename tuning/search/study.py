@@ -21,7 +21,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.folder import JOURNAL
 from tuning.search.objectives import Objective
 from tuning.search.study_checks import PREFIX, check_study, describe_place
-from tuning.utils.addresses import check_driver
+from tuning.utils.addresses import check_driver, check_owner
 from tuning.utils.redaction import redact
 
 _ENTRY = b'{"op_code"'  # the beginning of each entry of a journal
@@ -119,6 +119,8 @@ def study_location(option: str | None, launch_uri: str) -> str:
 def _storage(location: str) -> BaseStorage:
     if "://" in location:
         check_driver(location)
+        instead = "give --study-storage another database, or a journal file"
+        check_owner(location, "the study storage", "studies", instead)
         return RDBStorage(location)
     path = Path(location)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +139,7 @@ def _mend(path: Path) -> None:
     lock.acquire()
     try:
         content = path.read_bytes()
-        if content[:1] not in (b"", b"{"):
+        if not (content.startswith(_ENTRY) or _ENTRY.startswith(content)):
             raise ValueError(f"{path} is not a journal of Optuna's")
         lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
         mended = b"".join(

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
@@ -82,10 +82,9 @@ def check_trials(study: optuna.Study, where: str, space: Space) -> None:
     distributions = {parameter.name: parameter.distribution for parameter in space.parameters}
     foreign = []
     for trial in study.get_trials(deepcopy=False):
-        if not trial.user_attrs.keys() & {MARK, KNOWN}:
-            point = trial.system_attrs.get("fixed_params")
-            if trial.state != TrialState.WAITING or not point or not _is_point(point, space):
-                foreign.append(trial)
+        is_queued = trial.state == TrialState.WAITING and is_point(trial, space)
+        if not (is_queued or is_marked(trial)):
+            foreign.append(trial)
         for name, found in trial.distributions.items():
             if name not in distributions or not _is_same(found, distributions[name]):
                 raise ChromatuneError(
@@ -100,6 +99,11 @@ def check_trials(study: optuna.Study, where: str, space: Space) -> None:
         raise ChromatuneError(
             f"{where} has {count} of another program ({numbers}{more}): {_ANOTHER}"
         )
+
+
+def is_marked(trial: FrozenTrial) -> bool:
+    """Whether a trial is that of a search, or a result that a search has added."""
+    return bool(trial.user_attrs.keys() & {MARK, KNOWN})
 
 
 def _facts(study: optuna.Study) -> dict[str, Any]:
@@ -129,7 +133,11 @@ def _described(study: optuna.Study) -> str:
     return textwrap.shorten(redact(", ".join(words)), 120)
 
 
-def _is_point(point: Mapping[str, Any], space: Space) -> bool:
+def is_point(trial: FrozenTrial, space: Space) -> bool:
+    """Whether a trial was queued with values of the space."""
+    point = trial.system_attrs.get("fixed_params")
+    if not point:
+        return False
     try:
         space.checked_point({name: decoded(value) for name, value in point.items()})
     except ChromatuneError:

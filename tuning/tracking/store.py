@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuning.errors import ChromatuneError
-from tuning.utils.addresses import DATABASES, SERVERS, check_driver, check_store
+from tuning.utils.addresses import DATABASES, SERVERS, check_driver, check_owner, check_store
 from tuning.utils.commands import shell_command
 from tuning.utils.environment import expanded
 from tuning.utils.redaction import redact
@@ -62,6 +62,7 @@ STORE_ERRORS = (
     *(requests.RequestException, OSError, ImportError),
 )
 _OTHER_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+)")
+_OWNER = ("the tracking store", "experiments", "choose another with --tracking-uri")
 # What SQLAlchemy puts in a line before the error itself.
 _PREFACE = re.compile(r"\(raised as a result of .*\)\s*")
 _UNANSWERED = re.compile(r"API request to \S+ failed with (timeout )?exception")
@@ -108,11 +109,13 @@ def prepare_store(uri: str) -> None:
         if database is None:
             _knock(uri)
             check_driver(uri)
+            check_owner(uri, *_OWNER)
             MlflowClient(uri, uri).search_experiments(max_results=1)
             return
         database.parent.mkdir(parents=True, exist_ok=True)
         with _locked(database):
             _check_writable(database)
+            check_owner(uri, *_OWNER)
             MlflowClient(uri, uri).search_experiments(max_results=1)
 
 

@@ -119,6 +119,25 @@ def check_driver(address: str) -> None:
     raise ChromatuneError(f"{start} names a driver that cannot be used: write {instead}")
 
 
+def check_owner(address: str, name: str, table: str, instead: str) -> None:
+    """Raise ChromatuneError if another program keeps its data in a database.
+
+    Optuna and MLflow both keep the version of their tables in `alembic_version`. Each would add its
+    tables to the other's, and then fail. `table` is one of those that the owner has.
+    """
+    import sqlalchemy  # as above
+
+    engine = sqlalchemy.create_engine(address)
+    try:
+        inspector = sqlalchemy.inspect(engine)
+        if inspector.has_table("alembic_version") and not inspector.has_table(table):
+            known = {"studies": "Optuna", "experiments": "MLflow"}
+            owner = next((known[t] for t in known if inspector.has_table(t)), "another program")
+            raise ChromatuneError(f"{name} '{hidden(address)}' is a database of {owner}: {instead}")
+    finally:
+        engine.dispose()
+
+
 def check_storage(path: str) -> None:
     """Raise ChromatuneError if `path` is neither a local path nor the address of storage."""
     start = f"the storage path '{hidden(path)}'"
@@ -230,7 +249,7 @@ def _check_sqlite(typed: str, separator: str, rest: str, start: str) -> None:
         raise _mistyped(start, f"{start_of_path}{root}{rest}")
     file = Path("/" * (len(separator) - len(":///")) + path)
     if path.endswith("/") or file.is_dir():
-        raise ChromatuneError(f"{start} is a folder: write {start_of_path}{file}/mlflow.db")
+        raise ChromatuneError(f"{start} is a folder: write {start_of_path}{file}/FILE.db")
 
 
 def _check_network(rest: str, start: str, *, needs_host: bool) -> None:

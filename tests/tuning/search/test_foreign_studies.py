@@ -261,6 +261,24 @@ def test_a_search_is_resumed_only_with_its_own_study(
         made.open()
 
 
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "asha-stop", "median"])
+def test_what_another_program_adds_to_a_running_search_is_not_tried(
+    scheduler: str, script: Any
+) -> None:
+    made = script(total=3, scheduler=scheduler, grace_period=1)
+    made.run(made.next(), [30.0, 31.0])
+    reporting = made.study.ask()
+    reporting.report(99.0, 1)
+    points: list[dict[str, Any]] = [{"lr": 5.0}, {"model": "resnet50"}, {"depth": 3}]
+    for point in points:
+        made.study.enqueue_trial(point)
+    for number in (5, 6):
+        assignment = made.next()
+        assert assignment.training_id.startswith(f"{number:04}")
+        assert made.ledger.observe(assignment.training_id, 1, 32.0) != "stop"
+    assert [trial.state for trial in made.study.get_trials()[2:5]] == [TrialState.FAIL] * 3
+
+
 def _emptied(script: Any) -> None:
     storage = JournalStorage(JournalFileBackend(str(script.folder / "study.journal")))
     optuna.delete_study(study_name="search-1", storage=storage)

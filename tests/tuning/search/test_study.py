@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import Objective
 from tuning.search.study import open_study, study_location
+from tuning.tracking.store import prepare_store
 
 PSNR = (Objective("val_psnr", maximize=True),)
 FACTS = {"task": "colorizer", "space": {"lr": {"type": "float", "low": 1e-4, "high": 1e-2}}}
@@ -79,12 +80,25 @@ def test_an_unusable_storage_is_one_line_without_secrets(storage: str, says: str
     assert "secret" not in str(refusal.value)
 
 
-def test_a_file_that_is_not_a_journal_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["my notes", '{"mine": 1}', '{\n  "mine": 1\n}'])
+def test_a_file_that_is_not_a_journal_is_left_alone(text: str, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
-    file.write_text("my notes")
+    file.write_text(text)
     with pytest.raises(ChromatuneError, match="is not a journal of Optuna's"):
         open_study(str(file), "colors", PSNR, FACTS, launch_id="search-1")
-    assert file.read_text() == "my notes"
+    assert file.read_text() == text
+
+
+def test_optuna_and_mlflow_reject_each_other_s_database(tmp_path: Path) -> None:
+    ours, theirs = f"sqlite:///{tmp_path}/study.db", f"sqlite:///{tmp_path}/mlflow.db"
+    open_study(ours, "colors", PSNR, FACTS, launch_id="search-1")
+    prepare_store(theirs)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.db")}
+    with pytest.raises(ChromatuneError, match="is a database of MLflow: give --study-storage"):
+        open_study(theirs, "colors", PSNR, FACTS, launch_id="search-1")
+    with pytest.raises(ChromatuneError, match="is a database of Optuna: choose another with"):
+        prepare_store(ours)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.db")} == before
 
 
 def test_the_study_is_in_the_launch_folder_by_default() -> None:

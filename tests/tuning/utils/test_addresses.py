@@ -33,7 +33,7 @@ DATABASES = {
     "sqlite://": "write sqlite:///path/FILE.db",
     "sqlite:///": "write sqlite:///path/FILE.db",
     "sqlite:///:memory:": "write sqlite:///path/FILE.db",
-    "sqlite:////usr": "is a folder: write sqlite:////usr/mlflow.db",
+    "sqlite:////usr": "is a folder: write sqlite:////usr/FILE.db",
     "'sqlite:///x.db'": "quote: remove it",
     "sqlite:///x.db ": "space or a quote: remove it",
     f"postgres://{PASSWORD}@db/m": "write postgresql://***@db/m",
