@@ -25,6 +25,8 @@ WRONG = [
     (UNET[:-2], "'train.model' is missing"),
     ((*UNET, "--set", "train.zooom=0.5"), "unknown key 'train.zooom'; did you mean 'zoom'"),
     ((*UNET, "--set", "train.zoom=2"), "'train.zoom' is wrong"),
+    ((*UNET, "--size", "72"), "unet cannot take image_size 72 (valid: "),
+    ((*UNET, "--set", "train.model_kwargs.wdth=8"), "wdth"),
 ]
 
 

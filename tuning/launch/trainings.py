@@ -11,7 +11,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from models import ModelError, create_model, drawing_no_weights, list_models, model_info
+from models import (
+    ChromaModel,
+    ModelError,
+    create_model,
+    drawing_no_weights,
+    list_models,
+    model_info,
+)
 from tuning.config.schema import GridConfig, Task, TrainingConfig
 from tuning.display.formatting import format_lr
 from tuning.errors import ChromatuneError, nearest
@@ -170,16 +177,19 @@ def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     return sorted(trainings, key=lambda training: -training.epochs * _operations(training.fit))
 
 
+def network_without_weights(fit: FitConfig) -> ChromaModel:
+    """Build the network of a training, without memory for weights; ModelError if it is none."""
+    with drawing_no_weights(model_info(fit.model).code):
+        return create_model(fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs)
+
+
 def _operations(fit: FitConfig) -> int:
     """About how many multiplications one picture's forward pass takes.
 
     torch's own counter would import its compiler, which takes seconds, and so would many an
     operation on the meta device.
     """
-    with drawing_no_weights(model_info(fit.model).code):
-        model = create_model(
-            fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs
-        )
+    model = network_without_weights(fit)
     model.to_empty(device="cpu")
     operations = 0
 

@@ -14,7 +14,7 @@ from tuning.config.schema import TrainLaunchConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
-from tuning.launch.trainings import make_training
+from tuning.launch.trainings import make_training, network_without_weights
 from tuning.training.config import FitConfig
 from tuning.training.options import TrainingOptions
 from tuning.workflows.launch_results import Conclusion, conclude_on_test
@@ -38,6 +38,7 @@ def run_train(config: TrainLaunchConfig, session: Session) -> LaunchOutcome:
             parent, weights = stack.enter_context(initial_model(named, session.tracking_uri))
             _check_fits(weights, parent, fit)
             origin = {"parent_model": parent, "files": {INITIAL_WEIGHTS: weights}}
+        network_without_weights(fit)  # raises if head, size or arguments are not the model's
         training = make_training(fit, initial_weights=INITIAL_WEIGHTS if origin else None)
         return start_launch("train", fit.task, config, dataset, [training], session, **origin)
 
