@@ -120,9 +120,13 @@ def _check_trainable(image: Image.Image) -> None:
 
 
 def _why_unknown(data: bytes) -> str:
+    kind = "unknown format"
     if is_heif(data):
-        return NO_HEIF
-    kind = "a damaged TIFF, or one of unusual samples" if is_tiff(data) else "unknown format"
+        if "HEIF" not in readable_formats(data):
+            return NO_HEIF
+        kind = "a damaged HEIF"
+    elif is_tiff(data):
+        kind = "a damaged TIFF, or one of unusual samples"
     return f"not a readable image ({kind})"
 
 
@@ -179,8 +183,9 @@ def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]
         clear = image.info.get("transparency")
         opaque = None if clear is None else Image.fromarray(np.uint8(255) * (values != clear))
         return Image.fromarray(_eight_bits(image, values)), opaque
-    if image.has_transparency_data or image.mode == "RGBa":
-        pixels = image.convert("RGBA")
+    if image.has_transparency_data or image.mode in ("La", "RGBa"):
+        # Pillow converts premultiplied gray only to its other form.
+        pixels = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         return pixels.convert("RGB"), pixels.getchannel("A")
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image, None

@@ -207,9 +207,10 @@ def _check_usable(reading: Reading, source: ImageSource, settings: PrepareSettin
     if count < MIN_PICTURES:
         left_out = [describe_skipped(reading.skipped)] if reading.skipped else []
         left_out += [describe_ignored(reading.ignored)] if reading.ignored else []
+        why = f" ({', '.join(left_out)})" if left_out else ""
         raise DataError(
-            f"only {count} usable images in {source.location} ({', '.join(left_out)}): at least "
-            f"{MIN_PICTURES} are needed"
+            f"only {count} usable images in {source.location}{why}: at least {MIN_PICTURES} are "
+            f"needed"
         )
     rule = settings.grouping
     # Not every picture of a known layout tells its subject, which a random split does not need.

@@ -12,7 +12,9 @@ from data_prep.sources.image_files import (
     Kind,
     Listing,
     ignored_as,
+    portable_name,
     portable_names,
+    printable_path,
     read_limited,
 )
 
@@ -24,7 +26,7 @@ class FolderSource(ImageSource):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self.location = str(self._folder)
+        self.location = printable_path(self._folder)
         self._stored: dict[str, str] = {}
 
     def list(self) -> Listing:
@@ -42,10 +44,10 @@ class FolderSource(ImageSource):
                 # Path.resolve raises for a loop of links before Python 3.13.
                 elif not Path(os.path.realpath(path)).is_relative_to(self._folder):
                     reason = "link that leads out of the source folder"
-                    listing.skipped.append((relative, reason))
+                    listing.skipped.append((portable_name(relative), reason))
                 elif not path.is_file():
                     reason = "link to a folder" if is_folder else "not a regular file"
-                    listing.skipped.append((relative, reason))
+                    listing.skipped.append((portable_name(relative), reason))
                 else:
                     found.append(relative)
         self._stored = portable_names(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 from data_prep.decode import UnusableError
@@ -109,7 +110,23 @@ def portable_names(stored: Iterable[str]) -> dict[str, str]:
 
 
 def portable_name(name: str) -> str:
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+    """Return a name as `portable_names` does, of valid Unicode.
+
+    Bytes of a name that are not UTF-8 become the letters that they are in a zip.
+    """
+    name = str(PurePosixPath(name.replace("\\", "/")))  # zips may have `./` before each name
+    if any("\ud800" <= sign <= "\udfff" for sign in name):
+        raw = os.fsencode(name)
+        try:
+            name = raw.decode()  # where the system's encoding is not UTF-8
+        except UnicodeDecodeError:
+            name = raw.decode("cp437")
+    return unicodedata.normalize("NFC", name)
+
+
+def printable_path(path: Path) -> str:
+    """Return the path with escapes for bytes that are not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def read_limited(stream: IO[bytes]) -> bytes:

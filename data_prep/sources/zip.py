@@ -21,6 +21,7 @@ from data_prep.sources.image_files import (
     Listing,
     ignored_as,
     portable_names,
+    printable_path,
     read_limited,
 )
 
@@ -46,7 +47,7 @@ class ZipSource(ImageSource):
 
     def __init__(self, path: Path, kind: Kind = "zip", location: str | None = None) -> None:
         self.kind = kind
-        self.location = location or str(path.resolve())
+        self.location = location or printable_path(path.resolve())
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)

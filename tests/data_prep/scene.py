@@ -354,6 +354,14 @@ def _by_hand() -> dict[str, Case]:
             on_white(rgb()),
             ROUNDED,
         ),
+        "TIFF LA, premultiplied": Case(
+            tiff(
+                np.rint(np.stack([levels * (opacity() / 255), opacity()], -1)).astype(np.uint8),
+                extrasamples=["assocalpha"],
+            ),
+            on_white(levels),
+            ROUNDED,
+        ),
         "TIFF 16-bit gray, white is zero": Case(
             tiff(65535 - levels.astype(np.uint16) * 257, photometric="miniswhite"),
             shown(levels),

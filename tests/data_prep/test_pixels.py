@@ -191,6 +191,11 @@ def test_a_profile_that_cannot_be_unpacked_is_told_too() -> None:
         (tiff(np.full((9, 9), np.nan, np.float32)), "floating-point values outside 0 to 65535"),
         (tiff(np.ones((9, 9, 3), np.float32), photometric="rgb"), "not a readable image (a dama"),
         (tiff(np.ones((9, 9), np.float64)), "not a readable image"),
+        (tiff(np.ones((9, 9), np.float16)), "not a readable image"),
+        (tiff(np.ones((9, 9, 3), np.uint8), photometric="icclab"), "not a readable image"),
+        (tiff(np.ones((9, 9, 3), np.uint16), photometric="cielab"), "not a readable image"),
+        (tiff(np.ones((9, 9, 5), np.uint8), photometric="separated", extrasamples=[2]), "not a r"),
+        (CASES["HEIF RGB"].data[:60], "not a readable image (a damaged HEIF)"),
         (tiff(np.ones((9, 9, 2), np.uint16), extrasamples=["unassalpha"]), "not a readable image"),
         *(
             (saved(scene(), container), "not a readable image (unknown format)")

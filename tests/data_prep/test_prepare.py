@@ -102,7 +102,7 @@ def test_equal_images_are_prepared_once_and_others_need_overwrite(
     with pytest.raises(DataError, match=r"prepared from other images.*--overwrite"):
         prepare(SMALL, tmp_path, source=faces)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="only 0 usable images"):
+    with pytest.raises(DataError, match=r"only 0 usable images in [^()]*: at least 10"):
         prepare(SMALL, tmp_path, source=tmp_path / "empty", overwrite=True)
     assert open_dataset(dataset_folder(SMALL, tmp_path)).digest == digest
     second = prepare(SMALL, tmp_path, source=faces, overwrite=True)

@@ -84,6 +84,22 @@ def test_names_of_windows_and_macos_mean_the_same(folder_of: Write, tmp_path: Pa
             )
 
 
+def test_names_that_are_not_utf8_mean_the_same(tmp_path: Path) -> None:
+    raw = [b"gt/caf\xe9.png", b"./gt/b.png"]
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/d\xe9"))
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in raw:
+            archive.writestr(name.decode("cp437"), name)
+            path = folder / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name)
+    for path in (folder, tmp_path / "z.zip"):
+        with closing(open_source(path)) as source:
+            assert source.list().names == ["gt/b.png", "gt/caf\u0398.png"]
+            assert {source.read(name) for name in source.list().names} == set(raw)
+    assert open_source(folder).location == f"{tmp_path}/d\\xe9"
+
+
 def test_names_that_would_become_equal_are_kept_apart(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("\u00e9.png", "e\u0301.png"):

@@ -87,7 +87,9 @@ def _pictures(path: Path, out: Path, listing: Listing) -> list[tuple[Path, PureP
     listing.skipped.extend((str(path / name), reason) for name, reason in found.skipped)
     listing.ignored.update(found.ignored)
     inside = out.resolve().is_relative_to(path.resolve())
-    pictures = [(path / folder.stored_name(name), PurePosixPath(name)) for name in found.names]
+    pictures = [
+        (path / stored, PurePosixPath(stored)) for stored in map(folder.stored_name, found.names)
+    ]
     return [
         (source, name)
         for source, name in pictures
