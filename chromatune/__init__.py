@@ -1,4 +1,4 @@
-"""The command `chromatune`, what a user's file registers with, and where the packages are found.
+"""Tune image-colorization models from Python, with the names and keywords of the commands.
 
 `data_prep`, `models` and `tuning` are common names. Once this package is imported, they are the
 folders beside it, whatever lies in the current folder or on PYTHONPATH.
@@ -6,6 +6,8 @@ folders beside it, whatever lies in the current folder or on PYTHONPATH.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import importlib.machinery
 import os
@@ -15,22 +17,58 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chromatune._commands import finals as finals
+    from chromatune._commands import finetune as finetune
+    from chromatune._commands import grid as grid
+    from chromatune._commands import prepare as prepare
+    from chromatune._commands import resume as resume
+    from chromatune._commands import search as search
+    from chromatune._commands import train as train
+    from chromatune._launch import Cell as Cell
+    from chromatune._launch import Launch as Launch
+    from chromatune._launch import launches as launches
+    from chromatune._launch import load_launch as load_launch
     from models import register_model as register_model
+    from tuning.errors import ChromatuneError as ChromatuneError
     from tuning.training.register import register_loss as register_loss
     from tuning.training.register import register_metric as register_metric
 
-__all__ = ["PACKAGES", "ROOT", "main", "register_loss", "register_metric", "register_model"]
+__all__ = [
+    "PACKAGES",
+    "ROOT",
+    "Cell",
+    "ChromatuneError",
+    "Launch",
+    "finals",
+    "finetune",
+    "grid",
+    "launches",
+    "load_launch",
+    "main",
+    "prepare",
+    "register_loss",
+    "register_metric",
+    "register_model",
+    "resume",
+    "search",
+    "train",
+]
 
 PACKAGES = ("data_prep", "models", "tuning")
 # os.path, since pathlib takes milliseconds to import.
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
-# Imported when they are asked for: torch takes seconds.
-_PUBLIC = {
-    "register_model": "models",
-    "register_loss": "tuning.training.register",
-    "register_metric": "tuning.training.register",
+# Imported when they are asked for: the command must answer at once, and torch takes seconds.
+_MODULES = {
+    "chromatune._commands": (
+        *("finals", "finetune", "grid", "prepare", "resume", "search", "train"),
+    ),
+    "chromatune._launch": ("Cell", "Launch", "launches", "load_launch"),
+    "models": ("register_model",),
+    "tuning.errors": ("ChromatuneError",),
+    "tuning.training.register": ("register_loss", "register_metric"),
 }
+_PUBLIC = {name: module for module, names in _MODULES.items() for name in names}
 
 
 class _OwnPackages:
@@ -51,24 +89,44 @@ sys.meta_path.insert(0, _OwnPackages)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if problem := _shadowed():
+        raise ImportError(problem)
+    found = globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__"]
 
 
 def main() -> None:
     """Run the command line of `tuning.cli`; exit status 2 if its packages cannot be imported."""
-    for name in PACKAGES:
-        file = _origin(sys.modules.get(name))
-        if file and os.path.realpath(file) != os.path.realpath(f"{ROOT}/{name}/__init__.py"):
-            print(
-                f"error: Python has imported {file} as '{name}', where Chromatune has a package of "
-                f"that name: rename this file, or do not import it when Python starts "
-                f"(sitecustomize.py, .pth files)",
-                file=sys.stderr,
-            )
-            sys.exit(2)
+    if problem := _shadowed():
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    # Imports make half a million objects that stay: searching them for garbage takes a fifth of the
+    # imports' time, and at the exit a third of it once more.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
+    from tuning.utils import environment
+
+    environment.set_defaults()  # before anything imports Ray or MLflow, or looks at the terminal
     from tuning.cli import main as run
 
     run()
+
+
+def _shadowed() -> str:
+    """Say which packages are not those of this program because another has their name."""
+    for name in PACKAGES:
+        file = _origin(sys.modules.get(name))
+        if file and os.path.realpath(file) != os.path.realpath(f"{ROOT}/{name}/__init__.py"):
+            return (
+                f"Python has imported {file} as '{name}', where Chromatune has a package of "
+                f"that name: rename this file, or do not import it when Python starts "
+                f"(sitecustomize.py, .pth files)"
+            )
+    return ""
 
 
 def _origin(module: ModuleType | None) -> str | None:

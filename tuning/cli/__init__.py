@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import sys
 from typing import Annotated
 
-from tuning.utils import environment
+import typer
 
-environment.set_defaults()  # before any command imports Ray or MLflow
-# Imports make half a million objects that stay: searching them for garbage takes a fifth of the
-# imports' time, and at the exit a third of it once more.
-gc.set_threshold(50_000)
-atexit.register(gc.freeze)
-
-import typer  # noqa: E402
-
-from tuning.cli import (  # noqa: E402
+from tuning.cli import (
     colorize,
     configs,
     datasets,
@@ -34,11 +24,12 @@ from tuning.cli import (  # noqa: E402
     trials,
     ui,
 )
-from tuning.cli.console import INTERRUPTED  # noqa: E402
-from tuning.cli.failures import errors_as_lines, hide_secrets_in_tracebacks  # noqa: E402
-from tuning.cli.options import option  # noqa: E402
-from tuning.cli.paths import expanding_paths  # noqa: E402
-from tuning.cli.terminal import prepare_streams, stop_on_hangup  # noqa: E402
+from tuning.cli.console import INTERRUPTED
+from tuning.cli.failures import errors_as_lines, hide_secrets_in_tracebacks
+from tuning.cli.options import option
+from tuning.cli.paths import expanding_paths
+from tuning.cli.terminal import prepare_streams, stop_on_hangup
+from tuning.utils import environment
 
 __all__ = ["app", "main"]
 

@@ -1,9 +1,10 @@
-"""The view of a running launch: a live bar on a terminal, plain lines anywhere else."""
+"""The view of a running launch: a live bar on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tuning.display.formatting import format_count, format_duration, format_value
 from tuning.display.heartbeat import Heartbeat
+from tuning.display.notebook import NotebookBar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,12 +43,12 @@ class _Training:
 class LaunchProgress:
     """Shows a launch on `console` (stderr: stdout is for results) while used as a context manager.
 
-    `trainings` lists (training id, total epochs). On a terminal it draws a bar over all epochs, the
-    trials by state, the best result so far and the time left. Elsewhere it prints a line when a
-    trial ends, and the state of the launch after `heartbeat_s` seconds without a line. Without a
-    console it prints to stderr and needs no rich. `clock` returns seconds. Methods may be called
-    from any thread and never raise because of what is reported: a view must not end the work it
-    shows.
+    `trainings` lists (training id, total epochs). On a terminal and in a notebook it draws a bar
+    over all epochs, the trials by state, the best result so far and the time left. Elsewhere it
+    prints a line when a trial ends, and the state of the launch after `heartbeat_s` seconds without
+    a line. Without a console it prints to stderr and needs no rich. `clock` returns seconds.
+    Methods may be called from any thread and never raise because of what is reported: a view must
+    not end the work it shows.
     """
 
     def __init__(
@@ -72,16 +74,21 @@ class LaunchProgress:
         self._best: tuple[str, int, float] | None = None
         self._lock = threading.RLock()
         self._stack = contextlib.ExitStack()
-        self._bar: Progress | None = None
+        self._draw: Callable[[int, int], None] | None = None
 
     def __enter__(self) -> Self:
         self._started = self._clock()
         console = self._console
-        if console is not None and console.is_terminal and not console.is_dumb_terminal:
+        if console is not None and console.is_jupyter:
             self.message(self._title)
-            self._bar = _bar(console, self.state)
+            self._draw = self._stack.enter_context(NotebookBar(self.state)).draw
             self._refresh()
-            self._stack.enter_context(self._bar)
+        elif console is not None and console.is_terminal and not console.is_dumb_terminal:
+            self.message(self._title)
+            bar = _bar(console, self.state)
+            self._draw = functools.partial(_update, bar)
+            self._refresh()
+            self._stack.enter_context(bar)
         else:
             epochs = sum(training.epochs for training in self._trainings.values())
             trials = format_count(len(self._trainings), "trial")
@@ -91,9 +98,9 @@ class LaunchProgress:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-        if self._bar is None:
+        if self._draw is None:
             self.message(self._line())
-        self._bar = None
+        self._draw = None
 
     def update(
         self,
@@ -111,7 +118,7 @@ class LaunchProgress:
             before, training.status = training.status, status
             self._advance(training, epoch, metrics)
             self._refresh()
-            shown_by_bar = self._bar is not None and status in ("done", "pruned")
+            shown_by_bar = self._draw is not None and status in ("done", "pruned")
             if status in ENDED and before != status and not shown_by_bar:
                 self.message(self._ended(training))
 
@@ -204,9 +211,8 @@ class LaunchProgress:
         return f"{line} ({ended} of {format_count(len(self._trainings), 'trial')} ended)"
 
     def _refresh(self) -> None:
-        if self._bar is not None:
-            done, total = self._epochs()
-            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        if self._draw is not None:
+            self._draw(*self._epochs())
 
 
 def _finite(value: float | None) -> float | None:
@@ -227,3 +233,7 @@ def _bar(console: Console, state: Callable[[], Sequence[str]]) -> Progress:
     bar = progress.Progress(*columns, console=console, redirect_stdout=False)
     bar.add_task("", total=None)
     return bar
+
+
+def _update(bar: Progress, done: int, total: int) -> None:
+    bar.update(bar.task_ids[0], completed=done, total=total)

@@ -1,8 +1,12 @@
-"""One model of a table, rendered for a terminal and as Markdown; as HTML, by the report's page."""
+"""One model of a table, rendered for a terminal, as Markdown, and as HTML for a notebook.
+
+The report's page has a renderer of its own.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import html as markup
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,6 +138,11 @@ def markdown(tables: Sequence[Table]) -> str:
     return "\n\n".join(map(_markdown, tables)) + "\n"
 
 
+def html(tables: Sequence[Table]) -> str:
+    """Write tables as HTML without scripts and styles, for the output of a notebook."""
+    return "\n".join(map(_html, tables))
+
+
 def escape_markdown(text: str, *, code: bool = False) -> str:
     """Keep Markdown from reading signs into a text; with `code`, backquotes keep their meaning."""
     special = "\\*_[]<>|" if code else "\\`*_[]<>|"
@@ -198,3 +207,25 @@ def _markdown_cell(cell: Cell) -> str:
     elif text and cell.missing:
         text = f"*{text}*"
     return "<br>".join([f"{text}{escape_markdown(cell.after)}", *map(escape_markdown, cell.below)])
+
+
+def _html(table: Table) -> str:
+    heads = "".join(f"<th>{markup.escape(text)}</th>" for text in (table.corner, *table.columns))
+    rows = [
+        f"<tr><th>{_lines(line.label, *line.below)}</th>{''.join(map(_html_cell, line.cells))}</tr>"
+        for line in table.rows
+    ]
+    notes = "".join(f"<p>{markup.escape(note)}</p>" for note in table.notes)
+    caption = markup.escape(table.caption)
+    return (
+        f"<p><b>{caption}</b></p><table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>{notes}"
+    )
+
+
+def _html_cell(cell: Cell) -> str:
+    return f"<td>{_lines(f'{cell.starred}{cell.after}', *cell.below)}</td>"
+
+
+def _lines(*texts: str) -> str:
+    return "<br>".join(markup.escape(line) for text in texts for line in text.splitlines())
