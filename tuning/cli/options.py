@@ -65,7 +65,10 @@ Address = Annotated[
 ]
 Backend = Annotated[
     Literal["ray", "serial"] | None,
-    option("Run trials with Ray, or one by one in this process [default: ray]."),
+    option(
+        "Run trials with Ray, or one by one in this process, which writes to MLflow only with "
+        "--tracking-uri or MLFLOW_TRACKING_URI [default: ray]."
+    ),
 ]
 Notify = Annotated[
     str | None,

@@ -124,7 +124,8 @@ def open_store(uri: str) -> None:
     if not is_there(uri):
         raise ChromatuneError(
             f"no MLflow store at {redact(uri)}: create it with {store_command(uri, 'reproduce')} "
-            f"or any training, or choose another with --tracking-uri"
+            f"or a training with Ray, write trained launches to it with "
+            f"{store_command(uri, 'doctor')}, or choose another with --tracking-uri"
         )
     prepare_store(uri)
 

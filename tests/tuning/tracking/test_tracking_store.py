@@ -135,7 +135,9 @@ class TestPrepareStore:
 
 
 def test_a_store_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ChromatuneError, match=r"no MLflow store at .*`chromatune reprodu"):
+    with pytest.raises(
+        ChromatuneError, match=r"no MLflow store at .*`chromatune reprodu.*`chromatune doctor"
+    ):
         open_store(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     assert list(tmp_path.iterdir()) == []
 
