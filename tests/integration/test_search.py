@@ -78,6 +78,7 @@ def test_a_search_is_recorded_the_same_everywhere_and_its_best_trains_alone(
     # The budget of 4.5 s ends it in the first trial after 5 of 9 epochs.
     serial = ["--backend", "serial"]
     words = place.search("--num-samples", "5", "--budget-cpu-hours", "0.00125", *serial)
+    words += ["--scheduler", "asha-stop"]  # so that no second trial begins
     stopped = run(*words, "--format", "json")
     assert stopped.status == 0, stopped.err
     assert "the budget of 0.00125 CPU hours is used up" in stopped.err
