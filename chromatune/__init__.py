@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from chromatune._launch import Launch as Launch
     from chromatune._launch import launches as launches
     from chromatune._launch import load_launch as load_launch
+    from chromatune._model import Model as Model
+    from chromatune._model import colorize as colorize
+    from chromatune._model import load_model as load_model
+    from chromatune._model import promote as promote
+    from chromatune._model import report as report
     from models import register_model as register_model
     from tuning.errors import ChromatuneError as ChromatuneError
     from tuning.training.register import register_loss as register_loss
@@ -39,16 +44,21 @@ __all__ = [
     "Cell",
     "ChromatuneError",
     "Launch",
+    "Model",
+    "colorize",
     "finals",
     "finetune",
     "grid",
     "launches",
     "load_launch",
+    "load_model",
     "main",
     "prepare",
+    "promote",
     "register_loss",
     "register_metric",
     "register_model",
+    "report",
     "resume",
     "search",
     "train",
@@ -64,6 +74,7 @@ _MODULES = {
         *("finals", "finetune", "grid", "prepare", "resume", "search", "train"),
     ),
     "chromatune._launch": ("Cell", "Launch", "launches", "load_launch"),
+    "chromatune._model": ("Model", "colorize", "load_model", "promote", "report"),
     "models": ("register_model",),
     "tuning.errors": ("ChromatuneError",),
     "tuning.training.register": ("register_loss", "register_metric"),

@@ -75,21 +75,27 @@ class Colorizer:
 
         Raises NonFinitePredictionError if a network predicts NaN or infinity.
         """
-        ab = self._run(self._colorizer, plane)
+        ab = predict_plane(self._colorizer, plane, self._device)
         if self._regressor is None:
             return Prediction(ab, None)
-        mean_a, mean_b = self._run(self._regressor, plane)
+        mean_a, mean_b = predict_plane(self._regressor, plane, self._device)
         return Prediction(ab, (float(mean_a), float(mean_b)))
 
-    def _run(self, network: ChromaModel, plane: Bytes) -> Floats:
-        size = int(network.spec["image_size"])
-        L = torch.from_numpy(_resized(plane, size, size)).to(self._device)
-        with torch.inference_mode():
-            predicted = network(L[None, None].float() / 255)[0].float().cpu()
-        if not bool(torch.isfinite(predicted).all()):
-            raise NonFinitePredictionError("the model predicts NaN or infinity")
-        array: Floats = predicted.numpy()
-        return array
+
+def predict_plane(network: ChromaModel, plane: Bytes, device: torch.device | str) -> Floats:
+    """Run a network in evaluation mode, which is on `device`, on one L plane, uint8 (H, W).
+
+    Returns planes (2, size, size), of a regressor means (2,), in [0, 1]. Raises
+    NonFinitePredictionError if it predicts NaN or infinity.
+    """
+    size = int(network.spec["image_size"])
+    L = torch.from_numpy(_resized(plane, size, size)).to(device)
+    with torch.inference_mode():
+        predicted = network(L[None, None].float() / 255)[0].float().cpu()
+    if not bool(torch.isfinite(predicted).all()):
+        raise NonFinitePredictionError("the model predicts NaN or infinity")
+    array: Floats = predicted.numpy()
+    return array
 
 
 def chroma_planes(ab: Floats, height: int, width: int) -> tuple[Bytes, Bytes]:
