@@ -119,12 +119,23 @@ def main() -> None:
     # imports' time, and at the exit a third of it once more.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
-    from tuning.utils import environment
+    try:
+        from tuning.utils import environment
 
-    environment.set_defaults()  # before anything imports Ray or MLflow, or looks at the terminal
-    from tuning.cli import main as run
-
+        environment.set_defaults()  # before anything imports Ray or MLflow, or asks for a terminal
+        from tuning.cli import main as run
+    except ImportError as error:
+        print(f"error: {_not_importable(error)}", file=sys.stderr)
+        sys.exit(2)
     run()
+
+
+def _not_importable(error: ImportError) -> str:
+    """Name the library that fails, and the file, which a user's own of its name may be."""
+    module = sys.modules.get(str(error.name).partition(".")[0])
+    file = error.path or getattr(module, "__file__", None)
+    remedy = f"remove or rename {file}, or install chromatune again" if file else "install it again"
+    return f"a library of chromatune cannot be imported ({error}): {remedy}"
 
 
 def _shadowed() -> str:

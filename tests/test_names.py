@@ -100,3 +100,18 @@ def test_what_python_has_imported_already_is_named_in_one_line(
     (line,) = refused.stderr.splitlines()
     named = file.parent if kind == "namespace" else file
     assert line.startswith(f"error: Python has imported {named} as '{name}'")
+
+
+def test_a_file_named_like_a_library_is_named_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "rich.py"
+    file.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", "from chromatune import main; main()", "--help"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"remove or rename {file}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -91,7 +91,15 @@ def tracking_uri(option: str | None) -> str:
     if not uri.startswith("sqlite"):
         return uri
     url = make_url(uri)
-    return str(url.set(database=str(expanded(str(url.database)).absolute())))
+    database = expanded(str(url.database)).absolute()
+    try:
+        return str(url.set(database=str(database)))
+    except UnicodeEncodeError:
+        shown = os.fsencode(database).decode(errors="backslashreplace")
+        raise ChromatuneError(
+            f"{name} is in {shown}, which is not text in this locale: set PYTHONUTF8=1, or use "
+            "another folder"
+        ) from None
 
 
 def prepare_store(uri: str) -> None:
