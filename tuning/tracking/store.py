@@ -96,10 +96,8 @@ def tracking_uri(option: str | None) -> str:
         return str(url.set(database=str(database)))
     except UnicodeEncodeError:
         shown = os.fsencode(database).decode(errors="backslashreplace")
-        raise ChromatuneError(
-            f"{name} is in {shown}, which is not text in this locale: set PYTHONUTF8=1, or use "
-            "another folder"
-        ) from None
+        remedy = "set PYTHONUTF8=1, or use another folder"
+        raise ChromatuneError(f"{name}: {shown} is no text in this locale: {remedy}") from None
 
 
 def prepare_store(uri: str) -> None:
