@@ -11,7 +11,7 @@ from tests.commands import refusal
 UNET = ("train", "--lr", "1e-3", "--epochs", "1", "--model", "unet")
 WRONG = [
     (("grid", "--dataset", "fases"), "did you mean 'faces'?"),
-    (("grid", "--models", "cnn4"), "'cnn4' is no regression model; did you mean 'cnn"),
+    (("grid", "--models", "cnn4"), "'cnn4' is not a regression model; did you mean 'cnn"),
     (("grid", "--set", "training.bach_size=5"), "did you mean 'batch_size'?"),
     (("grid", "--epochs", "1,two"), "'grid.epochs.1' is wrong: input should be a valid"),
     (("grid", "--epochs", ""), "'grid.epochs' is wrong: list should have at least 1 item"),

@@ -18,6 +18,7 @@ from data_prep import (
     default_variant,
     find_by_digest,
     prepare,
+    read_manifests,
     stored_digest,
     variant_folders,
 )
@@ -40,7 +41,8 @@ def open_prepared(data: DataConfig, log: Log | None = None) -> PreparedDataset:
     """Open the prepared dataset; a synthetic one is made on the spot if it is not there yet.
 
     A digest means the variant that has it. Where nothing but the dataset's name is configured, its
-    only variant is meant, or of several the one with the default settings. `log` is called with a
+    only variant is meant, or of several the one with the default settings. Other settings mean the
+    variant with them and the defaults, or else the only variant with them. `log` is called with a
     line that names a variant chosen by these rules. Raises ChromatuneError or DataError, listing
     the variants, if they choose none. Data in a bucket are copied to this machine's disk, once.
     """
@@ -83,6 +85,20 @@ def _choose(data: DataConfig, root: Path, log: Log | None) -> Path:
         return chosen
     if folder.exists() or dataset_info(settings.dataset).synthetic:
         return folder
+    given = data.model_fields_set - {"dataset", "root", "digest"}
+    manifests, _ = read_manifests(root, arrays=False)
+    matching = [
+        variant
+        for variant in set(variants) & manifests.keys()
+        if all(getattr(manifests[variant].settings, key) == getattr(settings, key) for key in given)
+    ]
+    if len(matching) == 1:
+        _report(
+            log,
+            f"using {data.root}/{matching[0].name}, the only variant with these settings "
+            f"(digest {_short_digest(matching[0])})",
+        )
+        return matching[0]
     if settings.dataset not in DATASETS and not variants:
         raise ChromatuneError(_unknown(settings.dataset, root, data.root))
     others = f", or choose a prepared variant with --data: {_names(variants)}" if variants else ""

@@ -163,7 +163,7 @@ def check_models(task: Task, names: Iterable[str]) -> None:
     for name in names:
         if name not in valid:
             raise ChromatuneError(
-                f"'{name}' is no {task} model{nearest(name, valid)} (valid: {', '.join(valid)})"
+                f"'{name}' is not a {task} model{nearest(name, valid)} (valid: {', '.join(valid)})"
             )
 
 

@@ -44,6 +44,8 @@ _CLIENT_DEFAULTS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
+# Left over from other work, they name the model whose metrics MLflow takes ours to be.
+_OF_OTHER_MODELS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 # The loggers that repeat on stderr what this module says in one line.
 _NOISY_LOGGERS = {
     "mlflow": logging.WARNING,
@@ -278,6 +280,8 @@ def first_line(error: BaseException) -> str:
 
 
 def _set_defaults() -> None:
+    for name in _OF_OTHER_MODELS:
+        os.environ.pop(name, None)
     for name, value in _CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:

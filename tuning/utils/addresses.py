@@ -78,9 +78,10 @@ def check_store(address: str, name: str, valid: Sequence[str]) -> None:
     _check_colon(address, start)
     parts = _PARTS.fullmatch(address)
     if parts is None:
-        if "@" in address or (":" in address and "/" not in address):
+        if "@" in address or "://" in address or (":" in address and "/" not in address):
             scheme = "http" if "http" in valid else "postgresql"
-            raise ChromatuneError(f"{start} has no scheme: write {scheme}://{hidden(address)}")
+            rest = hidden(address.lstrip(":/")) or "HOST"
+            raise ChromatuneError(f"{start} has no scheme: write {scheme}://{rest}")
         return
     typed, driver, separator, rest = parts[1], parts[2] or "", parts[3], parts[4]
     scheme = _scheme(typed, valid, start, address)
@@ -176,6 +177,7 @@ def check_cluster(address: str, name: str) -> None:
     scheme, separator, rest = address.partition("://")
     if not separator:
         rest = address
+    rest = rest.rpartition("@")[2] if scheme.lower() in ("http", "https") else rest
     host, colon, port = rest.rpartition(":")
     if not colon or "]" in port:
         host, port = rest.partition("/")[0], ""

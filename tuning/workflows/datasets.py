@@ -39,10 +39,12 @@ class DatasetsTable(ResultTable):
             )
             for each in self.rows
         )
-        note = "* is used where only the dataset is named; --data DIGEST chooses another"
+        notes = ["* is used where only the dataset is named; --data DIGEST chooses another"]
+        if not any(each["taken"] for each in self.rows):
+            notes = ["--data DIGEST chooses one"]
         caption = f"prepared datasets in {self.root}"
         left = ("digest", "split", "folder")
-        return [Table(caption, "dataset", _COLUMNS, rows, (note, *self.problems), left=left)]
+        return [Table(caption, "dataset", _COLUMNS, rows, (*notes, *self.problems), left=left)]
 
     def to_json(self) -> dict[str, Any]:
         rows = [dict(each) for each in self.rows]

@@ -65,6 +65,22 @@ def test_a_name_alone_prefers_the_default_settings(tmp_path: Path) -> None:
     assert [f"using {default} (the default settings; 2 variants" in line for line in told] == [True]
 
 
+def test_settings_mean_the_only_preparation_that_has_them(tmp_path: Path) -> None:
+    told: list[str] = []
+    folders = {}
+    for seed in (0, 1):
+        folder = prepared(tmp_path, seed=seed)
+        folders[seed] = folder.rename(tmp_path / folder.name.replace(NAME, "faces"))
+    opened = open_prepared(DataConfig(dataset="faces", root=tmp_path, seed=1), told.append)
+    assert opened.folder == folders[1]
+    assert [line.partition(" (")[0] for line in told] == [
+        f"using {folders[1]}, the only variant with these settings"
+    ]
+    for other in ({"size": 32}, {"seed": 2}):
+        with pytest.raises(DataError, match="choose a prepared variant with --data"):
+            open_prepared(DataConfig(dataset="faces", root=tmp_path, **other))
+
+
 def test_a_name_alone_is_not_enough_for_several_preparations(tmp_path: Path) -> None:
     folders = [prepared(tmp_path), prepared(tmp_path, seed=1)]
     with pytest.raises(ChromatuneError) as caught:

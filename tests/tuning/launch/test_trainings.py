@@ -77,7 +77,7 @@ def test_params_that_name_an_argument_of_pydantic_are_refused() -> None:
 
 
 def test_a_model_of_the_other_task_or_misspelled_is_refused() -> None:
-    with pytest.raises(ChromatuneError, match="'autoencoder' is no regression model"):
+    with pytest.raises(ChromatuneError, match="'autoencoder' is not a regression model"):
         _grid("regression", models=["autoencoder"])
     with pytest.raises(ChromatuneError, match="did you mean 'cnn2'"):
         _grid("regression", models=["cn2"])

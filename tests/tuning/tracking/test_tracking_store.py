@@ -8,11 +8,13 @@ import socket
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from tests.tuning.tracking.reading import database, free_port
@@ -132,6 +134,17 @@ class TestPrepareStore:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
         prepare_store(store)
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
+
+    def test_a_model_left_over_from_other_work_gets_no_metrics(
+        self, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_ACTIVE_MODEL_ID", "m-1")
+        prepare_store(store)
+        client = make_client(store)
+        run_id = client.create_run("0").info.run_id
+        with ThreadPoolExecutor() as pool:  # MLflow reads the variable once in each thread
+            pool.submit(client.log_batch, run_id, metrics=[Metric("a", 1.0, 0, 0)]).result()
+        assert client.get_run(run_id).data.metrics == {"a": 1.0}
 
 
 def test_a_store_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ DATABASES = {
     f"mssql://db/m?password={SECRET}%ZZ&x=1:2@": "unescaped",
 }
 SERVERS = {
+    "://": "has no scheme: write http://HOST",
     "htp://host:5000": "Write http://host:5000",
     f"htttps://{PASSWORD}@host": r"Write https://[*]{3}@host",
     "http:/host:5000": "write http://host:5000",
@@ -105,6 +106,7 @@ CLUSTERS = {
     "host:70000": "write host:6379",
     "http://host:8265": "a dashboard, which is for `ray job submit`: write .*host:6379",
     "https://host": "a dashboard, .*host:6379",
+    f"https://{PASSWORD}@host": "a dashboard, .*such as host:6379",
     "tcp://host:6379": "write host:6379",
     "ray//host:10001": "write",
     "'auto'": "quote: remove it",
