@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 
 from data_prep import DataError
@@ -31,7 +32,10 @@ def unchanged() -> Iterator[None]:
     try:
         environment.set_defaults()
         environment.check()
-        yield
+        with warnings.catch_warnings():
+            # A bar of tqdm's, which Optuna and MLflow import and no notebook gets to see.
+            warnings.filterwarnings("ignore", "IProgress not found")
+            yield
     except (ChromatuneError, DataError, ModelError) as error:
         raise ChromatuneError(redact(str(error))) from None
     finally:
