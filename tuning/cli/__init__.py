@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -59,6 +61,12 @@ def _options(
     pass
 
 
+def _help(command: Callable[..., object]) -> str:
+    """The docstring, where line breaks separate paragraphs only; typer keeps most others."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+
+
 for command in (
     *(
         prepare.prepare,
@@ -75,7 +83,7 @@ for command in (
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
-    app.command()(expanding_paths(command))
+    app.command(help=_help(command))(expanding_paths(command))
 
 
 def main() -> None:

@@ -124,6 +124,7 @@ def test_all_commands_explain_themselves() -> None:
     assert {"prepare", "grid", "finals", "finetune", "resume", "trials", "promote"} <= set(commands)
     for name, command in commands.items():
         assert command.help, name
+        assert not re.search(r"\w\n\w", command.help), f"{name} breaks lines"
         for option in command.params:
             assert getattr(option, "help", None), f"{name} {option.name}"
 
