@@ -1,10 +1,12 @@
-"""Leaves the caller's process as it was: its environment and its loggers."""
+"""Leaves the caller's process as it was: its environment, its signal handlers, its loggers."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -20,12 +22,14 @@ _earlier: dict[str, str] = {}
 
 @contextlib.contextmanager
 def unchanged() -> Iterator[None]:
-    """Set what Ray and MLflow need during the block, and restore the environment and log levels.
+    """Set what Ray and MLflow need during the block, and restore what they and it have changed.
 
+    That is the environment, the levels of loggers and the handlers of SIGINT and SIGTERM.
     Every error that a user can cause is raised as ChromatuneError, without passwords.
     """
     logging.getLogger("matplotlib")  # its level is set, too
     levels = {logger: logger.level for logger in _loggers()}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before = dict(os.environ)
     for name, value in _earlier.items():
         os.environ.setdefault(name, value)
@@ -47,6 +51,11 @@ def unchanged() -> Iterator[None]:
         for logger, level in levels.items():
             if logger.level != level:
                 logger.setLevel(level)
+        if threading.current_thread() is threading.main_thread():
+            # Ray keeps its own, which ignore the next Ctrl-C.
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
 
 
 def _loggers() -> list[logging.Logger]:

@@ -18,6 +18,8 @@ import pytest
 
 import chromatune
 from chromatune import ChromatuneError, Launch
+from chromatune._process import unchanged
+from data_prep import DataError
 from tests.chromatune.conftest import NAME
 
 SMALL: dict[str, Any] = {"dataset": NAME, "backend": "serial"}
@@ -77,6 +79,28 @@ def test_a_grid_returns_its_cells_and_leaves_the_process_as_it_was(
     }
     (named,) = (line for line in axes.lines if line.get_label().startswith("best"))
     assert min(named.get_ydata()) == min(min(curve) for curve in curves)
+
+
+def test_what_a_library_changes_during_a_call_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = state_of_the_process()
+    modes = []
+
+    @unchanged()
+    def call() -> None:
+        os.environ["OMP_NUM_THREADS"] = "7"
+        os.environ.setdefault("RAY_AUTH_MODE", f"mode {len(modes)}")
+        modes.append(os.environ["RAY_AUTH_MODE"])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        raise DataError("wrong")
+
+    for _ in range(2):
+        with pytest.raises(ChromatuneError, match="wrong"):
+            call()
+        assert state_of_the_process() == before
+    assert modes[0] == modes[1]  # Ray reads it once
 
 
 @pytest.mark.slow
