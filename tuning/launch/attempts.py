@@ -46,8 +46,14 @@ def last_error(storage: LaunchStorage, training_id: str) -> str:
 
 
 def failure_line(text: str) -> str:
-    """The last line of a traceback; of errors of this program, only their message."""
+    """The error of a traceback, of several lines the first; of this program's only the message."""
     lines = text.strip().splitlines()
+    frames = [index for index, line in enumerate(lines) if line.startswith('  File "')]
+    end = itertools.dropwhile(
+        lambda line: line.startswith("  "), lines[frames[-1] :] if frames else []
+    )
+    if error := list(itertools.islice(end, 2)):
+        lines = [" ".join(map(str.strip, error)) if error[0].endswith(":") else error[0]]
     return _OWN_ERROR.sub("", lines[-1]) if lines else DIED
 
 

@@ -19,7 +19,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.attempts import attempt_folder, attempts_at, checkpoints_in
 from tuning.launch.folder import Launch
 from tuning.launch.outcomes import has_ended
-from tuning.launch.records import read_cell
+from tuning.launch.records import read_cell, read_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.training.checkpoint import TrainState
@@ -160,8 +160,11 @@ def delete_finished(launch: Launch) -> None:
         for training in launch.trainings:
             if not has_ended(storage, training):
                 continue
-            first, *later = attempts_at(storage, training.training_id)
-            for path in checkpoints_in(storage, attempt_folder(training.training_id, first)):
-                storage.delete(path)
-            for attempt in reversed(later):  # so that none is cut off from the first
-                storage.delete(attempt_folder(training.training_id, attempt))
+            # Of one that failed, the folders keep the errors to which messages point.
+            has_failed = read_failure(storage, training.training_id) is not None
+            # In this order, so that none is cut off from the first.
+            for attempt in reversed(attempts_at(storage, training.training_id)):
+                folder = attempt_folder(training.training_id, attempt)
+                is_kept = attempt == 1 or has_failed
+                for path in checkpoints_in(storage, folder) if is_kept else [folder]:
+                    storage.delete(path)

@@ -62,3 +62,25 @@ def test_error_and_log_are_told_everywhere(
     assert (row["status"], row["error"], row["log"]) == ("failed", told, str(log))
     text = run("trials", "regression", "--launch", "last").out
     assert "log: " in text
+
+
+def test_the_log_of_a_trial_that_was_tried_again_is_where_messages_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    attempts = iter("123")
+
+    def fit(*_: Any, **__: Any) -> None:
+        raise RuntimeError(f"CUDA error {next(attempts)}\nFor debugging consider to sleep")
+
+    monkeypatch.setattr(trial, "fit", fit)
+    Path("space.yaml").write_text(yaml.safe_dump({"search": {"space": SPACE, "num_samples": 1}}))
+    data = ["--dataset", "synthetic-faces", "--count", "12", "--size", "32", "--augment", "1"]
+    done = run("search", "regression", "-c", "space.yaml", *data, "--backend", "serial")
+    told = [line.partition("; log: ") for line in done.err.splitlines() if "; log: " in line]
+    assert [line.rpartition("RuntimeError: ")[2] for line, _, _ in told] == [
+        *("CUDA error 1", "CUDA error 2", "CUDA error 3", "CUDA error 3")
+    ]
+    assert all("RuntimeError: CUDA error" in Path(log).read_text() for _, _, log in told)
+    shown = run("status", "last", "--format", "json")
+    assert told[-1][2] in shown.out
