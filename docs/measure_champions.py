@@ -28,10 +28,10 @@ from tuning.errors import ChromatuneError  # noqa: E402
 from tuning.launch.folder import Launch, list_launches  # noqa: E402
 from tuning.launch.open_dataset import open_prepared  # noqa: E402
 from tuning.launch.outcomes import LaunchOutcome  # noqa: E402
+from tuning.tracking.address import tracking_uri  # noqa: E402
 from tuning.tracking.evaluation import constant_on_test, measure_model  # noqa: E402
 from tuning.tracking.fetch_weights import load_registered  # noqa: E402
 from tuning.tracking.registry.catalog import find_champion  # noqa: E402
-from tuning.tracking.store import tracking_uri  # noqa: E402
 from tuning.training.config import FitConfig  # noqa: E402
 from tuning.training.data import DeviceSplit, load_split  # noqa: E402
 from tuning.training.metrics import predict, psnr  # noqa: E402

@@ -333,7 +333,7 @@ def words(text: str | None) -> list[str] | None:
 
 def resolve_uri(tracking_uri: str | None) -> str:
     """The tracking URI that an option gives, else the environment, else the default."""
-    from tuning.tracking.store import tracking_uri as resolve
+    from tuning.tracking.address import tracking_uri as resolve
 
     return resolve(tracking_uri)
 

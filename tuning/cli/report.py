@@ -68,9 +68,9 @@ def report(
         render_markdown,
         write_report,
     )
+    from tuning.tracking.address import tracking_uri as resolve_uri
     from tuning.tracking.reader import read_store
     from tuning.tracking.store import is_server
-    from tuning.tracking.store import tracking_uri as resolve_uri
 
     formats = [checked_format(word) for word in words(format_) or ()]
     if out != _STDOUT:
@@ -103,8 +103,8 @@ def speedup(
     options: PreparedDataOptions,
 ) -> None:
     """Train CNN2 on the CPU and on a GPU, and write how many times faster the GPU is."""
+    from tuning.tracking.address import tracking_uri as resolve_uri
     from tuning.tracking.speedup import SpeedupRun
-    from tuning.tracking.store import tracking_uri as resolve_uri
     from tuning.training.data import load_task_data
     from tuning.training.speedup import TASK, devices, measure, speedup_training
 

@@ -1,6 +1,6 @@
 """MLflow: everything that is written to it or read from it.
 
-- store: the connection, experiments, errors
+- address: tracking URIs; store: the connection, experiments, errors
 - delivery, cell_runs, parent_run, runs, run_tags, expected_runs: a launch, written as runs once
 - logged_model, pyfunc, fetch_weights: a cell's model, written and read
 - stored_runs, reader, health: runs read back

@@ -16,6 +16,7 @@ from tuning.errors import ChromatuneError
 from tuning.launch.folder import JOURNAL, SEARCH, Launch
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.tracker import Tracker
+from tuning.tracking.address import store_command
 from tuning.tracking.cell_runs import Projector
 from tuning.tracking.expected_runs import LaunchPlan
 from tuning.tracking.runs import LaunchRuns
@@ -25,7 +26,6 @@ from tuning.tracking.store import (
     first_line,
     make_client,
     prepare_store,
-    store_command,
     translated,
 )
 from tuning.utils.redaction import redact

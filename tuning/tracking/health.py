@@ -9,6 +9,7 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version
 from sqlalchemy import create_engine
 
+from tuning.tracking.address import mlflow_command
 from tuning.tracking.logged_model import has_weights
 from tuning.tracking.runs import FINISHED, RUNNING, TAG, runs_by_cell
 from tuning.tracking.store import (
@@ -16,7 +17,6 @@ from tuning.tracking.store import (
     is_server,
     is_there,
     make_client,
-    mlflow_command,
     other_version,
     search_all_runs,
     translated,

@@ -24,7 +24,7 @@ def store_of(launch: Launch, option: str | None, backend: str | None = None) -> 
     `backend`. Raises ChromatuneError if the launch's own had a password, which is not stored, or if
     it is on another machine and would receive credentials of the environment.
     """
-    from tuning.tracking.store import tracking_uri  # imports MLflow
+    from tuning.tracking.address import tracking_uri
 
     if option is None and "MLFLOW_TRACKING_URI" not in os.environ:
         option = launch.tracking_uri

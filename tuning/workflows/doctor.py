@@ -16,6 +16,7 @@ from tuning.launch.folder import Launch, list_launches
 from tuning.launch.lease import read_owner
 from tuning.launch.outcomes import CellOutcome, cell_outcomes, has_ended
 from tuning.search.budget import Budget
+from tuning.tracking.address import store_command
 from tuning.tracking.delivery import project_launch
 from tuning.tracking.health import (
     TrackedLaunch,
@@ -25,7 +26,7 @@ from tuning.tracking.health import (
     restore,
     tracked_launches,
 )
-from tuning.tracking.store import first_line, prepare_store, store_command
+from tuning.tracking.store import first_line, prepare_store
 from tuning.utils.commands import shell_command
 from tuning.utils.redaction import HIDDEN, redact
 

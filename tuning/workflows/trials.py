@@ -15,8 +15,9 @@ from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.open_dataset import Log, data_words, open_prepared
 from tuning.launch.overview import LaunchState, read_state
 from tuning.launch.storage import LaunchStorage
+from tuning.tracking.address import store_command
 from tuning.tracking.reader import finished_cells
-from tuning.tracking.store import open_store, store_command
+from tuning.tracking.store import open_store
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.data import load_task_data
 from tuning.training.metrics import constant_baseline

@@ -22,11 +22,12 @@ from tests.tuning.tracking.reading import all_runs
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch, open_launch
 from tuning.launch.storage import LaunchStorage
+from tuning.tracking.address import store_command
 from tuning.tracking.delivery import project_launch
 from tuning.tracking.health import tracked_launches
 from tuning.tracking.registry.catalog import find_model
 from tuning.tracking.registry.model_choice import choose_mode
-from tuning.tracking.store import open_store, prepare_store, store_command
+from tuning.tracking.store import open_store, prepare_store
 from tuning.utils.commands import shell_command
 
 MakeLaunch = Callable[..., LaunchWriter]

@@ -19,8 +19,9 @@ from mlflow.exceptions import MlflowException
 
 from tests.tuning.tracking.reading import database, free_port
 from tuning.errors import ChromatuneError
+from tuning.tracking.address import tracking_uri
 from tuning.tracking.evaluation import log_test_metrics
-from tuning.tracking.store import first_line, make_client, open_store, prepare_store, tracking_uri
+from tuning.tracking.store import first_line, make_client, open_store, prepare_store
 from tuning.tracking.stored_runs import StoredCell
 
 

@@ -14,7 +14,7 @@ from tests.commands import refusal
 from tuning.config.schema import absolute_path
 from tuning.config.search import absolute_storage
 from tuning.errors import ChromatuneError
-from tuning.tracking.store import tracking_uri
+from tuning.tracking.address import tracking_uri
 from tuning.utils.addresses import check_cluster, check_driver, hidden
 
 SECRET = "hunter2"

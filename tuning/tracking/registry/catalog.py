@@ -17,8 +17,9 @@ from mlflow.exceptions import MlflowException
 from tuning.config.schema import TASKS
 from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError, nearest
+from tuning.tracking.address import store_command
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import all_pages, first_line, make_client, store_command, translated
+from tuning.tracking.store import all_pages, first_line, make_client, translated
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _MEASURED = f"{TAG}measured"

@@ -10,6 +10,7 @@ from models import ModelError
 from tuning.display.formatting import format_value, metric_title
 from tuning.errors import ChromatuneError, nearest
 from tuning.inference.predict import Colorizer
+from tuning.tracking.address import store_command
 from tuning.tracking.fetch_weights import load_registered
 from tuning.tracking.registry.catalog import (
     CHAMPION,
@@ -20,7 +21,6 @@ from tuning.tracking.registry.catalog import (
     no_alias,
     registered_name,
 )
-from tuning.tracking.store import store_command
 from tuning.training.tasks import CRITERIA
 
 _LABELS = {"ncd": "NCD"}

@@ -14,6 +14,7 @@ from data_prep import PreparedDataset
 from models import ModelError
 from tuning.errors import ChromatuneError
 from tuning.launch.open_dataset import data_words
+from tuning.tracking.address import store_command
 from tuning.tracking.evaluation import (
     constant_on_test,
     log_showcase,
@@ -34,13 +35,7 @@ from tuning.tracking.registry.catalog import (
 )
 from tuning.tracking.registry.gate import decide, passing_cell
 from tuning.tracking.runs import TAG
-from tuning.tracking.store import (
-    RETRY_OR_RESUME,
-    make_client,
-    open_store,
-    store_command,
-    translated,
-)
+from tuning.tracking.store import RETRY_OR_RESUME, make_client, open_store, translated
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA, Criterion
 
