@@ -75,7 +75,7 @@ def test_a_stranger_on_the_machine_is_refused(home: dict[str, str]) -> None:
             "from tuning.utils import environment\n"
             "environment.set_defaults()\n"
             "import ray\n"
-            "ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)\n"
+            'ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)\n'
             "print(ray.get_runtime_context().gcs_address, flush=True)\n"
             "input()",
         ],
