@@ -45,16 +45,20 @@ def trial_tables(
         return _of_launch(task, tracking_uri, state)
     open_store(tracking_uri)
     dataset = open_prepared(data, log)
-    cells = finished_cells(tracking_uri, dataset.digest, task)
+    grid = finished_cells(tracking_uri, dataset.digest, task, "grid")
+    others = finished_cells(
+        tracking_uri, dataset.digest, task, "search" if launch is None else None
+    )
     states = [
         state
         for state in _states(storage_path)
         if (state.document["task"], state.document["dataset_digest"]) == (task, dataset.digest)
     ]
     if launch is not None:
-        cells = [cell for cell in cells if cell.launch_id == launch]
+        grid = [cell for cell in grid if cell.launch_id == launch]
+        others = [cell for cell in others if cell.launch_id == launch and cell not in grid]
     tables: list[ResultTable] = []
-    if grid := [cell for cell in cells if cell.kind == "grid"]:
+    if grid:
         tables.append(_grid_table(task, dataset, grid))
     if launch is None:
         tables += [
@@ -64,9 +68,8 @@ def trial_tables(
         ]
     criterion, here = CRITERIA[task], {state.launch_id for state in states}
     elsewhere: dict[str, list[StoredCell]] = {}
-    for cell in cells:
-        is_shown = cell.kind == "search" or (launch is not None and cell.kind != "grid")
-        if is_shown and cell.launch_id not in here:
+    for cell in others:
+        if cell.launch_id not in here:
             elsewhere.setdefault(cell.launch_id, []).append(cell)
     metric = f"val_{criterion.name}"
     tables += [stored_table(c, metric, criterion.higher_is_better) for c in elsewhere.values()]

@@ -106,8 +106,9 @@ def test_what_a_bucket_lacks_is_said(variants: list[PreparedDataset], fetched: l
     ):
         with pytest.raises((ChromatuneError, DataError), match=message):
             open_prepared(DataConfig(root=BUCKET, **wanted))  # type: ignore[arg-type]
+    config = DataConfig(dataset=NAME, root=BUCKET)  # type: ignore[arg-type]
     with pytest.raises(ChromatuneError, match=f"cannot prepare in {BUCKET}"):
-        run_prepare(DataConfig(dataset=NAME, root=BUCKET), None, overwrite=False)  # type: ignore[arg-type]
+        run_prepare(config, None, overwrite=False)
     assert arrays_of(fetched) == []
     # A copy that differs from its manifest is not used, and leaves nothing.
     path = variants[0].folder / "val/a.npy"

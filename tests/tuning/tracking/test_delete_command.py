@@ -112,7 +112,9 @@ def test_it_asks_first(
     monkeypatch.setattr(sys, "stdin", type("Terminal", (), {"isatty": lambda _: True})())
     for answer, expected in ((False, 1), (True, 0)):
         assert Path(launch.folder, "launch.json").exists()
-        monkeypatch.setattr(typer, "confirm", lambda text, **_: asked.append(text) or answer)  # noqa: B023
+        monkeypatch.setattr(
+            *(typer, "confirm", lambda text, answer=answer, **_: asked.append(text) or answer)
+        )
         assert run("delete", "grid-1")[0] == expected
     assert not launch.folder.exists()
     assert "delete grid-1 (stopped, 0 of 2 cells) in " in asked[0]
