@@ -83,6 +83,33 @@ def _scaling() -> str:
     return f"{scaling.table(_benchmark('scaling'))}\n{_origin(['scaling'])}"
 
 
+def _searches() -> str:
+    """A row for each search method: epochs until it was that close to the best point."""
+    document = _benchmark("search")
+    rows = [
+        (
+            found["method"],
+            _quartiles(found["epochs_to_0.5"]),
+            f"{100 * found['reached_0.5']:.0f} %",
+            _quartiles(found["epochs_to_0.25"]),
+            f"{100 * found['reached_0.25']:.0f} %",
+            _quartiles(found["seconds_to_0.5_16"]),
+        )
+        for found in document["methods"]
+    ]
+    within = ("epochs to 0.5 dB", "reached", "epochs to 0.25 dB", "reached")
+    return (
+        f"{markdown(('method', *within, 's to 0.5 dB, 16 workers'), rows)}\n"
+        f"{document['seeds']} searches a row on {document['dataset']}. {_origin(['search'])[2:]}"
+    )
+
+
+def _quartiles(values: Sequence[float | None]) -> str:
+    """Median and quartiles; never is ∞."""
+    low, median, high = ("∞" if value is None else f"{value:.0f}" for value in values)
+    return f"{median} ({low} to {high})"
+
+
 def _champion_tables() -> str:
     parts = [_champion_table(champion) for champion in champions()]
     hardware = next(run["hardware"] for champion in champions() for run in champion["runs"])
@@ -160,6 +187,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "limits": lambda: scaling.limits(_benchmark("scaling")),
     },
     "models.md": {"champions": _champion_tables},
+    "search.md": {"methods": _searches},
     "reliability.md": {
         "soak": lambda: _long_tests("soak"),
         "cluster": lambda: _long_tests("cluster"),

@@ -1,0 +1,179 @@
+"""The search methods that are compared, each in a few lines on its own library."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import Trial
+
+from benchmarks.search.curves import EPOCHS, SPACES, Point, points
+from benchmarks.search.simulator import Method, Step
+from tuning.config.search import SearchConfig
+from tuning.search.predicted_sampler import PredictedSampler
+from tuning.search.promotion import Trained
+from tuning.search.samplers import make_sampler, seed_of
+from tuning.search.stopping import Asha, make_promotion, rungs
+
+
+def distributions(space: str) -> dict[str, BaseDistribution]:
+    """The space for Optuna: indices into the choices, ordered where their values are."""
+    return {
+        name: _distribution(choices) for name, choices in SPACES[space].items() if len(choices) > 1
+    }
+
+
+def _distribution(choices: Any) -> BaseDistribution:
+    indices = range(len(choices))
+    is_ordered = len(choices) > 2 and not isinstance(choices[0], str)
+    return IntDistribution(0, len(choices) - 1) if is_ordered else CategoricalDistribution(indices)
+
+
+class _Study:
+    """An in-memory study over a recorded space; trials are numbered as Optuna does."""
+
+    def __init__(self, space: str, seed: int, sampler: BaseSampler, pruner: BasePruner) -> None:
+        self._choices, self._seed = SPACES[space], seed
+        self._numbers = {_key(point): number for number, point in enumerate(points(space))}
+        self._space = distributions(space)
+        self._trials: dict[int, Trial] = {}
+        self._scores: dict[int, dict[int, float]] = {}
+        with warnings.catch_warnings(action="ignore"):
+            self._study = optuna.create_study(
+                direction="maximize", sampler=sampler, pruner=pruner, study_name="search"
+            )
+
+    def _new(self) -> int:
+        with warnings.catch_warnings(action="ignore"):
+            trial = self._study.ask(self._space)
+        self._trials[trial.number] = trial
+        self._scores[trial.number] = {}
+        return int(trial.number)
+
+    def _step(self, number: int, epoch: int) -> Step:
+        params = self._trials[number].params
+        point = {name: among[params.get(name, 0)] for name, among in self._choices.items()}
+        return Step(number, self._numbers[_key(point)], epoch)
+
+    def _take_in(self, step: Step, scores: Mapping[int, float]) -> None:
+        best = max(self._scores[step.trial].values(), default=float("-inf"))
+        for epoch, score in scores.items():
+            best = max(best, score)
+            self._scores[step.trial][epoch] = best
+            self._trials[step.trial].report(best, epoch)
+
+    def _end(self, number: int, *, is_pruned: bool = False) -> None:
+        state = optuna.trial.TrialState.PRUNED if is_pruned else None
+        value = None if is_pruned else max(self._scores[number].values())
+        self._study.tell(number, value, state=state)
+
+
+class Stopping(_Study):
+    """Optuna's sampler, and a rule that stops trials at epochs in `checked`."""
+
+    def __init__(
+        self,
+        space: str,
+        seed: int,
+        sampler: BaseSampler,
+        pruner: BasePruner | None = None,
+        checked: tuple[int, ...] = (),
+        rule: Asha | None = None,
+    ) -> None:
+        super().__init__(space, seed, sampler, pruner or NopPruner())
+        self._checked = (*(epoch for epoch in checked if epoch < EPOCHS), EPOCHS)
+        self._rule = rule
+        self._continued: list[int] = []
+
+    def ask(self) -> Step:
+        number = self._continued.pop() if self._continued else self._new()
+        reached = max(self._scores[number], default=0)
+        return self._step(number, next(epoch for epoch in self._checked if epoch > reached))
+
+    def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:  # noqa: ARG002
+        self._take_in(step, scores)
+        if step.epoch == EPOCHS:
+            self._end(step.trial)
+        elif self._stops(step.trial):
+            self._end(step.trial, is_pruned=True)
+        else:
+            self._continued.append(step.trial)
+
+    def _stops(self, number: int) -> bool:
+        if self._rule is None:
+            return bool(self._trials[number].should_prune())
+        others = [scores for other, scores in self._scores.items() if other != number and scores]
+        return self._rule.stops(self._scores[number], others)
+
+
+class Ours(_Study):
+    """What `chromatune search` does: the same objects decide."""
+
+    def __init__(self, space: str, seed: int, **search: Any) -> None:
+        self._search = SearchConfig(space={"model": "autoencoder"}, **search)
+        super().__init__(space, seed, RandomSampler(), NopPruner())
+        promotion = make_promotion(self._search, EPOCHS)
+        assert promotion is not None
+        self._promotion = promotion
+        self._running: set[int] = set()
+
+    def ask(self) -> Step:
+        trained = [self._trained(number) for number in self._trials]
+        chosen = self._promotion.choose(trained)
+        if chosen is None:
+            sampler = make_sampler(self._search, seed_of(self._seed, len(self._trials)))
+            values = self._promotion.predicted(trained)
+            self._study.sampler = PredictedSampler(sampler, values)
+            number = self._new()
+        else:
+            number = chosen.number
+        self._running.add(number)
+        return self._step(number, self._promotion.next_rung(self._trained(number)))
+
+    def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:  # noqa: ARG002
+        self._take_in(step, scores)
+        self._running.discard(step.trial)
+
+    def _trained(self, number: int) -> Trained:
+        scores = self._scores[number]
+        is_paused = number not in self._running and 0 < max(scores, default=0) < EPOCHS
+        judged_from = self._promotion.judged_from(number, 0.0, EPOCHS)
+        return Trained(number, scores, EPOCHS, judged_from, is_paused)
+
+
+def _stopping_asha(space: str, seed: int) -> Method:
+    search = SearchConfig(space={"model": "autoencoder"}, scheduler="asha-stop")
+    checked = rungs(search, EPOCHS)
+    rule = Asha(checked, search.reduction_factor)
+    return Stopping(space, seed, _tpe(seed), checked=tuple(checked), rule=rule)
+
+
+def _hyperband_pruner(space: str, seed: int) -> Method:
+    pruner = HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3)
+    return Stopping(space, seed, _tpe(seed), pruner, (1, 3, 9))
+
+
+def _tpe(seed: int) -> TPESampler:
+    with warnings.catch_warnings(action="ignore"):
+        return TPESampler(seed=seed, multivariate=True, group=True)
+
+
+METHODS: Mapping[str, Callable[[str, int], Method]] = {
+    "random search": lambda space, seed: Stopping(space, seed, RandomSampler(seed)),
+    "Optuna, TPE": lambda space, seed: Stopping(space, seed, _tpe(seed)),
+    "Optuna, GP": lambda space, seed: Stopping(space, seed, GPSampler(seed=seed)),
+    "Optuna, TPE, Hyperband pruner": _hyperband_pruner,
+    "TPE, stopping ASHA of Ray Tune": _stopping_asha,
+    "Chromatune, tpe, hyperband": lambda s, seed: Ours(s, seed, scheduler="hyperband"),
+    "Chromatune, gp, asha": lambda space, seed: Ours(space, seed, sampler="gp"),
+    "Chromatune, tpe, asha (default)": Ours,
+}
+
+
+def _key(point: Point) -> tuple[Any, ...]:
+    return tuple(point.values())

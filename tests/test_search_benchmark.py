@@ -1,0 +1,63 @@
+"""The simulator of searches on recorded curves, against figures counted by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.search.curves import EPOCHS, SEEDS, SPACES, Curves, points
+from benchmarks.search.methods import METHODS
+from benchmarks.search.simulator import Step, simulate
+
+
+@pytest.fixture(scope="module")
+def curves() -> Curves:
+    """Point n has n dB after every epoch, one more after the last, and takes n + 1 s an epoch."""
+    shape = (len(points("recipe")), SEEDS, EPOCHS)
+    psnr = np.broadcast_to(np.arange(shape[0])[:, None, None], shape).astype(np.float32)
+    seconds = psnr + 1
+    psnr[:, :, -1] += 1
+    return Curves(Path("none.npz"), psnr, seconds, {"space": SPACES["recipe"]})
+
+
+class Scripted:
+    """Takes given steps, whatever the scores."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.told: list[tuple[int, Mapping[int, float], float]] = []
+
+    def ask(self) -> Step | None:
+        return self.steps.pop(0) if self.steps else None
+
+    def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:
+        self.told.append((step.trial, scores, seconds))
+
+
+def test_an_epoch_is_trained_once_in_its_recorded_seconds(curves: Curves) -> None:
+    method = Scripted(Step(0, 1, 2), Step(1, 3, 1), Step(0, 1, 3))
+    trace = simulate(method, curves, seed=0, workers=1, most_epochs=9)
+    assert method.told == [(0, {1: 1, 2: 1}, 4), (1, {1: 3}, 4), (0, {3: 1}, 2)]
+    assert trace.seconds.tolist() == [2, 4, 8, 10]
+    best = len(points("recipe"))  # the last point's score after its last epoch
+    assert trace.regret.tolist() == [best - 1, best - 1, best - 3, best - 3]
+    assert (trace.epochs_to(best - 3), trace.seconds_to(best - 3)) == (3, 8)
+    assert math.isinf(trace.epochs_to(0))
+
+
+def test_workers_train_at_the_same_time(curves: Curves) -> None:
+    method = Scripted(Step(0, 1, 2), Step(1, 3, 1), Step(2, 0, 1))
+    trace = simulate(method, curves, seed=0, workers=2, most_epochs=9)
+    assert trace.seconds.tolist() == [2, 4, 4, 5]
+    assert [trial for trial, _, _ in method.told] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_searches_as_long_as_asked(name: str, curves: Curves) -> None:
+    trace = simulate(METHODS[name]("recipe", 0), curves, seed=0, workers=2, most_epochs=100)
+    assert len(trace.seconds) == 100
+    assert trace.regret[-1] < trace.regret[0] or trace.regret[0] == 0
