@@ -216,9 +216,10 @@ class Ledger:
 
     def _is_at_pause(self, trial: FrozenTrial) -> bool:
         """Whether a trial's last score is that of a rung at which it pauses."""
-        if self._promotion is None:
+        # One that was killed while it was drawn has no scores, and lacks parameters.
+        if self._promotion is None or not (scores := self._scores(trial)):
             return False
-        last = max(self._scores(trial), default=0)
+        last = max(scores)
         return self._promotion.pauses_at(self._trained(trial), last)
 
     def _ask(self) -> optuna.Trial | None:

@@ -19,7 +19,7 @@ from tuning.search.objectives import Objective
 from tuning.search.summary import TrialSummary, pareto_set, ranked
 
 _ROWS = 10
-_OUTCOMES = ("finished", "pruned", "stopped", "running", "diverged", "failed", "known")
+_OUTCOMES = ("finished", "pruned", "stopped", "paused", "running", "diverged", "failed", "known")
 
 
 @dataclasses.dataclass(frozen=True)

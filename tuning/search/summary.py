@@ -24,10 +24,11 @@ from tuning.search.study_checks import KNOWN
 
 @dataclasses.dataclass(frozen=True)
 class TrialSummary:
-    """One trial: `outcome` is finished, pruned, stopped, running, diverged, failed or known.
+    """One trial of a search.
 
-    `values` are the objectives of the state that it left, () without one; `epochs` is the number of
-    trained epochs.
+    `outcome` is finished, pruned, stopped, paused, running, diverged, failed or known. `values` are
+    the objectives of the state that it left, () without one; `epochs` is the number of trained
+    epochs.
     """
 
     number: int

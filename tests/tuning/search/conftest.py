@@ -54,6 +54,7 @@ class Script:
     folder: Path
     plan: SearchPlan
     total: int
+    study_storage: str | None = None
 
     def __post_init__(self) -> None:
         self.launch = Launch(
@@ -71,7 +72,8 @@ class Script:
     def open(self) -> Ledger:
         """Open study and ledger as a new process would."""
         self.study = open_study(
-            *(str(self.folder / "study.journal"), "search-1", self.plan.objectives),
+            *(self.study_storage or str(self.folder / "study.journal"), "search-1"),
+            self.plan.objectives,
             {"task": "colorizer"},
             launch_id="search-1",
             is_resumed=bool(self.launch.trainings),
@@ -165,12 +167,13 @@ def script(tmp_path: Path) -> Callable[..., Script]:
         total: int = 6,
         folder: str = "launch",
         seed: int = 0,
+        in_database: bool = False,
         **search: Any,
     ) -> Script:
         (tmp_path / folder).mkdir(exist_ok=True)
-        return Script(
-            tmp_path / folder, plan_of(tmp_path, space, objectives, seed, **search), total
-        )
+        plan = plan_of(tmp_path, space, objectives, seed, **search)
+        database = f"sqlite:///{tmp_path / folder}/study.db" if in_database else None
+        return Script(tmp_path / folder, plan, total, database)
 
     return make
 

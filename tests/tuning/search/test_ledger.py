@@ -153,14 +153,14 @@ def test_scores_that_a_killed_trial_could_not_report_are_read_from_its_cell(
 
 
 @pytest.mark.parametrize("drawn", range(1, 4))
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "in_database"), [(0, False), (1, False), (2, False), (0, True)])
 def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_the_end(
-    script: MakeScript, drawn: int, seed: int
+    script: MakeScript, drawn: int, seed: int, in_database: bool
 ) -> None:
     """Whatever was drawn before, the rest is what an undisturbed process would have drawn."""
     expected = script(folder="undisturbed", seed=seed).next().training
 
-    killed = script(folder="killed", seed=seed)
+    killed = script(folder="killed", seed=seed, in_database=in_database)
     killed.study.sampler = make_sampler(killed.plan.search, seed_of(seed, 0))
     trial = killed.study.ask()
     trial.set_user_attr("launch_id", "search-1")

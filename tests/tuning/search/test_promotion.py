@@ -12,6 +12,8 @@ from optuna.trial import TrialState
 
 from tuning.search.predicted_sampler import PredictedSampler
 from tuning.search.promotion import Promotion, Trained
+from tuning.search.ranking_table import SearchTable
+from tuning.search.summary import summaries
 
 MakeScript = Callable[..., Any]
 EPOCHS = 9
@@ -194,3 +196,13 @@ def test_suggestions_depend_on_trials_that_are_paused(script: MakeScript, space_
     learnt = sampler._predicted(search.script.study)[0].trials[:2]
     known = [trial.params for trial in search.script.study.trials[:2]]
     assert [(trial.params, trial.value) for trial in learnt] == [(p, 20.0) for p in known]
+
+
+def test_paused_trials_are_counted(script: MakeScript, space_of: Any) -> None:
+    search = make_search(script, space_of, "counted").script
+    name = search.next().training_id
+    assert search.ledger.observe(name, 1, 20.0) == "pause"
+    search.ledger.paused(name)
+    objectives = search.plan.objectives
+    trials = summaries(search.launch, search.study, objectives)
+    assert SearchTable("search", objectives, trials, {}).to_json()["counts"] == {"paused": 1}
