@@ -106,7 +106,7 @@ class SearchKeywords(LaunchKeywords, total=False):
 
     space: Mapping[str, Any]
     num_samples: int
-    sampler: Literal["tpe", "gp", "cmaes", "random", "grid"]
+    sampler: str
     scheduler: Literal["asha", "hyperband", "asha-stop", "median", "none"]
     objectives: Sequence[str]
     points: Sequence[Mapping[str, Any]]

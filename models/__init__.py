@@ -17,6 +17,7 @@ from models.user_code import UserCode as UserCode
 from models.user_code import check_trusted as check_trusted
 from models.user_code import fault_of as fault_of
 from models.user_code import is_in_use as is_in_use
+from models.user_code import module_in_use as module_in_use
 from models.user_code import read_code as read_code
 from models.user_code import trust_all_code as trust_all_code
 from models.user_code import use_code as use_code

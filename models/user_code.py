@@ -124,11 +124,16 @@ def use_code(code: UserCode) -> None:
 def load_code(code: UserCode) -> list[_Registered]:
     """Run the file if it has not run yet, and return what it registers, without using it."""
     with _LOCK:
-        stem = re.sub(r"\W", "_", code.name.removesuffix(".py"))
-        name = f"{_PREFIX}{stem}_{code.digest[:12]}"
+        name = _module_name(code)
         if name not in _loaded:
             _loaded[name] = _run(code, name)
         return _loaded[name]
+
+
+def module_in_use(name: str) -> ModuleType | None:
+    """The module of the file `NAME.py` that is in use, if there is one."""
+    code = _in_use.get(f"{name}.py")
+    return None if code is None else sys.modules[_module_name(code)]
 
 
 def add(kind: str, registry: dict[str, Any], name: str, value: Any) -> None:
@@ -187,6 +192,11 @@ def fault_of(error: BaseException) -> str | None:
     return found
 
 
+def _module_name(code: UserCode) -> str:
+    stem = re.sub(r"\W", "_", code.name.removesuffix(".py"))
+    return f"{_PREFIX}{stem}_{code.digest[:12]}"
+
+
 def _run(code: UserCode, name: str) -> list[_Registered]:
     global _running
     label = code.path or code.name
@@ -207,9 +217,16 @@ def _run(code: UserCode, name: str) -> list[_Registered]:
         raise ModelError(fault_of(error) or f"{label}: {error}") from error
     finally:
         _running = before
-    if not registered:
-        raise ModelError(f"{label} registers no model, loss or metric: is it the right file?")
+    if not (registered or any(map(_is_sampler, vars(module).values()))):
+        raise ModelError(
+            f"{label} registers no model, loss or metric, and has no sampler: is it the right file?"
+        )
     return registered
+
+
+def _is_sampler(value: Any) -> bool:
+    """Whether it is a class with the interface of Optuna's samplers, which need no registration."""
+    return isinstance(value, type) and hasattr(value, "sample_relative")
 
 
 def _file_of_module(word: str) -> Path:

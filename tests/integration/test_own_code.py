@@ -55,6 +55,13 @@ model = mlflow.pyfunc.load_model("models:/synthetic-fruits-colorizer@champion")
 print(model.predict(np.zeros((1, 9, 7), np.uint8)).shape)
 assert not any(name.split(".")[0] in ("tuning", "chromatune", "models") for name in sys.modules)
 """
+DRAWS = """
+from optuna.samplers import RandomSampler
+
+class Lowest(RandomSampler):
+    def sample_independent(self, study, trial, name, distribution):
+        return distribution.low
+"""
 DIGEST = UserCode("own.py", CODE).digest[:12]
 NEWER = CODE.replace("0.5 + L", "0.6 + L")
 SEARCH = {
@@ -123,7 +130,7 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
         foreign = refusal("resume", "last", "--trust-code", "--import", "other.py")
         assert "was begun without other.py" in foreign
     with forgetting():
-        more = ("search", "colorizer", "--extend", "last", "--num-samples", "1", "--trust-code")
+        more = ("search", "regression", "--extend", "last", "--num-samples", "1", "--trust-code")
         assert "3 trials: 3 finished" in done(*more).out
     assert "--import" in run("doctor", "--dry-run").out
     with forgetting():
@@ -245,3 +252,20 @@ def test_the_file_travels_to_the_workers_of_ray(here: Path) -> None:
     (launch,) = (here / "ray_results").iterdir()
     (record,) = launch.glob("*/cells/*/cell.json")
     assert json.loads(record.read_text())["metrics"]["val_redness"] > 0
+
+
+def test_a_search_is_extended_with_its_own_sampler(here: Path) -> None:
+    (here / "draws.py").write_text(DRAWS)
+    space: dict[str, object] = {"model": "resnet", "head": "tanh", "epochs": 1}
+    space["lr"] = {"type": "float", "low": 2e-3, "high": 1.0}
+    (here / "search.yaml").write_text(yaml.safe_dump({"search": {"space": space}}))
+    words = ("--import", "draws.py", "--sampler", "draws:Lowest", "--num-samples", "1")
+    with forgetting():
+        done("search", "regression", "-c", "search.yaml", *words, *ON)
+    more = ("search", "regression", "--extend", "last", "--num-samples", "1")
+    assert "brings code: draws.py" in refusal(*more)
+    with forgetting():
+        done(*more, "--import", "draws.py")
+    (launch,) = (here / "ray_results").iterdir()
+    trainings = [json.loads(path.read_text()) for path in launch.glob("*/training.json")]
+    assert [each["params"]["lr"] for each in trainings] == [2e-3, 2e-3]

@@ -35,6 +35,12 @@ def _read_points(file: Path | None) -> list[dict[str, Any]] | None:
     return None if file is None else read_points(expanded(file))
 
 
+def _sampler_names(incomplete: str) -> list[str]:
+    from tuning.config.search import SAMPLERS
+
+    return [name for name in SAMPLERS if name.startswith(incomplete)]
+
+
 @dataclasses.dataclass(frozen=True)
 class SearchOptions(PreparedLaunchOptions):
     """How is searched, and for how long."""
@@ -45,8 +51,12 @@ class SearchOptions(PreparedLaunchOptions):
         int | None, option("Number of trials, with --extend of further ones [default: 20].", min=1)
     ] = None
     sampler: Annotated[
-        Literal["tpe", "gp", "cmaes", "random", "grid"] | None,
-        option("Optuna's sampler [default: tpe]."),
+        str | None,
+        option(
+            "Optuna's sampler: tpe, gp, cmaes, random, grid, or MODULE:CLASS of any other "
+            "[default: tpe].",
+            autocompletion=_sampler_names,
+        ),
     ] = None
     scheduler: Annotated[
         Literal["asha", "hyperband", "asha-stop", "median", "none"] | None,

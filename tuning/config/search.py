@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,16 +14,18 @@ from pydantic import (
     StrictStr,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 
 from tuning.config.schema import Count, LaunchConfig, absolute_path
-from tuning.errors import ChromatuneError
+from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import Positive
 from tuning.utils.addresses import DATABASES, check_store
 from tuning.utils.environment import expanded
 from tuning.utils.safe_yaml import read_yaml_file
 
-Sampler = Literal["tpe", "gp", "cmaes", "random", "grid"]
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
+_CLASS = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 Scheduler = Literal["asha", "hyperband", "asha-stop", "median", "none"]
 
 
@@ -36,6 +39,22 @@ def absolute_storage(value: str) -> str:
     if separator and scheme.partition("+")[0] == "sqlite":
         return f"{scheme}:///{expanded(rest).absolute()}"
     return value if "://" in value else absolute_path(value)
+
+
+def _checked_sampler(value: str) -> str:
+    if value in SAMPLERS or re.match(_CLASS, value):
+        return value
+    names = ", ".join(SAMPLERS)
+    raise ValueError(
+        f"input should be {names} or MODULE:CLASS of an Optuna sampler{nearest(value, SAMPLERS)}"
+    )
+
+
+Sampler = Annotated[
+    str,
+    AfterValidator(_checked_sampler),
+    WithJsonSchema({"anyOf": [{"enum": list(SAMPLERS)}, {"pattern": _CLASS}], "type": "string"}),
+]
 
 
 class SearchConfig(BaseModel):

@@ -1,11 +1,13 @@
-"""Optuna's samplers by name."""
+"""Optuna's samplers: five by name, any other as `MODULE:CLASS`."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import io
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +17,7 @@ from optuna.distributions import CategoricalDistribution as Categorical
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from models import fault_of, module_in_use
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError, nearest
 from tuning.search.objectives import Objective
@@ -73,14 +76,18 @@ _SAMPLERS: Mapping[str, tuple[Callable[..., BaseSampler], Mapping[str, Any]]] = 
 
 
 def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
-    """Build the sampler; ChromatuneError for options that it does not have.
+    """Build the sampler; ChromatuneError if it cannot be imported or lacks an option.
 
-    CMA-ES also learns from pruned trials, where a scheduler prunes.
+    CMA-ES also learns from pruned trials, where a scheduler prunes. A class of the user's gets a
+    `seed` if it takes one and the options have none.
     """
-    build, options = _SAMPLERS[search.sampler]
-    valid = [name for name in inspect.signature(build).parameters if name != "seed"]
+    is_own = ":" in search.sampler
+    build, options = (_imported(search.sampler), {}) if is_own else _SAMPLERS[search.sampler]
+    parameters = inspect.signature(build).parameters
+    takes_any = any(each.kind == each.VAR_KEYWORD for each in parameters.values())
+    valid = [name for name in parameters if is_own or name != "seed"]
     for name in search.sampler_options:
-        if name not in valid:
+        if name not in valid and not takes_any:
             takes = f"valid: {', '.join(valid)}" if valid else "it has none"
             raise ChromatuneError(
                 f"the sampler {search.sampler} has no option '{name}'{nearest(name, valid)} "
@@ -88,8 +95,46 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
             )
     if search.sampler == "cmaes" and search.chosen_scheduler != "none":
         options = {**options, "consider_pruned_trials": True}
+    seeded = {"seed": seed} if "seed" in parameters else {}
     with quiet():
-        return build(seed=seed, **{**options, **search.sampler_options})
+        return build(**{**seeded, **options, **search.sampler_options})
+
+
+def _imported(word: str) -> type[BaseSampler]:
+    """Import `MODULE:CLASS`, where MODULE may be the name of a file in use; else ChromatuneError.
+
+    A launch folder names a sampler, too: only a subclass of Optuna's BaseSampler is called, and the
+    standard library, which has none, is left alone.
+    """
+    name, _, attribute = word.partition(":")
+    where = f"search.sampler: cannot import '{word}'"
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        raise ChromatuneError(f"{where}: the standard library has no sampler")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            module = module_in_use(name) or importlib.import_module(name)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ChromatuneError(
+            f"{where}: {fault_of(error) or reason}; a file of your own is given with --import"
+        ) from None
+    found = getattr(module, attribute, None)
+    if found is None:
+        valid = [key for key, value in vars(module).items() if _is_sampler(value)]
+        raise ChromatuneError(f"{where}: {name} has no {attribute}{nearest(attribute, valid)}")
+    if not _is_sampler(found):
+        raise ChromatuneError(f"{where}: it is no subclass of optuna.samplers.BaseSampler")
+    if issubclass(found, CmaEsSampler):
+        raise ChromatuneError(
+            f"{where}: it would unpickle what is in the study; use cmaes, which checks it"
+        )
+    sampler: type[BaseSampler] = found
+    return sampler
+
+
+def _is_sampler(value: Any) -> bool:
+    is_class = isinstance(value, type) and issubclass(value, BaseSampler)
+    return is_class and not inspect.isabstract(value)
 
 
 def seed_of(seed: int, count: int) -> int:
@@ -123,8 +168,13 @@ def check_sampler(search: SearchConfig, space: Space, objectives: Sequence[Objec
         raise ChromatuneError("the sampler cmaes takes one objective: use tpe or gp for several")
     if search.sampler == "grid":
         next(space.grid())
-    if search.sampler_options:
+    if search.sampler_options or ":" in search.sampler:
         _try_out(search, space, objectives)
+    if (
+        ":" in search.sampler
+        and "seed" not in inspect.signature(_imported(search.sampler)).parameters
+    ):
+        return [f"{search.sampler} takes no seed: another search may draw other trials"]
     if search.sampler not in ("cmaes", "gp"):
         return []
     apart = [
@@ -141,7 +191,10 @@ def _try_out(search: SearchConfig, space: Space, objectives: Sequence[Objective]
 
     Optuna checks the values of most options only when it uses them, hours into a search.
     """
-    for start in ({}, {"n_startup_trials": 1}):  # random and grid have no options to try
+    starts: list[dict[str, Any]] = [{}]
+    if ":" not in search.sampler:  # random and grid have no options to try
+        starts.append({"n_startup_trials": 1})
+    for start in starts:
         tried = search.model_copy(update={"sampler_options": {**search.sampler_options, **start}})
         try:
             with quiet(), warnings.catch_warnings(action="ignore"):
@@ -157,6 +210,6 @@ def _try_out(search: SearchConfig, space: Space, objectives: Sequence[Objective]
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             given = ", ".join(f"{name}={value!r}" for name, value in search.sampler_options.items())
             raise ChromatuneError(
-                f"search.sampler_options: the sampler {search.sampler} cannot draw with {given}: "
-                f"{reason}"
+                f"search.sampler_options: the sampler {search.sampler} cannot draw with "
+                f"{given or 'no options'}: {fault_of(error) or reason}"
             ) from None

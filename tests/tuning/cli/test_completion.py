@@ -66,6 +66,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}" """
         (["grid", "re"], ["regression"]),
         (["grid", "colorizer", "--backend", ""], ["ray", "serial"]),
         (["grid", "colorizer", "-c", "search"], ["search_colorizer", "search_regression"]),
+        (["search", "colorizer", "--sampler", "g"], ["gp", "grid"]),
         (["configs", "fin"], ["finals", "finetune_ncd"]),
         (["schema", "s"], ["search"]),
         (["resume", ""], ["last", "search-colorizer-ncd-2", "grid-regression-faces-1"]),

@@ -69,6 +69,7 @@ def test_what_the_program_rejects_is_marked(kind: str, text: str) -> None:
         ("search", "search: {space: {model_kwargs.width: {type: int, low: 8, high: 64}}}"),
         ("search", "search: {space: {model_kwargs: {width: 8}, weight_decay: 0}}"),
         ("search", SEARCH),
+        ("search", "search: {sampler: 'optuna.samplers:NSGAIISampler'}"),
     ],
 )
 def test_a_part_of_a_configuration_is_enough(kind: str, text: str) -> None:

@@ -63,7 +63,9 @@ def test_more_can_be_added_on_top(script: MakeScript) -> None:
     assert search.ledger.next() is None
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "grid"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "random", "gp", "cmaes", "grid", "optuna.samplers:NSGAIISampler"]
+)
 def test_the_same_seed_suggests_the_same_also_after_an_interruption(
     sampler: str, script: MakeScript, space_of: Any
 ) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
+from tests.own_code import forgetting
+from tuning.config.imports import import_code
 from tuning.config.search import SearchConfig
 from tuning.errors import ChromatuneError
 from tuning.search.objectives import read_objectives
@@ -68,6 +71,86 @@ def test_samplers_say_what_they_cannot_do(space_of: MakeSpace) -> None:
     ]
     (line,) = check_sampler(config(sampler="cmaes", scheduler="none"), space_of(), [1])
     assert "model, head, batch_size, model_kwargs.width" in line
+
+
+OWN = """
+from optuna.samplers import RandomSampler
+
+class Halves(RandomSampler):
+    def sample_independent(self, study, trial, name, distribution):
+        if name == "lr":
+            return (distribution.low + distribution.high) / 2
+        return super().sample_independent(study, trial, name, distribution)
+
+class Broken(RandomSampler):
+    def sample_independent(self, study, trial, name, distribution):
+        return 1 / 0
+
+class Seedless(RandomSampler):
+    def __init__(self, lowest=0.5):
+        super().__init__()
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Iterator[None]:
+    """A file with samplers of a user's own that was given with --import."""
+    (tmp_path / "own_draws.py").write_text(OWN)
+    with forgetting():
+        import_code([str(tmp_path / "own_draws.py")])
+        yield
+
+
+@pytest.mark.usefixtures("own_file")
+@pytest.mark.parametrize(
+    ("word", "options", "message"),
+    [
+        ("own_draws:Halves", {}, None),
+        ("optuna.samplers:NSGAIISampler", {"population_size": 4}, None),
+        ("optuna.samplers:QMCSampler", {"qmc_type": "halton"}, None),
+        ("own_draws:Halvs", {}, "own_draws has no Halvs; did you mean 'Halves'?"),
+        ("own_draws:Broken", {}, "cannot draw with no options: "),
+        ("own_draws:OWN", {}, "own_draws has no OWN"),
+        ("own_draws:Seedless", {"lowst": 1}, "has no option 'lowst'; did you mean 'lowest'?"),
+        ("no_such_module:Sampler", {}, "No module named 'no_such_module'"),
+        ("optuna.samplers:BaseSampler", {}, "no subclass of optuna.samplers.BaseSampler"),
+        ("optuna.study:Study", {}, "no subclass of optuna.samplers.BaseSampler"),
+        ("optuna.samplers:GridSampler", {}, "missing 1 required positional argument"),
+        ("optuna.samplers:CmaEsSampler", {}, "use cmaes"),
+        ("subprocess:Popen", {"args": "true"}, "the standard library has no sampler"),
+    ],
+)
+def test_any_sampler_is_named_by_its_class(
+    word: str, options: dict[str, Any], message: str | None, space_of: MakeSpace
+) -> None:
+    search = config(sampler=word, sampler_options=options)
+    objectives = read_objectives("colorizer", ())
+    if message is None:
+        assert check_sampler(search, space_of(), objectives) == []
+        assert type(make_sampler(search, 1)).__name__ == word.partition(":")[2]
+        return
+    with pytest.raises(ChromatuneError) as refusal:
+        check_sampler(search, space_of(), objectives)
+    assert message in str(refusal.value)
+    assert word in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("own_file")
+def test_a_sampler_without_a_seed_is_announced(space_of: MakeSpace) -> None:
+    search = config(sampler="own_draws:Seedless")
+    (line,) = check_sampler(search, space_of(), read_objectives("colorizer", ()))
+    assert line.startswith("own_draws:Seedless takes no seed")
+
+
+def test_a_seed_among_the_options_of_a_class_wins() -> None:
+    def first(count: int, **options: Any) -> float:
+        search = config(sampler="optuna.samplers:RandomSampler", sampler_options=options)
+        study = optuna.create_study(sampler=make_sampler(search, count))
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert first(1) != first(2)
+    assert first(1, seed=7) == first(2, seed=7)
 
 
 class Exploit:

@@ -80,6 +80,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     [
         (["--set", "search.samplr=tpe"], "unknown key 'search.samplr'; did you mean 'sampler'?"),
         (["--set", "search.sampler=tpee"], "did you mean 'tpe'?"),
+        (["--sampler", "optuna.samplers:TPESamplr"], "did you mean 'TPESampler'?"),
         (["--objective", "val_pnsr:max"], "did you mean 'val_psnr'?"),
         (["--scheduler", "pbt"], "'pbt' is not one of"),
         (["--set", "search.grace_period=10"], "the longest training has 9 epochs"),
