@@ -254,6 +254,7 @@ def test_the_file_travels_to_the_workers_of_ray(here: Path) -> None:
     assert json.loads(record.read_text())["metrics"]["val_redness"] > 0
 
 
+@pytest.mark.slow
 def test_a_search_is_extended_with_its_own_sampler(here: Path) -> None:
     (here / "draws.py").write_text(DRAWS)
     space: dict[str, object] = {"model": "resnet", "head": "tanh", "epochs": 1}
