@@ -20,6 +20,7 @@ from tuning.launch.records import read_cell
 from tuning.launch.trial_state import metric_of
 
 if TYPE_CHECKING:
+    import optuna
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -101,6 +102,20 @@ class Launch:
         from tuning.workflows.status import StatusTable
 
         return StatusTable(self._state()).errors
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study of a search, for its `trials_dataframe()`, plots and importances.
+
+        Raises ChromatuneError if the launch is no search, or if its study is missing.
+        """
+        from tuning.workflows.search_study import config_of, plan_of, study_of
+
+        with unchanged():
+            launch = open_launch(self._folder, "")
+            if launch.document["kind"] != "search":
+                raise ChromatuneError(f"{self.id} is no search: it has no study")
+            return study_of(launch, plan_of(launch, config_of(launch)), is_over=True)
 
     def to_frame(self) -> pd.DataFrame:
         """The cells as a table: id, outcome, epochs, seconds, settings that vary, metrics."""

@@ -70,6 +70,8 @@ def test_a_grid_returns_its_cells_and_leaves_the_process_as_it_was(
     assert launch.best.cell_id == best["cell_id"]
     assert launch.best.params["lr"] == best["params"]["lr"]
     assert repr(launch) == f"<Launch {launch.id}: finished, 2 of 2 cells>"
+    with pytest.raises(ChromatuneError, match="is no search"):
+        _ = launch.study
 
     axes = launch.plot().axes[0]
     curves = {tuple(line.get_ydata()) for line in axes.lines}
@@ -114,6 +116,9 @@ def test_a_search_over_a_space_of_ones_own(here: Path) -> None:
     assert frame["lr"][0] == 5e-3
     assert search.best is not None
     assert search.best.metrics["val_mse"] == frame["val_mse"].min()
+    study = search.study.trials_dataframe()
+    assert list(study["params_lr"]) == list(frame["lr"])
+    assert list(study["values_val_mse"]) == list(frame["val_mse"])
     shown = search._repr_html_()
     assert shown.count("<tr>") == 4
     assert f"<b>{search.id}: search on {NAME}, finished</b>" in shown

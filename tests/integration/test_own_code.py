@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -270,3 +272,12 @@ def test_a_search_is_extended_with_its_own_sampler(here: Path) -> None:
     (launch,) = (here / "ray_results").iterdir()
     trainings = [json.loads(path.read_text()) for path in launch.glob("*/training.json")]
     assert [each["params"]["lr"] for each in trainings] == [2e-3, 2e-3]
+    shown = done("trials", "regression", "--launch", "last", "--format", "csv").out
+    rows = {row["trial"]: row for row in csv.DictReader(io.StringIO(shown))}
+    cells = [json.loads(path.read_text()) for path in launch.glob("*/cells/*/cell.json")]
+    assert sorted(rows) == sorted(cell["training_id"] for cell in cells)
+    for cell in cells:
+        row = rows[cell["training_id"]]
+        assert (row["launch"], row["status"], row["lr"]) == (launch.name, "done", "0.002")
+        assert float(row["val_mse"]) == cell["metrics"]["val_mse"]
+        assert float(row["seconds"]) == cell["seconds"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -22,7 +24,14 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promotion] = ()) -> None:
-    """Print results as tables for people or as one JSON document for programs."""
+    """Print results as tables for people, as one JSON document or, of trials, as CSV."""
+    if format_ == "csv":
+        records = [record for table in tables for record in table.records()]
+        names = dict.fromkeys(name for record in records for name in record)
+        writer = csv.DictWriter(sys.stdout, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _plain(value) for name, value in each.items()} for each in records)
+        return
     if format_ == "json":
         document = {
             "tables": [table.to_json() for table in tables],
@@ -35,6 +44,13 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
         results.print(table.rich())
     for promotion in promotions:
         print_line(promotion.sentence)
+
+
+def _plain(value: Any) -> Any:
+    """Text without line breaks and control characters; anything else as it is."""
+    from tuning.display.formatting import one_line
+
+    return one_line(value) if isinstance(value, str) else value
 
 
 def print_line(line: str, console: Console = results) -> None:

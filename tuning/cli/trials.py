@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tuning.cli.console import log_line, show
 from tuning.cli.options import (
-    Format,
     PreparedDataOptions,
     StoragePath,
     TaskArgument,
@@ -30,7 +29,10 @@ def trials(
     ] = None,
     storage_path: StoragePath = None,
     tracking_uri: TrackingUri = None,
-    format_: Format = "table",
+    format_: Annotated[
+        Literal["table", "json", "csv"],
+        option("Output format; csv has a row for each trial.", "--format"),
+    ] = "table",
     *,
     options: PreparedDataOptions,
 ) -> None:

@@ -24,6 +24,10 @@ class ResultTable(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]: ...
 
+    def records(self) -> list[dict[str, Any]]:
+        """A flat row for each trial, for CSV; [] of tables without trials."""
+        return []
+
     def rich(self) -> RenderableType:
         return terminal(self.tables())
 

@@ -108,6 +108,17 @@ class GridTable(ResultTable):
             "cells": [self._record(cell) for cell in self.cells],
         }
 
+    def records(self) -> list[dict[str, Any]]:
+        names = ("model", "head", "lr", "epochs")
+        return [
+            {
+                **{"launch": cell.launch_id, "trial": cell.cell_id, "status": cell.outcome},
+                **{name: getattr(cell, name) for name in names},
+                **cell.metrics,
+            }
+            for cell in self.cells
+        ]
+
     def panels(self) -> GridPanels:
         """Arrange the values for `tuning.display.plots.grid_heatmap`."""
         values = {

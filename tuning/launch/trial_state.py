@@ -43,7 +43,8 @@ class TrialState:
     """One trial: the epoch that it has reached, of how many, and its value of the metric.
 
     `done` of its `cells` are in the folder, `best` is the best finished one of them; `value` is
-    that of the best state it has left, while it runs the newest. `node` is where its last attempt
+    that of the best state it has left, while it runs the newest. `metrics` are all of that state's,
+    `seconds` those of training until its newest cell. `node` is where its last attempt
     ran, `error` says why it failed, `log` is the file that says more; `params` are its settings.
     """
 
@@ -59,6 +60,8 @@ class TrialState:
     error: str = ""
     log: str = ""
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def metric_of(document: Mapping[str, Any]) -> tuple[str, bool]:
@@ -108,6 +111,8 @@ def read_trial(
         best=best_of(list(_values(finished, metric)), maximize=maximize),
         node=cells[-1].hostname if cells else "",
         params=training.params,
+        metrics=_metrics_of(cells, kept),
+        seconds=max((cell.seconds for cell in cells), default=0.0),
     )
     if len(cells) == len(found) and all(cell.outcome in FINAL for cell in cells):
         status: TrialStatus = "pruned" if cells[-1].outcome == "pruned" else "done"
@@ -153,6 +158,12 @@ def _unfinished(
 def _values(cells: Sequence[CellRecord], metric: str) -> list[Best]:
     values = ((cell.cell_id, cell.values.get(metric, math.nan)) for cell in cells)
     return [Best(cell_id, value) for cell_id, value in values if math.isfinite(value)]
+
+
+def _metrics_of(cells: Sequence[CellRecord], kept: Best | None) -> dict[str, float]:
+    found = next((cell for cell in cells if kept and cell.cell_id == kept.cell_id), None)
+    metrics = found.metrics if found else {}
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _epoch_of(checkpoint: str) -> int:

@@ -24,7 +24,8 @@ _NAMED = ("model", "head", "seed", "image_size", "model_kwargs")
 class TrialRow:
     """A trial: the metric's value so far, the epoch it has reached, `done` of its cells.
 
-    `settings` are what a search varies; `error` says why the trial failed, `log` where it wrote.
+    `settings` are what a search varies, `metrics` those of the state with this value; `error` says
+    why the trial failed, `log` where it wrote.
     """
 
     trial: str
@@ -37,6 +38,8 @@ class TrialRow:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     error: str = ""
     log: str = ""
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,19 @@ class TrialsTable(ResultTable):
             "counts": self._counts(),
             "trials": [dataclasses.asdict(row) for row in self.ranked],
         }
+
+    def records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                **{"launch": self.launch_id, "trial": row.trial, "status": row.status},
+                **row.settings,
+                **{"epoch": row.epoch, "epochs": row.epochs, "seconds": row.seconds},
+                **({} if row.value is None else {self.metric: row.value}),
+                **row.metrics,
+                "error": row.error,
+            }
+            for row in self.ranked
+        ]
 
     def _row(self, row: TrialRow, *, is_best: bool) -> Row:
         value = "–" if row.value is None else format_value(self.metric, row.value)
@@ -122,6 +138,8 @@ def folder_table(launch: LaunchState, limit: int | None = None) -> TrialsTable:
             _settings(trial.params, varied),
             trial.error,
             trial.log,
+            trial.metrics,
+            trial.seconds,
         )
         for trial in launch.trials
     ]
@@ -141,6 +159,8 @@ def stored_table(cells: Sequence[StoredCell], metric: str, maximize: bool) -> Tr
             cell.epochs,
             done=1,
             settings={key: value for key, value in cell.params.items() if key not in _NAMED},
+            metrics={key: value for key, value in cell.metrics.items() if key.startswith("val_")},
+            seconds=cell.metrics.get("train_seconds", 0.0),
         )
         for cell in cells
     ]

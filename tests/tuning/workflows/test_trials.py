@@ -216,6 +216,13 @@ def test_a_running_search_shows_finished_running_and_failed_trials(
     assert "★8.00" in lines
     assert "lr=4e-3" in lines
     assert "out of memory" in lines
+    rows = table.records()
+    assert [(row["trial"][:4], row["val_rmse_lab_a"]) for row in rows[:2]] == [
+        *[("0001", 8.0), ("0000", 9.0)],
+    ]
+    assert [row["val_mse"] for row in rows[:2]] == [1.0, 0.0]
+    assert [row["lr"] for row in rows] == [2e-3, 1e-3, 3e-3, 4e-3, 5e-3]
+    assert rows[3]["error"] == "out of memory"
 
 
 @pytest.mark.usefixtures("search")
