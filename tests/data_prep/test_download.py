@@ -210,7 +210,7 @@ def test_prepare_downloads_an_archive_once(server: Server, tmp_path: Path) -> No
 
 
 def test_prepared_data_need_no_library_for_pictures_or_downloads(tmp_path: Path) -> None:
-    """A training machine has torch, NumPy, OpenCV, scikit-image, pydantic, PyYAML, safetensors."""
+    """A training machine has torch, NumPy, OpenCV, pydantic, PyYAML, safetensors."""
     folder = prepare(PrepareSettings("synthetic-faces", size=16, count=10), tmp_path).dataset.folder
     absent = ("PIL", "gdown", "requests", "tqdm", "bs4", "pyarrow", "rich", "typer", "matplotlib")
     program = f"""

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 
 from tuning.config.imports import import_code
 from tuning.errors import ChromatuneError, nearest
-from tuning.training.options import NotNegative, Positive, TrainingOptions
+from tuning.training.options import EvalMetrics, NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
 from tuning.training.tasks import Task as Task
 from tuning.utils.addresses import check_storage, check_store
@@ -105,12 +105,17 @@ class DataConfig(_Strict):
 
 
 class TrainingConfig(_Strict):
-    """What all trainings of a launch share; the defaults are those of the original paper."""
+    """What all trainings of a launch share; the defaults are those of the original paper.
+
+    `eval_metrics` are measured at every validation, such as `val_ssim`, or `all`, not of the cells
+    alone; MSE, PSNR and what decides always are.
+    """
 
     batch_size: Count = 100
     weight_decay: NotNegative = 1e-5
     seed: Seed = 0
     eval_every: Count | None = None
+    eval_metrics: EvalMetrics = ()
 
 
 class ResourcesConfig(_Strict):

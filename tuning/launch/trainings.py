@@ -55,8 +55,9 @@ class Training:
         """JSON-able form, read back by `from_dict`."""
         params = dataclasses.asdict(self.fit)
         milestones = list(params.pop("milestones"))
-        if at := list(params.pop("validate_at")):  # launches of earlier versions have none
-            params["validate_at"] = at
+        for name in ("validate_at", "eval_metrics"):  # launches of earlier versions have none
+            if listed := list(params.pop(name)):
+                params[name] = listed
         return {
             "training_id": self.training_id,
             "params": params,
@@ -109,6 +110,7 @@ def grid_trainings(
                 weight_decay=training.weight_decay,
                 seed=training.seed,
                 eval_every=training.eval_every,
+                eval_metrics=training.eval_metrics,
             ),
             published=published,
             independent=grid.independent_cells,

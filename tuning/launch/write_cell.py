@@ -20,8 +20,8 @@ from tuning.launch.trainings import Training
 from tuning.training.checkpoint import EpochRecord, TrainState
 from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, Split, TaskData
-from tuning.training.metrics import predict, to_bytes
-from tuning.training.tasks import CRITERIA
+from tuning.training.metrics import evaluate, predict, to_bytes
+from tuning.training.tasks import CRITERIA, metric_names
 
 _SHEET_ROWS = 6
 
@@ -39,15 +39,20 @@ def write_cell(
     """Write the weights that `state` keeps as the cell of its epoch; return the cell's id.
 
     The folder gets `model.safetensors`, for a colorizer `sheet.png`, and last `cell.json`, so that
-    a reader of the record finds the rest. `history` may go beyond the state's own. A cell that has
-    ended already is left as it is: MLflow may hold it.
+    a reader of the record finds the rest. `history` may go beyond the state's own. What validations
+    leave out is measured of a finished cell. A cell that has ended already is left as it is: MLflow
+    may hold it.
     """
     history = state.history if history is None else history
     cell = training.cell_at(state.epoch)
     known = read_cell(storage, training.training_id, cell.cell_id)
     if known is not None and known.outcome in FINAL:
         return cell.cell_id
-    model, kept = state.kept()
+    model, validated = state.kept()
+    kept = validated
+    if outcome == "finished":  # others are written by the driver, which has no time for it
+        kept = _measured(model, validated, training.fit, data, device)
+        history = [kept if record is validated else record for record in history]
     record = CellRecord(
         format=CELL_FORMAT,
         cell_id=cell.cell_id,
@@ -101,6 +106,23 @@ def cut_cell(
     later = [record for record in history if record["epoch"] > state.epoch]
     write_cell(storage, training, state, data, outcome=outcome, history=[*state.history, *later])
     return True
+
+
+def _measured(
+    model: ChromaModel,
+    record: EpochRecord,
+    config: FitConfig,
+    data: TaskData,
+    device: str | torch.device,
+) -> EpochRecord:
+    """Complete the record of an epoch by the metrics that its validation left out."""
+    missing = [name for name in metric_names(data.task) if f"val_{name}" not in record]
+    if not missing:
+        return record
+    measured = evaluate(
+        model, data.val, data.task, device=device, batch_size=config.batch_size, names=missing
+    )
+    return measured | record
 
 
 def _params(config: FitConfig, epochs: int) -> dict[str, Any]:

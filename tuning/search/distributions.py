@@ -42,6 +42,7 @@ _NOT_SEARCHED = frozenset(
         "keep_by",
         "seed",
         "eval_every",
+        "eval_metrics",
         "validate_at",
         "model_kwargs",
     }

@@ -25,6 +25,11 @@ class Objective:
         return f"{self.name}:{'max' if self.maximize else 'min'}"
 
     @property
+    def is_metric(self) -> bool:
+        """Whether validations measure it."""
+        return self.name not in _COSTS
+
+    @property
     def direction(self) -> str:
         return "maximize" if self.maximize else "minimize"
 

@@ -52,7 +52,9 @@ def plan_search(
     search = config.search
     objectives = read_objectives(task, search.objectives)
     space = read_space(task, search.space, config.training, image_size)
-    space = space.keeping(keep_by(task, objectives[0]))
+    # A trial that is cut short has the values of its last validation.
+    others = [other.name for other in objectives[1:] if other.is_metric]
+    space = space.keeping(keep_by(task, objectives[0]), others)
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
     points, faults = [], []

@@ -25,7 +25,7 @@ from tuning.search.distributions import (
 from tuning.training.config import FitConfig
 
 # They change no weights, or only by chance.
-_NOT_COMPARED = frozenset({"seed", "keep", "keep_by", "patience"})
+_NOT_COMPARED = frozenset({"seed", "keep", "keep_by", "patience", "eval_metrics"})
 # A range with more values is represented by its two ends.
 _FEW = 64
 
@@ -113,9 +113,14 @@ class Space:
         """Whether any training of the space needs the a and b planes."""
         return any(self.fit_config(values).needs_planes for values in self.probes())
 
-    def keeping(self, metric: str | None) -> Space:
-        """The same space, whose trainings keep their best state by `metric`."""
-        return dataclasses.replace(self, training={**self.training, "keep_by": metric})
+    def keeping(self, metric: str | None, measured: Sequence[str]) -> Space:
+        """The same space, whose trainings keep their best state by `metric`.
+
+        Their validations have the metrics `measured` too.
+        """
+        listed = (*self.training["eval_metrics"], *measured)
+        changed = {"keep_by": metric, "eval_metrics": listed}
+        return dataclasses.replace(self, training={**self.training, **changed})
 
     def sample(self, trial: optuna.Trial) -> dict[str, Any]:
         """Draw the value of every key that counts; a trial keeps the values that it has."""

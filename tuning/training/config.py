@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 
 from models import model_info
 from tuning.errors import ChromatuneError, nearest
-from tuning.training.options import NotNegative, TrainingOptions
-from tuning.training.tasks import Task, metric_names
+from tuning.training.options import ALL, EvalMetrics, NotNegative, TrainingOptions
+from tuning.training.tasks import Task, metric_names, registered_names
 from tuning.utils.faults import describe_fault
 
 _Count = Annotated[int, Field(ge=1)]
@@ -25,8 +25,10 @@ class FitConfig(TrainingOptions):
 
     `milestones` increase, and the last is the number of epochs. Validation takes place at every
     milestone, after the epochs `validate_at`, after every `eval_every` epochs, and after the first;
-    without `eval_every`, about twenty times a training. Raises ChromatuneError for values that
-    cannot be trained with, and models.ModelError for an unknown model.
+    without `eval_every`, about twenty times a training. It measures MSE, PSNR, registered metrics,
+    `keep_by` and `eval_metrics`, where `all` stands for all; the rest is measured of the state that
+    becomes a cell. Raises ChromatuneError for values that cannot be trained with, and
+    models.ModelError for an unknown model.
     """
 
     milestones: Annotated[tuple[_Count, ...], Field(min_length=1)]
@@ -36,6 +38,7 @@ class FitConfig(TrainingOptions):
     # torch takes seeds up to 64 bits; JSON and MLflow keep 63 of them exactly.
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     eval_every: _Count | None = None
+    eval_metrics: EvalMetrics = ()
     validate_at: tuple[_Count, ...] = ()
     image_size: int = 128
 
@@ -54,7 +57,7 @@ class FitConfig(TrainingOptions):
             raise ChromatuneError("category_weight needs a model with model_kwargs.categories")
         if self.mean_weight and model_info(self.model).trained_on != "planes":
             raise ChromatuneError(f"mean_weight is of no use: {self.model} is trained on means")
-        self._check_keep_by()
+        self._check_metrics()
         # Only of one state can there be a best one, and a schedule is that of the whole training.
         is_whole = self.schedule != "constant" or self.patience is not None or self.keep == "best"
         if is_whole and len(self.milestones) > 1:
@@ -63,16 +66,16 @@ class FitConfig(TrainingOptions):
                 f"{self.milestones}"
             )
 
-    def _check_keep_by(self) -> None:
-        if self.keep_by is None:
-            return
+    def _check_metrics(self) -> None:
         valid = [f"val_{metric}" for metric in metric_names(self.task)]
-        if self.keep_by not in valid:
-            raise ChromatuneError(
-                f"keep_by '{self.keep_by}' is not a metric of {self.task}"
-                f"{nearest(self.keep_by, valid)} (valid: {', '.join(valid)})"
-            )
-        if self.keep != "best" and self.patience is None:
+        kept_by = () if self.keep_by is None else (("keep_by", self.keep_by),)
+        for option, name in (*kept_by, *(("eval_metrics", name) for name in self.eval_metrics)):
+            if name not in valid and (option, name) != ("eval_metrics", ALL):
+                raise ChromatuneError(
+                    f"{option} '{name}' is not a metric of {self.task}"
+                    f"{nearest(name, valid)} (valid: {', '.join(valid)})"
+                )
+        if self.keep_by is not None and self.keep != "best" and self.patience is None:
             raise ChromatuneError("keep_by needs keep='best' or patience")
 
     @property
@@ -103,6 +106,15 @@ class FitConfig(TrainingOptions):
         """Say whether the model is validated after this epoch, counted from 1."""
         every = self.eval_every or max(1, self.epochs // 20)
         return epoch == 1 or epoch % every == 0 or epoch in (*self.milestones, *self.validate_at)
+
+    @property
+    def validated_metrics(self) -> frozenset[str]:
+        """The metrics that every validation measures, without prefix; MSE and PSNR always are."""
+        if ALL in self.eval_metrics:
+            return frozenset(metric_names(self.task))
+        watched = [*self.eval_metrics, *([self.keep_by] if self.keep_by else [])]
+        own = [name.removeprefix("val_") for name in watched]
+        return frozenset([*own, *registered_names(self.task)])
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the weights after a given number of epochs, JSON-able.

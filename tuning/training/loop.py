@@ -136,7 +136,12 @@ def _validate(
 ) -> dict[str, float]:
     try:
         metrics = evaluate(
-            state.validated, data.val, data.task, device=device, batch_size=config.batch_size
+            state.validated,
+            data.val,
+            data.task,
+            device=device,
+            batch_size=config.batch_size,
+            names=config.validated_metrics,
         )
     except NonFinitePredictionError:
         raise Diverged(epoch, "val_mse", math.nan) from None

@@ -5,16 +5,14 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from skimage.metrics import structural_similarity
 from torch import nn
 from torch.func import functional_call
 
@@ -23,7 +21,8 @@ from models import ChromaModel
 from tuning.errors import ChromatuneError
 from tuning.training.color_metrics import ciede2000, colorfulness
 from tuning.training.data import DeviceSplit, Split
-from tuning.training.tasks import CRITERIA, METRICS
+from tuning.training.ssim import WINDOW, ssim
+from tuning.training.tasks import CRITERIA, METRICS, metric_names
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -31,10 +30,10 @@ Bytes = npt.NDArray[np.uint8]
 # PSNR of a perfect prediction is infinite, which JSON and MLflow's plots cannot hold. No 8-bit
 # picture of this size that differs at all comes near 100 dB.
 MAX_PSNR = 100.0
-_SSIM_WINDOW = 7
 # Larger splits are measured a part at a time. As one batch, which the original paper's metrics ask
 # for, they would take memory in proportion, and those are of 75 pictures: they are left out.
 MOST_AS_REPORTED = 1000
+_OF_RGB = ("psnr_rgb", "ssim_rgb", "colorfulness", "colorfulness_difference")
 
 
 class NonFinitePredictionError(ChromatuneError):
@@ -49,28 +48,38 @@ def evaluate(
     prefix: str = "val_",
     device: str | torch.device = "cpu",
     batch_size: int = 100,
+    names: Collection[str] | None = None,
 ) -> dict[str, float]:
     """Measure `model` on `split` with BatchNorm in evaluation mode.
 
     A regressor gets `mse`, `mse_a`, `mse_b` and the root of the latter in units of Lab as
     `rmse_lab_a`, `rmse_lab_b`; a colorizer what `colorizer_metrics` and, of at most 1000 pictures,
-    `reported_metrics` return; both what is registered for the task. Neither the model, its
-    BatchNorm statistics nor any random generator is changed. Raises NonFinitePredictionError if the
-    model predicts NaN or infinity.
+    `reported_metrics` return; both what is registered for the task. With `names`, without prefix,
+    only these are measured, and what costs next to nothing: MSE, its roots and PSNR. Neither the
+    model, its BatchNorm statistics nor any random generator is changed. Raises
+    NonFinitePredictionError if the model predicts NaN or infinity.
     """
     on_device = DeviceSplit(split, "means", torch.device(device))  # only its pictures are needed
+    wanted = _wanted(task, names)
     if not CRITERIA[task].predicts_planes:
-        return _named(prefix, _regressor_metrics(predict(model, on_device, batch_size), split))
+        predicted = predict(model, on_device, batch_size)
+        return _named(prefix, _regressor_metrics(predicted, split, wanted))
     if len(split) > MOST_AS_REPORTED:
         parts = (
-            _part_metrics(predict(model, on_device, batch_size, rows), split.part(rows))
+            (
+                len(rows),
+                _means(predict(model, on_device, batch_size, rows), split.part(rows), wanted),
+            )
             for rows in _parts(split)
         )
         return _named(prefix, _colorizer_metrics(list(parts)))
     predicted = predict(model, on_device, batch_size)
-    # One picture has no statistics of its own to normalize by.
-    reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
-    return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(reported, split))
+    metrics = _colorizer_metrics([(len(split), _means(predicted, split, wanted))])
+    if any(name.endswith("_as_reported") for name in wanted):
+        # One picture has no statistics of its own to normalize by.
+        reported = predict_as_reported(model, on_device) if len(split) > 1 else predicted
+        metrics |= reported_metrics(reported, split)
+    return _named(prefix, metrics)
 
 
 def constant_baseline(
@@ -78,17 +87,21 @@ def constant_baseline(
 ) -> dict[str, float]:
     """Measure always predicting the chrominance `baseline_ab`, under the names of `evaluate`."""
     constant = np.asarray(baseline_ab, dtype=np.float32)
+    wanted = _wanted(task, None)
     if not CRITERIA[task].predicts_planes:
-        return _named(prefix, _regressor_metrics(np.tile(constant, (len(split), 1)), split))
-    planes = constant[:, None, None]
-    if len(split) > MOST_AS_REPORTED:
-        parts = (
-            _part_metrics(np.broadcast_to(planes, (len(part), 2, *part.L.shape[1:])), part)
-            for part in map(split.part, _parts(split))
-        )
-        return _named(prefix, _colorizer_metrics(list(parts)))
-    predicted = np.broadcast_to(planes, (len(split), 2, *split.L.shape[1:]))
-    return _named(prefix, colorizer_metrics(predicted, split) | reported_metrics(predicted, split))
+        tiled = np.tile(constant, (len(split), 1))
+        return _named(prefix, _regressor_metrics(tiled, split, wanted))
+
+    def planes(count: int) -> Floats:
+        return np.broadcast_to(constant[:, None, None], (count, 2, *split.L.shape[1:]))
+
+    parts = [
+        (len(rows), _means(planes(len(rows)), split.part(rows), wanted)) for rows in _parts(split)
+    ]
+    metrics = _colorizer_metrics(parts)
+    if len(split) <= MOST_AS_REPORTED:
+        metrics |= reported_metrics(planes(len(split)), split)
+    return _named(prefix, metrics)
 
 
 def predict(
@@ -134,8 +147,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _regressor_metrics(predicted: Floats, split: Split) -> dict[str, float]:
-    own = _registered("regression", predicted, split.mean_ab)
+def _regressor_metrics(predicted: Floats, split: Split, names: frozenset[str]) -> dict[str, float]:
+    own = _registered("regression", predicted, split.mean_ab, names)
     return regression_metrics(predicted, split) | own
 
 
@@ -152,71 +165,77 @@ def regression_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     }
 
 
-def colorizer_metrics(predicted: Floats, split: Split) -> dict[str, float]:
-    """Return MSE, PSNR and SSIM of predicted planes (N, 2, H, W), pooled and per channel.
+def colorizer_metrics(
+    predicted: Floats, split: Split, names: Collection[str] | None = None
+) -> dict[str, float]:
+    """Return the metrics of predicted planes (N, 2, H, W), pooled and per channel.
 
     PSNR comes from the MSE pooled over the set. SSIM is scikit-image's per picture and channel,
     with data range 1, then the mean. `ciede2000` is the mean color difference over all pixels.
     `psnr_rgb` and `ssim_rgb` compare the 8-bit RGB pictures that the predicted and the true
     chrominance make with the true L. `colorfulness` is the mean over the predicted pictures,
     `colorfulness_difference` the mean distance from that of the true ones. Metrics that are
-    registered are added.
+    registered are added. With `names`, only these are measured, MSE and PSNR.
     """
-    return _colorizer_metrics([_part_metrics(predicted, split)])
+    return _colorizer_metrics([(len(split), _means(predicted, split, _wanted("colorizer", names)))])
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Means over some of the pictures: MSE and SSIM by channel, and of the RGB pictures.
-
-    `others` are metrics that are means themselves, by name.
-    """
-
-    count: int
-    mse: tuple[float, float]
-    ssim: tuple[float, float]
-    rgb: tuple[float, float]
-    others: dict[str, float]
+def _wanted(task: str, names: Collection[str] | None) -> frozenset[str]:
+    return frozenset(metric_names(task) if names is None else names)
 
 
-def _part_metrics(predicted: Floats, split: Split) -> _Part:
+def _means(predicted: Floats, split: Split, names: frozenset[str]) -> dict[str, float]:
+    """Means over the pictures of a split: all that is pooled, or follows from what is pooled."""
     true = _true_planes(split)
-    mse = (_mse(predicted[:, 0], true[:, 0]), _mse(predicted[:, 1], true[:, 1]))
-    ssim = (_mean_ssim(predicted[:, 0], true[:, 0]), _mean_ssim(predicted[:, 1], true[:, 1]))
+    pairs = list(zip(predicted, true, strict=True))
+    means = dict(zip(("mse_a", "mse_b"), _mse(predicted, true), strict=True))
+    if names & {"ssim", "ssim_a", "ssim_b"}:
+        each = np.array([ssim(*pair) for pair in pairs])
+        means |= {"ssim_a": float(each[:, 0].mean()), "ssim_b": float(each[:, 1].mean())}
+    if "ciede2000" in names:
+        means["ciede2000"] = ciede2000(predicted, true)
+    return means | _rgb_means(predicted, split, names)
+
+
+def _rgb_means(predicted: Floats, split: Split, names: frozenset[str]) -> dict[str, float]:
+    """What is measured on RGB pictures, which are made only if one of `names` needs them."""
+    names -= {name for name in CRITERIA["colorizer"].metrics if name not in _OF_RGB}
+    if not names:
+        return {}
     painted, known = _rgb(predicted, split)
-    colors = [(colorfulness(x), colorfulness(y)) for x, y in zip(painted, known, strict=True)]
-    others = {
-        "ciede2000": ciede2000(predicted, true),
-        "colorfulness": float(np.mean([made for made, _ in colors])),
-        "colorfulness_difference": float(np.mean([abs(made - own) for made, own in colors])),
-        **_registered("colorizer", painted, known),
-    }
-    return _Part(len(split), mse, ssim, _rgb_metrics(painted, known), others)
+    pairs = list(zip(painted, known, strict=True))
+    means = {}
+    if "psnr_rgb" in names:
+        squared = [np.square(made.astype(np.float32) - own) for made, own in pairs]
+        means["mse_rgb"] = float(np.mean(squared, dtype=np.float64)) / 255**2
+    if "ssim_rgb" in names:
+        each = [
+            ssim(made.transpose(2, 0, 1), own.transpose(2, 0, 1), data_range=255)
+            for made, own in pairs
+        ]
+        means["ssim_rgb"] = float(np.mean(each))
+    if names & {"colorfulness", "colorfulness_difference"}:
+        colors = [(colorfulness(made), colorfulness(own)) for made, own in pairs]
+        means["colorfulness"] = float(np.mean([made for made, _ in colors]))
+        means["colorfulness_difference"] = float(np.mean([abs(x - y) for x, y in colors]))
+    return means | _registered("colorizer", painted, known, names)
 
 
-def _colorizer_metrics(parts: Sequence[_Part]) -> dict[str, float]:
+def _colorizer_metrics(parts: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
     """Pool the means of all parts by their numbers of pictures."""
-    weights = [part.count for part in parts]
-
-    def pooled(name: str) -> list[float]:
-        values = [getattr(part, name) for part in parts]
-        if len(parts) == 1:
-            return list(values[0])
-        return list(np.average(values, axis=0, weights=weights))
-
-    others = {
-        name: float(np.average([part.others[name] for part in parts], weights=weights))
-        for name in parts[0].others
-    }
-    mse, (rgb_mse, rgb_ssim) = _pooled(pooled("mse")), map(float, pooled("rgb"))
-    return {
-        **_by_channel("mse", map(float, mse)),
-        **_by_channel("psnr", map(psnr, mse)),
-        **_by_channel("ssim", map(float, _pooled(pooled("ssim")))),
-        "psnr_rgb": psnr(rgb_mse),
-        "ssim_rgb": rgb_ssim,
-        **others,
-    }
+    means = dict(parts[0][1])
+    if len(parts) > 1:
+        weights = [count for count, _ in parts]
+        for name in means:
+            values = [part[name] for _, part in parts]
+            means[name] = float(np.average(values, weights=weights))
+    mse = _both([means.pop("mse_a"), means.pop("mse_b")])
+    metrics = _by_channel("mse", mse) | _by_channel("psnr", map(psnr, mse))
+    if "ssim_a" in means:
+        metrics |= _by_channel("ssim", _both([means.pop("ssim_a"), means.pop("ssim_b")]))
+    if "mse_rgb" in means:
+        metrics["psnr_rgb"] = psnr(means.pop("mse_rgb"))
+    return metrics | means
 
 
 def _parts(split: Split) -> Iterator[range]:
@@ -232,15 +251,11 @@ def reported_metrics(predicted: Floats, split: Split) -> dict[str, float]:
     SSIM does not fit. These values cannot be compared with the usual ones.
     """
     true = _true_planes(split)
-    mse = _pooled([_mse(predicted[:, channel], true[:, channel]) for channel in range(2)])
-    metrics = _by_channel("psnr", map(psnr, mse), "_as_reported")
-    if len(split) < _SSIM_WINDOW:
+    metrics = _by_channel("psnr", map(psnr, _both(_mse(predicted, true))), "_as_reported")
+    if len(split) < WINDOW:
         return metrics
-    ssim = [
-        float(structural_similarity(true[:, channel], predicted[:, channel], data_range=2.0))
-        for channel in range(2)
-    ]
-    return metrics | _by_channel("ssim", _pooled(ssim), "_as_reported")
+    each = [float(ssim(predicted[:, i], true[:, i], data_range=2.0, axes=3)) for i in range(2)]
+    return metrics | _by_channel("ssim", _both(each), "_as_reported")
 
 
 def psnr(mse: float) -> float:
@@ -257,7 +272,7 @@ def _named(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return {f"{prefix}{name}": value for name, value in metrics.items()}
 
 
-def _pooled(each: Sequence[float]) -> list[float]:
+def _both(each: Sequence[float]) -> list[float]:
     """Return the mean over both channels, then the channels' own values."""
     return [float(np.mean(each)), *each]
 
@@ -267,11 +282,11 @@ def _by_channel(name: str, values: Iterable[float], suffix: str = "") -> dict[st
     return {f"{name}{channel}{suffix}": value for channel, value in pairs}
 
 
-def _registered(task: str, predicted: Any, true: Any) -> dict[str, float]:
+def _registered(task: str, predicted: Any, true: Any, names: frozenset[str]) -> dict[str, float]:
     """Return the metrics of `register_metric`; ChromatuneError if one is no finite number."""
     metrics = {}
     for name, metric in METRICS.items():
-        if metric.task != task:
+        if metric.task != task or name not in names:
             continue
         value: Any = metric.function(predicted.copy(), true.copy())  # which it may change
         try:
@@ -294,26 +309,16 @@ def _rgb(predicted: Floats, split: Split) -> tuple[Bytes, Bytes]:
     return painted, known
 
 
-def _rgb_metrics(predicted: Bytes, true: Bytes) -> tuple[float, float]:
-    """Return the mean MSE, of values in [0, 1], and the mean SSIM."""
-    mses, ssims = [], []
-    for made, known in zip(predicted, true, strict=True):
-        mses.append(float(np.mean(np.square(made.astype(np.float64) - known))) / 255**2)
-        ssims.append(structural_similarity(known, made, channel_axis=-1, data_range=255))
-    return float(np.mean(mses)), float(np.mean(ssims))
-
-
 def _true_planes(split: Split) -> Floats:
     return np.stack(split.planes, axis=1).astype(np.float32) / np.float32(255)
 
 
-def _mse(predicted: Floats, true: Floats) -> float:
-    return float(np.mean(np.square(predicted.astype(np.float64) - true)))
-
-
-def _mean_ssim(predicted: Floats, true: Floats) -> float:
-    pairs = zip(true, predicted, strict=True)
-    return float(np.mean([structural_similarity(t, p, data_range=1.0) for t, p in pairs]))
+def _mse(predicted: Floats, true: Floats) -> list[float]:
+    """The MSE of each channel of planes (N, 2, H, W)."""
+    return [
+        float(np.mean(np.square(predicted[:, channel].astype(np.float64) - true[:, channel])))
+        for channel in range(2)
+    ]
 
 
 def _finite(predicted: torch.Tensor) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
 from tuning.errors import nearest
@@ -30,6 +30,11 @@ def _known_loss(name: str) -> str:
 
 _NAMED: dict[str, Any] = {"anyOf": [{"enum": list(BUILT_IN_LOSSES)}, {"type": "string"}]}
 Loss = Annotated[str, AfterValidator(_known_loss), WithJsonSchema(_NAMED)]
+ALL = "all"
+# One name may stand alone.
+EvalMetrics = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
 Schedule = Literal["constant", "cosine", "onecycle"]
 
 

@@ -98,8 +98,12 @@ METRICS: dict[str, Metric] = {}
 
 def metric_names(task: str) -> tuple[str, ...]:
     """All that `evaluate` measures of a task, without prefix: its own metrics, then registered."""
-    registered = [name for name, metric in METRICS.items() if metric.task == task]
-    return (*CRITERIA[task].metrics, *registered)
+    return (*CRITERIA[task].metrics, *registered_names(task))
+
+
+def registered_names(task: str) -> list[str]:
+    """The names of the metrics that are registered for a task, without prefix."""
+    return [name for name, metric in METRICS.items() if metric.task == task]
 
 
 def registered_metric(metric: str) -> Metric | None:

@@ -22,7 +22,6 @@ _PACKAGES = (
     "mlflow",
     "numpy",
     "opencv-python-headless",
-    "scikit-image",
     "safetensors",
 )
 

@@ -84,7 +84,7 @@ def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optu
             "task": launch.task,
             "dataset_digest": launch.document["dataset_digest"],
             "space": plan.search.space,
-            "training": plan.config.training.model_dump(mode="json"),
+            "training": plan.config.training.model_dump(mode="json", exclude={"eval_metrics"}),
         },
         launch_id=launch.launch_id,
         is_resumed=bool(launch.trainings),

@@ -74,7 +74,9 @@ def test_what_a_cell_holds(model: str, task: str, tmp_path: Path, make_data: Mak
         height, width = cv2.imread(str(folder / "sheet.png")).shape[:2]
         assert min(height / 6, width / 3) >= 64
     assert cell["dataset_digest"] == data.digest
-    assert cell["history"] == result.state.history
+    known = zip(result.state.history, cell["history"], strict=True)
+    assert all(record.items() <= written.items() for record, written in known)
+    assert cell["metrics"].items() <= cell["history"][-1].items()
     baseline = constant_baseline(data.val, data.baseline_ab, task)
     assert cell["metrics"].keys() == baseline.keys() | {"train_loss"}
     assert cell["seconds"] == sum(record["seconds"] for record in cell["history"])

@@ -26,6 +26,7 @@ from tuning.training.data import DeviceSplit
 from tuning.training.loop import Diverged, fit
 from tuning.training.lr_schedule import learning_rate
 from tuning.training.metrics import constant_baseline, evaluate
+from tuning.training.tasks import CRITERIA, METRICS, Metric
 
 TASKS = {"cnn1": "regression", "cnn2": "regression", "autoencoder": "colorizer"}
 
@@ -138,6 +139,30 @@ def test_epochs_that_are_validated(
 ) -> None:
     setup = config("cnn1", *milestones, eval_every=eval_every)
     assert [e for e in range(1, setup.epochs + 1) if setup.is_validated(e)] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "others"),
+    [
+        ({}, {"own"}),
+        ({"keep": "best", "keep_by": "val_ssim_rgb"}, {"own", "ssim_rgb"}),
+        ({"eval_metrics": "val_ssim"}, {"own", "ssim", "ssim_a", "ssim_b"}),
+        ({"eval_metrics": "all"}, {"own", *CRITERIA["colorizer"].metrics}),
+    ],
+)
+def test_validations_measure_what_is_asked_for_beside_mse_and_psnr(
+    options: dict[str, Any], others: set[str], make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METRICS, "own", Metric("colorizer", True, lambda made, _: made.mean()))
+    data = make_data("colorizer", val=7)
+    setup = config("unet", 2, **options)
+    results = list(fit(setup, data))
+    cheap = {f"{name}{plane}" for name in ("mse", "psnr") for plane in ("", "_a", "_b")}
+    expected = {f"val_{name}" for name in cheap | others}
+    for result in results:
+        assert {name for name in result.record if name.startswith("val_")} == expected
+    whole = evaluate(results[-1].state.model, data.val, "colorizer", batch_size=4)
+    assert {name: results[-1].record[name] for name in expected} == {n: whole[n] for n in expected}
 
 
 def test_records_are_json_and_the_history_holds_them_all(make_data: MakeData) -> None:

@@ -29,6 +29,7 @@ from tuning.training.metrics import (
     reported_metrics,
     to_bytes,
 )
+from tuning.training.ssim import ssim
 
 
 def noisy(split: Split, level: float = 0.05) -> np.ndarray:
@@ -73,6 +74,23 @@ def test_planes_are_measured_as_by_scikit_image(make_data: MakeData) -> None:
     assert metrics["ssim"] == pytest.approx((metrics["ssim_a"] + metrics["ssim_b"]) / 2)
     # Not the mean of PSNRs, neither of channels nor of pictures.
     assert metrics["psnr"] < (metrics["psnr_a"] + metrics["psnr_b"]) / 2 - 0.1
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize(
+    "spread", [(0, 0), (0, 0.01), (0.01, 0.01), (0.2, 0.2)], ids=lambda spread: f"{spread}"
+)
+def test_ssim_is_that_of_scikit_image(spread: tuple[float, float], axes: int) -> None:
+    """Also of flat pictures, where float32 is least exact."""
+    rng = np.random.default_rng(1)
+    true, made = (
+        (center + rng.normal(0, level, (9, 40, 33))).clip(0, 1).astype(np.float32)
+        for center, level in zip((0.52, 0.47), spread, strict=True)
+    )
+    pairs = [(made, true)] if axes == 3 else list(zip(made, true, strict=True))
+    exact = [structural_similarity(*np.float64(pair), data_range=2) for pair in pairs]
+    measured = ssim(made, true, data_range=2, axes=axes)
+    assert np.atleast_1d(measured) == pytest.approx(exact, abs=1e-6)
 
 
 def test_rgb_metrics_compare_8_bit_pictures_made_with_the_true_lightness(

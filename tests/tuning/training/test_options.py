@@ -136,6 +136,7 @@ def test_the_best_state_is_kept_and_patience_waits_for_a_better_one(
         ({"keep": "best", "keep_by": "val_sism"}, "did you mean 'val_ssim'"),
         ({"keep": "best", "keep_by": "test_psnr"}, "is not a metric of colorizer"),
         ({"keep_by": "val_ssim"}, "keep_by needs keep='best' or patience"),
+        ({"eval_metrics": "val_sism"}, "eval_metrics 'val_sism' .* did you mean 'val_ssim'"),
     ],
 )
 def test_a_metric_to_keep_by_must_be_measured(options: Any, message: str) -> None:
@@ -152,7 +153,7 @@ def test_a_metric_that_few_pictures_lack_ends_the_training(make_data: MakeData) 
 def test_the_kept_model_has_the_score_that_is_told(make_data: MakeData) -> None:
     data = make_data("colorizer")
     model, record = trained(config("unet", 4, **EVERY_OPTION), data).state.kept()
-    again = evaluate(model, data.val, "colorizer")
+    again = evaluate(model, data.val, "colorizer", names=())
     assert {name: record[name] for name in again} == again
     assert model.flip_average
 

@@ -12,8 +12,8 @@ from data_prep import PrepareSettings, prepare
 
 # The packages named in the documentation, and what these import themselves.
 ALLOWED = """
-torch torchgen functorch numpy cv2 skimage pydantic yaml safetensors
-annotated_types filelock fsspec lazy_loader mpmath networkx packaging pydantic_core scipy sympy
+torch torchgen functorch numpy cv2 pydantic yaml safetensors
+annotated_types filelock fsspec mpmath networkx packaging pydantic_core sympy
 typing_extensions typing_inspection _yaml _cyutility
 """
 
