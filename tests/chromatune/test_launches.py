@@ -118,7 +118,7 @@ def test_a_search_over_a_space_of_ones_own(here: Path) -> None:
     assert search.best.metrics["val_mse"] == frame["val_mse"].min()
     study = search.study.trials_dataframe()
     assert list(study["params_lr"]) == list(frame["lr"])
-    assert list(study["values_val_mse"]) == list(frame["val_mse"])
+    assert list(study["value_val_mse"]) == list(frame["val_mse"])
     shown = search._repr_html_()
     assert shown.count("<tr>") == 4
     assert f"<b>{search.id}: search on {NAME}, finished</b>" in shown
