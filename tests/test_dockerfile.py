@@ -108,6 +108,7 @@ def test_the_steps_run_as_a_script(tmp_path: Path) -> None:
     assert "grid_colorizer" in run(f"{root}/usr/local/bin/chromatune configs")
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(3600)
 def test_docker_builds_the_image() -> None:
