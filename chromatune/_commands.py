@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+
+import yaml
 
 from chromatune import _background
 from chromatune._keywords import (
@@ -21,11 +24,11 @@ from chromatune._keywords import (
 from chromatune._launch import Launch, concluded, load_launch
 from chromatune._process import unchanged
 from data_prep import PreparedDataset
-from tuning.cli.console import log
+from tuning.cli.console import log, log_line
 from tuning.cli.launch import FinalsOptions, FinetuneOptions, GridOptions, TrainOptions
 from tuning.cli.options import LaunchOptions, resolve_storage
 from tuning.cli.prepare import PrepareOptions
-from tuning.cli.search import SearchOptions
+from tuning.cli.search import SearchOptions, check_modes, extend_search
 from tuning.config.imports import allow_code
 from tuning.config.schema import (
     REPORT_GRIDS,
@@ -38,9 +41,14 @@ from tuning.config.schema import (
 )
 from tuning.config.search import SearchLaunchConfig
 from tuning.display.steps import step_progress
+from tuning.errors import ChromatuneError
 from tuning.launch.outcomes import LaunchOutcome
+from tuning.training.tasks import TASKS
 from tuning.utils.environment import expanded
 from tuning.workflows.run_launch import Session
+
+if TYPE_CHECKING:
+    from tuning.workflows.search_dry_run import DryRunTable
 
 Config = TypeVar("Config", bound=LaunchConfig)
 
@@ -88,19 +96,33 @@ def grid(task: Task, **keywords: Unpack[GridKeywords]) -> Launch:
     )
 
 
-@unchanged()
-def finals(task: Task, **keywords: Unpack[FinalsKeywords]) -> Launch:
-    """Train the single models of Table II or IV and evaluate them on the test set.
+@overload
+def finals(task: Task, **keywords: Unpack[FinalsKeywords]) -> Launch: ...
 
-    Keywords are the options of `chromatune finals`; returns and raises as `grid`.
+
+@overload
+def finals(task: None = None, **keywords: Unpack[FinalsKeywords]) -> list[Launch]: ...
+
+
+@unchanged()
+def finals(task: Task | None = None, **keywords: Unpack[FinalsKeywords]) -> Launch | list[Launch]:
+    """Train the single models of Tables II and IV and evaluate them on the test set.
+
+    Keywords are the options of `chromatune finals`; returns and raises as `grid`, without `task` a
+    launch for each.
     """
     from tuning.workflows.finals import run_finals
 
     options, config = _resolved(FinalsOptions, FinalsLaunchConfig, keywords)
-    return _launch(
-        *(["finals", task], options, config, keywords),
-        lambda session: next(run_finals((task,), config, session)),
-    )
+    if task is not None:
+        return _launch(
+            *(["finals", task], options, config, keywords),
+            lambda session: next(run_finals((task,), config, session)),
+        )
+    if keywords.get("background"):
+        raise ChromatuneError("finals of both tasks do not run in the background: name a task")
+    session = _session(options, config)
+    return [concluded(each, session.tracking_uri) for each in run_finals(TASKS, config, session)]
 
 
 @unchanged()
@@ -134,15 +156,45 @@ def train(**keywords: Unpack[TrainKeywords]) -> Launch:
     )
 
 
+@overload
+def search(
+    task: Task,
+    *,
+    extend: str | Launch | None = None,
+    dry_run: Literal[False] = False,
+    **keywords: Unpack[SearchKeywords],
+) -> Launch: ...
+
+
+@overload
+def search(
+    task: Task,
+    *,
+    dry_run: Literal[True],
+    time_it: bool = False,
+    **keywords: Unpack[SearchKeywords],
+) -> DryRunTable: ...
+
+
 @unchanged()
-def search(task: Task, **keywords: Unpack[SearchKeywords]) -> Launch:
+def search(
+    task: Task,
+    *,
+    extend: str | Launch | None = None,
+    dry_run: bool = False,
+    time_it: bool = False,
+    **keywords: Unpack[SearchKeywords],
+) -> Launch | DryRunTable:
     """Search with Optuna, by default over the packaged space `search_TASK`.
 
     Keywords are the options of `chromatune search`; `space` is the search space, and `points` are
-    configurations to try first. Returns and raises as `grid`.
+    configurations to try first. `extend` adds trials, points or hours to an earlier search.
+    Returns and raises as `grid`; with `dry_run` it trains nothing, and returns the space, the first
+    suggestions and the cost, in hours with `time_it`.
     """
-    from tuning.workflows.search import run_search
-
+    check_modes(extend, dry_run=dry_run, time_it=time_it)
+    if extend is not None:
+        return _extended(task, extend, keywords)
     given: dict[str, Any] = dict(keywords)
     set_ = dict(keywords.get("set_", {}))
     # Those of a file may have been written for a wider space.
@@ -153,6 +205,12 @@ def search(task: Task, **keywords: Unpack[SearchKeywords]) -> Launch:
     given["set_"] = set_
     file = configs_folder() / f"search_{task}.yaml"
     options, config = _resolved(SearchOptions, SearchLaunchConfig, given, file=file)
+    if dry_run:
+        from tuning.workflows.search_dry_run import dry_run_table
+
+        return dry_run_table(task, config, log_line, time_it=time_it, strict_points=strict)
+    from tuning.workflows.search import run_search
+
     return _launch(
         *(["search", task], options, config, given),
         lambda session: run_search(task, config, session, strict_points=strict),
@@ -185,19 +243,55 @@ def resume(
     code = [str(each) for each in import_]
     allow_code(code, trust=trust_code)
     path = None if storage_path is None else str(storage_path)
-    name = launch.folder if isinstance(launch, Launch) else launch
-    opened = open_launch(name, resolve_storage(path))
+    opened = open_launch(_place(launch), resolve_storage(path))
     if background:
-        words = ["resume", opened.storage.uri]
-        for option, value in (("--address", address), ("--backend", backend)):
-            words += [] if value is None else [option, value]
-        words += [word for file in code for word in ("--import", file)]
-        words += ["--take-over"] * take_over + ["--trust-code"] * trust_code
+        given = {"address": address, "backend": backend, "import_": code}
+        flags = {"take_over": take_over, "trust_code": trust_code}
+        words = ["resume", opened.storage.uri, *_words(**given, **flags)]
         _background.start(words, tracking_uri=tracking_uri, notify=notify)
         return load_launch(opened.storage.uri)
     uri = store_of(opened, tracking_uri, backend)
     session = Session(uri, log, take_over=take_over, notify=notify)
     return concluded(resume_launch(opened, session, address=address, backend=backend), uri)
+
+
+def _extended(task: Task, launch: str | Launch, keywords: Mapping[str, Any]) -> Launch:
+    """Extend a search here, or in the background."""
+    values = {name: value for name, value in keywords.items() if name != "background"}
+    if "space" in values:
+        raise ChromatuneError("space does not go with extend: a search keeps its space")
+    options = as_options(SearchOptions, values)
+    if not keywords.get("background"):
+        outcome, session = extend_search(task, _place(launch), options, in_shell=False)
+        return concluded(outcome, session.tracking_uri)
+    found = load_launch(_place(launch), storage_path=options.storage_path)
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.points is not None:
+            file = Path(scratch) / "points.yaml"
+            file.write_text(yaml.safe_dump(options.points), encoding="utf-8")
+            values["points"] = file
+        for name in ("storage_path", "tracking_uri", "notify"):
+            values.pop(name, None)
+        words = ["search", task, "--extend", found.folder, *_words(**values)]
+        _background.start(words, tracking_uri=options.tracking_uri, notify=options.notify)
+    return found
+
+
+def _place(launch: str | Launch) -> str:
+    return launch.folder if isinstance(launch, Launch) else launch
+
+
+def _words(**keywords: Any) -> list[str]:
+    """Keywords as the words of a command."""
+    words: list[str] = []
+    for name, value in keywords.items():
+        option = f"--{name.strip('_').replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif value is not None:
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [word for each in values for word in (option, str(each))]
+    return words
 
 
 def _resolved(
@@ -230,5 +324,9 @@ def _launch(
         words += ["--trust-code"] * options.trust_code
         said = _background.start(words, config, tracking_uri=uri, notify=notify)
         return load_launch(f"{config.storage_path.rstrip('/')}/{said.split()[0]}")
-    session = dataclasses.replace(options.session(config), on_begin=None)
+    session = _session(options, config)
     return concluded(run(session), session.tracking_uri)
+
+
+def _session(options: LaunchOptions, config: LaunchConfig) -> Session:
+    return dataclasses.replace(options.session(config), on_begin=None)

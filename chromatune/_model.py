@@ -20,7 +20,8 @@ from tuning.config.imports import allow_code
 from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError
 from tuning.inference.predict import paint, predict_plane
-from tuning.tracking.registry.catalog import ModelCard
+from tuning.tracking.registry.catalog import ModelCard, find_model
+from tuning.utils.environment import expanded
 from tuning.workflows.colorize import Outcome
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -145,12 +146,13 @@ def promote(
 
 @unchanged()
 def colorize(
-    images: str | Path | Sequence[str | Path],
+    images: str | Path | Sequence[str | Path] = (),
     *,
     mode: str | None = None,
     model: str | None = None,
     out: str | Path = "Recon",
     evaluate: bool = False,
+    export: str | Path | None = None,
     device: Device = "auto",
     tracking_uri: str | None = None,
     import_: Sequence[str | Path] = (),
@@ -158,24 +160,38 @@ def colorize(
 ) -> Outcome:
     """Colorize image files and folders into `out`, with the champion of the dataset `mode`.
 
-    `model` is another registered model. Returns what was `colorized`, with the scores of
-    `evaluate`, and what `failed`, with the reason. Raises ChromatuneError if there is no such
-    image or model, KeyboardInterrupt after Ctrl-C.
+    `model` is another registered model; `export` also writes the model to a .safetensors or .onnx
+    file. Returns what was `colorized`, with the scores of `evaluate`, and what `failed`, with the
+    reason. Raises ChromatuneError if there is no such image or model, KeyboardInterrupt after
+    Ctrl-C.
     """
+    from tuning.inference.export import check_export
     from tuning.inference.inputs import list_jobs
     from tuning.tracking.registry.model_choice import choose_mode, choose_model, load_colorizer
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
-    from tuning.workflows.colorize import colorize_listing
+    from tuning.workflows.colorize import colorize_listing, export_card
 
     if (mode is None) == (model is None):
         raise ChromatuneError("give either mode, a dataset with a champion, or model")
     paths = [images] if isinstance(images, str | Path) else images
-    listing = list_jobs([Path(path) for path in paths], Path(out))
+    if not paths and export is None:
+        raise ChromatuneError("there is nothing to do: give images, export or both")
+    listing = list_jobs([expanded(path) for path in paths], expanded(out)) if paths else None
+    file = None if export is None else expanded(export)
+    if file is not None:
+        check_export(file)
     allow_code([str(each) for each in import_], trust=trust_code)
     uri = resolve_uri(tracking_uri)
     open_store(uri)
-    choice = choose_mode(mode, uri) if mode is not None else choose_model(str(model), uri)
+    if file is not None and model is not None and listing is None:
+        log_line(export_card(find_model(model, uri), file, uri))  # of either task
+        return Outcome([], [])
+    choice = choose_mode(mode.lower(), uri) if mode is not None else choose_model(str(model), uri)
+    if file is not None:
+        log_line(export_card(choice.colorizer, file, uri))
+    if listing is None:
+        return Outcome([], [])
     colorizer, note = load_colorizer(choice, uri, pick_device(device))
     if note:
         log_line(note)
@@ -227,7 +243,6 @@ def report(
 
 def _load(model_uri: str, tracking_uri: str, device: str, decision: str | None = None) -> Model:
     from tuning.tracking.fetch_weights import load_registered
-    from tuning.tracking.registry.catalog import find_model
     from tuning.tracking.store import open_store
     from tuning.training.devices import pick_device
 

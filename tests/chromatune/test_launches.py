@@ -130,6 +130,28 @@ def test_a_search_over_a_space_of_ones_own(here: Path) -> None:
     assert again.best.params["lr"] == search.best.params["lr"]
 
 
+@pytest.mark.slow
+def test_a_search_is_extended_here_and_in_the_background(here: Path) -> None:
+    asked: dict[str, Any] = {"space": SPACE, "sampler": "random"}
+    table = chromatune.search("regression", **SMALL, **asked, num_samples=2, dry_run=True)
+    assert not (here / "ray_results").exists()
+    assert (table.cost.trials, table.cost.epochs, table.cost.hours) == (2, 4, None)
+    assert "0.0001 to 0.01" in table._repr_html_()
+    search = chromatune.search("regression", **SMALL, **asked, num_samples=2)
+    frame = search.to_frame()
+    assert list(frame["lr"]) == [values["lr"] for values in table.suggestions]
+
+    more = chromatune.search("regression", extend=search, num_samples=1, points=[{"lr": 4e-3}])
+    assert more.id == search.id
+    assert list(more.to_frame()["lr"]) == [*frame["lr"], 4e-3]
+    points = [{"lr": 6e-3}]
+    chromatune.search(
+        "regression", extend=search.id, num_samples=1, points=points, background=True
+    ).wait()
+    assert list(search.to_frame()["lr"]) == [*frame["lr"], 4e-3, 6e-3]
+    assert search.status == "finished"
+
+
 @pytest.mark.usefixtures("here")
 def test_a_launch_in_the_background_is_stopped_and_resumed() -> None:
     launch = small_grid(epochs=[5000], background=True)
@@ -169,6 +191,17 @@ def test_ctrl_c_stops_a_launch_after_its_epoch(here: Path) -> None:
         (lambda: small_grid(set_={"grid.epoch": 1}), ChromatuneError, "grid.epoch"),
         (lambda: small_grid(models=["autoencoder"]), ChromatuneError, "autoencoder"),
         (lambda: chromatune.prepare("mine"), ChromatuneError, "source"),
+        (lambda: chromatune.search("colorizer", time_it=True), ChromatuneError, "--dry-run"),  # type: ignore[call-overload]
+        (lambda: chromatune.search("colorizer", extend="last"), ChromatuneError, "no launch"),
+        (
+            lambda: chromatune.search("colorizer", extend="last", space=SPACE),
+            *(ChromatuneError, "space does not go with extend"),
+        ),
+        (
+            lambda: chromatune.search("colorizer", extend="last", set_={"seed": 1}),
+            *(ChromatuneError, "--set does not go with --extend"),
+        ),
+        (lambda: chromatune.finals(background=True), ChromatuneError, "name a task"),
         (lambda: chromatune.load_launch("none"), ChromatuneError, "no launch 'none'"),
         (lambda: chromatune.launchs, AttributeError, "no attribute 'launchs'"),
     ],

@@ -15,6 +15,7 @@ import chromatune
 from chromatune import ChromatuneError, Model
 from data_prep import rgb_to_lab
 from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
+from models import load_model as load_weights
 
 NAME = "synthetic-fruits"
 pytestmark = [
@@ -103,6 +104,27 @@ def test_a_gray_image_is_its_lightness(colorizer: Model, picture: NDArray[np.uin
     assert (colorizer.colorize(gray) == colorizer.colorize(np.stack([gray] * 3, -1))).all()
     with pytest.raises(ChromatuneError, match=r"uint8 array .* but got float64 \(70, 90, 3\)"):
         colorizer.colorize(picture / 255)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("colorizer")
+def test_a_model_of_either_task_is_exported(where: dict[str, Any], tmp_path: Path) -> None:
+    chromatune.colorize(mode=NAME, export=tmp_path / "colorizer.safetensors", **where)
+    name = f"models:/{NAME}-regression/1"
+    chromatune.colorize(model=name, export=tmp_path / "mean.safetensors", **where)
+    for file, task in (("colorizer", "colorizer"), ("mean", "regression")):
+        assert load_weights(tmp_path / f"{file}.safetensors").task == task
+    with pytest.raises(ChromatuneError, match=r"must end in .safetensors or .onnx"):
+        chromatune.colorize(mode=NAME, export=tmp_path / "model.pt", **where)
+    with pytest.raises(ChromatuneError, match="nothing to do"):
+        chromatune.colorize(mode=NAME, **where)
+
+
+@pytest.mark.usefixtures("colorizer")
+def test_the_finals_of_both_tasks_are_two_launches(place: Path) -> None:
+    where = {"data_root": place / "data", "storage_path": place / "finals", "backend": "serial"}
+    found = chromatune.finals(dataset=NAME, lr=1e-3, epochs=1, fc_epochs=1, **where)
+    assert [launch.document["task"] for launch in found] == ["regression", "colorizer"]
+    assert [len(launch.cells) for launch in found] == [3, 2]
 
 
 @pytest.mark.usefixtures("colorizer")

@@ -18,9 +18,9 @@ COMMANDS = {command.callback.__name__: command.callback for command in app.regis
 ONLY_IN_THE_SHELL = {
     **{name: {"detach", "format_"} for name in ("grid", "finals", "finetune", "train", "resume")},
     "prepare": set(),
-    "search": {"detach", "format_", "extend", "dry_run", "time_it"},
+    "search": {"detach", "format_"},
     "promote": {"format_"},
-    "colorize": {"format_", "export"},
+    "colorize": {"format_"},
     "report": set(),
 }
 ONLY_IN_PYTHON = {"background", "space"}
@@ -62,6 +62,8 @@ reveal_type(launch.wait().status)
 best = launch.best
 if best is not None:
     reveal_type(best.metrics["val_psnr"])
+reveal_type(chromatune.search("colorizer", dry_run=True).cost.hours)
+reveal_type(chromatune.finals()[0].id)
 chromatune.grid("colorizer", epochs="3")
 chromatune.grid("colorizer", epohs=[3])
 chromatune.grid("colouriser")
@@ -79,6 +81,7 @@ chromatune.grid("colouriser")
     assert revealed[1].endswith("ChromatuneError")
     assert revealed[2].startswith("Literal['running']")
     assert revealed[3] == "float"
+    assert revealed[4:] == ["float | None", "str"]
     errors = [line for line in said if "error:" in line]
     assert len(errors) == 3, answer.stdout
     for line, word in zip(errors, ("epochs", "epohs", "colouriser"), strict=True):

@@ -25,13 +25,18 @@ def outputs(notebook: dict[str, Any], word: str) -> list[dict[str, Any]]:
     return [output["data"] for output in cell["outputs"] if "data" in output]
 
 
+def bars(shown: list[dict[str, Any]]) -> list[str]:
+    return [data["text/html"] for data in shown if "<progress" in data.get("text/html", "")]
+
+
 def check(notebook: dict[str, Any]) -> None:
     """The outputs show what the text says."""
     shown = outputs(notebook, "chromatune.search(")
-    bars = [data["text/html"] for data in shown if "<progress" in data.get("text/html", "")]
-    assert len(bars) == 1  # updated in place
-    assert "100 %" in bars[0]
-    assert "5 trials" in bars[0]
+    (bar,) = bars(shown)  # updated in place
+    assert "100 %" in bar
+    assert "5 trials" in bar
+    (bar,) = bars(outputs(notebook, "chromatune.prepare("))
+    assert 'value="240" max="240"' in bar
     assert "search on my-pictures, finished" in shown[-1]["text/html"]
     assert "val_psnr" in outputs(notebook, "to_frame")[-1]["text/html"]
     assert "image/png" in outputs(notebook, "launch.plot()")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tuning.cli.console import log, log_line, show
 from tuning.cli.launch import finish
@@ -20,6 +20,10 @@ from tuning.cli.options import (
 from tuning.errors import ChromatuneError
 from tuning.training.tasks import Task
 from tuning.utils.environment import expanded
+
+if TYPE_CHECKING:
+    from tuning.launch.outcomes import LaunchOutcome
+    from tuning.workflows.run_launch import Session
 
 # What can be given with --extend; the rest of a search stays as it was started.
 _EXTENSIONS = (
@@ -120,12 +124,10 @@ def search(
     options: SearchOptions,
 ) -> None:
     """Search with Optuna, by default over the packaged space `search_TASK`."""
-    if time_it and not dry_run:
-        raise ChromatuneError("--time-it measures for --dry-run: give both")
+    check_modes(extend, dry_run=dry_run, time_it=time_it)
     if extend is not None:
-        if dry_run:
-            raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")
-        _extend(task, extend, options, format_)
+        outcome, session = extend_search(task, extend, options, in_shell=True)
+        finish([outcome], session, format_)
     from tuning.config.schema import configs_folder
     from tuning.config.search import SearchLaunchConfig
 
@@ -144,13 +146,27 @@ def search(
     finish([run_search(task, config, session, **strict)], session, format_)
 
 
-def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoReturn:
-    """Add trials or hours to a search."""
+def check_modes(extend: object, *, dry_run: bool, time_it: bool) -> None:
+    """Raise ChromatuneError for ways to run a search that exclude each other."""
+    if time_it and not dry_run:
+        raise ChromatuneError("--time-it measures for --dry-run: give both")
+    if extend is not None and dry_run:
+        raise ChromatuneError("--dry-run is about a new search: it does not go with --extend")
+
+
+def extend_search(
+    task: Task, name: str, options: SearchOptions, *, in_shell: bool
+) -> tuple[LaunchOutcome, Session]:
+    """Add trials or hours to a search and run it.
+
+    Raises ChromatuneError if `options` has anything else that makes a search.
+    """
     given = {key: value for key, value in options.flags().items() if value is not None}
     given.pop("imports", None)
-    refused = [key for key in given if key not in _EXTENSIONS]
-    if refused or options.config or options.set_:
-        word = refused[0].rpartition(".")[2].replace("_", "-") if refused else "config"
+    refused = [key.rpartition(".")[2] for key in given if key not in _EXTENSIONS]
+    refused += [word for word in ("config", "set_") if getattr(options, word)]
+    if refused:
+        word = refused[0].strip("_").replace("_", "-")
         raise ChromatuneError(
             f"--{word} does not go with --extend, which takes only --num-samples, --points, "
             f"--budget-gpu-hours and --budget-cpu-hours"
@@ -164,7 +180,7 @@ def _extend(task: Task, name: str, options: SearchOptions, format_: str) -> NoRe
     given_code = allow_code(options.import_ or (), trust=options.trust_code)
     launch = open_launch(name, resolve_storage(options.storage_path), given_code)
     uri = store_of(launch, options.tracking_uri, options.backend)
-    session = Session(uri, log, begin, notify=options.notify)
+    session = Session(uri, log, begin if in_shell else None, notify=options.notify)
     added = {key.removeprefix("search."): value for key, value in given.items()}
     where = {"address": options.address, "backend": options.backend}
-    finish([extend(task, launch, session, added, **where)], session, format_)
+    return extend(task, launch, session, added, **where), session

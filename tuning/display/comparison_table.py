@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuning.display.formatting import format_value, higher_is_better, metric_heading
-from tuning.display.table import Cell, Row, Table, Verdict, markdown, row, terminal
+from tuning.display.table import Cell, Row, Table, Verdict, html, markdown, row, terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +33,9 @@ class ResultTable(ABC):
 
     def markdown(self) -> str:
         return markdown(self.tables())
+
+    def _repr_html_(self) -> str:
+        return html(self.tables())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,7 @@ class NotebookBar:
 
     def __exit__(self, *_: object) -> None:
         self._clock.__exit__()
+        self._total = self._total or 1  # a bar without a total moves for ever
         self._show()
 
     def draw(self, done: int, total: int) -> None:

@@ -1,4 +1,6 @@
-"""The view of work in steps: a transient bar on a terminal, a line each minute anywhere else."""
+"""The view of work in steps: a transient bar on a terminal, one bar in the output of a notebook's
+cell, a line each minute anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from tuning.display.heartbeat import Heartbeat
+from tuning.display.notebook import NotebookBar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,5 +45,14 @@ def step_progress(
     def print_state() -> None:
         console.print(state, soft_wrap=True, markup=False)
 
+    if console.is_jupyter:
+        with NotebookBar(lambda: [state]) as shown:
+
+            def note_and_draw(step: str, done: int, total: int) -> None:
+                note(step, done, total)
+                shown.draw(done, total)
+
+            yield note_and_draw
+        return
     with Heartbeat(print_state, every_s):
         yield note
