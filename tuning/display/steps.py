@@ -1,6 +1,4 @@
-"""The view of work in steps: a transient bar on a terminal, one bar in the output of a notebook's
-cell, a line each minute anywhere else.
-"""
+"""The view of work in steps: a bar on a terminal or in a notebook, a line each minute elsewhere."""
 
 from __future__ import annotations
 
