@@ -1,4 +1,4 @@
-"""`chromatune ui`: the MLflow UI, and links to its most useful pages."""
+"""`chromatune ui`: the MLflow UI and links to its pages, or a study in optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tuning.cli.console import print_line
-from tuning.cli.options import AllowedHosts, Host, TrackingUri, option, resolve_uri
+from tuning.cli.options import (
+    AllowedHosts,
+    Host,
+    StoragePath,
+    TrackingUri,
+    option,
+    resolve_storage,
+    resolve_uri,
+)
 from tuning.errors import ChromatuneError
 
 if TYPE_CHECKING:
@@ -27,6 +35,15 @@ def ui(
     host: Host = "127.0.0.1",
     port: Annotated[int, option("Port to listen on.", min=1, max=65535)] = 5000,
     allowed_hosts: AllowedHosts = None,
+    study: Annotated[
+        str | None,
+        option(
+            "Show the study of this search in optuna-dashboard instead: launch id, its folder, or "
+            "`last`. Only to this machine, and only to read.",
+            metavar="LAUNCH",
+        ),
+    ] = None,
+    storage_path: StoragePath = None,
     experiment: Annotated[
         str | None, option("Experiment to link to [default: the last one with a run].")
     ] = None,
@@ -43,6 +60,11 @@ def ui(
     password for the user "admin" in MLFLOW_AUTH_ADMIN_PASSWORD. With a tracking server, which has
     its own UI, only the links are printed.
     """
+    if study is not None:
+        if tracking_uri or experiment or open_:
+            raise ChromatuneError("--tracking-uri, --experiment and --open do not go with --study")
+        _serve_study(study, resolve_storage(storage_path), host, port, allowed_hosts or [])
+        return
     from tuning.tracking.reader import ui_address
     from tuning.tracking.store import is_server, prepare_store
     from tuning.tracking.ui.pages import find_places
@@ -59,6 +81,25 @@ def ui(
     else:
         base, note = address.url, " (Ctrl-C stops it)"
         serve_ui(uri, address, lambda: _show(base, places, opened, note))
+
+
+def _serve_study(name: str, storage_path: str, host: str, port: int, names: list[str]) -> None:
+    from tuning.search.dashboard import serve_dashboard
+    from tuning.tracking.ui.server import check_address
+    from tuning.utils.hosts import is_loopback
+    from tuning.workflows.search_study import find_study
+
+    if not is_loopback(host):
+        raise ChromatuneError(
+            f"--host {host}: optuna-dashboard has no login; from another machine, use ssh -L"
+        )
+    address = check_address(host, port, names)
+    storage, number = find_study(name, storage_path)
+    page = f"{address.url}/dashboard/studies/{number}"
+    serve_dashboard(
+        *(storage, host, port, address.allowed_hosts),
+        lambda: print_line(f"optuna-dashboard: {page} (Ctrl-C stops it)"),
+    )
 
 
 def _opened(wanted: _Opened | None, places: Mapping[str, Place]) -> str | None:

@@ -62,6 +62,18 @@ def open_study(
     return study
 
 
+def stored_study(storage: str, name: str) -> tuple[BaseStorage, int]:
+    """Open the storage of the study `name`, to read it; return also the study's id there.
+
+    Raises ChromatuneError if there is no such study, or if the storage cannot be used.
+    """
+    with _errors_of(storage), quiet():
+        if not _exists(storage, name):
+            raise ChromatuneError(f"the {describe_place(storage, name)} is missing")
+        opened = _storage(storage)
+        return opened, opened.get_study_id_from_name(name)
+
+
 def _exists(storage: str, name: str) -> bool:
     if "://" not in storage and not Path(storage).exists():
         return False

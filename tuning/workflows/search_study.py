@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 
-from tuning.config.search import SearchLaunchConfig, absolute_storage
+from tuning.config.search import SearchConfig, SearchLaunchConfig, absolute_storage
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
+from tuning.launch.find import find_document
 from tuning.launch.folder import Launch
 from tuning.launch.launch_json import current_config
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.space import Space
-from tuning.search.study import open_study, quiet, study_location
+from tuning.search.study import open_study, quiet, stored_study, study_location
 from tuning.search.study_checks import MARK, check_trials, describe_place
 from tuning.search.warm_start import feed_known
 from tuning.utils.redaction import HIDDEN, redact
@@ -78,7 +80,7 @@ def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optu
     that is over, trials that another program added meanwhile do not matter.
     """
     study = open_study(
-        *_location(launch, plan),
+        *_location(launch, plan.search),
         plan.objectives,
         {
             "task": launch.task,
@@ -96,12 +98,24 @@ def study_of(launch: Launch, plan: SearchPlan, *, is_over: bool = False) -> optu
 
 def study_place(launch: Launch, plan: SearchPlan) -> str:
     """Name the study and where it is, without passwords."""
-    return describe_place(*_location(launch, plan))
+    return describe_place(*_location(launch, plan.search))
 
 
-def _location(launch: Launch, plan: SearchPlan) -> tuple[str, str]:
-    location = study_location(plan.search.study_storage, launch.storage.uri)
-    return location, plan.search.study_name or launch.launch_id
+def find_study(name: str, storage_path: str) -> tuple[BaseStorage, int]:
+    """The storage of a search's study, and the study's id there; the search is not opened.
+
+    `name` is the launch's id, its folder, or `last`. Raises ChromatuneError if it is no search, or
+    if its study is missing.
+    """
+    launch = Launch(*find_document(name, storage_path))
+    if launch.document["kind"] != "search":
+        raise ChromatuneError(f"{launch.launch_id} is no search: it has no study")
+    return stored_study(*_location(launch, config_of(launch).search))
+
+
+def _location(launch: Launch, search: SearchConfig) -> tuple[str, str]:
+    location = study_location(search.study_storage, launch.storage.uri)
+    return location, search.study_name or launch.launch_id
 
 
 def fill_study(study: optuna.Study, plan: SearchPlan, launch: Launch, session: Session) -> None:
