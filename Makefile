@@ -17,7 +17,7 @@ ifneq ($(wildcard $(DATA)/gt_faces),)
 export CHROMATUNE_REAL_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: install run test test-fast test-cluster soak fuzz browser lint audit docs champions bench ui clean
+.PHONY: install run test test-fast test-cluster soak fuzz browser lint audit docs champions bench bench-search ui clean
 
 install: $(VENV)/.installed
 
@@ -81,8 +81,18 @@ bench: install
 	for name in grid_time orchestration; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
 	$(BIN)/python -m benchmarks.dataset_size
 
+## The searches of docs/search.md, about half an hour; other libraries go into environments of their own
+bench-search:
+	for name in peers peers-neps; do \
+		$(PYTHON) -m venv $(VENV)-$$name && \
+		$(VENV)-$$name/bin/python -m pip install --quiet --constraint constraints.txt --editable . && \
+		$(VENV)-$$name/bin/python -m pip install --quiet --requirement benchmarks/search/$$name.txt || exit; \
+	done
+	OMP_NUM_THREADS=1 $(VENV)-peers/bin/python -m benchmarks.search $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)-peers-neps/bin/python -m benchmarks.search --methods 'NePS*' $(ARGS)
+
 ui: install
 	$(BIN)/chromatune ui
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf $(VENV) $(VENV)-peers* .mypy_cache .ruff_cache .pytest_cache build dist

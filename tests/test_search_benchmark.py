@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from benchmarks.search.curves import EPOCHS, SEEDS, SPACES, Curves, points
 from benchmarks.search.methods import METHODS
-from benchmarks.search.simulator import Step, simulate
+from benchmarks.search.peers import PEERS
+from benchmarks.search.simulator import Method, Step, simulate
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,19 @@ class Scripted:
         self.told.append((step.trial, scores, seconds))
 
 
+class Asked:
+    """Keeps the steps that another method asks for."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.tell = method, method.tell
+        self.steps: list[Step] = []
+
+    def ask(self) -> Step | None:
+        step = self.method.ask()
+        self.steps += [] if step is None else [step]
+        return step
+
+
 def test_an_epoch_is_trained_once_in_its_recorded_seconds(curves: Curves) -> None:
     method = Scripted(Step(0, 1, 2), Step(1, 3, 1), Step(0, 1, 3))
     trace = simulate(method, curves, seed=0, workers=1, most_epochs=9)
@@ -61,3 +76,28 @@ def test_every_method_searches_as_long_as_asked(name: str, curves: Curves) -> No
     trace = simulate(METHODS[name]("recipe", 0), curves, seed=0, workers=2, most_epochs=100)
     assert len(trace.seconds) == 100
     assert trace.regret[-1] < trace.regret[0] or trace.regret[0] == 0
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("workers", [1, 5])
+@pytest.mark.parametrize("name", PEERS)
+def test_every_installed_peer_asks_for_valid_steps(name: str, workers: int, curves: Curves) -> None:
+    """Their libraries are in environments of their own: benchmarks/search/peers.txt."""
+    library, make = PEERS[name]
+    try:
+        importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{library} is not installed")
+    runs: list[list[Step]] = []
+    for _ in range(2):
+        asked = Asked(make("recipe", 1))
+        trace = simulate(asked, curves, seed=0, workers=workers, most_epochs=100)
+        assert len(trace.seconds) == 100
+        assert trace.regret[-1] < trace.regret[0]
+        runs.append(asked.steps)
+    steps = runs[0]
+    assert runs[1] == steps, "the same seed asked for other steps"
+    assert {type(number) for step in steps for number in step} == {int}
+    assert all(0 <= step.point < len(curves.psnr) for step in steps)
+    assert len({(step.trial, step.point) for step in steps}) == len({step.trial for step in steps})
+    assert {1, 3, 9} <= {step.epoch for step in steps}

@@ -1,73 +1,132 @@
-"""Compare search methods on the recorded learning curves; about ten minutes.
+"""Compare search methods on the recorded learning curves; `make bench-search`, half an hour.
 
-    python -m benchmarks.search
+    python -m benchmarks.search --methods 'Chromatune*'
 
-Writes benchmarks/results/search.json; `make docs` writes its table into docs/search.md.
+A method whose library is not installed keeps the figures that it has. Writes a file for each
+dataset, benchmarks/results/search-*.json, after each method, and docs/search.svg; `make docs`
+writes the tables into docs/search.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import functools
+import hashlib
+import importlib.metadata
+import json
+import logging
 import math
 import multiprocessing
 import time
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from multiprocessing.pool import Pool
+from typing import Any
 
 import numpy as np
-import optuna
 
-from benchmarks.harness import write
+from benchmarks.harness import RESULTS, write
 from benchmarks.search.curves import Curves
 from benchmarks.search.methods import METHODS
-from benchmarks.search.simulator import Trace, simulate
+from benchmarks.search.peers import PEERS, SLOW
+from benchmarks.search.plot import SHOWN_EPOCHS, save_plot
+from benchmarks.search.simulator import Method, Trace, simulate
 
-_EPOCHS = 400
+_EPOCHS = SHOWN_EPOCHS[-1]
 _WORKERS = (1, 4, 16)
 _WITHIN_DB = (0.5, 0.25)
 _QUARTILES = (25, 50, 75)
+_SLOW_SEEDS = 10
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--dataset", default="faces")
+    options.add_argument("--dataset", nargs="+", default=["faces", "ncd"])
     options.add_argument("--space", default="recipe")
-    options.add_argument("--seeds", type=int, default=48)
+    options.add_argument("--seeds", type=int, default=50, help=f"{_SLOW_SEEDS} of slow methods")
+    options.add_argument("--methods", nargs="+", default=["*"], metavar="PATTERN")
     asked = options.parse_args()
-    curves = Curves.open(asked.dataset, asked.space)
+    names = [
+        name
+        for name in (*METHODS, *PEERS)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in asked.methods)
+    ]
+    failed: list[str] = []
+    with multiprocessing.Pool() as pool:
+        for dataset in asked.dataset:
+            failed += _compare(pool, dataset, asked.space, names, asked.seeds)
+    save_plot(asked.space)
+    if failed:
+        raise SystemExit(f"failed: {'; '.join(failed)}")
+
+
+def _compare(
+    pool: Pool, dataset: str, space: str, names: Sequence[str], seeds: int
+) -> Sequence[str]:
+    """Compare on one dataset; returns the names of what failed."""
+    curves = Curves.open(dataset, space)
     if curves.missing:
         raise SystemExit(f"{curves.path} is not recorded whole: run benchmarks.search.record")
-    rows = []
-    with multiprocessing.Pool() as pool:
-        for name in METHODS:
-            started = time.perf_counter()
-            run = functools.partial(_traces, asked.dataset, asked.space, name)
-            runs = pool.map(run, range(asked.seeds), chunksize=1)
-            rows.append({"method": name, **_row(runs)})
-            print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
-    write(
-        "search",
-        [],
-        dataset=asked.dataset,
-        space=asked.space,
-        seeds=asked.seeds,
-        recorded_on=curves.about["hardware"],
-        methods=rows,
-    )
+    # Figures of other curves are not kept.
+    digest = hashlib.sha256(curves.psnr.tobytes() + curves.seconds.tobytes()).hexdigest()[:16]
+    path = RESULTS / f"search-{dataset}-{space}.json"
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"curves": ""}
+    rows = {row["method"]: row for row in known["methods"]} if known["curves"] == digest else {}
+    failed = []
+    for name in names:
+        library = PEERS[name].library if name in PEERS else "optuna"
+        try:
+            version = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{dataset}, {name}: {library} is not installed", flush=True)
+            continue
+        started = time.perf_counter()
+        tried = min(seeds, _SLOW_SEEDS) if name in SLOW else seeds
+        try:
+            runs = pool.map(
+                functools.partial(_traces, dataset, space, name), range(tried), chunksize=1
+            )
+        except Exception:
+            traceback.print_exc()
+            failed.append(f"{name} on {dataset}")
+            continue
+        rows[name] = {
+            "method": name,
+            "library": f"{library} {version}",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "searches": tried,
+            **_row(runs),
+        }
+        write(
+            path.stem,
+            [],
+            command="python -m benchmarks.search",
+            dataset=dataset,
+            space=space,
+            curves=digest,
+            recorded_on=curves.about["hardware"],
+            methods=[rows[found] for found in (*METHODS, *PEERS) if found in rows],
+        )
+        print(f"{dataset}, {name}: {time.perf_counter() - started:.0f} s", flush=True)
+    return failed
 
 
 def _traces(dataset: str, space: str, name: str, seed: int) -> list[Trace]:
     """One search for each number of workers."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.disable(logging.CRITICAL)
     curves = Curves.open(dataset, space)
     recorded = seed % curves.psnr.shape[1]
-    make = METHODS[name]
-    return [simulate(make(space, seed), curves, recorded, n, _EPOCHS) for n in _WORKERS]
+    make: Callable[[str, int], Method] = METHODS[name] if name in METHODS else PEERS[name].make
+    with warnings.catch_warnings(action="ignore"):
+        return [simulate(make(space, seed), curves, recorded, n, _EPOCHS) for n in _WORKERS]
 
 
-def _row(runs: Sequence[Sequence[Trace]]) -> dict[str, object]:
+def _row(runs: Sequence[Sequence[Trace]]) -> Mapping[str, Any]:
     """Quartiles over the seeds; None where a search has not come so close."""
-    row: dict[str, object] = {}
+    row: dict[str, Any] = {}
     for decibels in _WITHIN_DB:
         epochs = [trace.epochs_to(decibels) for trace, *_ in runs]
         row[f"epochs_to_{decibels}"] = _quartiles(epochs)
@@ -75,6 +134,11 @@ def _row(runs: Sequence[Sequence[Trace]]) -> dict[str, object]:
         for place, workers in enumerate(_WORKERS):
             seconds = [traces[place].seconds_to(decibels) for traces in runs]
             row[f"seconds_to_{decibels}_{workers}"] = _quartiles(seconds)
+    regrets = [
+        [trace.regret[min(epoch, len(trace.regret)) - 1] for epoch in SHOWN_EPOCHS]
+        for trace, *_ in runs
+    ]
+    row["median_regret"] = np.median(regrets, axis=0).round(3).tolist()
     return row
 
 

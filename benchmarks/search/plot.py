@@ -1,0 +1,55 @@
+"""The plot of docs/search.md: how far from the best configuration a search is after each epoch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.harness import RESULTS
+
+PLOT = Path(__file__).resolve().parents[2] / "docs" / "search.svg"
+SHOWN_EPOCHS = tuple(sorted({round(400 ** (step / 60)) for step in range(61)}))
+_SIZE = (9.0, 3.6)  # inches
+
+
+def save_plot(space: str) -> None:
+    """Draw the best method of each library, one panel for each dataset with results."""
+    paths = sorted(RESULTS.glob(f"search-*-{space}.json"))
+    if not paths:
+        return
+    documents = [json.loads(path.read_text()) for path in paths]
+    figure = Figure(_SIZE, layout="constrained")
+    lines: dict[str, Any] = {}
+    panels = figure.subplots(1, len(documents), sharey=True, squeeze=False)[0]
+    for panel, document in zip(panels, documents, strict=True):
+        for library, row in sorted(_best_of_each(document["methods"]).items()):
+            is_own = library == "Chromatune"
+            style = {"color": "black", "linewidth": 2.2, "zorder": 3} if is_own else {}
+            [line] = panel.plot(SHOWN_EPOCHS, row["median_regret"], **{"linewidth": 1.1, **style})
+            lines[library] = line
+        panel.set(title=document["dataset"], xlabel="epochs", xscale="log", ylim=(0, 3))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("dB below the best, median")
+    panels[-1].legend(lines.values(), lines, fontsize="small", loc="upper right")
+    # The same figures give the same file.
+    with mpl.rc_context({"svg.hashsalt": "search", "svg.fonttype": "none"}):
+        figure.savefig(PLOT, metadata={"Date": None})
+
+
+def _best_of_each(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """The method of each library that is first at 0.25 dB; of those that never are, at 0.5 dB."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=_medians):
+        found.setdefault(row["method"].partition(",")[0], row)
+    return found
+
+
+def _medians(row: Mapping[str, Any]) -> list[float]:
+    medians = (row[f"epochs_to_{decibels}"][1] for decibels in (0.25, 0.5))
+    return [math.inf if median is None else median for median in medians]
