@@ -78,7 +78,7 @@ champions: install
 ## The benchmarks of docs/performance.md, about half an hour: make bench DATA=DIR (with gt_faces/)
 bench: install
 	for copies in 1 10; do $(BIN)/chromatune prepare $(if $(DATA),faces --source "$(DATA)/gt_faces",synthetic-faces) --augment $$copies || exit; done
-	for name in grid_time orchestration; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
+	for name in grid_time orchestration validation_share; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
 	$(BIN)/python -m benchmarks.dataset_size
 
 ## The searches of docs/search.md, about half an hour; other libraries go into environments of their own

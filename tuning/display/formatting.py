@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.tasks import registered_metric
@@ -95,6 +97,20 @@ def format_lr(lr: float) -> str:
     """Write a learning rate as the original paper and the cell ids do: `1e-3`, `2.5e-4`."""
     mantissa, exponent = f"{lr:.9e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def written(value: Any) -> str:
+    """Write a value of a parameter: `2.5e-4`, `0.5`, `unet`."""
+    if not isinstance(value, float):
+        return str(value)
+    if value == 0 or 1e-2 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return format_lr(float(f"{value:.2e}"))
+
+
+def settings_text(values: Mapping[str, Any]) -> str:
+    """Write parameters in a line: `model=unet lr=2.5e-3`."""
+    return " ".join(f"{name}={written(value)}" for name, value in values.items())
 
 
 def format_count(count: int, noun: str) -> str:

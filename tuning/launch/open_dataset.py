@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_prep import (
     DATASETS,
@@ -25,9 +26,11 @@ from data_prep import (
 from data_prep import open_dataset as open_folder
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError, nearest
-from tuning.launch.folder import Launch
 from tuning.launch.remote_data import RemoteOrigin, manifests_in
-from tuning.training.data import TaskData, load_task_data
+
+if TYPE_CHECKING:  # a command that trains nothing does without torch
+    from tuning.launch.folder import Launch
+    from tuning.training.data import TaskData
 
 Log = Callable[[str], None]
 
@@ -169,6 +172,8 @@ def task_data(
     data: DataConfig, dataset: PreparedDataset, task: str, *, planes: bool = False
 ) -> TaskData:
     """Load what a task trains on; other machines get data in a bucket from there."""
+    from tuning.training.data import load_task_data
+
     loaded = load_task_data(dataset, task, planes=planes)
     if isinstance(data.root, Path):
         return loaded

@@ -10,9 +10,9 @@ from tuning.display.comparison_table import ResultTable
 from tuning.display.formatting import (
     format_count,
     format_duration,
-    format_lr,
     format_value,
     metric_heading,
+    settings_text,
 )
 from tuning.display.table import Cell, Row, Table
 from tuning.search.objectives import Objective
@@ -109,17 +109,3 @@ class SearchTable(ResultTable):
         if self.study:
             lines.append(self.study)
         return lines
-
-
-def written(value: Any) -> str:
-    """Write a value of a parameter: `2.5e-4`, `0.5`, `unet`."""
-    if not isinstance(value, float):
-        return str(value)
-    if value == 0 or 1e-2 <= abs(value) < 1e5:
-        return f"{value:.3g}"
-    return format_lr(float(f"{value:.2e}"))
-
-
-def settings_text(values: Mapping[str, Any]) -> str:
-    """Write parameters in a line: `model=unet lr=2.5e-3`."""
-    return " ".join(f"{name}={written(value)}" for name, value in values.items())

@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuning.display.comparison_table import ResultTable
-from tuning.display.formatting import format_count, format_value, metric_heading, one_line
+from tuning.display.formatting import (
+    format_count,
+    format_value,
+    metric_heading,
+    one_line,
+    settings_text,
+)
 from tuning.display.table import Cell, Row, Table
 from tuning.launch.overview import LaunchState
 from tuning.launch.trial_state import metric_of
-from tuning.search.ranking_table import settings_text
 from tuning.tracking.stored_runs import StoredCell
 
 _LEFT = ("state", "settings")

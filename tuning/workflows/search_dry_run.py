@@ -14,12 +14,11 @@ import torch
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
 from tuning.display.comparison_table import ResultTable
-from tuning.display.formatting import format_count, format_duration
+from tuning.display.formatting import format_count, format_duration, settings_text, written
 from tuning.display.table import Table, row
 from tuning.launch.open_dataset import Log, open_prepared
 from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
-from tuning.search.ranking_table import settings_text, written
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
 from tuning.search.study import quiet
 from tuning.search.warm_start import WarmStart, feed_known

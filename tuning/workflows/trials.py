@@ -19,8 +19,6 @@ from tuning.tracking.address import store_command
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.store import open_store
 from tuning.tracking.stored_runs import StoredCell
-from tuning.training.data import load_task_data
-from tuning.training.metrics import constant_baseline
 from tuning.training.tasks import CRITERIA
 from tuning.workflows.launch_trials import folder_table, stored_table
 
@@ -59,7 +57,9 @@ def trial_tables(
         others = [cell for cell in others if cell.launch_id == launch and cell not in grid]
     tables: list[ResultTable] = []
     if grid:
-        tables.append(_grid_table(task, dataset, grid))
+        measured = next((state.document["baseline"] for state in states), None)
+        baseline = measured or _baseline(task, dataset)
+        tables.append(GridTable(task, _best_of_each(task, grid), baseline))
     if launch is None:
         tables += [
             folder_table(state, _SHOWN)
@@ -124,10 +124,13 @@ def _states(storage_path: str) -> list[LaunchState]:
     return states
 
 
-def _grid_table(task: Task, dataset: PreparedDataset, cells: Sequence[StoredCell]) -> GridTable:
-    task_data = load_task_data(dataset, task)
-    baseline = constant_baseline(task_data.val, task_data.baseline_ab, task, "val_")
-    return GridTable(task, _best_of_each(task, cells), baseline)
+def _baseline(task: Task, dataset: PreparedDataset) -> dict[str, float]:
+    """Measure the constant predictor, which no launch folder here knows."""
+    from tuning.training.data import load_task_data  # imports torch, which takes seconds
+    from tuning.training.metrics import constant_baseline
+
+    data = load_task_data(dataset, task)
+    return constant_baseline(data.val, data.baseline_ab, task)
 
 
 def _best_of_each(task: Task, cells: Sequence[StoredCell]) -> list[CellRow]:

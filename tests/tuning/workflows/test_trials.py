@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -255,3 +258,28 @@ def test_a_running_grid_shows_what_is_not_finished_yet(
     assert [row.status for row in running.trials] == ["waiting", "waiting"]
     with pytest.raises(ChromatuneError, match="grid-7 is a launch for regression, not colorizer"):
         trial_tables("colorizer", data, STORE, storage_path, launch="grid-7")
+
+
+def test_results_are_listed_without_torch(
+    search: LaunchStorage, data: DataConfig, storage_path: str
+) -> None:
+    known = search.read_json("launch.json")
+    search.write_json("launch.json", known | {"baseline": {"val_mse": 0.25, "val_rmse_lab_a": 9.5}})
+    program = f"""
+import sys
+from pathlib import PosixPath
+from tuning.config.schema import DataConfig
+from tuning.tracking.stored_runs import StoredCell
+from tuning.workflows import trials
+trials.open_store = lambda uri: None
+trials.finished_cells = lambda *query: [{cell("grid", 1.0)!r}] if query[-1] == "grid" else []
+found = trials.trial_tables("regression", DataConfig(**{data.model_dump()!r}), "", {storage_path!r})
+print(*(table.markdown() for table in found))
+print({{"torch", "ray", "optuna", "matplotlib"}} & sys.modules.keys())"""
+    root = Path(__file__).parents[3]
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.splitlines()[-1] == "set()"
+    assert "constant predictor: 2.50e-1" in answer.stdout
+    assert "lr=4e-3" in answer.stdout
