@@ -73,7 +73,9 @@ def prepare(
     images = None if source is None else str(source)
     with step_progress(log) as progress:
         config = options.data_config()
-        return run_prepare(config, images, overwrite=overwrite, progress=progress).dataset
+        prepared = run_prepare(config, images, overwrite=overwrite, progress=progress)
+    log_line(prepared.summary)
+    return prepared.dataset
 
 
 @unchanged()

@@ -53,6 +53,10 @@ class PreparedDataset:
     def size(self) -> int:
         return self.manifest.settings.size
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {side}" for side, count in self.manifest.counts.items())
+        return f"<PreparedDataset {self.name}: {counts}, {self.size} px, {self.digest[:12]}>"
+
     def planes(self, split: Side) -> Planes:
         """Map the planes of a split.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.installed import Installed, install
 from tuning.utils import environment, provenance
 
 # As the command does it, and before any test imports Ray.
@@ -35,6 +36,12 @@ def real_data() -> Path:
     if missing:
         pytest.fail(f"CHROMATUNE_REAL_DATA={named} has no {' and no '.join(missing)}/")
     return folder
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
+    """Chromatune, installed from its wheel, and an empty folder."""
+    return install(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-import os
 import re
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +17,7 @@ from torch import nn
 from chromatune import ROOT
 from data_prep.synthetic.fruits import CATEGORIES, draw_fruit
 from models import read_code, use_code
+from tests.installed import Installed
 from tests.own_code import forgetting
 from tuning.training.tasks import METRICS
 
@@ -28,37 +25,16 @@ EXAMPLES = Path(ROOT) / "examples"
 
 
 @pytest.mark.slow
-def test_the_examples_run_from_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = pytest.importorskip("hatchling.build", reason="hatchling, which builds the wheel")
-    monkeypatch.chdir(ROOT)
-    with zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))) as wheel:
-        wheel.extractall(tmp_path / "site")
-    here = tmp_path / "empty folder"
+def test_the_examples_run_from_a_wheel(installed: Installed) -> None:
+    here = installed.folder
     (here / "my photos" / "été").mkdir(parents=True)
     for i in range(12):
         image = Image.fromarray(draw_fruit(0, CATEGORIES[i % 6], i, 40))
         image.save(here / "my photos" / "été" / f"{i}.png")
-    command = tmp_path / "bin" / "chromatune"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m chromatune "$@"\n')
-    command.chmod(0o755)
-    environment = os.environ | {
-        "PATH": f"{command.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(tmp_path / "site"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
-    }
-
-    def shell(line: str) -> str:
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=here, env=environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
+    shell = installed.shell
     shell("chromatune examples --copy .")
     where = shell("python3 -c 1; chromatune examples; command -v chromatune")
-    assert str(command) in where
+    assert str(installed.command) in where
     assert all(file.name in where for file in here.glob("*.py"))
     small = "--set search.space.epochs=1 --set search.space.model_kwargs.width=8 --backend serial"
     found = shell(f'sh own_pictures.sh "my photos" -c own_search.yaml --num-samples 1 {small}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuning.config.schema import LaunchConfig
@@ -72,3 +72,9 @@ def name_of(storage: LaunchStorage) -> str:
     """What names a launch on a command line: its id, or its folder if that is elsewhere."""
     usual = f"{LaunchConfig().storage_path}/{storage.name}"
     return storage.name if storage.uri == usual else storage.uri
+
+
+def code_options(document: Mapping[str, Any]) -> list[str]:
+    """The options that name the user's code of a launch to a command that opens it."""
+    names = document.get("config", {}).get("imports", ())
+    return [word for name in names for word in ("--import", str(name))]

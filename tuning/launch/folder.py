@@ -16,7 +16,7 @@ from models import UserCode
 from tuning.config.schema import LaunchConfig, Task
 from tuning.errors import ChromatuneError
 from tuning.launch.code import CODE, check_code, open_code, read_code, write_code
-from tuning.launch.find import find_document, list_documents, name_of
+from tuning.launch.find import code_options, find_document, list_documents, name_of
 from tuning.launch.launch_json import (
     DOCUMENT,
     FORMAT,
@@ -98,9 +98,8 @@ class Launch:
         host = address.rpartition("://")[2].rpartition(":")[0]
         if host and not is_loopback(host) and "RAY_ADDRESS" not in os.environ:
             options = (*options, "--address", address)
-        named = self.document.get("config", {}).get("imports", ())
-        imports = [word for name in named for word in ("--import", str(name))]
-        return self.command("resume", self.found_by, *options, *imports)
+        code = code_options(self.document)
+        return self.command("resume", self.found_by, *options, *code)
 
     def command(self, *words: str) -> str:
         """A command about this launch, for a shell, with its tracking store.

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tuning.display.formatting import format_value
 from tuning.display.steps import step_progress
-from tuning.display.table import Table, row
+from tuning.display.table import Table, html, row
 from tuning.errors import ChromatuneError
 from tuning.inference.export import export_model
 from tuning.inference.image_metrics import SCORES
@@ -37,7 +37,7 @@ _LEVELS, _NEUTRAL = 255, 128
 _HEADINGS = {"psnr": "PSNR, dB", "ssim": "SSIM", "psnr_rgb": "RGB, dB", "ssim_rgb": "RGB, SSIM"}
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Outcome:
     """What was colorized, and each file that was not, with the reason."""
 
@@ -45,6 +45,14 @@ class Outcome:
     failed: list[tuple[str, str]]
     seconds: float = 0.0
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Outcome: {len(self.colorized)} colorized, {len(self.failed)} failed>"
+
+    def _repr_html_(self) -> str:
+        notes = tuple(f"{name}: {reason}" for name, reason in self.failed)
+        table = colorized_table(self.colorized, regressor=False)
+        return html([dataclasses.replace(table, notes=notes)])
 
 
 def colorize_listing(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tuning.errors import ChromatuneError
-from tuning.launch.find import find_document, name_of
+from tuning.launch.find import code_options, find_document, name_of
 from tuning.launch.launch_json import DOCUMENT
 from tuning.launch.lease import OWNER, read_owner, request_stop
 from tuning.launch.overview import read_state
@@ -33,7 +33,7 @@ def stop_launch(
     ChromatuneError if there is no such launch, or if it is not running.
     """
     storage, document = find_document(name, storage_path)
-    resume = ("chromatune", "resume", name_of(storage))
+    resume = ("chromatune", "resume", name_of(storage), *code_options(document))
     owner = read_owner(storage)
     if owner is None or not owner.lives:
         state = read_state(storage, document).state
