@@ -24,7 +24,7 @@ class Batch:
 
 
 class Batches:
-    """The training set in batches, on its device.
+    """The training set in batches on a device.
 
     As in the original paper, it is shuffled once by the seed, and every epoch has this order;
     with `shuffle`, and where pictures are cut anew, every epoch has an order of its own, drawn from
@@ -37,7 +37,6 @@ class Batches:
         self._trained_on = model_info(config.model).trained_on
         self._held = "planes" if config.needs_planes else "means"
         self._pictures = DeviceSplit(split, self._held, device)
-        self._device = device
         order = torch.randperm(
             len(self._pictures), generator=torch.Generator().manual_seed(config.seed)
         )
@@ -61,7 +60,7 @@ class Batches:
 
     def _cut_into_batches(self, order: Tensor) -> list[Tensor]:
         size = self._config.batch_size
-        batches = list(torch.split(order.to(self._device), size))
+        batches = list(torch.split(order.to(self._pictures.home), size))
         return batches[:-1] if len(batches) > 1 and len(batches[-1]) < size else batches
 
     def _augmented(self, rows: Tensor) -> tuple[Tensor, Tensor]:

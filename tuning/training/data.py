@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tuning.errors import ChromatuneError
+from tuning.training.devices import holds_split
 from tuning.training.tasks import CRITERIA, Task, checked_task
 
 if TYPE_CHECKING:
@@ -186,35 +187,39 @@ def _categories(dataset: PreparedDataset, split: SplitName, copies: int) -> npt.
 class DeviceSplit:
     """One split on the device where it is used, still uint8.
 
-    On a CPU the tensors lie over the arrays without a copy; on CUDA the whole split is moved once.
-    Batches are cut there by index and only then become float32. Their targets are what a model is
+    On a CPU the tensors lie over the arrays without a copy; on CUDA the whole split is moved once,
+    or, where it is large for the GPU, each batch by itself. Batches are cut by index where the
+    split is, at `home`, and only on the device become float32. Their targets are what a model is
     `trained_on`: `means` or `planes`.
     """
 
     def __init__(self, split: Split, trained_on: str, device: torch.device) -> None:
-        self._L = _tensor(split.L).to(device)
-        if trained_on == "planes":
-            self._targets = tuple(_tensor(plane).to(device) for plane in split.planes)
-        else:
-            self._targets = (_tensor(split.mean_ab).to(device),)
-        self._categories = _tensor(split.categories).to(device)
+        targets = split.planes if trained_on == "planes" else (split.mean_ab,)
+        size = split.L.nbytes + sum(target.nbytes for target in targets)
+        self.home = device if holds_split(device, size) else torch.device("cpu")
+        self._device = device
+        self._L = _tensor(split.L).to(self.home)
+        self._targets = tuple(_tensor(target).to(self.home) for target in targets)
+        self._categories = _tensor(split.categories).to(self.home)
 
     def __len__(self) -> int:
         return len(self._L)
 
     def pictures(self, index: Tensor | slice) -> Tensor:
         """Return L of some pictures as float32 (n, 1, H, W) in [0, 1]."""
-        return _unit(self._L[index]).unsqueeze(1)
+        return _unit(self._cut(self._L, index)).unsqueeze(1)
 
     def targets(self, index: Tensor | slice) -> Tensor:
         """Return their chrominance in [0, 1]: float32 (n, 2), or (n, 2, H, W) of planes."""
-        if len(self._targets) == 1:
-            return self._targets[0][index]
-        return _unit(torch.stack([plane[index] for plane in self._targets], dim=1))
+        cut = [self._cut(target, index) for target in self._targets]
+        return cut[0] if len(cut) == 1 else _unit(torch.stack(cut, dim=1))
 
     def categories(self, index: Tensor | slice) -> Tensor:
         """Return the numbers of what they show: int64 (n,)."""
-        return self._categories[index]
+        return self._cut(self._categories, index)
+
+    def _cut(self, tensor: Tensor, index: Tensor | slice) -> Tensor:
+        return tensor[index].to(self._device)
 
 
 def _unit(pixels: Tensor) -> Tensor:

@@ -26,6 +26,16 @@ def pick_device(wanted: str) -> str:
     return wanted
 
 
+def holds_split(device: torch.device, size: int) -> bool:
+    """Whether a split of `size` bytes may stay on the device for a whole training.
+
+    By default four trials share a GPU: their data take at most half of its memory.
+    """
+    if device.type != "cuda":
+        return True
+    return size <= torch.cuda.get_device_properties(device).total_memory // 8
+
+
 @contextmanager
 def tf32_if(allowed: bool) -> Iterator[None]:
     """Let a GPU round what it multiplies to TF32's ten bits, or make sure that it does not.

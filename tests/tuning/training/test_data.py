@@ -14,7 +14,10 @@ import torch
 
 from data_prep import PreparedDataset, PrepareSettings, open_dataset, prepare
 from tuning.errors import ChromatuneError
+from tuning.training.batches import Batches
+from tuning.training.config import FitConfig
 from tuning.training.data import DeviceSplit, FolderOrigin, Split, load_split, load_task_data
+from tuning.training.devices import holds_split
 
 CPU = torch.device("cpu")
 TRAIN = 80 * 14  # more rows than are averaged at once
@@ -98,6 +101,30 @@ def test_batches_are_cut_by_index_and_scaled_to_one() -> None:
     np.testing.assert_allclose(colorizer.pictures(slice(2, 9))[:, 0], L[2:] / 255, rtol=1e-6)
     regression = DeviceSplit(Split(L, None, None, mean_ab), "means", CPU)
     np.testing.assert_array_equal(regression.targets(index), mean_ab[[4, 0, 3]])
+
+
+def test_a_split_that_is_large_for_a_gpu_stays_in_its_files(
+    dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = load_split(dataset, "train", "colorizer")
+    size = 3 * TRAIN * 16 * 16
+    gpu = SimpleNamespace(total_memory=8 * size)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: gpu)
+    cuda, other = torch.device("cuda"), torch.device("meta")  # which holds nothing
+    assert holds_split(cuda, size)
+    gpu.total_memory -= 8
+    assert not holds_split(cuda, size)
+
+    monkeypatch.setattr("tuning.training.data.holds_split", lambda _, size: holds_split(cuda, size))
+    config = FitConfig("autoencoder", "tanh", 1e-3, (1,), batch_size=500, image_size=16)
+    batches = Batches(config, split, other)
+    assert batches._pictures._L.data_ptr() == split.L.ctypes.data
+    shapes = [(batch.L.shape, batch.target.shape) for batch in batches.epoch()]
+    assert shapes == [((500, 1, 16, 16), (500, 2, 16, 16))] * 2
+    for batch in batches.epoch():
+        assert {batch.L.device, batch.target.device, batch.category.device} == {other}
+    gpu.total_memory += 8
+    assert Batches(config, split, other)._pictures._L.device == other
 
 
 def test_a_pickled_split_maps_the_files_instead_of_holding_them(dataset: PreparedDataset) -> None:
