@@ -113,6 +113,7 @@ class SearchKeywords(LaunchKeywords, total=False):
     warm_start: bool
     budget_gpu_hours: float
     budget_cpu_hours: float
+    confirm: str
     study_storage: str
     study_name: str
 

@@ -94,6 +94,14 @@ class SearchOptions(PreparedLaunchOptions):
     budget_cpu_hours: Annotated[
         float | None, option("Stop after this many core hours, summed over trials.")
     ] = None
+    confirm: Annotated[
+        str | None,
+        option(
+            "After the search, train the best configurations with several seeds: 3x3 are the three "
+            "best with three seeds, and the best mean wins.",
+            metavar="BESTxSEEDS",
+        ),
+    ] = None
     study_storage: Annotated[
         str | None,
         option(

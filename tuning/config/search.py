@@ -62,7 +62,7 @@ class SearchConfig(BaseModel):
 
     `space` and `points` are checked when the task and the dataset are known: see `read_space`.
     `scheduler` None stands for `asha`, or for `none` with several objectives, because a scheduler
-    stops trials by the first alone.
+    stops trials by the first alone. `confirm` is `3x3` to train the three best with three seeds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,11 +81,18 @@ class SearchConfig(BaseModel):
     study_name: str | None = None
     budget_gpu_hours: Positive | None = None
     budget_cpu_hours: Positive | None = None
+    confirm: Annotated[str, Field(pattern=r"^[1-9]\d?x[2-9]$")] | None = None
 
     @property
     def chosen_scheduler(self) -> Scheduler:
         """The configured scheduler, or the default for the number of objectives."""
         return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
+
+    @property
+    def confirmed(self) -> tuple[int, int]:
+        """How many of the best configurations are confirmed with how many seeds; (0, 0) of none."""
+        best, _, seeds = (self.confirm or "0x0").partition("x")
+        return int(best), int(seeds)
 
 
 class SearchLaunchConfig(LaunchConfig):

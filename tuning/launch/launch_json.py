@@ -32,7 +32,10 @@ class Cell:
 
 
 class TrainingDocument(BaseModel):
-    """A training as launch folders hold it; whether it can be trained here is checked elsewhere."""
+    """A training as launch folders hold it; whether it can be trained here is checked elsewhere.
+
+    `confirms` is the number of the search's trial that it repeats with another seed.
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -41,6 +44,7 @@ class TrainingDocument(BaseModel):
     milestones: Annotated[list[int], Field(min_length=1)]
     cells: Annotated[list[Cell], Field(min_length=1)]
     initial_weights: Name | None
+    confirms: int | None = None
 
 
 class _CodeFile(BaseModel):

@@ -98,14 +98,16 @@ def read_state(
     live = read_live(storage) if is_running else {}
     known = {trial.training_id: trial for trial in before.trials} if before else {}
     trials = []
-    for training in _trainings(storage, document):
+    trainings = _trainings(storage, document)
+    for training in trainings:
         name = training.training_id
         trial = known.get(name)
         if trial is None or trial.status not in GOOD:
             trial = read_trial(storage, document, training, live.get(name), is_running=is_running)
         trials.append(trial)
     budget = _budget(storage)
-    unknown = max(0, budget.allowance.num_samples - len(trials)) if budget else 0
+    begun = sum(training.confirms is None for training in trainings)
+    unknown = max(0, budget.allowance.num_samples - begun) if budget else 0
     state = "running" if is_running else _ended_as(trials, budget)
     cells = sum(trial.cells for trial in trials) + unknown
     count = len(trials) + unknown

@@ -70,10 +70,10 @@ class LaunchMonitor:
     def next(self) -> Assignment | None:
         """Take the next training from the source."""
         assignment = self.source.next()
-        if assignment is not None and assignment.is_new and self._placeholders:
-            self._progress.rename(
-                self._placeholders.popleft(), assignment.training_id, assignment.training.epochs
-            )
+        if assignment is not None and assignment.is_new:
+            name = assignment.training_id
+            placeholder = self._placeholders.popleft() if self._placeholders else name
+            self._progress.rename(placeholder, name, assignment.training.epochs)
         return assignment
 
     def is_time_to_stop(self) -> bool:

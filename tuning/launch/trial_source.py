@@ -60,15 +60,15 @@ class TrialSource(Protocol):
 
 
 class FixedTrials:
-    """The trainings of a launch that have not ended, in their order."""
+    """The trainings of a launch, or those given, that have not ended, in their order."""
 
     is_fixed = True
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, trainings: Sequence[Training] | None = None) -> None:
         self._storage = launch.storage
         self._waiting = deque(
             next_attempt(self._storage, training)
-            for training in launch.trainings
+            for training in (launch.trainings if trainings is None else trainings)
             if not has_ended(self._storage, training)
         )
         self._live: dict[str, Assignment] = {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from tuning.display.comparison_table import beats, better, verdict
 from tuning.display.formatting import format_count, higher_is_better, metric_title, with_unit
+from tuning.display.seeds import over_seeds
 from tuning.report._places import Place, ranked
 
 
@@ -40,24 +40,13 @@ def who_wins(order: Sequence[Place], metric: str) -> list[str]:
         f"{first.name} wins with a {title} of {figure}, {difference(metric, own, other)} "
         f"{second.name} ({with_unit(metric, other)})."
     )
-    return [wins, over_seeds(first, second, metric)]
+    return [wins, _over_seeds(first, second, metric)]
 
 
-def over_seeds(first: Place, second: Place, metric: str) -> str:
-    """Say whether the gap between two places exceeds the spread of either over its seeds."""
-    spreads = [s for place in (first, second) if math.isfinite(s := place.spread(metric))]
-    if not spreads:
-        return (
-            "Each of the two was trained with one seed, so nothing tells whether this gap is "
-            "larger than the spread over seeds."
-        )
-    gap, spread = abs(first.mean(metric) - second.mean(metric)), max(spreads)
-    verb = "exceeds" if gap > spread else "does not exceed"
-    one, other = (len(place.values(metric)) for place in (first, second))
-    seeds = f"{one} seeds each" if one == other else f"{one} and {other} seeds"
-    return (
-        f"Over {seeds}, the gap of {with_unit(metric, gap)} {verb} the spread "
-        f"(standard deviation {with_unit(metric, spread)})."
+def _over_seeds(first: Place, second: Place, metric: str) -> str:
+    return over_seeds(metric, first.values(metric), second.values(metric)) or (
+        "Each of the two was trained with one seed, so nothing tells whether this gap is larger "
+        "than the spread over seeds."
     )
 
 

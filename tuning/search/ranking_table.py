@@ -15,6 +15,8 @@ from tuning.display.formatting import (
     settings_text,
 )
 from tuning.display.table import Cell, Row, Table
+from tuning.search.confirmation import Confirmed
+from tuning.search.confirmed_table import confirmed_record, confirmed_table
 from tuning.search.objectives import Objective
 from tuning.search.summary import TrialSummary, pareto_set, ranked
 
@@ -26,7 +28,8 @@ _OUTCOMES = ("finished", "pruned", "stopped", "paused", "running", "diverged", "
 class SearchTable(ResultTable):
     """The best trials of a search; `baseline` are the constant predictor's metrics on val.
 
-    `study` says where Optuna finds the study.
+    `study` says where Optuna finds the study. `confirmed` are the best configurations with several
+    seeds, the best mean first; its first wins if the search is over.
     """
 
     heading: str
@@ -34,6 +37,7 @@ class SearchTable(ResultTable):
     trials: Sequence[TrialSummary]
     baseline: Mapping[str, float]
     study: str = ""
+    confirmed: Sequence[Confirmed] = ()
 
     @property
     def front(self) -> list[TrialSummary]:
@@ -53,7 +57,9 @@ class SearchTable(ResultTable):
         rows = [self._row(trial, is_best=trial in front) for trial in self.shown]
         columns = (*heads, "ended", "settings")
         left = ("ended", "settings")
-        return [Table(self.heading, "trial", columns, tuple(rows), tuple(self._notes()), left=left)]
+        notes = tuple(self._notes())
+        tables = [Table(self.heading, "trial", columns, tuple(rows), notes, left=left)]
+        return [*tables, confirmed_table(self.confirmed)] if self.confirmed else tables
 
     def to_json(self) -> dict[str, Any]:
         front = {trial.number for trial in self.front}
@@ -77,6 +83,7 @@ class SearchTable(ResultTable):
                 }
                 for trial in self.shown
             ],
+            "confirmed": [confirmed_record(each) for each in self.confirmed],
         }
 
     def _row(self, trial: TrialSummary, *, is_best: bool) -> Row:

@@ -120,6 +120,20 @@ def predict(
     return _finite(torch.cat(batches))
 
 
+def picture_mse(
+    model: ChromaModel, split: Split, task: str, device: str | torch.device = "cpu"
+) -> npt.NDArray[np.float64]:
+    """Return the MSE of each picture; the mean of them is the metric `mse`."""
+    on_device = DeviceSplit(split, "means", torch.device(device))
+    found = []
+    for rows in _parts(split):
+        part = split.part(rows)
+        true = _true_planes(part) if CRITERIA[task].predicts_planes else part.mean_ab
+        predicted = predict(model, on_device, rows=rows).astype(np.float64)
+        found.append(np.square(predicted - true).reshape(len(rows), -1).mean(axis=1))
+    return np.concatenate(found)
+
+
 def predict_as_reported(model: ChromaModel, split: DeviceSplit) -> Floats:
     """Predict with BatchNorm in training mode and the whole split as one batch.
 

@@ -14,9 +14,11 @@ from tuning.config.schema import Task
 from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import Launch
+from tuning.launch.launch_json import read_trainings
 from tuning.launch.open_dataset import open_prepared
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.search.budget import Allowance, Budget
+from tuning.search.confirmation import ConfirmedSearch
 from tuning.search.ledger import Ledger
 from tuning.search.objectives import check_measured
 from tuning.search.plan import SearchPlan, plan_search
@@ -155,9 +157,10 @@ def _trials(
     ledger = Ledger(launch, study, plan, total=budget.allowance.num_samples)
     ledger.reconcile()
     first = plan.objectives[0]
-    known = len(launch.trainings)
+    begun = read_trainings(launch.storage, launch.document)
+    known = sum(training.get("confirms") is None for training in begun)
     return Trials(
-        ledger,
+        ConfirmedSearch(ledger) if plan.search.confirm else ledger,
         budget,
         plan.space.models,
         first.name,

@@ -15,9 +15,11 @@ from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.records import cell_folder
+from tuning.search.confirmation import read_confirmed
 from tuning.search.plots import draw_study
 from tuning.search.ranking_table import SearchTable
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
+from tuning.workflows.confirmation import tested
 from tuning.workflows.launch_results import Conclusion
 from tuning.workflows.search_study import config_of, extend_command, plan_of, study_of, study_place
 
@@ -68,12 +70,14 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
     launch = outcome.launch
     plan = plan_of(launch, config_of(launch))
     study = study_of(launch, plan, is_over=True)
+    confirmed = read_confirmed(launch, study, plan.objectives[0]) if outcome.is_over else []
     table = SearchTable(
         f"{launch.task} search on {launch.document['dataset']}",
         plan.objectives,
         summaries(launch, study, plan.objectives),
         launch.document["baseline"],
         study_place(launch, plan),
+        tested(launch, confirmed),
     )
     write_report(launch, study, table)
     problem = None if tracking_uri is None else _log(launch, tracking_uri)
@@ -101,7 +105,20 @@ def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> Non
 
 
 def best_trial(table: SearchTable) -> TrialSummary | None:
-    """The best trial of this launch, even if it shares its study; None if none has a result."""
+    """The best trial of this launch, even if it shares its study; None if none has a result.
+
+    Of confirmed configurations it is the training with the best seed of the best mean.
+    """
+    if table.confirmed:
+        first = table.confirmed[0]
+        training, cell = first.trainings[first.best_seed], first.cells[first.best_seed]
+        return dataclasses.replace(
+            next(trial for trial in table.trials if trial.number == first.trial),
+            name=training.training_id,
+            training=training,
+            values=(first.values[first.best_seed],),
+            kept_epoch=cell.kept_epoch,
+        )
     own = [trial for trial in table.trials if trial.training is not None]
     return next(iter(ranked(own, table.objectives[0])), None)
 

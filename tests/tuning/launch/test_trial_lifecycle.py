@@ -89,6 +89,7 @@ def test_a_report_reaches_source_tracker_and_view(journal: Journal) -> None:
         assert not monitor.stops(each)
         monitor.reported(each)
     assert journal.taken() == [
+        ("rename", name, name, 6),
         ("update", name, 0, {}, "running"),
         ("observe", name, plain["records"]),
         ("update", name, 1, {"train_loss": 1.0, "val_mse": 2.0}, "running"),
@@ -281,8 +282,11 @@ def test_trials_take_the_places_that_were_shown_for_them(journal: Journal, make_
         Assignment(make_small(6, lr=lr), is_new=new)
         for lr, new in ((1, True), (2, False), (3, True))
     ]
-    name = journal.waiting[0].training_id
+    first, _, unexpected = (each.training_id for each in journal.waiting)
     monitor = journal.monitor(placeholders=["trial 1"])
     while monitor.next() is not None:
         pass
-    assert journal.notes == [("rename", "trial 1", name, 6)]
+    assert journal.notes == [
+        ("rename", "trial 1", first, 6),
+        ("rename", unexpected, unexpected, 6),
+    ]

@@ -23,6 +23,7 @@ from tuning.launch.records import FailureRecord, write_failure
 from tuning.launch.storage import LaunchStorage
 from tuning.launch.trainings import Training
 from tuning.launch.trial_source import FixedTrials, TrialSource
+from tuning.search.confirmation import ConfirmedSearch
 from tuning.search.ledger import Ledger
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.study import open_study
@@ -38,8 +39,8 @@ SPACE = {
 
 
 @functools.cache
-def _plan() -> SearchPlan:
-    search = SearchConfig(space=SPACE, sampler="random", scheduler="none")
+def _plan(confirm: str | None = None) -> SearchPlan:
+    search = SearchConfig(space=SPACE, sampler="random", scheduler="none", confirm=confirm)
     config = SearchLaunchConfig(search=search, training=TrainingConfig(seed=3))
     return plan_search("regression", config, image_size=64)
 
@@ -54,6 +55,7 @@ class Place:
 
     folder: Path
     trainings: list[Training] | None
+    confirm: str | None = None
 
     def __post_init__(self) -> None:
         documents = [training.to_dict() for training in self.trainings or []]
@@ -71,9 +73,9 @@ class Place:
             {"task": "regression"},
             launch_id="launch-1",
         )
-        ledger = Ledger(self.launch, self.study, _plan(), total=COUNT)
+        ledger = Ledger(self.launch, self.study, _plan(self.confirm), total=COUNT)
         ledger.reconcile()
-        return ledger
+        return ConfirmedSearch(ledger) if self.confirm else ledger
 
     def begin(self, assignment: Assignment, epoch: int = 0) -> None:
         """Leave what a trial leaves that has reached `epoch`."""
@@ -110,7 +112,8 @@ def make_place(
         rates = range(1, COUNT + 1)
         trainings = [make_small(2, 3, lr=lr * 1e-3) for lr in rates]
         fixed = request.param == "fixed"
-        return Place(tmp_path / f"launch-{next(numbers)}", trainings if fixed else None)
+        confirm = "2x2" if request.param == "confirmed" else None
+        return Place(tmp_path / f"launch-{next(numbers)}", trainings if fixed else None, confirm)
 
     return make
 
@@ -216,6 +219,7 @@ def test_trials_that_stop_with_the_launch_keep_their_best_where_that_counts(plac
     assert list(unfinished) == ([] if source.is_fixed else [(first.training, "stopped")])
 
 
+@pytest.mark.parametrize("make_place", ["fixed", "search", "confirmed"], indirect=True)
 def test_a_process_killed_between_any_two_steps_loses_and_repeats_nothing(
     make_place: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +242,10 @@ def test_a_process_killed_between_any_two_steps_loses_and_repeats_nothing(
     _run(undisturbed, [])
     expected, kills = undisturbed.outcomes(), 0
     assert sorted(expected.values()).count("diverged") == len(expected) // COUNT
+    if undisturbed.confirm:
+        names = [name for name in expected if name.endswith("-seed4")]
+        assert [name[:4] for name in names] == ["0000", "0002"]  # 0001 has diverged
+        assert len(expected) == COUNT + 2
     while True:
         place, begun = make_place(), []
         fuse[:] = [kills]
