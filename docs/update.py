@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import dataset_size, grid_time, scaling
 from benchmarks.harness import markdown, table
+from benchmarks.search import report as search
 from tuning.display.formatting import format_value
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,30 +85,14 @@ def _scaling() -> str:
 
 
 def _searches() -> str:
-    """A row for each search method: epochs until it was that close to the best point."""
-    document = _benchmark("search")
-    rows = [
-        (
-            found["method"],
-            _quartiles(found["epochs_to_0.5"]),
-            f"{100 * found['reached_0.5']:.0f} %",
-            _quartiles(found["epochs_to_0.25"]),
-            f"{100 * found['reached_0.25']:.0f} %",
-            _quartiles(found["seconds_to_0.5_16"]),
-        )
-        for found in document["methods"]
-    ]
-    within = ("epochs to 0.5 dB", "reached", "epochs to 0.25 dB", "reached")
-    return (
-        f"{markdown(('method', *within, 's to 0.5 dB, 16 workers'), rows)}\n"
-        f"{document['seeds']} searches a row on {document['dataset']}. {_origin(['search'])[2:]}"
-    )
-
-
-def _quartiles(values: Sequence[float | None]) -> str:
-    """Median and quartiles; never is ∞."""
-    low, median, high = ("∞" if value is None else f"{value:.0f}" for value in values)
-    return f"{median} ({low} to {high})"
+    """What the default must reach, then every method on each dataset."""
+    names = [path.stem for path in sorted(BENCHMARKS.glob("search-*-recipe.json"))]
+    documents = [_benchmark(name) for name in names]
+    parts = [search.bars(documents)]
+    for name, document in zip(names, documents, strict=True):
+        origin = f"{search.libraries(document)}. {_origin([name])[2:]}"
+        parts.append(f"### On {document['dataset']}\n\n{search.tables(document)}\n{origin}")
+    return "\n".join(parts)
 
 
 def _champion_tables() -> str:

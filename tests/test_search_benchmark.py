@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib.metadata
+import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from benchmarks import harness
+from benchmarks.search import __main__ as comparison
+from benchmarks.search import report
 from benchmarks.search.curves import EPOCHS, SEEDS, SPACES, Curves, points
 from benchmarks.search.methods import METHODS
 from benchmarks.search.peers import PEERS
@@ -79,7 +88,7 @@ def test_every_method_searches_as_long_as_asked(name: str, curves: Curves) -> No
 
 
 @pytest.mark.filterwarnings("ignore")  # theirs
-@pytest.mark.parametrize("workers", [1, 5])
+@pytest.mark.parametrize("workers", [1, 16])
 @pytest.mark.parametrize("name", PEERS)
 def test_every_installed_peer_asks_for_valid_steps(name: str, workers: int, curves: Curves) -> None:
     """Their libraries are in environments of their own: benchmarks/search/peers.txt."""
@@ -101,3 +110,60 @@ def test_every_installed_peer_asks_for_valid_steps(name: str, workers: int, curv
     assert all(0 <= step.point < len(curves.psnr) for step in steps)
     assert len({(step.trial, step.point) for step in steps}) == len({step.trial for step in steps})
     assert {1, 3, 9} <= {step.epoch for step in steps}
+
+
+class Serially:
+    """A pool of no processes."""
+
+    @staticmethod
+    def map(function: Callable[[int], Any], values: range, chunksize: int) -> list[Any]:
+        assert chunksize == 1
+        return [function(value) for value in values]
+
+
+def test_a_method_that_fails_loses_nothing(
+    curves: Curves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(space: str, seed: int) -> Method:
+        raise ValueError(f"{space} {seed}")
+
+    methods = {"random search": METHODS["random search"], "fails": fails}
+    monkeypatch.setattr(comparison, "METHODS", methods)
+    monkeypatch.setattr(comparison, "RESULTS", tmp_path)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    found = dataclasses.replace(curves, psnr=curves.psnr.copy(), about={"hardware": {}})
+    monkeypatch.setattr(Curves, "open", lambda *_: found)
+    monkeypatch.setattr(logging, "disable", lambda _: None)
+    pool = cast("Pool", Serially())
+    compare = functools.partial(comparison.compare, pool, "faces", "recipe")
+    assert compare(["random search"], 2) == []
+    assert compare(["fails"], 2) == ["fails on faces"]
+    [row] = json.loads((tmp_path / "search-faces-recipe.json").read_text())["methods"]
+    assert (row["method"], row["searches"]) == ("random search", 2)
+    monkeypatch.setitem(methods, "another", METHODS["random search"])
+    found.psnr[0, 0, 0] += 1
+    assert compare(["another"], 1) == []
+    [row] = json.loads((tmp_path / "search-faces-recipe.json").read_text())["methods"]
+    assert row["method"] == "another", "figures of other curves were kept"
+
+
+@pytest.mark.parametrize(
+    ("ours", "ratio"), [(40.0, "1.50 (60 of B / 40)"), (None, "0 (60 of B / ∞)")]
+)
+def test_the_best_other_method_is_compared_with_the_default(ours: float | None, ratio: str) -> None:
+    rows = [
+        _row("Chromatune, x (default)", ours),
+        _row("Chromatune, y", 1.0),
+        _row("A", None),
+        _row("B", 60.0),
+    ]
+    table = report.bars([{"dataset": "faces", "methods": rows}]).splitlines()
+    assert table[0] == "|  | bar | faces |"
+    assert table[2] == f"| epochs to 0.25 dB, median, best other / ours | ≥ 1.5 | {ratio} |"
+    assert table[-1].endswith("| 100 % | 98 % |")
+
+
+def _row(method: str, median: float | None) -> Mapping[str, Any]:
+    quartiles = [1.0, median, None]
+    keys = ("epochs_to_0.25", "seconds_to_0.25_16")
+    return {"method": method, "reached_0.5": 0.98, **dict.fromkeys(keys, quartiles)}

@@ -37,6 +37,7 @@ from benchmarks.search.simulator import Method, Trace, simulate
 
 _EPOCHS = SHOWN_EPOCHS[-1]
 _WORKERS = (1, 4, 16)
+_SLOW_WORKERS = (1, 16)
 _WITHIN_DB = (0.5, 0.25)
 _QUARTILES = (25, 50, 75)
 _SLOW_SEEDS = 10
@@ -57,13 +58,13 @@ def main() -> None:
     failed: list[str] = []
     with multiprocessing.Pool() as pool:
         for dataset in asked.dataset:
-            failed += _compare(pool, dataset, asked.space, names, asked.seeds)
+            failed += compare(pool, dataset, asked.space, names, asked.seeds)
     save_plot(asked.space)
     if failed:
         raise SystemExit(f"failed: {'; '.join(failed)}")
 
 
-def _compare(
+def compare(
     pool: Pool, dataset: str, space: str, names: Sequence[str], seeds: int
 ) -> Sequence[str]:
     """Compare on one dataset; returns the names of what failed."""
@@ -114,29 +115,32 @@ def _compare(
     return failed
 
 
-def _traces(dataset: str, space: str, name: str, seed: int) -> list[Trace]:
+def _traces(dataset: str, space: str, name: str, seed: int) -> Mapping[int, Trace]:
     """One search for each number of workers."""
     logging.disable(logging.CRITICAL)
     curves = Curves.open(dataset, space)
     recorded = seed % curves.psnr.shape[1]
     make: Callable[[str, int], Method] = METHODS[name] if name in METHODS else PEERS[name].make
     with warnings.catch_warnings(action="ignore"):
-        return [simulate(make(space, seed), curves, recorded, n, _EPOCHS) for n in _WORKERS]
+        return {
+            workers: simulate(make(space, seed), curves, recorded, workers, _EPOCHS)
+            for workers in (_SLOW_WORKERS if name in SLOW else _WORKERS)
+        }
 
 
-def _row(runs: Sequence[Sequence[Trace]]) -> Mapping[str, Any]:
+def _row(runs: Sequence[Mapping[int, Trace]]) -> Mapping[str, Any]:
     """Quartiles over the seeds; None where a search has not come so close."""
     row: dict[str, Any] = {}
     for decibels in _WITHIN_DB:
-        epochs = [trace.epochs_to(decibels) for trace, *_ in runs]
+        epochs = [traces[1].epochs_to(decibels) for traces in runs]
         row[f"epochs_to_{decibels}"] = _quartiles(epochs)
         row[f"reached_{decibels}"] = float(np.mean(np.isfinite(epochs)))
-        for place, workers in enumerate(_WORKERS):
-            seconds = [traces[place].seconds_to(decibels) for traces in runs]
+        for workers in runs[0]:
+            seconds = [traces[workers].seconds_to(decibels) for traces in runs]
             row[f"seconds_to_{decibels}_{workers}"] = _quartiles(seconds)
     regrets = [
-        [trace.regret[min(epoch, len(trace.regret)) - 1] for epoch in SHOWN_EPOCHS]
-        for trace, *_ in runs
+        [regret[min(epoch, len(regret)) - 1] for epoch in SHOWN_EPOCHS]
+        for regret in (traces[1].regret for traces in runs)
     ]
     row["median_regret"] = np.median(regrets, axis=0).round(3).tolist()
     return row

@@ -37,7 +37,7 @@ class _Peer:
         self._numbers: dict[Hashable, int] = {}
         self._best: list[float] = []
         self._reached: list[int] = []
-        self._asked: dict[int, Any] = {}
+        self._asked: dict[Step, Any] = {}
         # Some draw from the global generators, too.
         random.seed(seed)
         np.random.seed(seed)
@@ -51,10 +51,12 @@ class _Peer:
             self._reached.append(0)
             self._best.append(float("-inf"))
         trial = self._numbers[key]
-        self._reached[trial], self._asked[trial] = until, asked
+        self._reached[trial] = until
         place = [int(indices.get(name, 0)) for name in self._choices]
         point = np.ravel_multi_index(place, [len(among) for among in self._choices.values()])
-        return Step(trial, int(point), until)
+        step = Step(trial, int(point), until)
+        self._asked[step] = asked
+        return step
 
     def _take_in(self, step: Step, scores: Mapping[int, float]) -> float:
         """The best score until the step's last epoch, which is what every method is told."""
@@ -84,24 +86,24 @@ class SyneTune(_Peer):
             do_minimize=False,
             random_seed=seed,
         )
-        self._continued: list[Step] = []
+        self._continued: list[tuple[Any, int]] = []
 
     def ask(self) -> Step:
-        if self._continued:
-            step = self._continued.pop()
-            return step._replace(epoch=step.epoch + 1)
-        number = len(self._reached)
-        trial = self._new(number, self._scheduler.suggest().config)
-        self._scheduler.on_trial_add(trial)
-        return self._step(number, trial.config, 1, trial)
+        trial, epoch = self._continued.pop() if self._continued else (self._next(), 0)
+        return self._step(trial.trial_id, trial.config, epoch + 1, trial)
 
     def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:  # noqa: ARG002
         result = {"psnr": self._take_in(step, scores), "epoch": step.epoch}
-        trial = self._asked[step.trial]
+        trial = self._asked.pop(step)
         if self._scheduler.on_trial_result(trial, result) == "CONTINUE":
-            self._continued.append(step)
+            self._continued.append((trial, step.epoch))
         else:
             self._scheduler.on_trial_remove(trial)
+
+    def _next(self) -> Any:
+        trial = self._new(len(self._reached), self._scheduler.suggest().config)
+        self._scheduler.on_trial_add(trial)
+        return trial
 
 
 class Smac(_Peer):
@@ -141,7 +143,7 @@ class Smac(_Peer):
 
     def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:
         value = self._value(cost=-self._take_in(step, scores), time=seconds)
-        self._facade.tell(self._asked[step.trial], value, save=False)
+        self._facade.tell(self._asked.pop(step), value, save=False)
 
 
 class Dehb(_Peer):
@@ -171,7 +173,7 @@ class Dehb(_Peer):
 
     def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:
         result = {"fitness": -self._take_in(step, scores), "cost": seconds}
-        self._dehb.tell(self._asked[step.trial], result)
+        self._dehb.tell(self._asked.pop(step), result)
 
 
 class Neps(_Peer):
@@ -198,16 +200,15 @@ class Neps(_Peer):
         return self._step(key, trial.config, trial.config["epochs"], trial)
 
     def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:  # noqa: ARG002
-        self._neps.tell(self._asked[step.trial], -self._take_in(step, scores))
+        self._neps.tell(self._asked.pop(step), -self._take_in(step, scores))
 
 
 class Ax(_Peer):
-    """Ax's Gaussian process, and its rule that stops a trial below the median, from epoch 1 on."""
+    """Ax's Gaussian process, and its rule that stops a trial below the median, from epoch 10 on."""
 
     def __init__(self, space: str, seed: int) -> None:
         from ax.api.client import Client
         from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
-        from ax.early_stopping.strategies import PercentileEarlyStoppingStrategy
         from ax.exceptions.core import DataRequiredError
 
         super().__init__(space, seed)
@@ -220,31 +221,30 @@ class Ax(_Peer):
         )
         self._client.configure_experiment(list(parameters.values()))
         self._client.configure_optimization("psnr")
-        self._client.set_early_stopping_strategy(
-            PercentileEarlyStoppingStrategy(min_progression=10)
-        )
-        self._continued: list[Step] = []
+        self._continued: list[tuple[Any, int]] = []
 
     def ask(self) -> Step | None:
         if self._continued:
-            step = self._continued.pop()
-            return step._replace(epoch=step.epoch + 1)
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                [(number, indices)] = self._client.get_next_trials(1).items()
-        except self._waits:
-            return None
-        return self._step(number, indices, 1, number)
+            trial, epoch = self._continued.pop()
+        else:
+            try:
+                [trial] = self._client.get_next_trials(1).items()
+            except self._waits:
+                return None
+            epoch = 0
+        number, indices = trial
+        return self._step(number, indices, epoch + 1, trial)
 
     def tell(self, step: Step, scores: Mapping[int, float], seconds: float) -> None:  # noqa: ARG002
-        number, data = self._asked[step.trial], {"psnr": self._take_in(step, scores)}
+        trial, data = self._asked.pop(step), {"psnr": self._take_in(step, scores)}
+        number, _ = trial
         self._client.attach_data(number, data, step.epoch)
         if step.epoch == EPOCHS:
             self._client.complete_trial(number)
         elif self._client.should_stop_trial_early(number):
             self._client.mark_trial_early_stopped(number)
         else:
-            self._continued.append(step)
+            self._continued.append((trial, step.epoch))
 
 
 def _converted(

@@ -16,6 +16,7 @@ from benchmarks.harness import RESULTS
 PLOT = Path(__file__).resolve().parents[2] / "docs" / "search.svg"
 SHOWN_EPOCHS = tuple(sorted({round(400 ** (step / 60)) for step in range(61)}))
 _SIZE = (9.0, 3.6)  # inches
+_TICKS = (10, 20, 50, 100, 200, 400)
 
 
 def save_plot(space: str) -> None:
@@ -33,7 +34,9 @@ def save_plot(space: str) -> None:
             style = {"color": "black", "linewidth": 2.2, "zorder": 3} if is_own else {}
             [line] = panel.plot(SHOWN_EPOCHS, row["median_regret"], **{"linewidth": 1.1, **style})
             lines[library] = line
-        panel.set(title=document["dataset"], xlabel="epochs", xscale="log", ylim=(0, 3))
+        panel.set(title=document["dataset"], xlabel="epochs", xscale="log")
+        panel.set(xlim=(_TICKS[0], _TICKS[-1]), xticks=_TICKS, xticklabels=_TICKS, ylim=(0, 2))
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("dB below the best, median")
     panels[-1].legend(lines.values(), lines, fontsize="small", loc="upper right")
