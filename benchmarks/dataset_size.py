@@ -33,7 +33,7 @@ _GRID = ("--heads", "tanh,relu", "--lrs", "1e-4", "--epochs", "1", "--max-concur
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--pictures", default="1000,10000,50000")
+    options.add_argument("--pictures", default="1000,10000,50000,100000")
     options.add_argument("--seconds", type=float, default=120, help="of training")
     asked = options.parse_args()
     counts = [int(word) for word in asked.pictures.split(",")]

@@ -174,7 +174,8 @@ def check_trusted(name: str, digest: str, what: str) -> None:
     brought = f"{what} brings code: {name} (sha256 {digest[:12]})"
     if (given := _in_use.get(name)) is not None:
         raise UntrustedCode(
-            f"{brought}, but --import has another version (sha256 {given.digest[:12]})"
+            f"{brought}, but --import has another version (sha256 {given.digest[:12]}): "
+            f"--trust-code runs the former"
         )
     raise UntrustedCode(f"{brought}; {HOW_TO_TRUST}")
 
@@ -235,7 +236,9 @@ def _file_of_module(word: str) -> Path:
     except (ImportError, ValueError, AttributeError):
         spec = None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ModelError(f"--import: there is neither a file nor a module '{word}'")
+        file = Path(f"{word}.py")
+        hint = f"; did you mean '{file}'?" if file.is_file() else ""
+        raise ModelError(f"--import: there is neither a file nor a module '{word}'{hint}")
     return Path(spec.origin)
 
 

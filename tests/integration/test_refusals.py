@@ -21,7 +21,7 @@ WRONG = [
     (("grid", "--tracking-uri", "http://127.0.0.1:1"), "cannot be reached"),
     (("grid", "--epochz", "1"), "No such option: --epochz"),
     (("grid", "--count", "0"), "chromatune grid --help`)"),
-    ((*UNET, "--model", "unte"), "did you mean 'unet'"),
+    ((*UNET, "--model", "unte"), "error: unknown model 'unte'; did you mean 'unet'"),
     (UNET[:-2], "'train.model' is missing"),
     ((*UNET, "--set", "train.zooom=0.5"), "unknown key 'train.zooom'; did you mean 'zoom'"),
     ((*UNET, "--set", "train.zoom=2"), "'train.zoom' is wrong"),

@@ -160,5 +160,10 @@ def test_a_module_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert (code.name, code.digest) == ("pack_of_nets.py", net(3).digest)
     with pytest.raises(ModelError, match="neither a file nor a module 'no_such_nets'"):
         read_code("no_such_nets")
+    (tmp_path / "my_nets.py").write_text(NET.format(kernel=3))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [])
+    with pytest.raises(ModelError, match=r"'my_nets'; did you mean 'my_nets.py'\?"):
+        read_code("my_nets")
     with pytest.raises(ModelError, match=r"no file no_such_nets.py"):
         read_code("no_such_nets.py")

@@ -24,7 +24,7 @@ def describe_fault(error: ValidationError, schema: Any = None, within: str = "")
     first = min(error.errors(), key=lambda fault: fault["type"] not in _UNKNOWN)
     parts = [part for part in first["loc"] if not str(part).startswith("<")]
     location = [part for part in parts if isinstance(part, str)]
-    path = ".".join(map(str, [within, *parts] if within else parts)) or "all of it"
+    path = ".".join(map(str, [within, *parts] if within else parts))
     if first["type"] in _UNKNOWN and schema is not None:
         valid = _fields_at(schema, location[:-1])
         return (
@@ -36,7 +36,12 @@ def describe_fault(error: ValidationError, schema: Any = None, within: str = "")
     if first["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         message += nearest(str(first["input"]), valid)
-    return f"'{path}' is wrong: {message[0].lower()}{message[1:]}, got {_short(first['input'])}"
+    message = f"{message[0].lower()}{message[1:]}"
+    if not path and first["type"] == "value_error":
+        return message  # of settings that do not go together
+    is_quoted = isinstance(first["input"], str) and repr(first["input"]) in message
+    got = "" if is_quoted else f", got {_short(first['input'])}"
+    return f"'{path or 'all of it'}' is wrong: {message}{got}"
 
 
 def _short(value: Any) -> str:
