@@ -18,8 +18,6 @@ from tuning.display.published import PublishedResult
 from tuning.tracking.stored_runs import StoredCell
 from tuning.training.tasks import CRITERIA
 
-# What may differ between the seeds of one place.
-_NO_RECIPE = {"seed", "parameters", "eval_every"}
 # Launches that train single models come before those that try many; what to say of the others.
 _ORIGINS = {
     "finals": "",
@@ -130,8 +128,7 @@ def gather(cells: Iterable[StoredCell], *, one_recipe: bool = False) -> list[Pla
     """
     found: dict[tuple[object, ...], dict[str, StoredCell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.finished, cell.started, cell.run_id)):
-        params = {name: text for name, text in cell.params.items() if name not in _NO_RECIPE}
-        recipe = () if one_recipe else (cell.parent_model is None, *sorted(params.items()))
+        recipe = () if one_recipe else cell.recipe
         epochs = cell.published_epochs if one_recipe else None
         key = (cell.model, cell.head, cell.lr, cell.epochs, epochs, *recipe)
         found.setdefault(key, {})[cell.seed] = cell

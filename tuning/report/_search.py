@@ -10,9 +10,12 @@ from typing import Any
 from tuning.display.formatting import format_count, format_value, metric_heading
 from tuning.display.table import Cell, Row, Table
 from tuning.report._document import Block, Figure, Text
+from tuning.report._places import gather, ranked
+from tuning.report._prose import who_wins
 from tuning.report._selection import Choice
 from tuning.report._showcases import whole_picture
 from tuning.tracking.stored_runs import Archive, StoredLaunch
+from tuning.training.tasks import CRITERIA
 
 _FOLDER = "search"
 
@@ -30,6 +33,9 @@ def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
     text = f"Search {launch.launch_id}: {format_count(len(outcomes), 'trial')} ({ended or 'none'})."
     if launch.run_id is None:
         return [Text(text), Text("Its parent run is gone, and its plots with it.", "missing")]
+    metric = f"val_{CRITERIA[launch.task].name}"
+    confirmed = [p for p in gather(launch.finished) if len(p.values(metric)) > 1]
+    winners = who_wins(ranked(confirmed, metric), metric)
     figures: list[Block] = []
     for path in archive.names(launch.run_id, _FOLDER):
         content = whole_picture(archive.file(launch.run_id, path)) if ".png" in path else None
@@ -40,7 +46,8 @@ def _about(launch: StoredLaunch, archive: Archive) -> list[Block]:
                 Figure(f"search-{launch.task}-{stem}", f"Search: {title}.", content, title)
             )
     missing = [] if figures else [Text("The store holds no plots of this search.", "missing")]
-    return [Text(text), *figures, *missing, *_top_ten(launch.run_id, launch.launch_id, archive)]
+    said = [Text(text), *map(Text, winners)]
+    return [*said, *figures, *missing, *_top_ten(launch.run_id, launch.launch_id, archive)]
 
 
 def _top_ten(run_id: str, launch_id: str, archive: Archive) -> list[Table]:

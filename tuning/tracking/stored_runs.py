@@ -13,6 +13,8 @@ from tuning.tracking.ui.links import run_page
 if TYPE_CHECKING:
     from tuning.tracking.registry.catalog import ModelCard
 
+_NO_RECIPE = {"seed", "parameters", "eval_every"}
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredCell:
@@ -64,6 +66,12 @@ class StoredCell:
     @property
     def epochs(self) -> int:
         return int(self.params["epochs"])
+
+    @property
+    def recipe(self) -> tuple[object, ...]:
+        """What must be the same for cells to differ by their seeds alone."""
+        params = {name: text for name, text in self.params.items() if name not in _NO_RECIPE}
+        return (self.parent_model is None, *sorted(params.items()))
 
     @property
     def seed(self) -> str:

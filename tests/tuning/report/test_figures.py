@@ -216,6 +216,22 @@ def test_a_search_is_shown_with_its_plots_and_its_best(archive: Any) -> None:
     assert table.notes[-1] == "Constant predictor: 1.65e-4"
 
 
+def test_a_search_says_whether_the_gap_exceeds_the_spread_over_seeds(archive: Any) -> None:
+    values = {1e-3: (1.0e-4, 1.2e-4), 1e-2: (1.5e-4, 1.9e-4)}
+    cells = [
+        make_cell(lr=lr, seed=seed, val_mse=value, suffix=f"-seed{seed}")
+        for lr, pair in values.items()
+        for seed, value in enumerate(pair)
+    ]
+    lucky = make_cell(lr=1e-4, val_mse=0.9e-4)  # one seed, which is not confirmed
+    launch = make_launch([*cells, lucky], kind="search")
+    words = texts(section(build_report(make_store(launch), archive), "search"))
+    assert "cnn2 ReLU, lr 1e-3, 500 epochs wins with a validation MSE of 1.10e-4" in words
+    # The standard deviation of 1.5 and 1.9 is 0.4 / sqrt(2).
+    assert "Over 2 seeds each, the gap of 6.00e-5 exceeds the spread" in words
+    assert "(standard deviation 2.83e-5)" in words
+
+
 def speedup(cpu: float, gpu: float, created: int = 0) -> StoredSpeedup:
     params = {"model": "cnn2", "epochs": "30"}
     return StoredSpeedup("r", "7", created, "faces", params, cpu, gpu, "a CPU", "a GPU")

@@ -16,14 +16,16 @@ from mlflow.exceptions import MlflowException
 from rich.console import Console
 
 from data_prep import PreparedDataset, PrepareSettings, prepare
+from tests.tuning.report.stores import make_cell
 from tuning.config.schema import DataConfig
 from tuning.errors import ChromatuneError
 from tuning.tracking.delivery import project_launch
 from tuning.tracking.fetch_weights import load_logged_weights
 from tuning.tracking.reader import finished_cells
 from tuning.tracking.registry.catalog import ModelCard, champion_uri, find_champion, pinned
-from tuning.tracking.registry.promotion import Promotion, best_cell, promote
+from tuning.tracking.registry.promotion import Promotion, best_cell, compare_seeds, promote
 from tuning.tracking.stored_runs import StoredCell
+from tuning.training.tasks import CRITERIA
 from tuning.workflows.reproduce import Job, ReproduceConfig
 
 MakeLaunch = Callable[..., Any]
@@ -430,3 +432,28 @@ def test_an_alias_is_pinned_to_the_version_that_has_it_now(gate: Gate) -> None:
     assert pinned(f"models:/{NAME}/7", gate.store) == f"models:/{NAME}/7"
     with pytest.raises(ChromatuneError, match="chromatune promote colorizer --dataset"):
         pinned(champion_uri(name, "colorizer"), gate.store)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([(1e-2, 0, 31.0), (1e-2, 1, 31.4)], "the gap of 0.80 dB exceeds the spread"),
+        ([(1e-2, 0, 31.0), (1e-2, 1, 33.0)], "the gap of 0.00 dB does not exceed the spread"),
+        # The mean decides which is the next.
+        ([(1e-2, 0, 30.0), (1e-2, 1, 33.0), (5e-3, 0, 31.8)], "2 and 1 seed, the gap of 0.20 dB"),
+        ([], ""),
+    ],
+)
+def test_promotion_says_whether_the_gap_exceeds_the_spread_over_seeds(
+    others: list[tuple[float, int, float]], said: str
+) -> None:
+    own = [(1e-3, 0, 32.1), (1e-3, 1, 31.9)]
+    cells = [make_cell(lr=lr, seed=seed, val_psnr=value) for lr, seed, value in [*own, *others]]
+    words = compare_seeds(cells[0], cells, CRITERIA["colorizer"])
+    assert said in words
+    assert bool(words) == bool(others)
+
+
+def test_single_seeds_are_not_compared() -> None:
+    cells = [make_cell(lr=lr, val_psnr=30 + lr) for lr in (1e-3, 1e-2)]
+    assert compare_seeds(cells[0], cells, CRITERIA["colorizer"]) == ""

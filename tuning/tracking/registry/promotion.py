@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from typing import Any
 
 from mlflow import MlflowClient
@@ -12,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from data_prep import PreparedDataset
 from models import ModelError
+from tuning.display.seeds import over_seeds
 from tuning.errors import ChromatuneError
 from tuning.launch.open_dataset import data_words
 from tuning.tracking.address import store_command
@@ -52,7 +54,8 @@ class Promotion:
     """What was compared and decided; `measured` holds the figures.
 
     `version` is None if a dry run found a cell that is not registered. `champion` had the alias
-    before. `advice` says what to do where the cell is worse than the constant predictor.
+    before. `advice` says what to do where the cell is worse than the constant predictor, `seeds`
+    how its validation score compares with the next best configuration's over seeds.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Promotion:
     moved: bool
     version: int | None = None
     advice: str = ""
+    seeds: str = ""
 
     @property
     def is_champion(self) -> bool:
@@ -78,7 +82,8 @@ class Promotion:
         """The decision with its subject, for people."""
         version = f" version {self.version}" if self.version is not None else ""
         decision = "; ".join(filter(None, (self.measured.decision, self.advice)))
-        return f"{self.name}{version} ({self.cell.name}) {decision}"
+        said = f"{self.name}{version} ({self.cell.name}) {decision}"
+        return f"{said}. {self.seeds}" if self.seeds else said
 
     def record(self) -> dict[str, Any]:
         """JSON-able form of what was compared and decided."""
@@ -94,6 +99,7 @@ class Promotion:
             "constant_metrics": dict(self.measured.constant_metrics),
             "decision": self.measured.decision,
             "advice": self.advice,
+            "seeds": self.seeds,
             "moved": self.moved,
         }
 
@@ -123,7 +129,8 @@ def promote(
     """
     open_store(tracking_uri)
     client = make_client(tracking_uri)
-    cell = _candidate(dataset, task, tracking_uri, run_id)
+    cells = finished_cells(tracking_uri, dataset.digest, task)
+    cell = _candidate(cells, dataset, task, tracking_uri, run_id)
     champion = find_champion(tracking_uri, dataset.name, task)
     rival_metrics, note = _champion_metrics(champion, dataset, task, tracking_uri, device)
     measured = Measured(
@@ -138,7 +145,8 @@ def promote(
     decision = decide(cell, champion, measured, note, force, CRITERIA[task])
     measured = dataclasses.replace(measured, decision=decision.text)
     name = registered_name(dataset.name, task)
-    promotion = Promotion(name, cell, champion, measured, decision.moved)
+    seeds = compare_seeds(cell, cells, CRITERIA[task])
+    promotion = Promotion(name, cell, champion, measured, decision.moved, seeds=seeds)
     if decision.is_useless:
         advice = _advice(promotion, dataset, task, tracking_uri, device, dry_run)
         promotion = dataclasses.replace(promotion, advice=advice)
@@ -170,10 +178,13 @@ def _champion_metrics(
 
 
 def _candidate(
-    dataset: PreparedDataset, task: str, tracking_uri: str, run_id: str | None
+    cells: list[StoredCell],
+    dataset: PreparedDataset,
+    task: str,
+    tracking_uri: str,
+    run_id: str | None,
 ) -> StoredCell:
     """The cell to promote: that of `run_id`, or the best by validation score."""
-    cells = finished_cells(tracking_uri, dataset.digest, task)
     if run_id is not None:
         named = next((cell for cell in cells if cell.run_id == run_id), None)
         if named is None:
@@ -201,6 +212,25 @@ def _ranked(cells: list[StoredCell], criterion: Criterion) -> list[StoredCell]:
     values = {cell.run_id: criterion.value(cell.metrics, "val_") for cell in cells}
     scored = [cell for cell in cells if math.isfinite(values[cell.run_id])]
     return sorted(scored, key=lambda cell: criterion.sort_key(values[cell.run_id]))
+
+
+def compare_seeds(cell: StoredCell, cells: list[StoredCell], criterion: Criterion) -> str:
+    """Say whether the configuration of a cell is better than the next by more than chance.
+
+    Of both, the seeds of all finished `cells` count, of a repeated seed the newest. Returns "" if
+    both were trained with one seed, or if there is no other.
+    """
+    metric = f"val_{criterion.name}"
+    found: dict[object, dict[str, float]] = {}
+    for each in sorted(cells, key=lambda each: each.started):
+        if math.isfinite(value := each.value(metric)):
+            found.setdefault(each.recipe, {})[each.seed] = value
+    own = found.pop(cell.recipe, {})
+    if not (own and found):
+        return ""
+    rival = min(found.values(), key=lambda v: criterion.sort_key(statistics.fmean(v.values())))
+    said = over_seeds(metric, list(own.values()), list(rival.values()))
+    return f"Against the next configuration by val: {said}" if said else ""
 
 
 def _advice(
