@@ -15,9 +15,9 @@ from optuna.trial import Trial
 from benchmarks.search.curves import EPOCHS, SPACES, Point, points
 from benchmarks.search.simulator import Method, Step
 from tuning.config.search import SearchConfig
-from tuning.search.predicted_sampler import PredictedSampler
 from tuning.search.promotion import Trained
-from tuning.search.samplers import make_sampler, seed_of
+from tuning.search.rung_sampler import make_rung_sampler
+from tuning.search.samplers import seed_of
 from tuning.search.stopping import Asha, make_promotion, rungs
 
 
@@ -126,9 +126,10 @@ class Ours(_Study):
         trained = [self._trained(number) for number in self._trials]
         chosen = self._promotion.choose(trained)
         if chosen is None:
-            sampler = make_sampler(self._search, seed_of(self._seed, len(self._trials)))
-            values = self._promotion.predicted(trained)
-            self._study.sampler = PredictedSampler(sampler, values)
+            seed = seed_of(self._seed, len(self._trials))
+            self._study.sampler = make_rung_sampler(
+                self._search, seed, self._promotion, trained, len(self._space), 1
+            )
             number = self._new()
         else:
             number = chosen.number

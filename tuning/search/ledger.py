@@ -33,9 +33,9 @@ from tuning.launch.trial_source import Verdict
 from tuning.search.distributions import decoded
 from tuning.search.objectives import best_so_far
 from tuning.search.plan import SearchPlan
-from tuning.search.predicted_sampler import LEARN_FROM_STUDY, PredictedSampler
 from tuning.search.promotion import Trained
-from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
+from tuning.search.rung_sampler import make_rung_sampler
+from tuning.search.samplers import enqueue_grid_point, seed_of
 from tuning.search.stopping import make_promotion, make_rule, rungs
 from tuning.search.study import quiet
 from tuning.search.study_checks import MARK, is_marked, is_point
@@ -244,12 +244,14 @@ class Ledger:
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        sampler = make_sampler(self.plan.search, seed_of(self.plan.seed, count))
-        if self._promotion is not None and self.plan.search.sampler in LEARN_FROM_STUDY:
-            values = self._promotion.predicted(self._all_trained())
-            sign = self.plan.objectives[0].sign
-            sampler = PredictedSampler(sampler, {n: sign * v for n, v in values.items()})
-        self.study.sampler = sampler
+        self.study.sampler = make_rung_sampler(
+            self.plan.search,
+            seed_of(self.plan.seed, count),
+            self._promotion,
+            self._all_trained() if self._promotion is not None else [],
+            len(self.plan.space.parameters),
+            self.plan.objectives[0].sign,
+        )
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""

@@ -10,8 +10,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 # The best score of a trial until each epoch that was validated; larger ones are better.
 Scores = Mapping[int, float]
 
@@ -77,31 +75,18 @@ class Promotion:
                     return trial
         return None
 
-    def predicted(self, trials: Sequence[Trained]) -> dict[int, float]:
-        """Return the expected last score of each trial that has been judged, by its number.
+    def comparable(self, trials: Sequence[Trained], at_least: int) -> dict[int, float]:
+        """Return the scores of trials at one rung, or at their end, by their numbers.
 
-        That is its score at its highest rung, and for each rung above the median gain of those that
-        went on: so trials that were cut at different epochs are compared.
+        It is the highest that `at_least` trials have reached, otherwise the lowest.
         """
-        ends = (*self.rungs, math.inf)
-        table = [[self._score(end, trial) for end in ends] for trial in trials]
-        gains = [
-            _median(
-                [
-                    scores[place + 1] - scores[place]  # type: ignore[operator]
-                    for scores in table
-                    if scores[place] is not None and scores[place + 1] is not None
-                ]
-            )
-            for place in range(len(self.rungs))
-        ]
-        found = {}
-        for trial, scores in zip(trials, table, strict=True):
-            reached = [(place, score) for place, score in enumerate(scores) if score is not None]
-            if reached and math.isfinite(reached[-1][1]):
-                place, score = reached[-1]
-                found[trial.number] = score + sum(gains[place:])
-        return found
+        there: dict[int, float] = {}
+        for rung in (math.inf, *reversed(self.rungs)):
+            scores = {trial.number: self._score(rung, trial) for trial in trials}
+            there = {n: s for n, s in scores.items() if s is not None and math.isfinite(s)}
+            if len(there) >= at_least:
+                break
+        return there
 
     def _score(self, rung: float, trial: Trained) -> float | None:
         """The score of the first validated epoch from a rung to the next; the last if it is inf."""
@@ -122,8 +107,3 @@ class Promotion:
     def _rung(self, epoch: int) -> int:
         """The highest rung that an epoch has reached; 0 below the first."""
         return max((rung for rung in self.rungs if rung <= epoch), default=0)
-
-
-def _median(values: Sequence[float]) -> float:
-    finite = [value for value in values if math.isfinite(value)]
-    return float(np.median(finite)) if finite else 0.0

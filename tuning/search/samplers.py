@@ -75,11 +75,11 @@ _SAMPLERS: Mapping[str, tuple[Callable[..., BaseSampler], Mapping[str, Any]]] = 
 }
 
 
-def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
+def make_sampler(search: SearchConfig, seed: int, **defaults: Any) -> BaseSampler:
     """Build the sampler; ChromatuneError if it cannot be imported or lacks an option.
 
     CMA-ES also learns from pruned trials, where a scheduler prunes. A class of the user's gets a
-    `seed` if it takes one and the options have none.
+    `seed` if it takes one and the options have none. The options override `defaults`.
     """
     is_own = ":" in search.sampler
     build, options = (_imported(search.sampler), {}) if is_own else _SAMPLERS[search.sampler]
@@ -97,7 +97,7 @@ def make_sampler(search: SearchConfig, seed: int) -> BaseSampler:
         options = {**options, "consider_pruned_trials": True}
     seeded = {"seed": seed} if "seed" in parameters else {}
     with quiet():
-        return build(**{**seeded, **options, **search.sampler_options})
+        return build(**{**seeded, **options, **defaults, **search.sampler_options})
 
 
 def _imported(word: str) -> type[BaseSampler]:

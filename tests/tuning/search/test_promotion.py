@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tuning.search.predicted_sampler import PredictedSampler
+from tuning.config.search import SearchConfig
 from tuning.search.promotion import Promotion, Trained
 from tuning.search.ranking_table import SearchTable
+from tuning.search.rung_sampler import RungSampler
+from tuning.search.samplers import make_sampler
 from tuning.search.summary import summaries
 
 MakeScript = Callable[..., Any]
@@ -79,19 +83,20 @@ def test_rungs_know_the_warmup_the_bracket_and_the_length_of_a_trial() -> None:
     )
 
 
-def test_trials_cut_at_different_epochs_are_compared_by_their_expected_last_scores() -> None:
+def test_trials_are_compared_at_the_highest_rung_that_enough_have_reached() -> None:
     promotion = Promotion([1, 3], 3)
     trials = [
         paused(0, 20.0, 22.0, 25.0),
-        paused(1, 20.0, 24.0, 25.0),
-        paused(2, 20.0, 22.0),
-        paused(3, 21.0),
-        paused(4, -math.inf),
-        paused(5, 22.0, judged_from=3),
-        Trained(6, {}, EPOCHS),
+        paused(1, 20.0, 24.0),
+        paused(2, 21.0),
+        paused(3, -math.inf),
+        paused(4, 22.0, judged_from=3),
+        Trained(5, {}, EPOCHS),
     ]
-    # From epoch 1 to 3 the gains are 2, 4, 2, from there to the end 3 and 1.
-    assert promotion.predicted(trials) == {0: 25.0, 1: 25.0, 2: 24.0, 3: 25.0}
+    assert promotion.comparable(trials, 1) == {0: 25.0}
+    assert promotion.comparable(trials, 2) == {0: 22.0, 1: 24.0}
+    assert promotion.comparable(trials, 3) == {0: 20.0, 1: 20.0, 2: 21.0}
+    assert promotion.comparable(trials, 9) == {0: 20.0, 1: 20.0, 2: 21.0}
 
 
 def curve(rate: float) -> Iterator[float]:
@@ -192,10 +197,25 @@ def test_suggestions_depend_on_trials_that_are_paused(script: MakeScript, space_
         search.script.ledger.paused(name)
     search.script.ledger.next()
     sampler = search.script.study.sampler
-    assert isinstance(sampler, PredictedSampler)
-    learnt = sampler._predicted(search.script.study)[0].trials[:2]
+    assert isinstance(sampler, RungSampler)
+    learnt = sampler._learnt(search.script.study)[0].trials[:2]
     known = [trial.params for trial in search.script.study.trials[:2]]
     assert [(trial.params, trial.value) for trial in learnt] == [(p, 20.0) for p in known]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_no_point_of_a_finite_space_is_tried_twice(sampler: str) -> None:
+    among = CategoricalDistribution(list(range(8)))
+    search = SearchConfig(space={"model": "cnn1"}, sampler=sampler)
+    study = optuna.create_study(direction="maximize")
+    for number in range(8):
+        values = {trial.number: float(trial.params["x"]) for trial in study.trials}
+        drawn_by = make_sampler(search, number, n_startup_trials=2)
+        study.sampler = RungSampler(drawn_by, values, number)
+        study.tell(study.ask({"x": among}), 0.0)
+    tried = [trial.params["x"] for trial in study.trials[2:]]
+    assert len(set(tried)) == len(tried)
+    assert not {trial.params["x"] for trial in study.trials[:2]} & set(tried)
 
 
 def test_paused_trials_are_counted(script: MakeScript, space_of: Any) -> None:

@@ -1,0 +1,122 @@
+"""A sampler that learns from trials which were cut early or are paused, and repeats no point.
+
+Optuna's samplers rank every finished trial before every other one, and do not see running ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tuning.config.search import SearchConfig
+from tuning.search.promotion import Promotion, Trained
+from tuning.search.samplers import make_sampler
+
+# Samplers that use only the parameters and values of a study's trials.
+_LEARN_FROM_STUDY = frozenset({"tpe", "gp"})
+_DRAWS = 10
+
+
+def make_rung_sampler(
+    search: SearchConfig,
+    seed: int,
+    promotion: Promotion | None,
+    trials: Sequence[Trained],
+    parameters: int,
+    sign: float,
+) -> BaseSampler:
+    """Build the sampler of a search over so many `parameters`, whose trials may pause.
+
+    It draws at random until one more trial than that has reached a rung (as BOHB: Falkner et al.,
+    2018), and learns from the highest such rung. `sign` is -1 where smaller values are better.
+    """
+    if promotion is None or search.sampler not in _LEARN_FROM_STUDY:
+        return make_sampler(search, seed)
+    start = search.sampler_options.get("n_startup_trials", parameters + 1)
+    sampler = make_sampler(search, seed, n_startup_trials=start)
+    values = promotion.comparable(trials, start)
+    return RungSampler(sampler, {number: sign * value for number, value in values.items()}, seed)
+
+
+class RungSampler(BaseSampler):
+    """Draws as `sampler` does in a study whose trials have ended with `values`, by number.
+
+    A point that another trial has is drawn again, in the end at random: in a finite space a sampler
+    soon repeats the best ones.
+    """
+
+    def __init__(self, sampler: BaseSampler, values: Mapping[int, float], seed: int) -> None:
+        self._sampler = sampler
+        self._values = values
+        self._random = RandomSampler(seed)
+        self._known: Study | None = None
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        space = self._sampler.infer_relative_search_space(*self._learnt(study))
+        return dict(space)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        others = [
+            other.params
+            for other in study.get_trials(deepcopy=False)
+            if other.params and other.number != trial.number
+        ]
+        params: dict[str, Any] = {}
+        for params in self._draws(study, search_space):
+            if params not in others:
+                break
+        return params
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._sampler.sample_independent(
+            *self._learnt(study), param_name, param_distribution
+        )
+
+    def _draws(self, study: Study, space: dict[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+        learnt, trial = self._learnt(study)
+        last = None
+        for _ in range(_DRAWS):
+            drawn = dict(self._sampler.sample_relative(learnt, trial, space))
+            if drawn == last:
+                break  # the sampler has one answer
+            yield (last := drawn)
+        for _ in range(_DRAWS):
+            yield {
+                name: self._random.sample_independent(learnt, trial, name, among)
+                for name, among in space.items()
+            }
+
+    def _learnt(self, study: Study) -> tuple[Study, FrozenTrial]:
+        """The study to learn from, and a trial in it that stands for the one that is drawn."""
+        if self._known is None:
+            self._known = optuna.create_study(direction=study.directions[0])
+            self._known.add_trials(
+                create_trial(
+                    state=TrialState.COMPLETE,
+                    value=self._values[trial.number],
+                    params=trial.params,
+                    distributions=trial.distributions,
+                )
+                for trial in study.get_trials(deepcopy=False)
+                if trial.number in self._values
+            )
+            self._known.add_trial(create_trial(state=TrialState.WAITING))
+        return self._known, self._known.get_trials(deepcopy=False)[-1]
