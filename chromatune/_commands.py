@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -12,6 +12,7 @@ import yaml
 
 from chromatune import _background
 from chromatune._keywords import (
+    Files,
     FinalsKeywords,
     FinetuneKeywords,
     GridKeywords,
@@ -19,6 +20,7 @@ from chromatune._keywords import (
     SearchKeywords,
     Task,
     TrainKeywords,
+    as_files,
     as_options,
 )
 from chromatune._launch import Launch, concluded, load_launch
@@ -43,7 +45,7 @@ from tuning.config.search import SearchLaunchConfig
 from tuning.display.steps import step_progress
 from tuning.errors import ChromatuneError
 from tuning.launch.outcomes import LaunchOutcome
-from tuning.training.tasks import TASKS
+from tuning.training.tasks import TASKS, checked_task
 from tuning.utils.environment import expanded
 from tuning.workflows.run_launch import Session
 
@@ -90,7 +92,7 @@ def grid(task: Task, **keywords: Unpack[GridKeywords]) -> Launch:
     from tuning.workflows.grid import run_grid
 
     options, config = _resolved(
-        GridOptions, GridLaunchConfig, keywords, defaults={"grid": REPORT_GRIDS[task]}
+        GridOptions, GridLaunchConfig, keywords, defaults={"grid": REPORT_GRIDS[checked_task(task)]}
     )
     return _launch(
         *(["grid", task], options, config, keywords),
@@ -117,6 +119,7 @@ def finals(task: Task | None = None, **keywords: Unpack[FinalsKeywords]) -> Laun
 
     options, config = _resolved(FinalsOptions, FinalsLaunchConfig, keywords)
     if task is not None:
+        checked_task(task)
         return _launch(
             *(["finals", task], options, config, keywords),
             lambda session: next(run_finals((task,), config, session)),
@@ -136,6 +139,7 @@ def finetune(task: Task, **keywords: Unpack[FinetuneKeywords]) -> Launch:
     """
     from tuning.workflows.finetune import run_finetune
 
+    checked_task(task)
     defaults = {"data": {"dataset": "ncd"}}
     options, config = _resolved(FinetuneOptions, FinetuneLaunchConfig, keywords, defaults=defaults)
     return _launch(
@@ -194,6 +198,7 @@ def search(
     Returns and raises as `grid`; with `dry_run` it trains nothing, and returns the space, the first
     suggestions and the cost, in hours with `time_it`.
     """
+    checked_task(task)
     check_modes(extend, dry_run=dry_run, time_it=time_it)
     if extend is not None:
         return _extended(task, extend, keywords)
@@ -229,7 +234,7 @@ def resume(
     tracking_uri: str | None = None,
     take_over: bool = False,
     notify: str | None = None,
-    import_: Sequence[str | Path] = (),
+    import_: Files = (),
     trust_code: bool = False,
     background: bool = False,
 ) -> Launch:
@@ -242,7 +247,7 @@ def resume(
     from tuning.workflows.address_checks import store_of
     from tuning.workflows.resume import resume_launch
 
-    code = [str(each) for each in import_]
+    code = as_files(import_)
     allow_code(code, trust=trust_code)
     path = None if storage_path is None else str(storage_path)
     opened = open_launch(_place(launch), resolve_storage(path))

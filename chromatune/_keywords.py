@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tuning.cli.options import DataOptions
 
 Task = Literal["regression", "colorizer"]
+Files = str | Path | Sequence[str | Path]
 _Options = TypeVar("_Options", bound="DataOptions")
 
 
@@ -59,7 +60,7 @@ class LaunchKeywords(PreparedKeywords, total=False):
     address: str
     tracking_uri: str
     notify: str
-    import_: Sequence[str | Path]
+    import_: Files
     trust_code: bool
     background: bool
 
@@ -118,13 +119,21 @@ class SearchKeywords(LaunchKeywords, total=False):
     study_name: str
 
 
+def as_files(files: Files) -> list[str]:
+    """One file or several as a list of words."""
+    return [str(each) for each in ([files] if isinstance(files, str | Path) else files)]
+
+
 def as_options(options: type[_Options], keywords: Mapping[str, Any]) -> _Options:
     """Make a command's options of keywords; TypeError, naming the nearest, for an unknown one."""
     names = [field.name for field in dataclasses.fields(options) if field.name != "detach"]
     for name in keywords:
         if name not in names:
             raise TypeError(f"unexpected keyword argument '{name}'{nearest(name, names)}")
-    return options(**{name: _plain(value) for name, value in keywords.items()})
+    values = {name: _plain(value) for name, value in keywords.items()}
+    if "import_" in values:
+        values["import_"] = as_files(values["import_"])
+    return options(**values)
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from chromatune._keywords import Files, as_files
 from chromatune._process import unchanged
 from tuning.cli.console import log, log_line, print_line
 from tuning.cli.options import resolve_storage
@@ -216,7 +217,7 @@ def load_launch(
     launch: str = "last",
     *,
     storage_path: str | Path | None = None,
-    import_: Sequence[str | Path] = (),
+    import_: Files = (),
     trust_code: bool = False,
 ) -> Launch:
     """Find a launch by its id, its folder, or `last` for the newest under `storage_path`.
@@ -224,7 +225,7 @@ def load_launch(
     The cells of one that brings code are readable with the same files in `import_`, or with
     `trust_code`. Raises ChromatuneError if there is no such launch.
     """
-    allow_code([str(each) for each in import_], trust=trust_code)
+    allow_code(as_files(import_), trust=trust_code)
     storage, _ = find_document(launch, _storage(storage_path))
     return Launch(storage.uri)
 

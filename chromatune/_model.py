@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from chromatune._keywords import PreparedKeywords, Task, as_options
+from chromatune._keywords import Files, PreparedKeywords, Task, as_files, as_options
 from chromatune._process import unchanged
 from data_prep import rgb_to_lab
 from models import ChromaModel
@@ -21,6 +21,7 @@ from tuning.display.formatting import format_value
 from tuning.errors import ChromatuneError
 from tuning.inference.predict import paint, predict_plane
 from tuning.tracking.registry.catalog import ModelCard, find_model
+from tuning.training.tasks import checked_task
 from tuning.utils.environment import expanded
 from tuning.workflows.colorize import Outcome
 
@@ -99,7 +100,7 @@ def load_model(
     *,
     device: Device = "auto",
     tracking_uri: str | None = None,
-    import_: Sequence[str | Path] = (),
+    import_: Files = (),
     trust_code: bool = False,
 ) -> Model:
     """Load a registered model, such as `faces-colorizer@champion` or `faces-colorizer/3`.
@@ -107,7 +108,7 @@ def load_model(
     One that brings code needs the same files in `import_`, or `trust_code`. Raises ChromatuneError
     if there is no such model.
     """
-    allow_code([str(each) for each in import_], trust=trust_code)
+    allow_code(as_files(import_), trust=trust_code)
     return _load(f"models:/{model.removeprefix('models:/')}", resolve_uri(tracking_uri), device)
 
 
@@ -120,7 +121,7 @@ def promote(
     dry_run: bool = False,
     device: Device = "auto",
     tracking_uri: str | None = None,
-    import_: Sequence[str | Path] = (),
+    import_: Files = (),
     trust_code: bool = False,
     **keywords: Unpack[PreparedKeywords],
 ) -> Model:
@@ -133,8 +134,9 @@ def promote(
     from tuning.tracking.registry.promotion import promote as promote_run
     from tuning.training.devices import pick_device
 
+    checked_task(task)
     dataset = as_options(PreparedDataOptions, keywords).open_data()
-    allow_code([str(each) for each in import_], trust=trust_code)
+    allow_code(as_files(import_), trust=trust_code)
     uri = resolve_uri(tracking_uri)
     settings: dict[str, Any] = {"run_id": run_id, "force": force, "dry_run": dry_run}
     promotion = promote_run(dataset, task, uri, device=pick_device(device), **settings)
@@ -146,7 +148,7 @@ def promote(
 
 @unchanged()
 def colorize(
-    images: str | Path | Sequence[str | Path] = (),
+    images: Files = (),
     *,
     mode: str | None = None,
     model: str | None = None,
@@ -155,7 +157,7 @@ def colorize(
     export: str | Path | None = None,
     device: Device = "auto",
     tracking_uri: str | None = None,
-    import_: Sequence[str | Path] = (),
+    import_: Files = (),
     trust_code: bool = False,
 ) -> Outcome:
     """Colorize image files and folders into `out`, with the champion of the dataset `mode`.
@@ -174,14 +176,14 @@ def colorize(
 
     if (mode is None) == (model is None):
         raise ChromatuneError("give either mode, a dataset with a champion, or model")
-    paths = [images] if isinstance(images, str | Path) else images
+    paths = as_files(images)
     if not paths and export is None:
         raise ChromatuneError("there is nothing to do: give images, export or both")
     listing = list_jobs([expanded(path) for path in paths], expanded(out)) if paths else None
     file = None if export is None else expanded(export)
     if file is not None:
         check_export(file)
-    allow_code([str(each) for each in import_], trust=trust_code)
+    allow_code(as_files(import_), trust=trust_code)
     uri = resolve_uri(tracking_uri)
     open_store(uri)
     if file is not None and model is not None and listing is None:
@@ -205,7 +207,7 @@ def colorize(
 def report(
     *,
     out: str | Path = "report",
-    format_: Sequence[str] = ("html", "pdf"),
+    format_: str | Sequence[str] = ("html", "pdf"),
     dataset: str | None = None,
     target: str | None = None,
     published_curves: str | Path | None = None,
@@ -227,7 +229,8 @@ def report(
     )
     from tuning.tracking.reader import read_store
 
-    formats = [checked_format(word) for word in format_]
+    words = [format_] if isinstance(format_, str) else format_
+    formats = [checked_format(word) for word in words]
     check_report_folder(Path(out))
     url = "" if mlflow_url == "none" else mlflow_url
     curves = read_published_curves(Path(published_curves)) if published_curves else {}

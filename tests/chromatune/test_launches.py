@@ -183,6 +183,12 @@ def test_ctrl_c_stops_a_launch_after_its_epoch(here: Path) -> None:
     assert list(here.glob("ray_results/*/*/checkpoint_*"))
 
 
+@pytest.mark.parametrize("name", ["grid", "finals", "finetune", "search", "promote"])
+def test_a_misspelt_task_is_named(name: str) -> None:
+    with pytest.raises(ChromatuneError, match="'colourizer'; did you mean 'colorizer'"):
+        getattr(chromatune, name)("colourizer")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

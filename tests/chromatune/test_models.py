@@ -131,6 +131,8 @@ def test_the_finals_of_both_tasks_are_two_launches(place: Path) -> None:
 def test_wrong_names_are_errors(where: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ChromatuneError, match="did you mean 'synthetic-fruits-colorizer'"):
         chromatune.load_model("synthetic-fruit-colorizer@champion", **where)
+    with pytest.raises(ChromatuneError, match=r"there is no file own\.py"):
+        chromatune.load_model(f"{NAME}-colorizer@champion", import_="own.py", **where)
     with pytest.raises(ChromatuneError, match="either mode"):
         chromatune.colorize(tmp_path, **where)
     regressor = chromatune.load_model(f"{NAME}-regression@champion", **where)
@@ -140,6 +142,6 @@ def test_wrong_names_are_errors(where: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("colorizer")
 def test_the_report_is_written_where_it_says(where: dict[str, Any], tmp_path: Path) -> None:
-    (file,) = chromatune.report(out=tmp_path / "report", format_=["md"], **where)
+    (file,) = chromatune.report(out=tmp_path / "report", format_="md", **where)
     assert file.is_relative_to(tmp_path / "report")
     assert f"\n{NAME} · " in file.read_text()

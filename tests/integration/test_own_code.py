@@ -132,7 +132,7 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
         foreign = refusal("resume", "last", "--trust-code", "--import", "other.py")
         assert "was begun without other.py" in foreign
     with forgetting():
-        more = ("search", "regression", "--extend", "last", "--num-samples", "1", "--trust-code")
+        more = ("search", "colorizer", "--extend", "last", "--num-samples", "1", "--trust-code")
         assert "3 trials: 3 finished" in done(*more).out
     assert "--import" in run("doctor", "--dry-run").out
     with forgetting():
@@ -145,6 +145,7 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
     assert f"brings code: own.py (sha256 {DIGEST})" in refusal_of_model(*promote)
     with forgetting():
         promotion = done(*promote, "--import", "own.py", "--format", "json")
+    assert "test_redness" in json.loads(promotion.out)["tables"][0]["columns"]
     (promoted,) = json.loads(promotion.out)["promotions"]
     assert promoted["test_metrics"]["test_redness"] > 0
     cv2.imwrite("picture.png", np.zeros((9, 7, 3), np.uint8))

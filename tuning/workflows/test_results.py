@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 from data_prep import PreparedDataset
 from tuning.config.schema import Task
@@ -19,7 +20,7 @@ from tuning.tracking.reader import finished_cells
 from tuning.tracking.registry.promotion import Promotion
 from tuning.tracking.store import make_client
 from tuning.tracking.stored_runs import StoredCell
-from tuning.training.tasks import CRITERIA
+from tuning.training.tasks import CRITERIA, registered_names
 
 _CONSTANT = "constant predictor"
 
@@ -64,7 +65,7 @@ def measured_table(
         published = {} if name in unpublished else _published(cell, task)
         rows.append(ResultRow(name, metrics, published))
     rows.append(ResultRow(_CONSTANT, constant_on_test(dataset, task)))
-    return TestTable(f"{task} on {dataset.name}, test set", _columns(task), rows)
+    return TestTable(f"{task} on {dataset.name}, test set", _columns(task, rows), rows)
 
 
 def promotion_table(promotion: Promotion, task: Task) -> TestTable:
@@ -75,7 +76,7 @@ def promotion_table(promotion: Promotion, task: Task) -> TestTable:
     if champion is not None and not promotion.is_champion and measured.rival_metrics:
         rows.append(ResultRow(f"champion v{champion.version}", measured.rival_metrics))
     rows.append(ResultRow(_CONSTANT, measured.constant_metrics))
-    return TestTable(f"{promotion.name}, test set", _columns(task), rows)
+    return TestTable(f"{promotion.name}, test set", _columns(task, rows), rows)
 
 
 def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
@@ -85,5 +86,13 @@ def _published(cell: StoredCell, task: Task) -> Mapping[str, float]:
     return row.metrics if row else {}
 
 
-def _columns(task: Task) -> list[str]:
-    return [f"test_{name}" for name in CRITERIA[task].tabled]
+def _columns(task: Task, rows: Sequence[ResultRow]) -> list[str]:
+    """The metrics of a table of test results, and a user's own, where any row has them."""
+    names = [f"test_{name}" for name in (*CRITERIA[task].tabled, *registered_names(task))]
+    known = {
+        name
+        for row in rows
+        for name, value in [*row.measured.items(), *row.published.items()]
+        if math.isfinite(value)
+    }
+    return [name for name in names if name in known]
