@@ -72,11 +72,8 @@ def compare(
     if curves.missing:
         print(f"{curves.path} is not recorded whole: run benchmarks.search.record", flush=True)
         return [dataset]
-    # Figures of other curves are not kept.
     digest = hashlib.sha256(curves.psnr.tobytes() + curves.seconds.tobytes()).hexdigest()[:16]
     path = RESULTS / f"search-{dataset}-{space}.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"curves": ""}
-    rows = {row["method"]: row for row in known["methods"]} if known["curves"] == digest else {}
     failed = []
     for name in names:
         library = PEERS[name].library if name in PEERS else "optuna"
@@ -95,6 +92,9 @@ def compare(
             traceback.print_exc()
             failed.append(f"{name} on {dataset}")
             continue
+        # Another process may have added rows; figures of other curves are not kept.
+        known: Any = json.loads(path.read_text()) if path.exists() else {"curves": ""}
+        rows = {row["method"]: row for row in known["methods"]} if known["curves"] == digest else {}
         rows[name] = {
             "method": name,
             "library": f"{library} {version}",

@@ -10,11 +10,11 @@ that DEHB or NePS asks for anew, under another number, is trained anew, as every
 from __future__ import annotations
 
 import datetime
-import functools
 import random
 import tempfile
 import warnings
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,13 +67,13 @@ class _Peer:
 class SyneTune(_Peer):
     """A scheduler of Syne Tune: it hears of every epoch, and says whether the trial goes on."""
 
-    def __init__(self, name: str, space: str, seed: int) -> None:
+    def __init__(self, name: str, space: str, seed: int, first: int = 1) -> None:
         from syne_tune.backend.trial_status import Trial
         from syne_tune.config_space import choice, randint
         from syne_tune.optimizer import baselines
 
         super().__init__(space, seed)
-        self._new = functools.partial(Trial, creation_time=datetime.datetime.now())
+        self._new = partial(Trial, creation_time=datetime.datetime.now())
         self._scheduler = getattr(baselines, name)(
             _converted(
                 space, lambda _, *bounds: randint(*bounds), lambda _, values: choice(values)
@@ -81,7 +81,7 @@ class SyneTune(_Peer):
             metric="psnr",
             time_attr="epoch",
             max_t=EPOCHS,
-            grace_period=1,
+            grace_period=first,
             reduction_factor=_ETA,
             do_minimize=False,
             random_seed=seed,
@@ -149,7 +149,7 @@ class Smac(_Peer):
 class Dehb(_Peer):
     """DEHB: differential evolution, and Hyperband."""
 
-    def __init__(self, space: str, seed: int) -> None:
+    def __init__(self, space: str, seed: int, first: int = 1) -> None:
         from dehb import DEHB
         from loguru import logger
 
@@ -157,7 +157,7 @@ class Dehb(_Peer):
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
             self._dehb = DEHB(
                 cs=_config_space(space, seed),
-                min_fidelity=1,
+                min_fidelity=first,
                 max_fidelity=EPOCHS,
                 eta=_ETA,
                 n_workers=1,  # of its own; it is asked and told here
@@ -177,9 +177,13 @@ class Dehb(_Peer):
 
 
 class Neps(_Peer):
-    """An algorithm of NePS, without priors."""
+    """An algorithm of NePS, without priors.
 
-    def __init__(self, name: str, space: str, seed: int, **settings: Any) -> None:
+    PriorBand fails where no good configuration is likely under its distributions (0/0); it is asked
+    again after the next score, and ends if none is awaited.
+    """
+
+    def __init__(self, name: str, space: str, seed: int, first: int = 1, **settings: Any) -> None:
         import neps
 
         super().__init__(space, seed)
@@ -188,14 +192,17 @@ class Neps(_Peer):
             lambda _, *bounds: neps.HPOInteger(*bounds),
             lambda _, values: neps.HPOCategorical(values),
         )
-        epochs = neps.HPOInteger(1, EPOCHS, is_fidelity=True)
+        epochs = neps.HPOInteger(first, EPOCHS, is_fidelity=True)
         make = getattr(neps.algorithms, name)
         self._neps = neps.AskAndTell(
             make(neps.SearchSpace({**searched, "epochs": epochs}), eta=_ETA, **settings)
         )
 
-    def ask(self) -> Step:
-        trial = self._neps.ask()
+    def ask(self) -> Step | None:
+        try:
+            trial = self._neps.ask()
+        except AssertionError:
+            return None
         key, _, _ = trial.metadata.id.partition("_rung_")
         return self._step(key, trial.config, trial.config["epochs"], trial)
 
@@ -281,22 +288,22 @@ class Peer(NamedTuple):
     make: Callable[[str, int], Method]
 
 
+_NEPS = "neural-pipeline-search"
 PEERS: Mapping[str, Peer] = {
-    "Syne Tune, ASHA": Peer("syne-tune", functools.partial(SyneTune, "ASHA")),
-    "Syne Tune, ASHA + BORE": Peer("syne-tune", functools.partial(SyneTune, "ASHABORE")),
-    "Syne Tune, ASHA + CQR": Peer("syne-tune", functools.partial(SyneTune, "ASHACQR")),
-    "Syne Tune, BOHB": Peer("syne-tune", functools.partial(SyneTune, "BOHB")),
+    "Syne Tune, ASHA": Peer("syne-tune", partial(SyneTune, "ASHA")),
+    "Syne Tune, ASHA from epoch 3": Peer("syne-tune", partial(SyneTune, "ASHA", first=3)),
+    "Syne Tune, ASHA + BORE": Peer("syne-tune", partial(SyneTune, "ASHABORE")),
+    "Syne Tune, BOHB": Peer("syne-tune", partial(SyneTune, "BOHB")),
+    "Syne Tune, BOHB from epoch 3": Peer("syne-tune", partial(SyneTune, "BOHB", first=3)),
     "SMAC, Hyperband": Peer("smac", Smac),
     "DEHB": Peer("dehb", Dehb),
+    "DEHB from epoch 3": Peer("dehb", partial(Dehb, first=3)),
     "Ax, early stopping": Peer("ax-platform", Ax),
-    "NePS, ASHA": Peer("neural-pipeline-search", functools.partial(Neps, "asha")),
-    "NePS, Hyperband (its default)": Peer(
-        "neural-pipeline-search", functools.partial(Neps, "hyperband")
-    ),
-    "NePS, PriorBand": Peer("neural-pipeline-search", functools.partial(Neps, "priorband")),
-    "NePS, PriorBand, ASHA": Peer(
-        "neural-pipeline-search", functools.partial(Neps, "priorband", base="asha")
-    ),
+    "NePS, ASHA": Peer(_NEPS, partial(Neps, "asha")),
+    "NePS, ASHA from epoch 3": Peer(_NEPS, partial(Neps, "asha", first=3)),
+    "NePS, Hyperband (its default)": Peer(_NEPS, partial(Neps, "hyperband")),
+    "NePS, PriorBand": Peer(_NEPS, partial(Neps, "priorband")),
+    "NePS, PriorBand, ASHA": Peer(_NEPS, partial(Neps, "priorband", base="asha")),
 }
 # Seconds a search or more: fewer seeds.
-SLOW = ("Syne Tune, ASHA + BORE", "Syne Tune, ASHA + CQR", "SMAC, Hyperband", "Ax, early stopping")
+SLOW = ("Syne Tune, ASHA + BORE", "SMAC, Hyperband", "Ax, early stopping")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def _best_of_each(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str
     """The method of each library that is first at 0.25 dB; of those that never are, at 0.5 dB."""
     found: dict[str, Mapping[str, Any]] = {}
     for row in sorted(rows, key=_medians):
-        found.setdefault(row["method"].partition(",")[0], row)
+        found.setdefault(re.split(r",| from", row["method"])[0], row)
     return found
 
 
