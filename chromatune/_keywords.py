@@ -114,6 +114,8 @@ class SearchKeywords(LaunchKeywords, total=False):
     warm_start: bool
     budget_gpu_hours: float
     budget_cpu_hours: float
+    max_stagnation_trials: int
+    min_improvement: float
     confirm: str
     study_storage: str
     study_name: str

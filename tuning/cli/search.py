@@ -94,6 +94,14 @@ class SearchOptions(PreparedLaunchOptions):
     budget_cpu_hours: Annotated[
         float | None, option("Stop after this many core hours, summed over trials.")
     ] = None
+    max_stagnation_trials: Annotated[
+        int | None,
+        option("Begin no more trials when so many in a row have not improved the best.", min=1),
+    ] = None
+    min_improvement: Annotated[
+        float | None,
+        option("What counts as improved, in the unit of the objective [default: 0].", min=0),
+    ] = None
     confirm: Annotated[
         str | None,
         option(

@@ -63,6 +63,8 @@ class SearchConfig(BaseModel):
     `space` and `points` are checked when the task and the dataset are known: see `read_space`.
     `scheduler` None stands for `asha`, or for `none` with several objectives, because a scheduler
     stops trials by the first alone. `confirm` is `3x3` to train the three best with three seeds.
+    `max_stagnation_trials` ends the search after as many trials that do not improve the best score
+    by more than `min_improvement`, in the unit of the objective.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,6 +83,8 @@ class SearchConfig(BaseModel):
     study_name: str | None = None
     budget_gpu_hours: Positive | None = None
     budget_cpu_hours: Positive | None = None
+    max_stagnation_trials: Count | None = None
+    min_improvement: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     confirm: Annotated[str, Field(pattern=r"^[1-9]\d?x[2-9]$")] | None = None
 
     @property

@@ -107,7 +107,8 @@ def read_state(
         trials.append(trial)
     budget = _budget(storage)
     begun = sum(training.confirms is None for training in trainings)
-    unknown = max(0, budget.allowance.num_samples - begun) if budget else 0
+    is_open = budget is not None and not budget.over
+    unknown = max(0, budget.allowance.num_samples - begun) if budget and is_open else 0
     state = "running" if is_running else _ended_as(trials, budget)
     cells = sum(trial.cells for trial in trials) + unknown
     count = len(trials) + unknown

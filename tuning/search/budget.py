@@ -26,11 +26,15 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class Allowance:
-    """Trials and hours of devices that are allowed; None is no limit."""
+    """Trials and hours of devices that are allowed; None is no limit.
+
+    `since` is how many trials had begun before.
+    """
 
     num_samples: int
     gpu_hours: float | None = None
     cpu_hours: float | None = None
+    since: int = 0
 
 
 class Budget(TimeLimit):
@@ -71,6 +75,7 @@ class Budget(TimeLimit):
             self.allowance.num_samples + more.num_samples,
             _on_top(spent.gpu_hours, more.gpu_hours),
             _on_top(spent.cpu_hours, more.cpu_hours),
+            more.since,
         )
         self.is_over = False
         self.save()

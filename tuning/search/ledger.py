@@ -36,7 +36,7 @@ from tuning.search.plan import SearchPlan
 from tuning.search.promotion import Trained
 from tuning.search.rung_sampler import make_rung_sampler
 from tuning.search.samplers import enqueue_grid_point, seed_of
-from tuning.search.stopping import make_promotion, make_rule, rungs
+from tuning.search.stopping import is_stagnant, make_promotion, make_rule, rungs
 from tuning.search.study import quiet
 from tuning.search.study_checks import MARK, is_marked, is_point
 from tuning.training.config import FitConfig
@@ -44,7 +44,10 @@ from tuning.training.config import FitConfig
 
 @dataclasses.dataclass
 class Ledger:
-    """The source of a search's trials, of which this launch runs `total`."""
+    """The source of a search's trials, of which this launch runs `total`.
+
+    Stagnation is counted from the trial after `since` others on.
+    """
 
     is_fixed: ClassVar[bool] = False
 
@@ -52,6 +55,7 @@ class Ledger:
     study: optuna.Study
     plan: SearchPlan
     total: int
+    since: int = 0
 
     def __post_init__(self) -> None:
         longest = self.plan.space.most_epochs
@@ -76,7 +80,21 @@ class Ledger:
 
     @property
     def _left(self) -> int:
-        return 0 if self._is_exhausted else self.total - len(self._own_trials())
+        if self._is_exhausted or self.is_stagnant:
+            return 0
+        return self.total - len(self._own_trials())
+
+    @property
+    def is_stagnant(self) -> bool:
+        """Whether no more trials begin, because too many have not improved the best score."""
+        patience, least = self.plan.search.max_stagnation_trials, self.plan.search.min_improvement
+        if patience is None:
+            return False
+        trials = self.study.get_trials(deepcopy=False)
+        counted = [t for t in trials if is_marked(t) and t.state != TrialState.FAIL]
+        scores = {t.number: max(own.values()) for t in counted if (own := self._signed(t))}
+        news = [trial.number for trial in self._own_trials()[self.since :]]
+        return is_stagnant(scores, news, patience, least)
 
     def reconcile(self) -> None:
         """Report running trials of the study that have ended; pause or queue the others again."""

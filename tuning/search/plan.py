@@ -55,8 +55,9 @@ def plan_search(
     # A trial that is cut short has the values of its last validation.
     others = [other.name for other in objectives[1:] if other.is_metric]
     space = space.keeping(keep_by(task, objectives[0]), others)
-    if search.confirm and len(objectives) > 1:
-        raise ChromatuneError("search.confirm takes one objective, whose mean decides")
+    for name in ("confirm", "max_stagnation_trials"):
+        if getattr(search, name) and len(objectives) > 1:
+            raise ChromatuneError(f"search.{name} takes one objective, which decides")
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
     points, faults = [], []

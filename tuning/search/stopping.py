@@ -7,7 +7,7 @@ decides the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +57,24 @@ def make_promotion(search: SearchConfig, longest: int) -> Promotion | None:
     useful = [rung for rung in found if rung * search.reduction_factor <= longest] or found[:1]
     brackets = len(useful) + 1 if search.chosen_scheduler == "hyperband" else 1
     return Promotion(useful, search.reduction_factor, brackets)
+
+
+def is_stagnant(
+    scores: Mapping[int, float], news: Iterable[int], patience: int, min_improvement: float
+) -> bool:
+    """Whether the last `patience` of the trials `news` have not improved the best score.
+
+    Scores are by the number of the trial, larger ones are better; all others are from before. A
+    trial without a score does not count. Improvements up to `min_improvement` do not count unless
+    they add up to more.
+    """
+    news, since = list(news), 0
+    best = max((score for number, score in scores.items() if number not in news), default=-math.inf)
+    for score in (scores[number] for number in news if number in scores):
+        since += 1
+        if score > best + min_improvement:
+            best, since = score, 0
+    return since >= patience
 
 
 class Asha:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def resume(
         undo = functools.partial(budget.restore, budget.allowance, is_over=budget.is_over)
         enqueue(study, plan.space, points, session.log, launch.launch_id)
         if more is not None:
-            budget.allow(more)
+            budget.allow(dataclasses.replace(more, since=_begun(launch)))
         trials = _trials(launch, plan, study, budget, undo=None if more is None else undo)
         if not trials.source.is_over and (reason := budget.used_up()):
             undo()
@@ -154,11 +155,10 @@ def _trials(
     budget: Budget,
     undo: Callable[[], None] | None = None,
 ) -> Trials:
-    ledger = Ledger(launch, study, plan, total=budget.allowance.num_samples)
+    total = budget.allowance.num_samples
+    ledger = Ledger(launch, study, plan, total, budget.allowance.since)
     ledger.reconcile()
     first = plan.objectives[0]
-    begun = read_trainings(launch.storage, launch.document)
-    known = sum(training.get("confirms") is None for training in begun)
     return Trials(
         ConfirmedSearch(ledger) if plan.search.confirm else ledger,
         budget,
@@ -166,7 +166,13 @@ def _trials(
         first.name,
         first.maximize,
         is_judged=True,
-        placeholders=[f"trial {number}" for number in range(known, budget.allowance.num_samples)],
+        placeholders=[f"trial {number}" for number in range(_begun(launch), total)],
         longest=plan.space.most_epochs,
         undo=undo,
     )
+
+
+def _begun(launch: Launch) -> int:
+    """The number of trials that a search has begun, without those that confirm others."""
+    trainings = read_trainings(launch.storage, launch.document)
+    return sum(training.get("confirms") is None for training in trainings)

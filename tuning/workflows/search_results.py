@@ -10,12 +10,16 @@ from typing import ClassVar
 
 import optuna
 
+from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
 from tuning.launch.folder import SEARCH, Launch
 from tuning.launch.limits import TIME_IS_UP
 from tuning.launch.outcomes import LaunchOutcome
 from tuning.launch.records import cell_folder
+from tuning.search.budget import Budget
 from tuning.search.confirmation import read_confirmed
+from tuning.search.ledger import Ledger
+from tuning.search.plan import SearchPlan
 from tuning.search.plots import draw_study
 from tuning.search.ranking_table import SearchTable
 from tuning.search.summary import TrialSummary, ranked, summaries, train_file
@@ -29,13 +33,14 @@ class SearchConclusion(Conclusion):
     """A search's outcome and its table; `best_file` is the configuration of its best trial.
 
     Pruned and diverged trials are results; a failed one is not. `problem` says why the report is
-    not in MLflow.
+    not in MLflow, `stagnation` that it has ended before its number of trials.
     """
 
     retries_failed: ClassVar[bool] = False
 
     best_file: str | None = None
     problem: str | None = None
+    stagnation: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -54,8 +59,7 @@ class SearchConclusion(Conclusion):
             kept = "the best model is kept" if self.best_file else "no trial has a result yet"
             lines = [line for line in lines if not line.startswith("stopped; ")]
             lines.append(f"{ended_by}: {kept}; resume with {more}")
-        if self.problem is not None:
-            lines.append(self.problem)
+        lines += [line for line in (self.stagnation, self.problem) if line is not None]
         if self.best_file is not None:
             train = launch.command("train", "-c", self.best_file)
             lines.append(f"train the best again with {train}")
@@ -82,7 +86,22 @@ def conclude_search(outcome: LaunchOutcome, tracking_uri: str | None) -> SearchC
     write_report(launch, study, table)
     problem = None if tracking_uri is None else _log(launch, tracking_uri)
     best_file = f"{launch.storage.uri}/{SEARCH}/best.yaml" if best_trial(table) else None
-    return SearchConclusion(outcome, table, best_file=best_file, problem=problem)
+    stagnation = _stagnation(launch, plan, study) if outcome.is_over else None
+    return SearchConclusion(
+        outcome, table, best_file=best_file, problem=problem, stagnation=stagnation
+    )
+
+
+def _stagnation(launch: Launch, plan: SearchPlan, study: optuna.Study) -> str | None:
+    """Say that a search has ended because its best score did not improve; None if it did."""
+    allowed = Budget(launch.storage).allowance
+    if not Ledger(launch, study, plan, allowed.num_samples, allowed.since).is_stagnant:
+        return None
+    more = launch.command("search", launch.task, "--extend", launch.found_by)
+    return (
+        f"the last {format_count(plan.search.max_stagnation_trials or 0, 'trial')} did not improve "
+        f"the best score; continue with {more}"
+    )
 
 
 def write_report(launch: Launch, study: optuna.Study, table: SearchTable) -> None:
