@@ -208,7 +208,12 @@ def refusal_of_model(*words: str) -> str:
         (
             CODE.replace("return predicted[..., 0].mean()", "return 'red'"),
             (),
-            "'redness' must be",
+            "'redness' must be a finite number, but is 'red'",
+        ),
+        (
+            CODE.replace("return predicted[..., 0].mean()", "return predicted[0, ..., 0]"),
+            (),
+            "must be a finite number, but is of shape (32, 32)",
         ),
         (CODE.replace("[..., 0].mean()", "[..., 0].maen()"), (), "own.py:20: AttributeError"),
         (
@@ -245,6 +250,7 @@ def test_a_mistake_is_one_line(
                  "--import", "own.py", *loss)  # fmt: skip
     assert failed.status == 1
     assert "own.py:14: AttributeError: 'Tensor' object has no attribute 'maen'" in failed.err
+    assert "retries failed trials; a change of own.py takes a new launch" in failed.err
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ Chrominance is in [0, 1] everywhere here. Names carry the split as a prefix, `va
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -308,7 +309,9 @@ def _registered(task: str, predicted: Any, true: Any, names: frozenset[str]) -> 
         except (TypeError, ValueError, RuntimeError):
             metrics[name] = math.nan
         if not math.isfinite(metrics[name]):
-            raise ChromatuneError(f"the metric '{name}' must be a finite number, but is {value!r}")
+            shape = getattr(value, "shape", ())
+            got = f"of shape {tuple(shape)}" if shape else reprlib.repr(value)
+            raise ChromatuneError(f"the metric '{name}' must be a finite number, but is {got}")
     return metrics
 
 

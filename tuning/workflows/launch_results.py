@@ -43,7 +43,9 @@ class Conclusion:
         ]
         failed = any(cell.outcome == "failed" for cell in self.outcome.cells)
         if failed and self.retries_failed:
-            lines.append(f"once the cause is fixed, {again} retries failed trials")
+            files = [str(each["name"]) for each in self.outcome.launch.document.get("code", ())]
+            new = f"; a change of {' or '.join(files)} takes a new launch" if files else ""
+            lines.append(f"once the cause is fixed, {again} retries failed trials{new}")
         if self.outcome.undelivered:
             lines.append(f"{self._undelivered} not in MLflow yet: {again} writes what is missing")
         if not self.outcome.is_over:
