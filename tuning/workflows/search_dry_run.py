@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from tuning.launch.open_dataset import Log, open_prepared
 from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
+from tuning.search.stopping import make_promotion, rungs
 from tuning.search.study import quiet
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.config import FitConfig
@@ -38,11 +40,13 @@ _TIMED_EPOCHS = 3
 class Cost:
     """What a search's trials would take if none is stopped early: hours of one `device`.
 
-    These are None where nothing was timed.
+    These are None where nothing was timed. `expected_epochs` are those with the scheduler, None
+    where it has no rungs.
     """
 
     trials: int
     epochs: int
+    expected_epochs: int | None = None
     device: str | None = None
     seconds_per_epoch: float | None = None
     hours: float | None = None
@@ -112,6 +116,15 @@ class DryRunTable(ResultTable):
             notes.append(f"the grid has no more points: {search.num_samples} trials were requested")
         if self.suggestions:
             notes += self._cost_notes()
+        if search.max_stagnation_trials:
+            count = format_count(search.max_stagnation_trials, "trial")
+            notes.append(f"fewer if {count} in a row do not improve the best score")
+        if search.confirm:
+            best, seeds = search.confirmed
+            notes.append(
+                f"confirmation trains the best {best} with {seeds} seeds: {best * (seeds - 1)} to "
+                f"{best * seeds} more trainings, not counted here"
+            )
         for name, hours in (("GPU", search.budget_gpu_hours), ("CPU", search.budget_cpu_hours)):
             if hours is not None:
                 notes.append(f"at most {hours:g} {name} hours")
@@ -125,14 +138,31 @@ class DryRunTable(ResultTable):
         # Of a grid all points are counted.
         if self.plan.search.sampler != "grid" and cost.trials > len(self.suggestions):
             assumed += f" and all are as long as the mean of {count}"
-        epochs = format_count(cost.epochs, "epoch")
-        if cost.hours is None or cost.seconds_per_epoch is None:
-            return [f"{epochs}, {assumed}; --time-it trains a few epochs to measure the hours"]
+        epochs = self._epochs(cost.epochs)
+        expected = []
+        if cost.expected_epochs is not None:
+            search = self.plan.search
+            at = ", ".join(map(str, _rungs(self.plan)))
+            expected = [
+                f"about {self._epochs(cost.expected_epochs)} with {search.chosen_scheduler}: one "
+                f"of {search.reduction_factor:g} trials goes on at each rung (epochs {at})"
+            ]
+        if cost.seconds_per_epoch is None:
+            untimed = "--time-it trains a few epochs to measure the hours"
+            return [*expected, f"{epochs}, {assumed}; {untimed}"]
         return [
             f"about {cost.seconds_per_epoch:.3g} s per epoch on one {cost.device} (measured on "
             f"{count})",
-            f"{epochs}, {format_duration(cost.hours * 3600)} of one {cost.device}, {assumed}",
+            *expected,
+            f"{epochs}, {assumed}",
         ]
+
+    def _epochs(self, count: int) -> str:
+        """Write a number of epochs, and their time if it is known."""
+        epochs, seconds = format_count(count, "epoch"), self.cost.seconds_per_epoch
+        if seconds is None:
+            return epochs
+        return f"{epochs} ({format_duration(count * seconds)} of one {self.cost.device})"
 
 
 def dry_run_table(
@@ -167,12 +197,41 @@ def dry_run_table(
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]
-    cost = Cost(trials, round(trials * _mean([fit.epochs for fit in fits])))
+    epochs = round(trials * _mean([fit.epochs for fit in fits]))
+    cost = Cost(trials, epochs, expected_epochs(plan, fits, trials))
     if time_it:
         data = load_task_data(dataset, task, planes=plan.space.needs_planes)
         cost = _timed(cost, fits[:_SUGGESTIONS], data)
     shown = [plan.space.chosen(values) for values in suggestions[:_SUGGESTIONS]]
     return DryRunTable(plan, shown, known, cost)
+
+
+def expected_epochs(plan: SearchPlan, fits: Sequence[FitConfig], trials: int) -> int | None:
+    """Estimate the epochs of so many trials that are as `fits`; None without rungs.
+
+    Of those that have reached a rung, one of `reduction_factor` goes on, and at least one.
+    """
+    promotion = make_promotion(plan.search, plan.space.most_epochs)
+    factor, checked = plan.search.reduction_factor, _rungs(plan)
+    if not (checked and fits):
+        return None
+    each = []
+    for number, config in enumerate(fits):
+        warmup = config.warmup * config.epochs if config.schedule == "onecycle" else 0.0
+        since = promotion.judged_from(number, warmup, config.epochs) if promotion else 1
+        ends = [*(rung for rung in checked if since <= rung < config.epochs), config.epochs]
+        spans = [end - begin for begin, end in itertools.pairwise([0, *ends])]
+        shares = [max(factor**-passed, 1 / trials) for passed in range(len(spans))]
+        each.append(sum(span * share for span, share in zip(spans, shares, strict=True)))
+    return round(trials * _mean(each))
+
+
+def _rungs(plan: SearchPlan) -> Sequence[int]:
+    """The epochs at which trials pause or stop."""
+    longest = plan.space.most_epochs
+    if (promotion := make_promotion(plan.search, longest)) is not None:
+        return promotion.rungs
+    return [rung for rung in rungs(plan.search, longest) if rung < longest]
 
 
 def _timed(cost: Cost, suggested: Sequence[FitConfig], data: TaskData) -> Cost:

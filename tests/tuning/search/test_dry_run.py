@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 import yaml
 from rich.console import Console
 
+from tests.tuning.search.test_promotion import Search
 from tuning.config.schema import ResourcesConfig, resolve
 from tuning.config.search import SearchLaunchConfig
+from tuning.launch.trainings import Training
 from tuning.search.plan import SearchPlan
 from tuning.search.warm_start import WarmStart
+from tuning.training.config import FitConfig
 from tuning.workflows import search_dry_run as dry_run
-from tuning.workflows.search_dry_run import dry_run_table
+from tuning.workflows.search_dry_run import dry_run_table, expected_epochs
 
 SPACE = yaml.safe_load((Path(__file__).parent / "space.yaml").read_text())
 
@@ -55,7 +59,8 @@ def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, scr
         "float 0.0001 to 0.01, log",
         "model unet",
         "4 trials by random for val_psnr:max, scheduler asha",
-        "36 epochs, ",
+        "36 epochs (",
+        "if no trial is stopped early",
     ):
         assert words in shown
     document = table.to_json()
@@ -136,5 +141,36 @@ def test_without_being_asked_nothing_is_trained(
         "63 epochs, if no trial is stopped early and all are as long as the mean of 5 suggestions; "
         "--time-it trains a few epochs to measure the hours"
     ) in table.tables()[1].notes
-    cost = {"trials": 7, "epochs": 63, "device": None, "seconds_per_epoch": None, "hours": None}
-    assert table.to_json()["cost"] == cost
+    # Rungs 1 and 3 of 9: 7 trials to epoch 1, a third of them to 3, one to the end.
+    cost = {"trials": 7, "epochs": 63, "expected_epochs": round(7 * 1 + 7 / 3 * 2 + 1 * 6)}
+    untimed = {"device": None, "seconds_per_epoch": None, "hours": None}
+    assert table.to_json()["cost"] == cost | untimed
+    assert (
+        "about 18 epochs with asha: one of 3 trials goes on at each rung (epochs 1, 3)"
+    ) in table.tables()[1].notes
+
+
+def test_the_expected_epochs_are_about_those_of_a_search(script: Any, space_of: Any) -> None:
+    options = {"grace_period": 1, "sampler": "random"}
+    search = Search(script(space=space_of(epochs=9), total=40, **options))
+    trained = len(search.run())
+    fits = [Training.from_dict(each).fit for each in search.script.written.values()]
+    assert expected_epochs(search.script.plan, fits, 40) == pytest.approx(trained, rel=0.25)
+
+
+def test_trials_after_warmup_and_without_rungs_cost_more(script: Any, space_of: Any) -> None:
+    plan = script(space=space_of(epochs=27), grace_period=1).plan
+    fit = FitConfig("autoencoder", "tanh", 1e-3, (27,))
+    late = dataclasses.replace(fit, schedule="onecycle", warmup=0.2)
+    # Rungs 1, 3, 9; the warm-up of 5.4 epochs leaves the last.
+    assert expected_epochs(plan, [fit], 27) == 27 * 1 + 9 * 2 + 3 * 6 + 1 * 18
+    assert expected_epochs(plan, [late], 27) == 27 * 9 + 9 * 18
+    assert expected_epochs(script(scheduler="none").plan, [fit], 27) is None
+
+
+def test_what_is_not_counted_is_said(tmp_path: Path) -> None:
+    config = config_of(tmp_path, confirm="2x3", max_stagnation_trials=5)
+    notes = dry_run_table("colorizer", config).tables()[1].notes
+    assert "fewer if 5 trials in a row do not improve the best score" in notes
+    (confirmation,) = [note for note in notes if note.startswith("confirmation")]
+    assert "the best 2 with 3 seeds: 4 to 6 more trainings" in confirmation
