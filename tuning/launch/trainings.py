@@ -176,7 +176,16 @@ def need_planes(trainings: Iterable[Training]) -> bool:
 
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     """Sort by estimated arithmetic, largest first (stable)."""
-    return sorted(trainings, key=lambda training: -training.epochs * _operations(training.fit))
+    operations: dict[str, int] = {}  # trainings of one network differ in other settings
+
+    def cost(training: Training) -> int:
+        fit = training.fit
+        network = repr((fit.model, fit.head, fit.image_size, fit.model_kwargs))
+        if network not in operations:
+            operations[network] = _operations(fit)
+        return -training.epochs * operations[network]
+
+    return sorted(trainings, key=cost)
 
 
 def network_without_weights(fit: FitConfig) -> ChromaModel:

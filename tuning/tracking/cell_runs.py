@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric
+from mlflow.entities import LoggedModel
 
 from tuning.errors import ChromatuneError
 from tuning.launch.attempts import ERROR, last_error
 from tuning.launch.records import CellRecord, read_cell
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
 from tuning.tracking.fetch_weights import WEIGHTS
-from tuning.tracking.logged_model import log_cell_model
+from tuning.tracking.logged_model import open_cell_model, store_files
 from tuning.tracking.output import log_output
 from tuning.tracking.parent_run import ParentRun
 from tuning.tracking.run_tags import origin_tags
@@ -28,6 +28,7 @@ from tuning.tracking.runs import (
     LaunchRuns,
     TrackedRun,
     log_dataset,
+    with_closing,
 )
 from tuning.tracking.store import make_client, open_experiment
 from tuning.tracking.ui.images import IMAGES_TAG, add_to_image_grid
@@ -218,22 +219,20 @@ class Projector:
             tags = {
                 f"{TAG}device": cell.device,
                 f"{TAG}hostname": cell.hostname,
+                f"{TAG}outcome": cell.outcome,
                 NOTE: cell_note(self._plan, plan, cell, sheet_of=run.run_id if has_sheet else None),
             }
             if has_sheet:
                 tags[IMAGES_TAG] = "True"
-            self._runs.write_history(run, cell.history)
-            self._runs.write(
-                run,
-                metrics=_closing_metrics(cell),
-                params={"parameters": str(cell.parameters)},
-                tags=tags,
-            )
+            model = self._open_model(run, plan, cell) if cell.weights_kept else None
+            history, closing = with_closing(cell, run.run_id, model and model.model_id)
+            params = {"parameters": str(cell.parameters)}
+            self._runs.write_history(run, history, metrics=closing, params=params, tags=tags)
             log_dataset(self._client, run.run_id, self._plan.document)
             if has_sheet:
                 self._store_sheet(run, plan, cell)
-            if cell.weights_kept:
-                self._store_model(run, plan, cell)
+            if model is not None:
+                self._store_model(model, run, plan)
             log_output(self._client, run.run_id, self._plan.storage, plan.training_id)
             self._runs.end(run, FINISHED, cell.outcome, cell.ended)
         return cell.model_copy(update={"history": cell.history[-1:]})
@@ -246,21 +245,25 @@ class Projector:
             add_to_image_grid(sheet, run.run_id, cell.ended)
             self._client.log_artifacts(run.run_id, scratch)
 
-    def _store_model(self, run: TrackedRun, plan: PlannedCell, cell: CellRecord) -> None:
+    def _open_model(self, run: TrackedRun, plan: PlannedCell, cell: CellRecord) -> LoggedModel:
+        return open_cell_model(
+            self._client,
+            experiment_id=self._runs.experiment_id,
+            run_id=run.run_id,
+            task=self._plan.task,
+            name=plan.cell_id.replace(".", "_"),  # MLflow rejects dots
+            step=cell.last_epoch,
+            params=plan.params,
+            tags={f"{TAG}cell_id": plan.cell_id, **self._tags},
+            is_new=run.is_new,
+        )
+
+    def _store_model(self, model: LoggedModel, run: TrackedRun, plan: PlannedCell) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            log_cell_model(
-                self._client,
-                experiment_id=self._runs.experiment_id,
-                run_id=run.run_id,
-                task=self._plan.task,
-                name=plan.cell_id.replace(".", "_"),  # MLflow rejects dots
-                weights=self._plan.storage.download(
-                    f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS
-                ),
-                step=cell.last_epoch,
-                params=plan.params,
-                tags={f"{TAG}cell_id": plan.cell_id, **self._tags},
+            weights = self._plan.storage.download(
+                f"{plan.folder}/{WEIGHTS}", Path(scratch) / WEIGHTS
             )
+            store_files(self._client, model, run.run_id, self._plan.task, weights)
 
     def _deliver_ended(self, progress: _Progress, cell: PlannedCell) -> None:
         failed = progress.outcome in _FAILURES
@@ -317,23 +320,6 @@ class Projector:
         run = self._runs.find(progress.current.cell_id)
         outcome = progress.outcome or (run.tags.get(f"{TAG}outcome", "") if run else "")
         return outcome if outcome in _FAILURES else "stopped"
-
-
-def _closing_metrics(cell: CellRecord) -> list[Metric]:
-    """A cell's metrics beside those of its epochs, timed so that writing them twice adds nothing.
-
-    If the state of an earlier epoch was kept, its figures become the run's last ones.
-    """
-    # MLflow draws what has no other step than 0 as bars.
-    closing = [Metric("train_seconds", cell.seconds, cell.ended, 0)]
-    if cell.kept_epoch in (None, cell.last_epoch):
-        return closing
-    kept = [
-        # Of two values of a step, the later one is the run's.
-        Metric(name, value, cell.ended + 1, cell.last_epoch)
-        for name, value in cell.metrics.items()
-    ]
-    return closing + kept
 
 
 def _started(history: Mapping[int, Mapping[str, Any]]) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -37,41 +37,50 @@ _ANY_PLANES = (-1, -1, -1)
 _EXAMPLE_SHAPE = (2, 32, 32)
 
 
-def log_cell_model(
+def open_cell_model(
     client: MlflowClient,
     *,
     experiment_id: str,
     run_id: str,
     task: str,
     name: str,
-    weights: Path,
     step: int,
     params: Mapping[str, str],
     tags: Mapping[str, str],
-) -> str:
-    """Store the network in `weights` as the MLflow model of a run and return its id.
+    is_new: bool = False,
+) -> LoggedModel:
+    """Find the model of a run, or create it; `store_files` completes it.
 
-    The run's validation metrics at `step` become those of the model too. Repeatable: a model that
-    an interrupted call left unfinished is completed, and one whose files are gone gets them again.
+    With `is_new`, the run was just created and has none.
     """
-    logged = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    query = f"source_run_id = '{run_id}'"
+    logged = [] if is_new else client.search_logged_models([experiment_id], query)
     model = min(logged, key=lambda m: (m.creation_timestamp, m.model_id), default=None)
+    outputs = [] if model is None else client.get_run(run_id).outputs.model_outputs
     if model is None:
         model = client.create_logged_model(
             experiment_id, name, run_id, dict(tags), dict(params), model_type=task
         )
-    run = client.get_run(run_id)
-    if model.model_id not in {output.model_id for output in run.outputs.model_outputs}:
+    if model.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
+    return model
+
+
+def store_files(
+    client: MlflowClient, model: LoggedModel, run_id: str, task: str, weights: Path
+) -> None:
+    """Store the network in `weights` as the files of a model, unless they are there.
+
+    Repeatable: a model that an interrupted call left unfinished is completed, and one whose files
+    are gone gets them again.
+    """
     is_ready = model.status == LoggedModelStatus.READY
     if not is_ready or not has_weights(client, model.model_id):
         with tempfile.TemporaryDirectory() as scratch:
             folder = _write_model(Path(scratch), model, run_id, task, weights)
             client.log_model_artifacts(model.model_id, str(folder))
     if not is_ready:
-        client.log_batch(run_id, _validation_metrics(run, model.model_id, step))
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    return str(model.model_id)
 
 
 def has_weights(client: MlflowClient, model_id: str) -> bool:
@@ -83,16 +92,6 @@ def has_weights(client: MlflowClient, model_id: str) -> bool:
             raise
         return False
     return any(file.path.endswith(f"/{WEIGHTS}") for file in found)
-
-
-def _validation_metrics(run: Run, model_id: str, step: int) -> list[Metric]:
-    """The run's own metrics with the model's id, so that the run's history stays as it is."""
-    return [
-        Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run.info.run_id)
-        # Unlike `run.data.metrics`, these have steps and times.
-        for m in run.data.to_proto().metrics
-        if m.step == step and m.key.startswith("val_")
-    ]
 
 
 @functools.cache
@@ -115,32 +114,56 @@ def _renamed(file: Path, name: str) -> str:
 
 def _write_model(scratch: Path, model: LoggedModel, run_id: str, task: str, weights: Path) -> Path:
     """Write the model into a folder in `scratch`, which is returned."""
-    name, texts = _sources()
-    script, package, folder = scratch / _SCRIPT.name, scratch / name, scratch / "model"
-    script.write_text(_renamed(_SCRIPT, name), encoding="utf-8")
-    package.mkdir()
-    for file, text in texts.items():
-        (package / file).write_text(text, encoding="utf-8")
-    sys.modules.setdefault(name, models)  # for MLflow, which runs the script when it stores it
-    mlflow.pyfunc.save_model(
-        folder,
-        python_model=script,
-        artifacts={"weights": str(weights)},
-        code_paths=[str(package)],
-        signature=_signature(task),
-        input_example=_example(task),
-        pip_requirements=[f"{name}=={_version(name)}" for name in _REQUIRED],
-        mlflow_model=Model(
-            artifact_path=model.artifact_location,
-            model_uuid=model.model_id,
-            run_id=run_id,
-            model_id=model.model_id,
-        ),
-    )
-    # Running the script may leave compiled files behind.
-    for cache in folder.rglob("__pycache__"):
-        shutil.rmtree(cache)
+    template, description = _template(task)
+    folder = scratch / "model"
+    shutil.copytree(template.name, folder)
+    shutil.copyfile(weights, folder / "artifacts" / WEIGHTS)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    own = {
+        "artifact_path": model.artifact_location,
+        "model_uuid": model.model_id,
+        "model_id": model.model_id,
+        "run_id": run_id,
+        "model_size_bytes": size,
+    }
+    Model.from_dict(description | own).save(folder / "MLmodel")
     return folder
+
+
+@functools.cache
+def _template(task: str) -> tuple[tempfile.TemporaryDirectory[str], dict[str, Any]]:
+    """A model without weights, which MLflow writes once in a process, and its description.
+
+    For each one MLflow would run the script, infer types and read the versions of packages.
+    """
+    name, texts = _sources()
+    folder = tempfile.TemporaryDirectory()
+    with tempfile.TemporaryDirectory() as scratch:
+        script, package = Path(scratch, _SCRIPT.name), Path(scratch, name)
+        script.write_text(_renamed(_SCRIPT, name), encoding="utf-8")
+        package.mkdir()
+        for file, text in texts.items():
+            (package / file).write_text(text, encoding="utf-8")
+        weights = Path(scratch, WEIGHTS)
+        weights.touch()
+        sys.modules.setdefault(name, models)  # for MLflow, which runs the script when it stores it
+        description = Model()
+        mlflow.pyfunc.save_model(
+            folder.name,
+            python_model=script,
+            artifacts={"weights": str(weights)},
+            code_paths=[str(package)],
+            signature=_signature(task),
+            input_example=_example(task),
+            pip_requirements=[f"{name}=={_version(name)}" for name in _REQUIRED],
+            mlflow_model=description,
+        )
+    # Running the script may leave compiled files behind.
+    for cache in Path(folder.name).rglob("__pycache__"):
+        shutil.rmtree(cache)
+    described: dict[str, Any] = description.to_dict()
+    del described["utc_time_created"]  # each model's is its own
+    return folder, described
 
 
 def _signature(task: str) -> ModelSignature:

@@ -82,6 +82,7 @@ class ParentRun:
                 },
                 started=self._plan.created,
             )
+            self._runs.write(run)
             self._store_documents(run)
         return run
 

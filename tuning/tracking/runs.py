@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
+from tuning.launch.records import CellRecord
 from tuning.tracking.store import search_all_runs
 from tuning.utils.redaction import redact
 
@@ -24,13 +25,19 @@ _NOT_METRICS = frozenset({"epoch", "lr", "seconds", "timestamp", "milestone"})
 
 @dataclasses.dataclass
 class TrackedRun:
-    """A run in MLflow, with what this process knows of it; `epochs` are those already logged."""
+    """A run in MLflow, with what this process knows of it; `epochs` are those already logged.
+
+    It `is_new` if this process has created it; parameters that are `unwritten` go with the next
+    write.
+    """
 
     run_id: str
     status: str
     tags: dict[str, str]
     params: dict[str, str]
     epochs: set[int] | None = None
+    is_new: bool = False
+    unwritten: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -88,8 +95,8 @@ class LaunchRuns:
                 keyed[f"{TAG}cell_id"] = key
             created = self._client.create_run(self.experiment_id, started, keyed, run_name=name)
             run = self._known()[key] = _tracked(created)
-            run.epochs = set()
-        self.write(run, params=params)
+            run.epochs, run.is_new = set(), True
+        run.unwritten = dict(params)
         return run
 
     def write(
@@ -101,7 +108,8 @@ class LaunchRuns:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Log metrics, new parameters and changed tags in one call."""
-        new_params = {key: text for key, text in (params or {}).items() if key not in run.params}
+        given = {**run.unwritten, **(params or {})}
+        new_params = {key: text for key, text in given.items() if key not in run.params}
         new_tags = {key: text for key, text in (tags or {}).items() if run.tags.get(key) != text}
         batch = {
             "metrics": list(metrics),
@@ -112,12 +120,22 @@ class LaunchRuns:
             self._client.log_batch(run.run_id, **batch)
         run.params |= new_params
         run.tags |= new_tags
+        run.unwritten = {}
 
-    def write_history(self, run: TrackedRun, history: Iterable[Mapping[str, Any]]) -> None:
+    def write_history(
+        self,
+        run: TrackedRun,
+        history: Iterable[Mapping[str, Any]],
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         """Log the epochs that the run lacks; step = epoch, the time is the record's own.
 
-        A record is never split over two calls: an epoch with a training loss is complete. An epoch
-        that was trained again after a crash has another time, and is left out.
+        The rest goes with the last of them. A record is never split over two calls: an epoch with
+        a training loss is complete. An epoch that was trained again after a crash has another time,
+        and is left out.
         """
         if run.epochs is None:
             logged = self._client.get_metric_history(run.run_id, "train_loss")
@@ -127,16 +145,15 @@ class LaunchRuns:
         for record in history:
             if record["epoch"] in run.epochs:
                 continue
-            metrics = _metrics_of(record)
-            if len(batch) + len(metrics) > _METRICS_PER_CALL:
+            own = _metrics_of(record)
+            if len(batch) + len(own) + len(metrics) > _METRICS_PER_CALL:
                 self.write(run, metrics=batch)
                 run.epochs |= epochs
                 batch, epochs = [], set()
-            batch += metrics
+            batch += own
             epochs.add(record["epoch"])
-        if batch:
-            self.write(run, metrics=batch)
-            run.epochs |= epochs
+        self.write(run, metrics=[*batch, *metrics], params=params, tags=tags)
+        run.epochs |= epochs
 
     def reopen(self, run: TrackedRun) -> None:
         """Set an ended run to RUNNING: its training was resumed."""
@@ -195,6 +212,27 @@ def _metrics_of(record: Mapping[str, Any]) -> list[Metric]:
         for key, value in record.items()
         if key not in _NOT_METRICS and isinstance(value, int | float)
     ]
+
+
+def with_closing(
+    cell: CellRecord, run_id: str, model_id: str | None
+) -> tuple[list[Mapping[str, Any]], list[Metric]]:
+    """A cell's epochs, and what is logged with the last of them; logged again, it adds nothing.
+
+    The figures of the state that was kept become the run's last ones, and those of its model.
+    """
+    history: list[Mapping[str, Any]] = list(cell.history)
+    # MLflow draws what has no other step than 0 as bars.
+    closing = [Metric("train_seconds", cell.seconds, cell.ended, 0)]
+    at = cell.ended
+    if cell.kept_epoch in (None, cell.last_epoch):
+        history[-1] = {k: v for k, v in history[-1].items() if k not in cell.metrics}
+    else:
+        at += 1  # of two values of a step, the later one is the run's
+    for name, value in cell.metrics.items():
+        model = model_id if name.startswith("val_") else None
+        closing.append(Metric(name, value, at, cell.last_epoch, model_id=model, run_id=run_id))
+    return history, closing
 
 
 def log_dataset(client: MlflowClient, run_id: str, launch: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from models import create_model, save_model
 from tests.tuning.tracking.conftest import paint
-from tuning.tracking.logged_model import log_cell_model
+from tuning.tracking.logged_model import open_cell_model, store_files
 from tuning.tracking.registry.catalog import Measured
 
 Promote = Callable[..., ModelVersion]
@@ -44,17 +44,17 @@ def _promote(
         client.create_registered_model(name)
     experiment = client.get_experiment_by_name(name)
     run = client.create_run(experiment.experiment_id)
-    model_id = log_cell_model(
+    model = open_cell_model(
         client,
         experiment_id=experiment.experiment_id,
         run_id=run.info.run_id,
         task=task,
         name=name,
-        weights=folder / "model.safetensors",
         step=1,
         params={},
         tags={"chromatune.dataset": dataset, "chromatune.task": task},
     )
+    store_files(client, model, run.info.run_id, task, folder / "model.safetensors")
     measured = Measured(
         test_metrics={key: value for key, value in figures.items() if key.startswith("test_")},
         val_metrics={key: value for key, value in figures.items() if key.startswith("val_")},
@@ -62,9 +62,9 @@ def _promote(
     )
     version = client.create_model_version(
         name,
-        source=client.get_logged_model(model_id).artifact_location,
+        source=model.artifact_location,
         run_id=run.info.run_id,
-        model_id=model_id,
+        model_id=model.model_id,
         tags=measured.tags() if figures or constant else {},
     )
     if champion:
