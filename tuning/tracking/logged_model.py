@@ -116,7 +116,7 @@ def _write_model(scratch: Path, model: LoggedModel, run_id: str, task: str, weig
     """Write the model into a folder in `scratch`, which is returned."""
     template, description = _template(task)
     folder = scratch / "model"
-    shutil.copytree(template.name, folder)
+    shutil.copytree(template.name, folder, copy_function=shutil.copyfile)
     shutil.copyfile(weights, folder / "artifacts" / WEIGHTS)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     own = {
