@@ -1,9 +1,10 @@
-"""The user's files that a command names with `--import`."""
+"""The user's files that a command names with `--import`, and a YAML file with `import:`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tuning.errors import ChromatuneError
 
@@ -24,6 +25,28 @@ def import_code(words: Sequence[str]) -> list[UserCode]:
     for each in code:
         use_code(each)
     return code
+
+
+def found_beside(named: Any, file: Path) -> Any:
+    """Name the files of a YAML file's `import:` that lie beside it by their paths."""
+    return [
+        str(file.parent / word)
+        if isinstance(word, str) and (file.parent / word).is_file()
+        else word
+        for word in listed(named)
+    ]
+
+
+def joined(named: Any, given: Any) -> list[Any]:
+    """Add the files that options name to those of a YAML file; of one name, the options' counts."""
+    names = {Path(str(word)).name for word in listed(given)}
+    kept = [word for word in listed(named) if Path(str(word)).name not in names]
+    return kept + listed(given)
+
+
+def listed(value: Any) -> list[Any]:
+    """A name or a list of names as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def distinct(code: Sequence[UserCode]) -> list[UserCode]:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from tuning.config.imports import import_code
+from tuning.config.imports import found_beside, import_code, joined, listed
 from tuning.errors import ChromatuneError, nearest
 from tuning.training.options import EvalMetrics, NotNegative, Positive, TrainingOptions
 from tuning.training.tasks import TASKS as TASKS
@@ -208,10 +208,6 @@ class TrainConfig(TrainingOptions):
     force: bool = False
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 def _absolute_files(words: list[str]) -> list[str]:
     return [str(path.absolute()) if (path := expanded(w)).is_file() else w for w in words]
 
@@ -232,7 +228,7 @@ class LaunchConfig(_Strict):
     )
     address: str | None = None
     notify: Annotated[str, AfterValidator(checked_url)] | None = None
-    imports: Annotated[list[str], BeforeValidator(_listed), AfterValidator(_absolute_files)] = []
+    imports: Annotated[list[str], BeforeValidator(listed), AfterValidator(_absolute_files)] = []
 
 
 class GridLaunchConfig(LaunchConfig):
@@ -276,20 +272,25 @@ def resolve(
     merged: dict[str, Any] = {}
     _merge(merged, defaults or {})
     if file is not None:
-        _merge(merged, read_yaml(file))
+        content = read_yaml(file)
+        if "import" in content:
+            content["imports"] = found_beside(content.pop("import"), file)
+        _merge(merged, content)
     for word in overrides:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise ChromatuneError(f"--set takes key=value, but got '{word}'")
+        key = "imports" if key == "import" else key
         _assign(merged, key, parse_yaml(value, f"--set {key}: '{value}'"))
+    named = merged.get("imports", [])
     for key, value in (flags or {}).items():
-        if value is not None:
+        if key in ("import", "imports") and value is not None:
+            merged["imports"] = joined(named, value)
+        elif value is not None:
             _assign(merged, key, value)
-    if "import" in merged:
-        merged["imports"] = merged.pop("import")
     if issubclass(schema, LaunchConfig):
         # First, because what they register is valid in the rest.
-        words = _listed(merged.get("imports", []))
+        words = listed(merged.get("imports", []))
         import_code([word for word in words if isinstance(word, str)])
     try:
         return schema.model_validate(merged, context=_RESOLVING)

@@ -96,3 +96,28 @@ def test_the_file_that_holds_the_mistake_is_named(tmp_path: Path) -> None:
 def test_a_required_key_that_is_misspelled_is_unknown_rather_than_missing() -> None:
     with pytest.raises(ChromatuneError, match=r"'train.modle'; did you mean 'model'"):
         resolve(TrainLaunchConfig, overrides=["train.modle=unet", "train.head=tanh"])
+
+
+def test_code_is_found_beside_the_yaml_file_and_options_add_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sub/net.py", "metric.py", "newer/net.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr("tuning.config.schema.import_code", lambda words: words)
+    file = tmp_path / "sub" / "grid.yaml"
+    for named in ("net.py", "[net.py]"):
+        file.write_text(f"import: {named}\ngrid: {{models: [cnn1], heads: [relu], lrs: [1e-3]}}\n")
+
+        def imports(*given: str) -> list[str]:
+            flags = {"import": list(given) or None}
+            config = resolve(GridLaunchConfig, defaults=DEFAULTS, file=file, flags=flags)
+            return [str(Path(each).relative_to(tmp_path)) for each in config.imports]
+
+        assert imports() == ["sub/net.py"]
+        assert imports("metric.py") == ["sub/net.py", "metric.py"]
+        assert imports("newer/net.py") == ["newer/net.py"]
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "sub" / "net.py").unlink()
+    assert imports() == ["net.py"]
