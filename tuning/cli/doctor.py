@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Annotated
 
-from tuning.cli.console import FAILED, results
+from tuning.cli.console import FAILED, log_line, results
 from tuning.cli.options import (
     Format,
     Imports,
@@ -30,6 +30,7 @@ def doctor(
 ) -> None:
     """Find and fix what killed launches left behind: incomplete files, cells missing in MLflow."""
     from tuning.config.imports import allow_code
+    from tuning.training.devices import bfloat16_unit
     from tuning.workflows.doctor import examine
 
     allow_code(import_ or (), trust=trust_code)
@@ -44,5 +45,10 @@ def doctor(
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     elif not findings:
         results.print("no problems found")
+    if unit := bfloat16_unit():
+        log_line(
+            f"this CPU has {unit}: `precision: bfloat16` may train faster "
+            "(`chromatune search --dry-run --time-it` measures it)"
+        )
     if any(finding.status not in ("fixed", "noted") for finding in findings):
         sys.exit(FAILED)

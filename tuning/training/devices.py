@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -34,6 +35,16 @@ def holds_split(device: torch.device, size: int) -> bool:
     if device.type != "cuda":
         return True
     return size <= torch.cuda.get_device_properties(device).total_memory // 8
+
+
+def bfloat16_unit(described_in: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Name the instructions with which this CPU computes in bfloat16; None if it has none."""
+    try:
+        flags = set(described_in.read_text("utf-8").split())
+    except OSError:  # not Linux
+        return None
+    units = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
+    return next((unit for flag, unit in units.items() if flag in flags), None)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tuning.launch.trainings import Training
 from tuning.search.plan import SearchPlan
 from tuning.search.warm_start import WarmStart
 from tuning.training.config import FitConfig
+from tuning.training.devices import bfloat16_unit
 from tuning.workflows import search_dry_run as dry_run
 from tuning.workflows.search_dry_run import dry_run_table, expected_epochs
 
@@ -40,6 +41,43 @@ def config_of(tmp_path: Path, **search: Any) -> SearchLaunchConfig:
             "search": {"space": SPACE} | search,
         },
     )
+
+
+@pytest.fixture(autouse=True)
+def _plain_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "bfloat16_unit", lambda: None)
+
+
+def test_bfloat16_is_measured_where_the_processor_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dry_run, "bfloat16_unit", lambda: "AMX")
+    monkeypatch.setattr(
+        dry_run,
+        "_seconds_per_epoch",
+        lambda fit, *_: {"float32": 3.0, "bfloat16": 2.0}[fit.precision],
+    )
+    config = config_of(tmp_path, num_samples=2)
+    asked = dry_run_table("colorizer", config).tables()[1].notes
+    assert any("`precision: bfloat16` gains on this CPU, which has AMX" in note for note in asked)
+    timed = dry_run_table("colorizer", config, time_it=True)
+    assert timed.cost.bfloat16 == 1.5
+    found = "with `precision: bfloat16`, 1.5 times as fast on this CPU (measured)"
+    assert found in timed.tables()[1].notes
+    chosen = config_of(tmp_path, num_samples=2, space=SPACE | {"precision": "bfloat16"})
+    assert dry_run_table("colorizer", chosen, time_it=True).cost.bfloat16 is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "unit"),
+    [("avx2 avx512_bf16 amx_bf16", "AMX"), ("avx512_bf16", "AVX512-BF16"), ("avx512f amx", None)],
+)
+def test_units_for_bfloat16_are_found_among_the_flags(
+    flags: str, unit: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: CPU\nflags\t\t: fpu {flags}\n")
+    assert bfloat16_unit(tmp_path / "cpuinfo") == unit
+    assert bfloat16_unit(tmp_path / "none") is None
 
 
 def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, script: Any) -> None:
@@ -143,7 +181,7 @@ def test_without_being_asked_nothing_is_trained(
     ) in table.tables()[1].notes
     # Rungs 1 and 3 of 9: 7 trials to epoch 1, a third of them to 3, one to the end.
     cost = {"trials": 7, "epochs": 63, "expected_epochs": round(7 * 1 + 7 / 3 * 2 + 1 * 6)}
-    untimed = {"device": None, "seconds_per_epoch": None, "hours": None}
+    untimed = {"device": None, "seconds_per_epoch": None, "hours": None, "bfloat16": None}
     assert table.to_json()["cost"] == cost | untimed
     assert (
         "about 18 epochs with asha: one of 3 trials goes on at each rung (epochs 1, 3)"
