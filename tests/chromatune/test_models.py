@@ -81,6 +81,8 @@ def test_arrays_are_colored_as_files_are_and_as_by_mlflow(
         tmp_path / "fruit.png", mode=NAME, out=tmp_path / "out", evaluate=True, **where
     )
     (result,) = outcome.colorized
+    assert repr(outcome) == "<Outcome: 1 colorized, 0 failed>"
+    assert f"<td>{result.scores['psnr']:.2f}</td>" in outcome._repr_html_()
     assert outcome.failed == []
     assert result.scores.keys() >= {"psnr", "ssim"}
     with Image.open(result.job.picture) as image:
