@@ -47,7 +47,7 @@ def train_cell(
 ) -> float:
     """Train one cell and return its MSE on val."""
     torch.manual_seed(0)
-    model = create_model(name, head=head).to(device)
+    model = create_model(name, head=head, image_size=train[0].shape[-1]).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=1e-5)
     L, target = train
     order = np.random.default_rng(0).permutation(len(L))
