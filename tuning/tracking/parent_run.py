@@ -14,7 +14,6 @@ from PIL import Image
 
 from tuning.display.formatting import format_count, format_value, metric_title
 from tuning.display.grid_table import CellRow, GridTable
-from tuning.display.plots import grid_heatmap
 from tuning.launch.code import read_code
 from tuning.launch.records import CellRecord
 from tuning.tracking.expected_runs import LaunchPlan, PlannedCell
@@ -139,6 +138,8 @@ class ParentRun:
             self._client.log_text(run.run_id, code.source, f"code/{code.name}")
 
     def _store_heatmap(self, run: TrackedRun) -> None:
+        from tuning.display.plots import grid_heatmap  # matplotlib is not needed before the end
+
         title = f"{metric_title(self._metric)}, {self._plan.dataset}"
         heatmap = io.BytesIO(grid_heatmap(title, self._grid().panels(), self._metric))
         self._client.log_image(run.run_id, Image.open(heatmap), _HEATMAP)
