@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tuning.utils import provenance
+
+Figures = TypeVar("Figures", bound=Mapping[str, Any])
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -61,7 +63,7 @@ def parser(doc: str, *, repetitions: int) -> argparse.ArgumentParser:
     return options
 
 
-def repeat(times: int, run: Callable[[Path], dict[str, float]]) -> list[dict[str, float]]:
+def repeat(times: int, run: Callable[[Path], Figures]) -> list[Figures]:
     """Call `run` with an empty folder, again and again, and return the figures of every call."""
     runs = []
     for number in range(times):

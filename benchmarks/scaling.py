@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import markdown, timed, write
+from benchmarks.harness import Measurement, markdown, timed, write
 from tuning.tracking.store import prepare_store
 
 MANY = 10_000
@@ -35,7 +35,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         samples = _sampled(_grid_of_tiny_trials(folder, trials), folder)
-        results = write("scaling", [], trials=trials, samples=samples, stores=_store_sizes(folder))
+        cost = Measurement(
+            "many trials: driver's processor time", " ms", 60, "most", [1e3 * _driver_cost(samples)]
+        )
+        stores = _store_sizes(folder)
+        results = write("scaling", [cost], trials=trials, samples=samples, stores=stores)
     print(table(results))
 
 

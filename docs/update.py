@@ -19,7 +19,13 @@ from tuning.display.formatting import format_value
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks" / "results"
 RESULTS = ROOT / "docs" / "results"
-NAMES = ("grid_time", "orchestration", "validation_share", "dataset_size")  # what `make bench` runs
+NAMES = (
+    "grid_time",
+    "orchestration",
+    "validation_share",
+    "commands",
+    "dataset_size",
+)  # what `make bench` runs
 
 # The metrics shown of a champion, by task, with the titles of their columns.
 _SHOWN: Mapping[str, Mapping[str, str]] = {
