@@ -79,7 +79,7 @@ champions: install
 bench: install
 	for copies in 1 10; do $(BIN)/chromatune prepare $(if $(DATA),faces --source "$(DATA)/gt_faces",synthetic-faces) --augment $$copies || exit; done
 	for name in grid_time orchestration validation_share; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
-	$(BIN)/python -m benchmarks.commands
+	for name in commands first_run; do $(BIN)/python -m benchmarks.$$name || exit; done
 	$(BIN)/python -m benchmarks.dataset_size
 
 ## The searches of docs/search.md, about half an hour; other libraries go into environments of their own

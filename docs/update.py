@@ -24,6 +24,7 @@ NAMES = (
     "orchestration",
     "validation_share",
     "commands",
+    "first_run",
     "dataset_size",
 )  # what `make bench` runs
 
