@@ -112,6 +112,8 @@ class SearchKeywords(LaunchKeywords, total=False):
     objectives: Sequence[str]
     points: Sequence[Mapping[str, Any]]
     warm_start: bool
+    transfer: bool
+    recipe: str
     budget_gpu_hours: float
     budget_cpu_hours: float
     max_stagnation_trials: int

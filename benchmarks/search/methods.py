@@ -16,8 +16,9 @@ from benchmarks.search.curves import EPOCHS, SPACES, Point, points
 from benchmarks.search.simulator import Method, Step
 from tuning.config.search import SearchConfig
 from tuning.search.promotion import Trained
-from tuning.search.rung_sampler import make_rung_sampler
+from tuning.search.rung_sampler import make_space_sampler, startup_trials
 from tuning.search.samplers import seed_of
+from tuning.search.space import Parameter
 from tuning.search.stopping import Asha, make_promotion, rungs
 
 
@@ -120,15 +121,19 @@ class Ours(_Study):
         promotion = make_promotion(self._search, EPOCHS)
         assert promotion is not None
         self._promotion = promotion
+        self._parameters = [Parameter(name, among) for name, among in self._space.items()]
         self._running: set[int] = set()
 
     def ask(self) -> Step:
         trained = [self._trained(number) for number in self._trials]
         chosen = self._promotion.choose(trained)
         if chosen is None:
-            seed = seed_of(self._seed, len(self._trials))
-            self._study.sampler = make_rung_sampler(
-                self._search, seed, self._promotion, trained, len(self._space), 1
+            start = startup_trials(self._search, self._parameters)
+            self._study.sampler = make_space_sampler(
+                self._search,
+                seed_of(self._seed, len(self._trials)),
+                self._parameters,
+                self._promotion.comparable(trained, start),
             )
             number = self._new()
         else:

@@ -13,6 +13,7 @@ from tuning.cli.options import (
     Format,
     PreparedLaunchOptions,
     TaskArgument,
+    config_names,
     option,
     resolve_storage,
     takes,
@@ -86,6 +87,22 @@ class SearchOptions(PreparedLaunchOptions):
         option(
             "Start from the results of earlier launches on the same dataset [default: yes].",
             "--warm-start/--no-warm-start",
+        ),
+    ] = None
+    transfer: Annotated[
+        bool | None,
+        option(
+            "Try the best configurations of earlier launches on other datasets first, and draw "
+            "near them [default: no].",
+            "--transfer/--no-transfer",
+        ),
+    ] = None
+    recipe: Annotated[
+        str | None,
+        option(
+            "Likewise a configuration of `chromatune train`: a YAML file, or the name of a "
+            "packaged one.",
+            autocompletion=config_names,
         ),
     ] = None
     budget_gpu_hours: Annotated[

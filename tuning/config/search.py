@@ -61,6 +61,8 @@ class SearchConfig(BaseModel):
     """What is searched, how, and for how long.
 
     `space` and `points` are checked when the task and the dataset are known: see `read_space`.
+    `recipe` names a configuration of `chromatune train`, which is tried first and becomes a prior;
+    with `transfer`, so do the best trainings on other datasets.
     `scheduler` None stands for `asha`, or for `none` with several objectives, because a scheduler
     stops trials by the first alone. `confirm` is `3x3` to train the three best with three seeds.
     `max_stagnation_trials` ends the search after as many trials that do not improve the best score
@@ -79,6 +81,8 @@ class SearchConfig(BaseModel):
     reduction_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3
     points: list[dict[str, Any]] = []
     warm_start: bool = True
+    transfer: bool = False
+    recipe: str | None = None
     study_storage: Annotated[str, AfterValidator(absolute_storage)] | None = None
     study_name: str | None = None
     budget_gpu_hours: Positive | None = None

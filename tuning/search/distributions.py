@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from tuning.errors import ChromatuneError, nearest
+from tuning.search.priors import Confidence, Prior
 from tuning.training.config import FitConfig
 from tuning.training.options import Loss
 from tuning.utils.faults import describe_fault
@@ -76,11 +77,16 @@ FIELDS: Mapping[str, TypeAdapter[Any]] = {
 
 
 class _Entry(BaseModel):
-    """A distribution as Optuna names it; it counts only `when` other keys have given values."""
+    """A distribution as Optuna names it; it counts only `when` other keys have given values.
+
+    `prior` is a value that is expected to be good, with that confidence.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     when: dict[str, Any] = {}
+    prior: JsonValue = None
+    confidence: Confidence = "medium"
 
 
 class _Range(_Entry):
@@ -135,8 +141,10 @@ _TYPES: Mapping[str, type[Entry]] = {
 }
 
 
-def read_entry(name: str, content: Mapping[str, Any]) -> tuple[BaseDistribution, dict[str, Any]]:
-    """Read the distribution of the key `name`, and its conditions as they are written.
+def read_entry(
+    name: str, content: Mapping[str, Any]
+) -> tuple[BaseDistribution, dict[str, Any], Prior | None]:
+    """Read the distribution of the key `name`, its conditions as they are written, and its prior.
 
     Choices that are lists, such as a network's channels, are kept as JSON: see `decoded`. Raises
     ChromatuneError for a wrong word, type or range.
@@ -154,7 +162,8 @@ def read_entry(name: str, content: Mapping[str, Any]) -> tuple[BaseDistribution,
             # Optuna would only warn, and change a `high` that the steps miss.
             warnings.simplefilter("error")
             entry = schema.model_validate(given)
-            return entry.distribution(name), entry.when
+            distribution = entry.distribution(name)
+            return distribution, entry.when, _read_prior(name, entry, distribution)
     except ValidationError as error:
         raise ChromatuneError(describe_fault(error, schema, where)) from None
     except ArithmeticError:
@@ -162,6 +171,23 @@ def read_entry(name: str, content: Mapping[str, Any]) -> tuple[BaseDistribution,
     except (ValueError, Warning) as error:
         reason = str(error).replace("It will be replaced with", "The nearest range is")
         raise ChromatuneError(f"{where}: {reason}") from None
+
+
+def _read_prior(name: str, entry: Entry, distribution: BaseDistribution) -> Prior | None:
+    if entry.prior is None:
+        if "confidence" in entry.model_fields_set:
+            raise ValueError("confidence is that of a prior, and there is none")
+        return None
+    value = typed(name, _read_number(entry.prior) if _is_number(distribution) else entry.prior)
+    if not contains(distribution, value):
+        raise ValueError(
+            f"the prior {entry.prior!r} is not in the space: {described(distribution)}"
+        )
+    return Prior(encoded(value), entry.confidence)
+
+
+def _is_number(distribution: BaseDistribution) -> bool:
+    return not isinstance(distribution, CategoricalDistribution)
 
 
 def is_key(name: str) -> bool:

@@ -34,7 +34,7 @@ from tuning.search.distributions import decoded
 from tuning.search.objectives import best_so_far
 from tuning.search.plan import SearchPlan
 from tuning.search.promotion import Trained
-from tuning.search.rung_sampler import make_rung_sampler
+from tuning.search.rung_sampler import make_space_sampler, startup_trials
 from tuning.search.samplers import enqueue_grid_point, seed_of
 from tuning.search.stopping import is_stagnant, make_promotion, make_rule, rungs
 from tuning.search.study import quiet
@@ -262,14 +262,16 @@ class Ledger:
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        self.study.sampler = make_rung_sampler(
-            self.plan.search,
-            seed_of(self.plan.seed, count),
-            self._promotion,
-            self._all_trained() if self._promotion is not None else [],
-            len(self.plan.space.parameters),
-            self.plan.objectives[0].sign,
-        )
+        search, parameters = self.plan.search, self.plan.space.parameters
+        sign = self.plan.objectives[0].sign
+        if self._promotion is None:
+            ended = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+            values = {trial.number: sign * trial.values[0] for trial in ended}
+        else:
+            start = startup_trials(search, parameters)
+            values = self._promotion.comparable(self._all_trained(), start)
+        seed = seed_of(self.plan.seed, count)
+        self.study.sampler = make_space_sampler(search, seed, parameters, values, sign)
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""

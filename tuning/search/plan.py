@@ -60,7 +60,7 @@ def plan_search(
             raise ChromatuneError(f"search.{name} takes one objective, which decides")
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
-    points, faults = [], []
+    points, faults = [space.expected] if space.expected else [], []
     for point in search.points:
         try:
             space.checked_point(point)

@@ -15,33 +15,45 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.config.search import SearchConfig
-from tuning.search.promotion import Promotion, Trained
+from tuning.search.priors import PriorSampler
 from tuning.search.samplers import make_sampler
+from tuning.search.space import Parameter
 
 # Samplers that use only the parameters and values of a study's trials.
 _LEARN_FROM_STUDY = frozenset({"tpe", "gp"})
 _DRAWS = 10
 
 
-def make_rung_sampler(
+def startup_trials(search: SearchConfig, parameters: Sequence[Parameter]) -> int:
+    """How many trials are drawn at random; by default one more than there are parameters.
+
+    That is the rule of BOHB (Falkner et al., 2018).
+    """
+    return int(search.sampler_options.get("n_startup_trials", len(parameters) + 1))
+
+
+def make_space_sampler(
     search: SearchConfig,
     seed: int,
-    promotion: Promotion | None,
-    trials: Sequence[Trained],
-    parameters: int,
-    sign: float,
+    parameters: Sequence[Parameter],
+    values: Mapping[int, float],
+    sign: float = 1.0,
 ) -> BaseSampler:
-    """Build the sampler of a search over so many `parameters`, whose trials may pause.
+    """Build the sampler for the next trial, with the priors of the parameters.
 
-    It draws at random until one more trial than that has reached a rung (as BOHB: Falkner et al.,
-    2018), and learns from the highest such rung. `sign` is -1 where smaller values are better.
+    `values` are comparable scores of trials by number, larger ones better; `sign` is -1 where
+    smaller values of the objective are. Where trials pause, TPE and GP learn from `values` alone.
     """
-    if promotion is None or search.sampler not in _LEARN_FROM_STUDY:
-        return make_sampler(search, seed)
-    start = search.sampler_options.get("n_startup_trials", parameters + 1)
-    sampler = make_sampler(search, seed, n_startup_trials=start)
-    values = promotion.comparable(trials, start)
-    return RungSampler(sampler, {number: sign * value for number, value in values.items()}, seed)
+    start = startup_trials(search, parameters)
+    pauses = search.chosen_scheduler in ("asha", "hyperband")
+    sampler: BaseSampler
+    if pauses and search.sampler in _LEARN_FROM_STUDY:
+        sampler = make_sampler(search, seed, n_startup_trials=start)
+        sampler = RungSampler(sampler, {n: sign * value for n, value in values.items()}, seed)
+    else:
+        sampler = make_sampler(search, seed)
+    priors = {p.name: (p.distribution, p.prior) for p in parameters if p.prior is not None}
+    return PriorSampler(sampler, priors, values, start, seed) if priors else sampler
 
 
 class RungSampler(BaseSampler):

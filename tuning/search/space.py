@@ -22,6 +22,7 @@ from tuning.search.distributions import (
     typed,
     values_of,
 )
+from tuning.search.priors import Prior
 from tuning.training.config import FitConfig
 
 # They change no weights, or only by chance.
@@ -37,6 +38,7 @@ class Parameter:
     name: str
     distribution: BaseDistribution
     when: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    prior: Prior | None = None
 
     def counts(self, values: Mapping[str, Any]) -> bool:
         return all(name in values and values[name] in wanted for name, wanted in self.when.items())
@@ -157,8 +159,7 @@ class Space:
 
         Seeds do not count, nor does which of its states a training kept.
         """
-        arguments = {f"{KWARG}{key}": value for key, value in _arguments(fit).items()}
-        fields = {**dataclasses.asdict(fit), **arguments, "epochs": fit.epochs}
+        fields = _fields(fit)
 
         def choose(parameter: Parameter) -> Any:
             if not contains(parameter.distribution, fields[parameter.name]):
@@ -171,6 +172,25 @@ class Space:
         except (KeyError, ChromatuneError, ModelError):
             return None
         return _encoded(self.chosen(values)) if is_same else None
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        """The configuration that the priors expect to be the best, as far as they say."""
+        values = dict(self.constants)
+        for parameter in self.parameters:
+            if parameter.prior is not None and parameter.counts(values):
+                values[parameter.name] = decoded(parameter.prior.value)
+        return self.chosen(values)
+
+    def near(self, fit: FitConfig) -> dict[str, Any]:
+        """Return what a training has in common with the space: values of its parameters."""
+        fields = _fields(fit)
+        values = dict(self.constants)
+        for parameter in self.parameters:
+            value = fields.get(parameter.name)
+            if parameter.counts(values) and contains(parameter.distribution, value):
+                values[parameter.name] = value
+        return self.chosen(values)
 
     def checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return a configuration to try as Optuna keeps it; keys that it leaves out are drawn.
@@ -249,6 +269,12 @@ def _encoded(params: Mapping[str, Any]) -> dict[str, Any]:
 def _arguments(fit: FitConfig) -> dict[str, Any]:
     """All arguments of the model: its defaults count as if they were written out."""
     return {**model_info(fit.model).kwargs, **fit.model_kwargs}
+
+
+def _fields(fit: FitConfig) -> dict[str, Any]:
+    """The values that a training has for the keys of a space."""
+    arguments = {f"{KWARG}{key}": value for key, value in _arguments(fit).items()}
+    return {**dataclasses.asdict(fit), **arguments, "epochs": fit.epochs}
 
 
 def _compared(fit: FitConfig) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from tuning.search.distributions import (
     typed,
     values_of,
 )
+from tuning.search.priors import Prior
 from tuning.search.space import Parameter, Space, fixed_at
 
 _NEEDED = ("model", "head", "lr", "epochs")
@@ -46,10 +47,11 @@ def read_space(
     constants: dict[str, Any] = {}
     distributions: dict[str, BaseDistribution] = {}
     conditions: dict[str, dict[str, Any]] = {}
-    for name, entry in _flat(content).items():
+    priors: dict[str, Prior | None] = {}
+    for name, entry in flat(content).items():
         checked_key(name)
         if isinstance(entry, Mapping):
-            distributions[name], conditions[name] = read_entry(name, entry)
+            distributions[name], conditions[name], priors[name] = read_entry(name, entry)
         elif isinstance(entry, list) and not name.startswith(KWARG):
             raise ChromatuneError(
                 f"search.space.{name} takes one value, but got a list: to choose from it, write "
@@ -70,7 +72,7 @@ def read_space(
     for name, distribution in distributions.items():
         when = _read_when(name, conditions[name], both)
         if all(when.values()):
-            parameters[name] = Parameter(name, distribution, when)
+            parameters[name] = Parameter(name, distribution, when, priors[name])
     arguments = [f"{KWARG}{argument}" for model in models for argument in model_info(model).kwargs]
     for name in (*parameters, *constants):
         if name.startswith(KWARG) and name not in arguments:
@@ -83,7 +85,7 @@ def read_space(
     return space
 
 
-def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
+def flat(content: Mapping[str, Any]) -> dict[str, Any]:
     """Write `model_kwargs: {width: …}`, as `--set` makes it, as `model_kwargs.width: …`."""
     flat = {str(name): entry for name, entry in content.items()}
     if isinstance(flat.get("model_kwargs"), Mapping):

@@ -51,7 +51,9 @@ def feed_known(
     is_single = len(plan.objectives) == 1
     outcomes = ("finished", "pruned") if is_single else ("finished",)
     path = plan.config.storage_path
-    for launch, record, fit in _ended(path, space.task, dataset_digest, outcomes):
+    for launch, record, fit in ended_cells(path, space.task, outcomes):
+        if launch.document["dataset_digest"] != dataset_digest:
+            continue
         key = f"{launch.launch_id}/{record.cell_id}"
         if key in known:
             continue
@@ -79,11 +81,12 @@ def feed_known(
     return WarmStart(taken, outside)
 
 
-def _ended(
-    storage_path: str, task: str, dataset_digest: str, outcomes: Sequence[str]
+def ended_cells(
+    storage_path: str, task: str, outcomes: Sequence[str]
 ) -> Iterator[tuple[Launch, CellRecord, FitConfig]]:
+    """Yield the cells with these outcomes of all launches, oldest first, from random weights."""
     for launch in list_launches(storage_path):
-        if launch.task != task or launch.document["dataset_digest"] != dataset_digest:
+        if launch.task != task:
             continue
         for cell in cell_outcomes(launch, {}):
             training = cell.training

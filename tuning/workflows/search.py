@@ -40,6 +40,7 @@ from tuning.workflows.search_study import (
     enqueue,
     extend_command,
     fill_study,
+    informed,
     plan_of,
     study_of,
     study_place,
@@ -61,6 +62,7 @@ def run_search(
     points, study storage, resources or tracking store.
     """
     dataset = open_prepared(config.data, session.log)
+    config = informed(task, config, dataset)
     plan = plan_search(task, config, dataset.size, strict_points=strict_points)
     study_location(config.search.study_storage, config.storage_path)
     for line in plan.advice:

@@ -20,7 +20,8 @@ from tuning.display.table import Table, row
 from tuning.launch.open_dataset import Log, open_prepared
 from tuning.search.distributions import described
 from tuning.search.plan import SearchPlan, plan_search
-from tuning.search.samplers import enqueue_grid_point, make_sampler, seed_of
+from tuning.search.rung_sampler import make_space_sampler
+from tuning.search.samplers import enqueue_grid_point, seed_of
 from tuning.search.stopping import make_promotion, rungs
 from tuning.search.study import quiet
 from tuning.search.warm_start import WarmStart, feed_known
@@ -28,7 +29,7 @@ from tuning.training.config import FitConfig
 from tuning.training.data import TaskData, load_task_data
 from tuning.training.devices import bfloat16_unit, pick_device
 from tuning.training.loop import fit
-from tuning.workflows.search_study import enqueue
+from tuning.workflows.search_study import enqueue, informed
 
 _SUGGESTIONS = 5
 _SPACE = ("key", "values", "when")
@@ -192,6 +193,7 @@ def dry_run_table(
     Raises the errors that starting it would raise; makes neither launch nor study nor runs.
     """
     dataset = open_prepared(config.data, log)
+    config = informed(task, config, dataset)
     plan = plan_search(task, config, dataset.size, strict_points=strict_points)
     with quiet():
         study = optuna.create_study(directions=[o.direction for o in plan.objectives])
@@ -207,7 +209,8 @@ def dry_run_table(
         while len(suggestions) < most:
             if is_grid and not enqueue_grid_point(study, plan.space):
                 break
-            study.sampler = make_sampler(plan.search, seed_of(plan.seed, len(suggestions)))
+            seed = seed_of(plan.seed, len(suggestions))
+            study.sampler = make_space_sampler(plan.search, seed, plan.space.parameters, {})
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 
+from data_prep import PreparedDataset
+from tuning.config.packaged import find_config
+from tuning.config.schema import Task, TrainLaunchConfig, resolve
 from tuning.config.search import SearchConfig, SearchLaunchConfig, absolute_storage
 from tuning.display.formatting import format_count
 from tuning.errors import ChromatuneError
@@ -17,11 +21,14 @@ from tuning.launch.folder import Launch
 from tuning.launch.launch_json import current_config
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.space import Space
+from tuning.search.space_file import read_space
 from tuning.search.study import open_study, quiet, stored_study, study_location
 from tuning.search.study_checks import MARK, check_trials, describe_place
+from tuning.search.transfer import best_elsewhere, with_priors
 from tuning.search.warm_start import feed_known
 from tuning.utils.redaction import HIDDEN, redact
 from tuning.workflows.run_launch import Session
+from tuning.workflows.train import train_fit
 
 _ADDRESS = "OPTUNA_STORAGE"
 
@@ -59,6 +66,29 @@ def config_of(launch: Launch) -> SearchLaunchConfig:
         update={"study_storage": absolute_storage(os.environ[_ADDRESS])}
     )
     return config.model_copy(update={"search": search})
+
+
+def informed(
+    task: Task, config: SearchLaunchConfig, dataset: PreparedDataset
+) -> SearchLaunchConfig:
+    """Write a recipe, and what is transferred from other datasets, into points and priors.
+
+    Raises ChromatuneError for a recipe that does not describe a training, or with nothing to
+    transfer.
+    """
+    search, recipes = config.search, []
+    if search.recipe is not None:
+        recipe = resolve(TrainLaunchConfig, file=find_config(Path(search.recipe)))
+        fit = train_fit(recipe, dataset.size)
+        if fit.task != task:
+            raise ChromatuneError(f"the recipe {search.recipe} trains a {fit.task}, not a {task}")
+        recipes.append(fit)
+    if search.transfer:
+        recipes += best_elsewhere(config, task, dataset.digest)
+    if not recipes:
+        return config
+    space = read_space(task, search.space, config.training, dataset.size)
+    return config.model_copy(update={"search": with_priors(search, space, recipes)})
 
 
 def plan_of(launch: Launch, config: SearchLaunchConfig) -> SearchPlan:
