@@ -234,7 +234,7 @@ def test_points_are_checked_against_the_space(space_of: MakeSpace) -> None:
 @given(low=st.integers(1, 50), steps=st.integers(0, 20), step=st.integers(1, 9))
 def test_any_int_range_holds_exactly_its_steps(low: int, steps: int, step: int) -> None:
     entry = {"type": "int", "low": low, "high": low + steps * step, "step": step}
-    distribution, _ = read_entry("batch_size", entry)
+    distribution, *_ = read_entry("batch_size", entry)
     expected = [low + index * step for index in range(steps + 1)]
     assert list(values_of("batch_size", distribution)) == expected
     assert all(contains(distribution, value) for value in expected)
