@@ -30,10 +30,11 @@ import numpy as np
 
 from benchmarks.harness import RESULTS, write
 from benchmarks.search.curves import Curves
-from benchmarks.search.methods import METHODS
+from benchmarks.search.methods import METHODS, WITH_PRIORS, Ours
 from benchmarks.search.peers import PEERS, SLOW
 from benchmarks.search.plot import SHOWN_EPOCHS, save_plot
 from benchmarks.search.simulator import Method, Trace, simulate
+from benchmarks.search.winners import compared_winners, find_winners
 
 _EPOCHS = SHOWN_EPOCHS[-1]
 _WORKERS = (1, 4, 16)
@@ -41,6 +42,7 @@ _SLOW_WORKERS = (1, 16)
 _WITHIN_DB = (0.5, 0.25)
 _QUARTILES = (25, 50, 75)
 _SLOW_SEEDS = 10
+_NAMES = (*METHODS, *WITH_PRIORS, *PEERS)
 
 
 def main() -> None:
@@ -52,7 +54,7 @@ def main() -> None:
     asked = options.parse_args()
     names = [
         name
-        for name in (*METHODS, *PEERS)
+        for name in _NAMES
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in asked.methods)
     ]
     failed: list[str] = []
@@ -74,6 +76,8 @@ def compare(
         return [dataset]
     digest = hashlib.sha256(curves.psnr.tobytes() + curves.seconds.tobytes()).hexdigest()[:16]
     path = RESULTS / f"search-{dataset}-{space}.json"
+    find = functools.partial(find_winners, dataset, space, most_epochs=_EPOCHS)
+    winners = compared_winners(pool.map(find, range(seeds), chunksize=1))
     failed = []
     for name in names:
         library = PEERS[name].library if name in PEERS else "optuna"
@@ -110,7 +114,8 @@ def compare(
             space=space,
             curves=digest,
             recorded_on=curves.about["hardware"],
-            methods=[rows[found] for found in (*METHODS, *PEERS) if found in rows],
+            methods=[rows[found] for found in _NAMES if found in rows],
+            winners=winners,
         )
         print(f"{dataset}, {name}: {time.perf_counter() - started:.0f} s", flush=True)
     return failed
@@ -121,7 +126,11 @@ def _traces(dataset: str, space: str, name: str, seed: int) -> Mapping[int, Trac
     logging.disable(logging.CRITICAL)
     curves = Curves.open(dataset, space)
     recorded = seed % curves.psnr.shape[1]
-    make: Callable[[str, int], Method] = METHODS[name] if name in METHODS else PEERS[name].make
+    make: Callable[[str, int], Method]
+    if name in WITH_PRIORS:
+        make = functools.partial(Ours, expected=WITH_PRIORS[name](dataset, space))
+    else:
+        make = METHODS[name] if name in METHODS else PEERS[name].make
     with warnings.catch_warnings(action="ignore"):
         return {
             workers: simulate(make(space, seed), curves, recorded, workers, _EPOCHS)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import Trial
 
-from benchmarks.search.curves import EPOCHS, SPACES, Point, points
+from benchmarks.search.curves import EPOCHS, SPACES, Curves, Point, points
 from benchmarks.search.simulator import Method, Step
 from tuning.config.search import SearchConfig
+from tuning.search.priors import Prior
 from tuning.search.promotion import Trained
 from tuning.search.rung_sampler import make_space_sampler, startup_trials
 from tuning.search.samplers import seed_of
@@ -113,15 +117,22 @@ class Stopping(_Study):
 
 
 class Ours(_Study):
-    """What `chromatune search` does: the same objects decide."""
+    """What `chromatune search` does, by the same objects; with priors if a point is `expected`."""
 
-    def __init__(self, space: str, seed: int, **search: Any) -> None:
+    def __init__(self, space: str, seed: int, expected: Point | None = None, **search: Any) -> None:
         self._search = SearchConfig(space={"model": "autoencoder"}, **search)
         super().__init__(space, seed, RandomSampler(), NopPruner())
         promotion = make_promotion(self._search, EPOCHS)
         assert promotion is not None
         self._promotion = promotion
         self._parameters = [Parameter(name, among) for name, among in self._space.items()]
+        if expected is not None:
+            point = {name: self._choices[name].index(expected[name]) for name in self._space}
+            self._parameters = [
+                dataclasses.replace(each, prior=Prior(point[each.name], "medium"))
+                for each in self._parameters
+            ]
+            self._study.enqueue_trial(point)
         self._running: set[int] = set()
 
     def ask(self) -> Step:
@@ -152,6 +163,16 @@ class Ours(_Study):
         return Trained(number, scores, EPOCHS, judged_from, is_paused)
 
 
+def best_point(dataset: str, space: str, *, worst: bool = False) -> Point:
+    """The recorded point with the best mean over seeds."""
+    means = np.nanmax(Curves.open(dataset, space).psnr, axis=2).mean(axis=1)
+    return points(space)[int(np.argmin(means) if worst else np.argmax(means))]
+
+
+def _best_elsewhere(dataset: str, space: str) -> Point:
+    return best_point({"faces": "ncd", "ncd": "faces"}[dataset], space)
+
+
 def _stopping_asha(space: str, seed: int) -> Method:
     search = SearchConfig(space={"model": "autoencoder"}, scheduler="asha-stop")
     checked = rungs(search, EPOCHS)
@@ -178,6 +199,12 @@ METHODS: Mapping[str, Callable[[str, int], Method]] = {
     "Chromatune, tpe, hyperband": lambda s, seed: Ours(s, seed, scheduler="hyperband"),
     "Chromatune, gp, asha": lambda space, seed: Ours(space, seed, sampler="gp"),
     "Chromatune, tpe, asha (default)": Ours,
+}
+
+# What `prior` expects, by dataset and space.
+WITH_PRIORS: Mapping[str, Callable[[str, str], Point]] = {
+    "Chromatune, prior: best of the other dataset": _best_elsewhere,
+    "Chromatune, prior: worst point": functools.partial(best_point, worst=True),
 }
 
 
