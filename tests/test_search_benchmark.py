@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks import harness
 from benchmarks.search import __main__ as comparison
-from benchmarks.search import report
+from benchmarks.search import report, winners
 from benchmarks.search.curves import EPOCHS, SEEDS, SPACES, Curves, points
 from benchmarks.search.methods import METHODS
 from benchmarks.search.peers import PEERS
@@ -157,13 +157,38 @@ def test_the_best_other_method_is_compared_with_the_default(ours: float | None, 
         _row("A", None),
         _row("B", 60.0),
     ]
-    table = report.bars([{"dataset": "faces", "methods": rows}]).splitlines()
+    rows += [
+        _row("Chromatune, prior: best of the other dataset", 20.0),
+        _row("Chromatune, prior: worst point", 80.0),
+    ]
+    document = {"dataset": "faces", "methods": rows, "winners": {"right": [0.5, 0.75]}}
+    table = report.bars([document]).splitlines()
     assert table[0] == "|  | bar | faces |"
     assert table[2] == f"| epochs to 0.25 dB, median, best other / ours | ≥ 1.5 | {ratio} |"
-    assert table[-1].endswith("| 100 % | 98 % |")
+    assert table[5].endswith("| 100 % | 98 % |")
+    if ours is not None:
+        assert table[6].endswith("| ≥ 1.3 | 2.00 (40 / 20) |")
+        assert table[7].endswith("| ≥ 0.91 | 0.50 (40 / 80) |")
+    assert table[8].endswith("| higher | 50 % / 75 % |")
+
+
+def test_confirmation_corrects_a_winner_of_one_seed(
+    curves: Curves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psnr = curves.psnr.copy()
+    psnr[8] = np.array([500.0, 200.0, 200.0])[:, None]  # mean 300 dB
+    psnr[9] = np.array([400.0, 400.0, 400.0])[:, None]  # the best mean
+    found = dataclasses.replace(curves, psnr=psnr)
+    monkeypatch.setattr(Curves, "open", lambda *_: found)
+    monkeypatch.setattr(logging, "disable", lambda _: None)
+    steps = [Step(trial, point, EPOCHS) for trial, point in enumerate((3, 8, 9, 4))]
+    monkeypatch.setattr(winners, "Ours", lambda *_: Scripted(*steps))
+    one_seed, confirmed = winners.find_winners("faces", "recipe", 0, 12 * EPOCHS)
+    assert one_seed == pytest.approx(100.0)
+    assert confirmed == pytest.approx(0.0)
 
 
 def _row(method: str, median: float | None) -> Mapping[str, Any]:
     quartiles = [1.0, median, None]
-    keys = ("epochs_to_0.25", "seconds_to_0.25_16")
+    keys = ("epochs_to_0.5", "epochs_to_0.25", "seconds_to_0.25_16")
     return {"method": method, "reached_0.5": 0.98, **dict.fromkeys(keys, quartiles)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ def find_winners(dataset: str, space: str, seed: int, most_epochs: int) -> Winne
 
     Confirmation uses all recorded seeds of a point, by which the regret is measured too.
     """
+    logging.disable(logging.CRITICAL)  # Optuna's
     curves = Curves.open(dataset, space)
     means: NDArray[np.float32] = curves.psnr.max(axis=2).mean(axis=1)
     best = _ranked(curves, space, seed, most_epochs)[0]
