@@ -162,6 +162,7 @@ def test_the_best_other_method_is_compared_with_the_default(ours: float | None, 
         _row("Chromatune, prior: worst point", 80.0),
     ]
     document = {"dataset": "faces", "methods": rows, "winners": {"right": [0.5, 0.75]}}
+    document["epochs_with_known"] = [90.0, 30.0]
     table = report.bars([document]).splitlines()
     assert table[0] == "|  | bar | faces |"
     assert table[2] == f"| epochs to 0.25 dB, median, best other / ours | ≥ 1.5 | {ratio} |"
@@ -169,7 +170,8 @@ def test_the_best_other_method_is_compared_with_the_default(ours: float | None, 
     if ours is not None:
         assert table[6].endswith("| ≥ 1.3 | 2.00 (40 / 20) |")
         assert table[7].endswith("| ≥ 0.91 | 0.50 (40 / 80) |")
-    assert table[8].endswith("| higher | 50 % / 75 % |")
+    assert table[8].endswith("| ≥ 2.5 | 3.00 (90 / 30) |")
+    assert table[9].endswith("| higher | 50 % / 75 % |")
 
 
 def test_confirmation_corrects_a_winner_of_one_seed(

@@ -34,7 +34,7 @@ from benchmarks.search.methods import METHODS, WITH_PRIORS, Ours
 from benchmarks.search.peers import PEERS, SLOW
 from benchmarks.search.plot import SHOWN_EPOCHS, save_plot
 from benchmarks.search.simulator import Method, Trace, simulate
-from benchmarks.search.winners import compared_winners, find_winners
+from benchmarks.search.winners import compared_winners, epochs_with_known, find_winners
 
 _EPOCHS = SHOWN_EPOCHS[-1]
 _WORKERS = (1, 4, 16)
@@ -99,8 +99,11 @@ def compare(
         if name == _DEFAULT:
             find = functools.partial(find_winners, dataset, space, most_epochs=_EPOCHS)
             winners = compared_winners(pool.map(find, range(seeds), chunksize=1))
+            search = functools.partial(epochs_with_known, dataset, space, most_epochs=_EPOCHS)
+            medians = np.median(pool.map(search, range(seeds), chunksize=1), axis=0)
+            saved = [float(found) if math.isfinite(found) else None for found in medians]
         else:
-            winners = known.get("winners")
+            winners, saved = known.get("winners"), known.get("epochs_with_known")
         rows = {row["method"]: row for row in known["methods"]} if known["curves"] == digest else {}
         rows[name] = {
             "method": name,
@@ -119,6 +122,7 @@ def compare(
             recorded_on=curves.about["hardware"],
             methods=[rows[n] for n in (*METHODS, *WITH_PRIORS, *PEERS) if n in rows],
             winners=winners,
+            epochs_with_known=saved,
         )
         print(f"{dataset}, {name}: {time.perf_counter() - started:.0f} s", flush=True)
     return failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial, create_trial
 
 from benchmarks.search.curves import EPOCHS, SPACES, Curves, Point, points
 from benchmarks.search.simulator import Method, Step
@@ -46,12 +46,22 @@ class _Study:
         self._choices, self._seed = SPACES[space], seed
         self._numbers = {_key(point): number for number, point in enumerate(points(space))}
         self._space = distributions(space)
-        self._trials: dict[int, Trial] = {}
+        self._trials: dict[int, Trial | FrozenTrial] = {}
         self._scores: dict[int, dict[int, float]] = {}
         with warnings.catch_warnings(action="ignore"):
             self._study = optuna.create_study(
                 direction="maximize", sampler=sampler, pruner=pruner, study_name="search"
             )
+
+    def know(self, point: Point, scores: Sequence[float]) -> None:
+        """Tell of a whole training before the search: the sampler learns from it."""
+        self._study.add_trial(
+            create_trial(
+                value=max(scores),
+                params={name: self._choices[name].index(point[name]) for name in self._space},
+                distributions=self._space,
+            )
+        )
 
     def _new(self) -> int:
         with warnings.catch_warnings(action="ignore"):
@@ -135,6 +145,14 @@ class Ours(_Study):
             self._study.enqueue_trial(point)
         self._running: set[int] = set()
 
+    def know(self, point: Point, scores: Sequence[float]) -> None:
+        """Tell of a whole training: it is also compared at the rungs."""
+        super().know(point, scores)
+        known = self._study.trials[-1]
+        self._trials[known.number] = known
+        best = np.maximum.accumulate(scores).tolist()
+        self._scores[known.number] = dict(enumerate(best, 1))
+
     def ask(self) -> Step:
         trained = [self._trained(number) for number in self._trials]
         chosen = self._promotion.choose(trained)
@@ -173,7 +191,8 @@ def _best_elsewhere(dataset: str, space: str) -> Point:
     return best_point({"faces": "ncd", "ncd": "faces"}[dataset], space)
 
 
-def _stopping_asha(space: str, seed: int) -> Method:
+def stopping_asha(space: str, seed: int) -> Stopping:
+    """Optuna's TPE and Ray Tune's ASHA, as searches were before trials paused."""
     search = SearchConfig(space={"model": "autoencoder"}, scheduler="asha-stop")
     checked = rungs(search, EPOCHS)
     rule = Asha(checked, search.reduction_factor)
@@ -195,7 +214,7 @@ METHODS: Mapping[str, Callable[[str, int], Method]] = {
     "Optuna, TPE": lambda space, seed: Stopping(space, seed, _tpe(seed)),
     "Optuna, GP": lambda space, seed: Stopping(space, seed, GPSampler(seed=seed)),
     "Optuna, TPE, Hyperband pruner": _hyperband_pruner,
-    "TPE, stopping ASHA of Ray Tune": _stopping_asha,
+    "TPE, stopping ASHA of Ray Tune": stopping_asha,
     "Chromatune, tpe, hyperband": lambda s, seed: Ours(s, seed, scheduler="hyperband"),
     "Chromatune, gp, asha": lambda space, seed: Ours(space, seed, sampler="gp"),
     "Chromatune, tpe, asha (default)": Ours,
