@@ -78,15 +78,16 @@ class Promotion:
     def comparable(self, trials: Sequence[Trained], at_least: int) -> dict[int, float]:
         """Return the scores of trials at one rung, or at their end, by their numbers.
 
-        It is the highest that `at_least` trials have reached, otherwise the lowest.
+        It is the highest that `at_least` trials have reached, and the share of those at the lowest
+        that goes on; otherwise the lowest. Without the share a few known trainings would outweigh
+        all trials that have not ended.
         """
-        there: dict[int, float] = {}
-        for rung in (math.inf, *reversed(self.rungs)):
+        there = []
+        for rung in (*self.rungs, math.inf):
             scores = {trial.number: self._score(rung, trial) for trial in trials}
-            there = {n: s for n, s in scores.items() if s is not None and math.isfinite(s)}
-            if len(there) >= at_least:
-                break
-        return there
+            there.append({n: s for n, s in scores.items() if s is not None and math.isfinite(s)})
+        enough = max(at_least, len(there[0]) / self._factor)
+        return next((found for found in reversed(there) if len(found) >= enough), there[0])
 
     def _score(self, rung: float, trial: Trained) -> float | None:
         """The score of the first validated epoch from a rung to the next; the last if it is inf."""

@@ -97,6 +97,10 @@ def test_trials_are_compared_at_the_highest_rung_that_enough_have_reached() -> N
     assert promotion.comparable(trials, 2) == {0: 22.0, 1: 24.0}
     assert promotion.comparable(trials, 3) == {0: 20.0, 1: 20.0, 2: 21.0}
     assert promotion.comparable(trials, 9) == {0: 20.0, 1: 20.0, 2: 21.0}
+    trials += [paused(number, 10.0) for number in (6, 7, 8)]
+    assert promotion.comparable(trials, 1) == {0: 22.0, 1: 24.0}  # one of six has ended
+    trials.append(paused(9, 10.0))
+    assert set(promotion.comparable(trials, 1)) == {0, 1, 2, 6, 7, 8, 9}
 
 
 def curve(rate: float) -> Iterator[float]:
