@@ -17,6 +17,7 @@ from benchmarks.harness import RESULTS
 PLOT = Path(__file__).resolve().parents[2] / "docs" / "search.svg"
 SHOWN_EPOCHS = tuple(sorted({round(400 ** (step / 60)) for step in range(61)}))
 _SIZE = (9.0, 3.6)  # inches
+_OWN = "Chromatune"
 _TICKS = (10, 20, 50, 100, 200, 400)
 
 
@@ -26,15 +27,18 @@ def save_plot(space: str) -> None:
     if not paths:
         return
     documents = [json.loads(path.read_text()) for path in paths]
+    best = [_best_of_each(document["methods"]) for document in documents]
+    libraries = sorted({library for found in best for library in found} - {_OWN})
+    colors = {library: f"C{place}" for place, library in enumerate(libraries)}
     figure = Figure(_SIZE, layout="constrained")
     lines: dict[str, Any] = {}
     panels = figure.subplots(1, len(documents), sharey=True, squeeze=False)[0]
-    for panel, document in zip(panels, documents, strict=True):
-        for library, row in sorted(_best_of_each(document["methods"]).items()):
-            is_own = library == "Chromatune"
-            style = {"color": "black", "linewidth": 2.2, "zorder": 3} if is_own else {}
-            [line] = panel.plot(SHOWN_EPOCHS, row["median_regret"], **{"linewidth": 1.1, **style})
-            lines[library] = line
+    for panel, document, found in zip(panels, documents, best, strict=True):
+        for library, row in sorted(found.items()):
+            style: dict[str, Any] = {"color": "black", "linewidth": 2.2, "zorder": 3}
+            if library != _OWN:
+                style = {"color": colors[library], "linewidth": 1.1}
+            [lines[library]] = panel.plot(SHOWN_EPOCHS, row["median_regret"], **style)
         panel.set(title=document["dataset"], xlabel="epochs", xscale="log")
         panel.set(xlim=(_TICKS[0], _TICKS[-1]), xticks=_TICKS, xticklabels=_TICKS, ylim=(0, 2))
         panel.minorticks_off()
