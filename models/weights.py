@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from models.base import ChromaModel
@@ -22,10 +21,25 @@ from models.user_code import UserCode, check_trusted
 
 _KEY = "chromatune-model-1"
 _CODE = "code"
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "C64": torch.complex64,
+}
 
 
 def save_model(model: ChromaModel, path: str | Path) -> None:
     """Write the model to the file `path`, atomically; equal models give equal bytes."""
+    from safetensors.torch import save_file
+
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     tensors = {
@@ -92,10 +106,32 @@ def _read_spec(text: str, path: Path) -> tuple[dict[str, Any], UserCode | None]:
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors and the metadata of a .safetensors file; ModelError if it is damaged."""
     try:
-        with safe_open(path, framework="pt") as file:
-            # Cloned, because the library maps the file, which may be replaced while in use.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError, TypeError, RuntimeError) as error:
+        try:
+            from safetensors import SafetensorError, safe_open
+        except ImportError:  # a logged model, where only MLflow and torch are installed
+            return _parse(path.read_bytes())
+        try:
+            with safe_open(path, framework="pt") as file:
+                # Cloned, because the library maps the file, which may be replaced while in use.
+                names = file.keys()
+                tensors = {name: file.get_tensor(name).clone() for name in names}
+                return tensors, file.metadata() or {}
+        except SafetensorError as error:
+            raise ValueError(error) from None
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, struct.error) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path} is damaged or not a model file: {reason}") from None
+
+
+def _parse(content: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a .safetensors file: the length of a JSON header, the header, the tensors' bytes."""
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, about in header.items():
+        start, end = (8 + length + offset for offset in about["data_offsets"])
+        dtype, values = _DTYPES[about["dtype"]], bytearray(content[start:end])
+        flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
+        tensors[name] = flat.reshape(about["shape"])
+    return tensors, metadata

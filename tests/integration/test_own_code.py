@@ -134,7 +134,9 @@ def test_own_code_is_searched_promoted_and_used_only_where_it_is_trusted(here: P
     with forgetting():
         more = ("search", "colorizer", "--extend", "last", "--num-samples", "1", "--trust-code")
         assert "3 trials: 3 finished" in done(*more).out
-    assert "--import" in run("doctor", "--dry-run").out
+    examined = run("doctor", "--dry-run").out
+    assert "--import" in examined
+    assert "without a folder here" not in examined
     with forgetting():
         assert "no problems" in done("doctor", "--dry-run", "--trust-code").out
     (launch / "code" / "own.py").write_text(NEWER)
@@ -251,6 +253,19 @@ def test_a_mistake_is_one_line(
     assert failed.status == 1
     assert "own.py:14: AttributeError: 'Tensor' object has no attribute 'maen'" in failed.err
     assert "retries failed trials; a change of own.py takes a new launch" in failed.err
+
+
+def test_what_a_metric_prints_is_no_result(here: Path) -> None:
+    (here / "own.py").write_text(CODE.replace("    assert", "    print('rated')\n    assert"))
+    said = done("train", "--model", "own_net", "--lr", "1e-3", "--epochs", "1", *ON,
+                "--import", "own.py", "--format", "json")  # fmt: skip
+    assert json.loads(said.out)["tables"]
+    assert "rated" in said.err.splitlines()
+
+    # Its test metrics are known now: it needs no measuring, but is opened all the same.
+    with forgetting():
+        promote = ("promote", "colorizer", "--dataset", "synthetic-fruits", "--force")
+        assert "brings code: own.py" in refusal_of_model(*promote)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def test_saving_leaves_the_old_file_when_it_fails(
         file.write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("models.weights.save_file", full_disk)
+    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_model(create_model("cnn1"), path)
     assert path.read_bytes() == old

@@ -26,7 +26,7 @@ from tuning.cli import (
     trials,
     ui,
 )
-from tuning.cli.console import INTERRUPTED
+from tuning.cli.console import INTERRUPTED, results_alone
 from tuning.cli.failures import errors_as_lines, hide_secrets_in_tracebacks
 from tuning.cli.options import option
 from tuning.cli.paths import expanding_paths
@@ -83,7 +83,7 @@ for command in (
     *(promote.promote, launch.finetune, colorize.colorize, serve.serve),
     *(reproduce.reproduce, report.report, report.speedup, ui.ui, doctor.doctor),
 ):
-    app.command(help=_help(command))(expanding_paths(command))
+    app.command(help=_help(command))(expanding_paths(results_alone()(command)))
 
 
 def main() -> None:

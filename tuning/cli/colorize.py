@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.prompt import Prompt
 
-from tuning.cli.console import FAILED, INTERRUPTED, log, print_line, results
+from tuning.cli.console import FAILED, INTERRUPTED, log, print_document, print_line, results
 from tuning.cli.options import (
     Device,
     Format,
@@ -112,7 +111,7 @@ def _show(
 
     if format_ == "json":
         document = colorized_document(choice, listing, outcome)
-        print(json.dumps(document, indent=2, allow_nan=False))
+        print_document(document)
     elif outcome.colorized:
         results.print(terminal([colorized_table(outcome.colorized, regressor=regressor)]))
     for result in outcome.colorized:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tuning.cli.console import print_line
+from tuning.cli.console import print_document, print_line, results
 from tuning.cli.options import Format, config_names, option
 from tuning.errors import ChromatuneError
 
@@ -35,10 +34,10 @@ def configs(
     if copy is not None:
         _copy(list(files.values()), copy)
     elif name is not None:
-        print(files[name].read_text(encoding="utf-8"), end="")
+        print(files[name].read_text(encoding="utf-8"), end="", file=results.file)
     elif format_ == "json":
         rows = [{"name": n, "description": description(file)} for n, file in files.items()]
-        print(json.dumps(rows, indent=2))
+        print_document(rows)
     else:
         width = max(map(len, files))
         for stem, file in files.items():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -23,12 +24,28 @@ UNEXPECTED = 70  # an error of the program itself, as in sysexits.h
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
+@contextlib.contextmanager
+def results_alone() -> Iterator[None]:
+    """Let nothing but `results` write to stdout: what the user's own code prints goes to stderr."""
+    Console.__init__(results, file=sys.stdout, highlight=False)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        Console.__init__(results, highlight=False)
+
+
+def print_document(document: Any) -> None:
+    """Print JSON as a result."""
+    print(json.dumps(document, indent=2, allow_nan=False), file=results.file)
+
+
 def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promotion] = ()) -> None:
     """Print results as tables for people, as one JSON document or, of trials, as CSV."""
     if format_ == "csv":
         records = [record for table in tables for record in table.records()]
         names = dict.fromkeys(name for record in records for name in record)
-        writer = csv.DictWriter(sys.stdout, list(names), lineterminator="\n")
+        writer = csv.DictWriter(results.file, list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _plain(value) for name, value in each.items()} for each in records)
         return
@@ -37,7 +54,7 @@ def show(tables: Sequence[ResultTable], format_: str, promotions: Sequence[Promo
             "tables": [table.to_json() for table in tables],
             "promotions": [promotion.record() for promotion in promotions],
         }
-        print(json.dumps(document, indent=2, allow_nan=False))
+        print_document(document)
         return
     for table in tables:
         results.print()

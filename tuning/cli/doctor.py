@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from typing import Annotated
 
-from tuning.cli.console import FAILED, log_line, results
+from tuning.cli.console import FAILED, log_line, print_document, results
 from tuning.cli.options import (
     Format,
     Imports,
@@ -42,7 +41,7 @@ def doctor(
             line = f"{finding.status:>9}  {finding.where}: {finding.problem}: {finding.action}"
             results.print(line, soft_wrap=True, markup=False)
     if format_ == "json":
-        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+        print_document([dataclasses.asdict(finding) for finding in findings])
     elif not findings:
         results.print("no problems found")
     if unit := bfloat16_unit():

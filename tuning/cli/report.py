@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from tuning.cli.console import log, print_line, results
+from tuning.cli.console import log, print_document, print_line, results
 from tuning.cli.options import Format, PreparedDataOptions, TrackingUri, option, takes, words
 from tuning.display.formatting import format_duration
 from tuning.display.steps import step_progress
@@ -87,7 +86,7 @@ def report(
         published_curves=read_published_curves(published_curves) if published_curves else {},
     )
     if out == _STDOUT:
-        print(render_markdown(made, pictures=False), end="")
+        print(render_markdown(made, pictures=False), end="", file=results.file)
         return
     for path in write_report(made, out, formats):
         print_line(str(path))
@@ -130,7 +129,7 @@ def speedup(
         seconds = {half.device: half.seconds for half in halves}
         hardware = {half.device: half.hardware for half in halves}
         document = {"seconds": seconds, "hardware": hardware, "speedup": run.factor}
-        print(json.dumps(document, indent=2))
+        print_document(document)
     elif run.factor is None:
         results.print("GPU: torch finds none here, so only the CPU half was measured.")
     else:

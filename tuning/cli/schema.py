@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tuning.cli.console import print_line
+from tuning.cli.console import print_line, results
 from tuning.cli.options import option
 from tuning.errors import ChromatuneError
 
@@ -32,7 +32,7 @@ def schema(
     if str(out) == "-":
         if kind is None:
             raise ChromatuneError(f"--out - prints one schema: name it ({', '.join(KINDS)})")
-        print(json_text(kind), end="")
+        print(json_text(kind), end="", file=results.file)
         return
     for file in write_schemas(out, [kind] if kind else list(KINDS)):
         print_line(str(file))

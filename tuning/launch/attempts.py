@@ -54,7 +54,9 @@ def failure_line(text: str) -> str:
     )
     if error := list(itertools.islice(end, 2)):
         lines = [" ".join(map(str.strip, error)) if error[0].endswith(":") else error[0]]
-    return _OWN_ERROR.sub("", lines[-1]) if lines else DIED
+    line = _OWN_ERROR.sub("", lines[-1]) if lines else DIED
+    # An error may quote anything, and is shown on terminals.
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
 
 
 def checkpoints_in(storage: LaunchStorage, folder: str) -> list[str]:

@@ -73,7 +73,7 @@ def examine(storage_path: str, uri: str, *, dry_run: bool = False) -> Iterator[F
                 yield from _unfinished(launch, uri)
         except (ChromatuneError, OSError) as error:
             yield Finding(launch.launch_id, first_line(error), "left as it is", "skipped")
-    known = {launch.launch_id for launch in launches}
+    known = {launch.launch_id for launch in launches} | {name for name, _ in unreadable}
     for launch_id, found in tracked.items():
         if found.running and launch_id not in known:
             yield Finding(

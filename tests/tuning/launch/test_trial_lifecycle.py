@@ -133,6 +133,7 @@ def test_a_trial_that_dies_is_run_again_as_often_as_it_may_be(journal: Journal) 
     ("line", "told"),
     [
         ("tuning.errors.ChromatuneError: no such model", "no such model"),
+        ("ValueError: \x1b[31mred", r"ValueError: \x1b[31mred"),
         ("data_prep.errors.DataError: no such file: x.png", "no such file: x.png"),
         ("models.errors.ModelError: unknown model", "unknown model"),
         ("ValueError: tuning.x: y", "ValueError: tuning.x: y"),

@@ -82,6 +82,20 @@ def _is_pickle(content: bytes) -> bool:
         return False
 
 
+WITHOUT = """
+import sys
+for absent in ("cv2", "safetensors", "tuning", "data_prep", "models", "ray", "optuna"):
+    sys.modules[absent] = None
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+planes = np.load(sys.argv[2])
+for uri in sys.argv[4:]:
+    model = mlflow.pyfunc.load_model(uri)
+    for name, L in planes.items():
+        np.save(f"{sys.argv[3]}/{model.metadata.model_id}-{name}.npy", model.predict(L))
+"""
+
+
 LOAD = """
 import json, sys
 sys.path.insert(0, sys.argv[3])
@@ -137,6 +151,29 @@ def test_a_fresh_process_with_other_models_opens_both_tasks(
     np.testing.assert_array_equal(lab[..., 0], planes)
     for picture, painted in zip(lab, rgb, strict=True):
         np.testing.assert_array_equal(cv2.cvtColor(picture, cv2.COLOR_LAB2RGB), painted)
+
+
+def test_mlflow_and_torch_are_enough(
+    make_launch: MakeLaunch, store: str, tmp_path: Path, planes: np.ndarray
+) -> None:
+    cells = [log_one(make_launch, store, task) for task in TASKS]
+    ramp = np.linspace(0, 255, 290 * 260).reshape(1, 290, 260).astype(np.uint8)
+    inputs = {"small": planes, "large": ramp, "wide": ramp.reshape(1, 65, -1)}
+    np.savez(tmp_path / "L.npz", **inputs)  # type: ignore[arg-type]
+    answer = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", "-c", WITHOUT, store, str(tmp_path / "L.npz"),
+         str(tmp_path), *(cell.model_uri for cell, _, _ in cells)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    for cell, _, weights in cells:
+        with_opencv = load_serving(weights)
+        for name, L in inputs.items():
+            predicted = np.load(tmp_path / f"{cell.model_id}-{name}.npy")
+            expected = with_opencv.predict(None, L)
+            assert (predicted.shape, predicted.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(predicted.astype(float), expected, rtol=0, atol=3)
+            assert np.abs(predicted.astype(float) - expected).mean() < 0.5
 
 
 def test_at_the_network_s_own_size_predictions_are_the_network_s(tmp_path: Path) -> None:

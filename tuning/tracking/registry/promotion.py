@@ -131,6 +131,8 @@ def promote(
     client = make_client(tracking_uri)
     cells = finished_cells(tracking_uri, dataset.digest, task)
     cell = _candidate(cells, dataset, task, tracking_uri, run_id)
+    # Also where its metrics are known: what is gone, or may not run, does not become champion.
+    load_registered(cell.model_uri, tracking_uri)
     champion = find_champion(tracking_uri, dataset.name, task)
     rival_metrics, note = _champion_metrics(champion, dataset, task, tracking_uri, device)
     measured = Measured(
