@@ -18,7 +18,7 @@ from tuning.display.comparison_table import ResultTable
 from tuning.display.formatting import format_count, format_duration, settings_text, written
 from tuning.display.table import Table, row
 from tuning.launch.open_dataset import Log, open_prepared
-from tuning.search.distributions import described
+from tuning.search.distributions import decoded, described
 from tuning.search.plan import SearchPlan, plan_search
 from tuning.search.rung_sampler import make_space_sampler
 from tuning.search.samplers import enqueue_grid_point, seed_of
@@ -104,7 +104,11 @@ class DryRunTable(ResultTable):
         rows = [(name, written(value), "") for name, value in space.constants.items()]
         for parameter in space.parameters:
             when = [f"{name} {' or '.join(map(str, v))}" for name, v in parameter.when.items()]
-            rows.append((parameter.name, described(parameter.distribution), ", ".join(when)))
+            values = described(parameter.distribution)
+            if parameter.prior is not None:
+                expected, confidence = parameter.prior
+                values += f", prior {written(decoded(expected))} ({confidence})"
+            rows.append((parameter.name, values, ", ".join(when)))
         return rows
 
     def _notes(self) -> list[str]:

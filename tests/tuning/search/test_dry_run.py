@@ -110,6 +110,14 @@ def test_a_dry_run_shows_the_first_suggestions_of_the_search(tmp_path: Path, scr
     assert r"| **model\_kwargs.width** | int 16 to 48, step 8 | model unet |" in table.markdown()
 
 
+def test_priors_are_shown_and_tried_first(tmp_path: Path) -> None:
+    rate = {"type": "float", "low": 1e-4, "high": 1e-2, "log": True, "prior": 2e-3}
+    table = dry_run_table("colorizer", config_of(tmp_path, space=SPACE | {"lr": rate}))
+    assert table.suggestions[0]["lr"] == 2e-3
+    [shown] = [line["values"] for line in table.to_json()["space"] if line["key"] == "lr"]
+    assert shown == "float 0.0001 to 0.01, log, prior 2e-3 (medium)"
+
+
 @pytest.mark.parametrize(("num_samples", "epochs"), [(9, 30), (3, 14)])
 def test_the_cost_of_a_grid_is_that_of_its_points(
     num_samples: int,
