@@ -20,7 +20,7 @@ Confidence = Literal["low", "medium", "high"]
 _SPREAD: Mapping[Confidence, float] = {"low": 0.5, "medium": 0.25, "high": 0.125}
 # Of choices: how many times as likely the expected one is as each other.
 _ODDS: Mapping[Confidence, float] = {"low": 2, "medium": 4, "high": 8}
-_MOST_FROM_PRIOR = 0.5
+_MOST_FROM_PRIOR = 1 / 3
 _BEST = 3
 
 
@@ -58,10 +58,10 @@ Priors = Mapping[str, tuple[BaseDistribution, Prior]]
 class PriorSampler(BaseSampler):
     """Draws from `priors`, by the parameters' names, or as `sampler` does.
 
-    At first every second trial is drawn from the priors. Once `start` trials have scores, it is
-    half of the share that the priors have of the best third of them: those are the trials which are
-    likelier with the priors than without. So wrong priors are soon left, and right ones are used. A
-    mixture of samples from prior and model is that of PriorBand (Mallik et al., 2023).
+    At first every third trial is drawn from the priors. Once `start` trials have scores, it is a
+    third of the share that the priors have of the best third of them: those are the trials which
+    are likelier with the priors than without. So wrong priors are soon left, and right ones used.
+    PriorBand mixes draws from prior and model likewise (Mallik et al., 2023).
 
     `values` are the scores of trials by number, larger ones better.
     """

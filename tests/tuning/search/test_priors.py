@@ -65,9 +65,9 @@ def test_steps_and_choices_are_drawn_as_often_as_the_prior_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "share"), [(1e-2, 0.5), (1e-5, 0.0)], ids=["right prior", "wrong prior"]
+    ("best", "share"), [(1e-2, 1 / 3), (1e-5, 0.0)], ids=["right prior", "wrong prior"]
 )
-def test_a_wrong_prior_is_left_and_a_right_one_used_for_half_of_the_trials(
+def test_a_wrong_prior_is_left_and_a_right_one_used_for_a_third_of_the_trials(
     best: float, share: float
 ) -> None:
     study = optuna.create_study(direction="maximize")
@@ -85,7 +85,7 @@ def test_a_wrong_prior_is_left_and_a_right_one_used_for_half_of_the_trials(
         ]
         return sum(drawn) / 400
 
-    assert near({}) == pytest.approx(0.5, abs=0.08)  # too few scores
+    assert near({}) == pytest.approx(1 / 3, abs=0.08)  # too few scores
     assert near(scores) == pytest.approx(share, abs=0.08)
 
 
