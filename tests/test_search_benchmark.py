@@ -141,10 +141,13 @@ def test_a_method_that_fails_loses_nothing(
     [row] = json.loads((tmp_path / "search-faces-recipe.json").read_text())["methods"]
     assert (row["method"], row["searches"]) == ("random search", 2)
     monkeypatch.setitem(methods, "another", METHODS["random search"])
+    results = tmp_path / "search-faces-recipe.json"
+    results.write_text(json.dumps(json.loads(results.read_text()) | {"winners": "of other curves"}))
     found.psnr[0, 0, 0] += 1
     assert compare(["another"], 1) == []
     [row] = json.loads((tmp_path / "search-faces-recipe.json").read_text())["methods"]
     assert row["method"] == "another", "figures of other curves were kept"
+    assert json.loads(results.read_text())["winners"] is None
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,9 @@ def compare(
             failed.append(f"{name} on {dataset}")
             continue
         # Another process may have added rows; figures of other curves are not kept.
-        known: Any = json.loads(path.read_text()) if path.exists() else {"curves": ""}
+        known: Any = json.loads(path.read_text()) if path.exists() else {}
+        if known.get("curves") != digest:
+            known = {}
         if name == _DEFAULT:
             find = functools.partial(find_winners, dataset, space, most_epochs=_EPOCHS)
             winners = compared_winners(pool.map(find, range(seeds), chunksize=1))
@@ -104,7 +106,7 @@ def compare(
             saved = [float(found) if math.isfinite(found) else None for found in medians]
         else:
             winners, saved = known.get("winners"), known.get("epochs_with_known")
-        rows = {row["method"]: row for row in known["methods"]} if known["curves"] == digest else {}
+        rows = {row["method"]: row for row in known.get("methods", ())}
         rows[name] = {
             "method": name,
             "library": f"{library} {version}",

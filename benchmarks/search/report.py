@@ -71,7 +71,7 @@ def bars(documents: Sequence[Mapping[str, Any]]) -> str:
             measured.append(f"{without / given:.2f} ({_shown(without)} / {_shown(given)})")
         rows.append([name, bar, *measured])
     known = [tuple(map(_number, found["epochs_with_known"])) for found in documents]
-    name = "epochs to the third best other of 7 known points, stopping ASHA / ours"
+    name = "epochs to the third best of what is not known, 7 known, stopping ASHA / ours"
     rows.append([name, "≥ 2.5", *(f"{a / b:.2f} ({_shown(a)} / {_shown(b)})" for a, b in known)])
     winners = [found["winners"]["right"] for found in documents]
     shown = [f"{100 * one:.0f} % / {100 * confirmed:.0f} %" for one, confirmed in winners]

@@ -266,7 +266,7 @@ class Ledger:
         sign = self.plan.objectives[0].sign
         if self._promotion is None:
             ended = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-            values = {trial.number: sign * trial.values[0] for trial in ended}
+            values = {t.number: sign * t.values[0] for t in ended if is_marked(t)}
         else:
             start = startup_trials(search, parameters)
             values = self._promotion.comparable(self._all_trained(), start)

@@ -60,7 +60,9 @@ def plan_search(
             raise ChromatuneError(f"search.{name} takes one objective, which decides")
     advice = check_sampler(search, space, objectives)
     make_rule(search, space.most_epochs)
-    points, faults = [space.expected] if space.expected else [], []
+    points, faults = [], []
+    if space.expected and space.expected not in search.points:
+        points.append(space.expected)
     for point in search.points:
         try:
             space.checked_point(point)

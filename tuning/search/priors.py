@@ -12,7 +12,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 Confidence = Literal["low", "medium", "high"]
 
@@ -111,6 +111,14 @@ class PriorSampler(BaseSampler):
                 return self._priors[param_name][1].draw(param_distribution, rng)
             drawn_by = self._random
         return drawn_by.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._sampler.before_trial(study, trial)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._sampler.after_trial(study, trial, state, values)
 
     def _uses_priors(self, study: Study) -> bool:
         if self._draws_from_priors is None:

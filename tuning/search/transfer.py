@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tuning.config.schema import Task
 from tuning.config.search import SearchConfig, SearchLaunchConfig
 from tuning.errors import ChromatuneError
+from tuning.launch.folder import list_launches
 from tuning.search.objectives import read_objectives
 from tuning.search.space import Space
 from tuning.search.space_file import flat
@@ -22,7 +23,9 @@ def with_priors(search: SearchConfig, space: Space, recipes: Sequence[FitConfig]
     points = [point for recipe in recipes if (point := space.near(recipe))]
     expected = points[0] if points else {}
     entries = {
-        name: {"prior": expected[name], **entry} if name in expected else entry
+        name: {**entry, "prior": expected[name]}
+        if name in expected and entry.get("prior") is None
+        else entry
         for name, entry in flat(search.space).items()
     }
     changed = {"points": [*search.points, *points], "space": entries}
@@ -36,10 +39,15 @@ def best_elsewhere(config: SearchLaunchConfig, task: Task, dataset_digest: str) 
     """
     objective = read_objectives(task, config.search.objectives)[0]
     best: dict[str, tuple[float, FitConfig]] = {}
-    for launch, record, fit in ended_cells(config.storage_path, task, ("finished",)):
-        digest = str(launch.document["dataset_digest"])
-        if digest == dataset_digest or objective.name not in record.values:
+    elsewhere = [
+        launch
+        for launch in list_launches(config.storage_path)
+        if launch.task == task and launch.document["dataset_digest"] != dataset_digest
+    ]
+    for launch, record, fit in ended_cells(elsewhere, ("finished",)):
+        if objective.name not in record.values:
             continue
+        digest = str(launch.document["dataset_digest"])
         known = best.pop(digest, None)  # the dataset moves to the end
         found = (objective.sign * record.values[objective.name], fit)
         best[digest] = found if known is None else max(known, found, key=lambda pair: pair[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import optuna
 from optuna.trial import TrialState
@@ -50,10 +50,12 @@ def feed_known(
     taken = outside = 0
     is_single = len(plan.objectives) == 1
     outcomes = ("finished", "pruned") if is_single else ("finished",)
-    path = plan.config.storage_path
-    for launch, record, fit in ended_cells(path, space.task, outcomes):
-        if launch.document["dataset_digest"] != dataset_digest:
-            continue
+    launches = [
+        launch
+        for launch in list_launches(plan.config.storage_path)
+        if launch.task == space.task and launch.document["dataset_digest"] == dataset_digest
+    ]
+    for launch, record, fit in ended_cells(launches, outcomes):
         key = f"{launch.launch_id}/{record.cell_id}"
         if key in known:
             continue
@@ -82,12 +84,10 @@ def feed_known(
 
 
 def ended_cells(
-    storage_path: str, task: str, outcomes: Sequence[str]
+    launches: Iterable[Launch], outcomes: Sequence[str]
 ) -> Iterator[tuple[Launch, CellRecord, FitConfig]]:
-    """Yield the cells with these outcomes of all launches, oldest first, from random weights."""
-    for launch in list_launches(storage_path):
-        if launch.task != task:
-            continue
+    """Yield the cells of launches with these outcomes, of trainings from random weights."""
+    for launch in launches:
         for cell in cell_outcomes(launch, {}):
             training = cell.training
             if cell.outcome not in outcomes or training.initial_weights is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import optuna
@@ -105,6 +105,21 @@ def test_a_killed_search_with_priors_draws_the_same(
         assert run(f"killed-{kill}", kill) == expected
 
 
+def test_a_sampler_behind_priors_hears_of_every_trial() -> None:
+    class Counting(RandomSampler):
+        heard: ClassVar[list[str]] = []
+
+        def before_trial(self, *_: Any) -> None:
+            self.heard.append("before")
+
+        def after_trial(self, *_: Any) -> None:
+            self.heard.append("after")
+
+    study = optuna.create_study(sampler=PriorSampler(Counting(0), EXPECTED, {}, 4, 0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert Counting.heard == ["before", "after", "before", "after"]
+
+
 def planned(space: dict[str, Any], **search: Any) -> Any:
     config = SearchLaunchConfig.model_validate({"search": {"space": space, **search}})
     return plan_search("colorizer", config, 64)
@@ -179,6 +194,10 @@ def test_the_best_of_other_datasets_is_tried_first_and_becomes_the_prior(tmp_pat
     assert not search.transfer
     config = config.model_copy(update={"search": search})
     assert plan_search("colorizer", config, 64).points[0]["schedule"] == "constant"
+    bare = {**SPACE, "lr": {**SPACE["lr"], "prior": None}, "schedule": "constant"}
+    search = with_priors(SearchConfig(space=bare), planned(bare).space, recipes)
+    config = config.model_copy(update={"search": search})
+    assert len(plan_search("colorizer", config, 64).points) == len(recipes)  # the prior's is one
 
 
 def test_a_packaged_recipe_is_tried_first() -> None:
