@@ -97,6 +97,11 @@ class SearchConfig(BaseModel):
         return self.scheduler or ("none" if len(self.objectives) > 1 else "asha")
 
     @property
+    def pauses_trials(self) -> bool:
+        """Whether the scheduler pauses trials at rungs and resumes the best."""
+        return self.chosen_scheduler in ("asha", "hyperband")
+
+    @property
     def confirmed(self) -> tuple[int, int]:
         """How many of the best configurations are confirmed with how many seeds; (0, 0) of none."""
         best, _, seeds = (self.confirm or "0x0").partition("x")

@@ -45,9 +45,8 @@ def make_space_sampler(
     smaller values of the objective are. Where trials pause, TPE and GP learn from `values` alone.
     """
     start = startup_trials(search, parameters)
-    pauses = search.chosen_scheduler in ("asha", "hyperband")
     sampler: BaseSampler
-    if pauses and search.sampler in _LEARN_FROM_STUDY:
+    if search.pauses_trials and search.sampler in _LEARN_FROM_STUDY:
         sampler = make_sampler(search, seed, n_startup_trials=start)
         sampler = RungSampler(sampler, {n: sign * value for n, value in values.items()}, seed)
     else:

@@ -50,7 +50,7 @@ def make_rule(search: SearchConfig, longest: int) -> Rule | None:
 
 def make_promotion(search: SearchConfig, longest: int) -> Promotion | None:
     """Build what pauses and promotes trials; None where none are paused."""
-    if search.chosen_scheduler not in ("asha", "hyperband"):
+    if not search.pauses_trials:
         return None
     found = rungs(search, longest)
     # Beyond the last third too little is left to save.
@@ -146,7 +146,7 @@ def first_rung(search: SearchConfig, longest: int) -> int:
 
 def rungs(search: SearchConfig, longest: int) -> list[int]:
     """The epochs at which trials are compared; [] for rules without such."""
-    if search.chosen_scheduler not in ("asha", "hyperband", "asha-stop"):
+    if not (search.pauses_trials or search.chosen_scheduler == "asha-stop"):
         return []
     found = [float(first_rung(search, longest))]
     while found[-1] * search.reduction_factor <= longest:
