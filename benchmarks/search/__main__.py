@@ -70,9 +70,9 @@ def compare(
     pool: Pool, dataset: str, space: str, names: Sequence[str], seeds: int
 ) -> Sequence[str]:
     """Compare on one dataset; returns what failed."""
-    curves = Curves.open(dataset, space)
-    if curves.missing:
-        print(f"{curves.path} is not recorded whole: run benchmarks.search.record", flush=True)
+    curves = Curves.whole(dataset, space)
+    if not curves.psnr.size:
+        print(f"{curves.path} has no whole seed: run benchmarks.search.record", flush=True)
         return [dataset]
     digest = hashlib.sha256(curves.psnr.tobytes() + curves.seconds.tobytes()).hexdigest()[:16]
     path = RESULTS / f"search-{dataset}-{space}.json"
@@ -133,7 +133,7 @@ def compare(
 def _traces(dataset: str, space: str, name: str, seed: int) -> Mapping[int, Trace]:
     """One search for each number of workers."""
     logging.disable(logging.CRITICAL)
-    curves = Curves.open(dataset, space)
+    curves = Curves.whole(dataset, space)
     recorded = seed % curves.psnr.shape[1]
     make: Callable[[str, int], Method]
     if name in WITH_PRIORS:

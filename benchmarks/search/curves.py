@@ -86,6 +86,15 @@ class Curves:
             raise ValueError(f"{path} was recorded of another space: remove it to record it anew")
         return found
 
+    @classmethod
+    def whole(cls, dataset: str, space: str) -> Self:
+        """Open the file with the seeds alone that all points were trained with."""
+        found = cls.open(dataset, space)
+        seeds = ~np.isnan(found.psnr[:, :, -1]).any(axis=0)
+        return dataclasses.replace(
+            found, psnr=found.psnr[:, seeds], seconds=found.seconds[:, seeds]
+        )
+
     def save(self) -> None:
         """Write the file atomically."""
         self.path.parent.mkdir(exist_ok=True)

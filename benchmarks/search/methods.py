@@ -15,15 +15,26 @@ from optuna.pruners import BasePruner, HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, create_trial
 
-from benchmarks.search.curves import EPOCHS, SPACES, Curves, Point, points
+from benchmarks.search.curves import (
+    COMMON,
+    EPOCHS,
+    IMAGE_SIZE,
+    MODEL_KWARGS,
+    SPACES,
+    Curves,
+    Point,
+    points,
+)
 from benchmarks.search.simulator import Method, Step
 from tuning.config.search import SearchConfig
+from tuning.launch.trainings import Operations
 from tuning.search.priors import Prior
 from tuning.search.promotion import Trained
 from tuning.search.rung_sampler import make_space_sampler, startup_trials
 from tuning.search.samplers import seed_of
-from tuning.search.space import Parameter
+from tuning.search.space import Parameter, Space
 from tuning.search.stopping import Asha, make_promotion, rungs
+from tuning.training.config import FitConfig
 
 
 def distributions(space: str) -> dict[str, BaseDistribution]:
@@ -126,6 +137,30 @@ class Stopping(_Study):
         return self._rule.stops(self._scores[number], others)
 
 
+class _Indices(Space):
+    """A recorded space, whose values are places in its choices; `training` has the choices."""
+
+    def walk(self, choose: Callable[[Parameter], Any]) -> dict[str, Any]:
+        return {parameter.name: choose(parameter) for parameter in self.parameters}
+
+    def cost(self, values: Mapping[str, Any]) -> float:
+        operations = [_operations(model) for model in self.training["model"]]
+        return operations[values.get("model", 0)] / min(operations)
+
+
+@functools.cache
+def _operations(model: str) -> int:
+    fit = FitConfig(
+        **COMMON,
+        model=model,
+        head="tanh",
+        lr=1.0,
+        milestones=(1,),
+        model_kwargs=MODEL_KWARGS[model],
+    )
+    return Operations().of(fit)
+
+
 class Ours(_Study):
     """What `chromatune search` does, by the same objects; with priors if a point is `expected`."""
 
@@ -135,14 +170,15 @@ class Ours(_Study):
         promotion = make_promotion(self._search, EPOCHS)
         assert promotion is not None
         self._promotion = promotion
-        self._parameters = [Parameter(name, among) for name, among in self._space.items()]
+        parameters = [Parameter(name, among) for name, among in self._space.items()]
         if expected is not None:
             point = {name: self._choices[name].index(expected[name]) for name in self._space}
-            self._parameters = [
+            parameters = [
                 dataclasses.replace(each, prior=Prior(point[each.name], "medium"))
-                for each in self._parameters
+                for each in parameters
             ]
             self._study.enqueue_trial(point)
+        self._points = _Indices("colorizer", IMAGE_SIZE, tuple(parameters), {}, SPACES[space])
         self._running: set[int] = set()
 
     def know(self, point: Point, scores: Sequence[float]) -> None:
@@ -157,11 +193,11 @@ class Ours(_Study):
         trained = [self._trained(number) for number in self._trials]
         chosen = self._promotion.choose(trained)
         if chosen is None:
-            start = startup_trials(self._search, self._parameters)
+            start = startup_trials(self._search, self._points.parameters)
             self._study.sampler = make_space_sampler(
                 self._search,
                 seed_of(self._seed, len(self._trials)),
-                self._parameters,
+                self._points,
                 self._promotion.comparable(trained, start),
             )
             number = self._new()
@@ -183,7 +219,7 @@ class Ours(_Study):
 
 def best_point(dataset: str, space: str, *, worst: bool = False) -> Point:
     """The recorded point with the best mean over seeds."""
-    means = np.max(Curves.open(dataset, space).psnr, axis=2).mean(axis=1)
+    means = np.max(Curves.whole(dataset, space).psnr, axis=2).mean(axis=1)
     return points(space)[int(np.argmin(means) if worst else np.argmax(means))]
 
 

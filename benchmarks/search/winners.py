@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.search.curves import EPOCHS, SEEDS, Curves, points
+from benchmarks.search.curves import EPOCHS, Curves, points
 from benchmarks.search.methods import Ours, stopping_asha
 from benchmarks.search.simulator import Method
 
@@ -36,10 +36,10 @@ def find_winners(dataset: str, space: str, seed: int, most_epochs: int) -> Winne
     Confirmation uses all recorded seeds of a point, by which the regret is measured too.
     """
     logging.disable(logging.CRITICAL)  # Optuna's
-    curves = Curves.open(dataset, space)
+    curves = Curves.whole(dataset, space)
     means: NDArray[np.float32] = curves.psnr.max(axis=2).mean(axis=1)
     best = _ranked(curves, space, seed, most_epochs)[0]
-    left = most_epochs - _CONFIRMED * (SEEDS - 1) * EPOCHS
+    left = most_epochs - _CONFIRMED * (curves.psnr.shape[1] - 1) * EPOCHS
     confirmed = max(_ranked(curves, space, seed, left)[:_CONFIRMED], key=lambda p: means[p])
     return Winners(float(means.max() - means[best]), float(means.max() - means[confirmed]))
 
@@ -62,8 +62,8 @@ def epochs_with_known(dataset: str, space: str, seed: int, most_epochs: int) -> 
     know them, and of ours; inf if it is not reached.
     """
     logging.disable(logging.CRITICAL)
-    curves = Curves.open(dataset, space)
-    recorded = curves.psnr[:, seed % SEEDS]
+    curves = Curves.whole(dataset, space)
+    recorded = curves.psnr[:, seed % curves.psnr.shape[1]]
     known = np.random.default_rng(seed).choice(len(recorded), _KNOWN, replace=False)
     target = np.sort(np.delete(recorded.max(axis=1), known))[-_KNOWN_RANK]
     found = []
@@ -82,7 +82,7 @@ def epochs_with_known(dataset: str, space: str, seed: int, most_epochs: int) -> 
 def _ranked(curves: Curves, space: str, seed: int, most_epochs: int) -> list[int]:
     """The points of a search on one worker by their best scores, the best first."""
     best: dict[int, float] = {}
-    recorded = curves.psnr[:, seed % SEEDS]
+    recorded = curves.psnr[:, seed % curves.psnr.shape[1]]
     for _, point, score in _trained(Ours(space, seed), recorded, most_epochs):
         best[point] = max(best.get(point, -math.inf), score)
     return sorted(best, key=lambda point: -best[point])

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep import PreparedDataset, PrepareSettings, dataset_folder, open_dataset
 from tuning.config.schema import configs_folder, read_yaml
+from tuning.display.published import published_results
 from tuning.tracking.registry.catalog import Measured
 
 Floats = NDArray[np.float64]
@@ -83,6 +85,7 @@ def small_job(**changes: Any) -> dict[str, Any]:
         "colorizer": {"heads": ["tanh"], **axes},
     }
     config["finetune"]["epochs"] = 2
+    config["finetune_published"] = True
     return config | changes
 
 
@@ -109,12 +112,13 @@ def job(make_place: Callable[[], Any]) -> Job:
 @pytest.mark.slow
 def test_what_was_trained_before_the_kill_is_kept_and_nothing_is_double(job: Job) -> None:
     assert _files(job.first_grid) == job.before_the_kill
-    kinds = sorted(launch.name.rsplit("-", 2)[0] for launch in job.place.launches())
-    assert kinds == sorted(
-        f"{kind}-{task}-synthetic-{pictures}"
-        for kind, pictures in (("grid", "faces"), ("finals", "faces"), ("finetune", "fruits"))
-        for task in TASKS
-    )
+    kinds = Counter(launch.name.rsplit("-", 2)[0] for launch in job.place.launches())
+    for task in TASKS:
+        assert kinds.pop(f"grid-{task}-synthetic-faces") == 1
+        assert kinds.pop(f"finals-{task}-synthetic-faces") == 1
+        # The champion, and two published models, of which it may be one.
+        assert kinds.pop(f"finetune-{task}-synthetic-fruits") in (2, 3)
+    assert not kinds
     tags = [run.data.tags for run in job.runs()]
     keys = [(each["chromatune.launch_id"], each.get("chromatune.cell_id")) for each in tags]
     assert len(set(keys)) == len(keys)
@@ -127,6 +131,22 @@ def test_what_was_trained_before_the_kill_is_kept_and_nothing_is_double(job: Job
         if "chromatune.cell_id" in run.data.tags:
             epochs = [step for step, _ in job.place.metric(run, "train_loss")]
             assert epochs == list(range(1, int(run.data.params["epochs"]) + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_the_published_models_are_fine_tuned_beside_training_from_scratch(
+    job: Job, task: str
+) -> None:
+    trained = [run.data for run in job.cells("finetune", task).values()]
+    for row in published_results("ncd", task):
+        own = [
+            data
+            for data in trained
+            if (data.params["model"], data.params["head"]) == (row.model, row.head)
+        ]
+        assert len(own) == 2
+        assert sum("chromatune.parent_model" in data.tags for data in own) == 1
 
 
 @pytest.mark.slow

@@ -176,16 +176,8 @@ def need_planes(trainings: Iterable[Training]) -> bool:
 
 def costliest_first(trainings: Sequence[Training]) -> list[Training]:
     """Sort by estimated arithmetic, largest first (stable)."""
-    operations: dict[str, int] = {}  # trainings of one network differ in other settings
-
-    def cost(training: Training) -> int:
-        fit = training.fit
-        network = repr((fit.model, fit.head, fit.image_size, fit.model_kwargs))
-        if network not in operations:
-            operations[network] = _operations(fit)
-        return -training.epochs * operations[network]
-
-    return sorted(trainings, key=cost)
+    operations = Operations()
+    return sorted(trainings, key=lambda each: -each.epochs * operations.of(each.fit))
 
 
 def network_without_weights(fit: FitConfig) -> ChromaModel:
@@ -194,8 +186,21 @@ def network_without_weights(fit: FitConfig) -> ChromaModel:
         return create_model(fit.model, head=fit.head, image_size=fit.image_size, **fit.model_kwargs)
 
 
+class Operations:
+    """About how many multiplications one picture's forward pass takes; counted once a network."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}  # trainings of one network differ in other settings
+
+    def of(self, fit: FitConfig) -> int:
+        network = repr((fit.model, fit.head, fit.image_size, fit.model_kwargs))
+        if network not in self._known:
+            self._known[network] = _operations(fit)
+        return self._known[network]
+
+
 def _operations(fit: FitConfig) -> int:
-    """About how many multiplications one picture's forward pass takes.
+    """Count with hooks.
 
     torch's own counter would import its compiler, which takes seconds, and so would many an
     operation on the meta device.

@@ -262,16 +262,16 @@ class Ledger:
         return trial
 
     def _seed_sampler(self, count: int) -> None:
-        search, parameters = self.plan.search, self.plan.space.parameters
+        search, space = self.plan.search, self.plan.space
         sign = self.plan.objectives[0].sign
         if self._promotion is None:
             ended = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
             values = {t.number: sign * t.values[0] for t in ended if is_marked(t)}
         else:
-            start = startup_trials(search, parameters)
+            start = startup_trials(search, space.parameters)
             values = self._promotion.comparable(self._all_trained(), start)
         seed = seed_of(self.plan.seed, count)
-        self.study.sampler = make_space_sampler(search, seed, parameters, values, sign)
+        self.study.sampler = make_space_sampler(search, seed, space, values, sign)
 
     def _training_of(self, trial: optuna.Trial) -> Training:
         """Return a trial's training from the launch folder; write it there if it is missing."""

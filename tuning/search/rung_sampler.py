@@ -5,9 +5,10 @@ Optuna's samplers rank every finished trial before every other one, and do not s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
@@ -15,9 +16,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.config.search import SearchConfig
+from tuning.search.distributions import decoded
 from tuning.search.priors import PriorSampler
 from tuning.search.samplers import make_sampler
-from tuning.search.space import Parameter
+from tuning.search.space import Parameter, Space
 
 # Samplers that use only the parameters and values of a study's trials.
 _LEARN_FROM_STUDY = frozenset({"tpe", "gp"})
@@ -35,60 +37,87 @@ def startup_trials(search: SearchConfig, parameters: Sequence[Parameter]) -> int
 def make_space_sampler(
     search: SearchConfig,
     seed: int,
-    parameters: Sequence[Parameter],
+    space: Space,
     values: Mapping[int, float],
     sign: float = 1.0,
 ) -> BaseSampler:
     """Build the sampler for the next trial, with the priors of the parameters.
 
     `values` are comparable scores of trials by number, larger ones better; `sign` is -1 where
-    smaller values of the objective are. Where trials pause, TPE and GP learn from `values` alone.
+    smaller values of the objective are. Where trials pause, TPE and GP learn from `values` alone,
+    and spend operations, not trials.
     """
-    start = startup_trials(search, parameters)
+    start = startup_trials(search, space.parameters)
     sampler: BaseSampler
     if search.pauses_trials and search.sampler in _LEARN_FROM_STUDY:
         sampler = make_sampler(search, seed, n_startup_trials=start)
-        sampler = RungSampler(sampler, {n: sign * value for n, value in values.items()}, seed)
+        sampler = RungSampler(
+            sampler, space, {n: sign * value for n, value in values.items()}, seed
+        )
     else:
         sampler = make_sampler(search, seed)
-    priors = {p.name: (p.distribution, p.prior) for p in parameters if p.prior is not None}
+    priors = {p.name: (p.distribution, p.prior) for p in space.parameters if p.prior is not None}
     return PriorSampler(sampler, priors, values, start, seed) if priors else sampler
 
 
 class RungSampler(BaseSampler):
-    """Draws as `sampler` does in a study whose trials have ended with `values`, by number.
+    """Draws whole points of `space` as `sampler` does in a study whose trials ended with `values`.
+
+    A point that takes n times the operations of the cheapest is kept with a probability of 1/n:
+    where the sampler sees no difference, every network gets the same time. It is expected
+    improvement per second (Snoek et al., 2012) for samplers that draw. If all draws are refused,
+    the cheapest of them is taken.
 
     A point that another trial has is drawn again, in the end at random: in a finite space a sampler
     soon repeats the best ones.
     """
 
-    def __init__(self, sampler: BaseSampler, values: Mapping[int, float], seed: int) -> None:
+    def __init__(
+        self, sampler: BaseSampler, space: Space, values: Mapping[int, float], seed: int
+    ) -> None:
         self._sampler = sampler
+        self._space = space
         self._values = values
         self._random = RandomSampler(seed)
+        self._rng = np.random.default_rng(seed)
         self._known: Study | None = None
 
     def infer_relative_search_space(
         self,
-        study: Study,
+        study: Study,  # noqa: ARG002
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
-        space = self._sampler.infer_relative_search_space(*self._learnt(study))
-        return dict(space)
+        return {parameter.name: parameter.distribution for parameter in self._space.parameters}
 
     def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
         others = [
             other.params
             for other in study.get_trials(deepcopy=False)
             if other.params and other.number != trial.number
         ]
-        params: dict[str, Any] = {}
-        for params in self._draws(study, search_space):
-            if params not in others:
-                break
-        return params
+        fixed = trial.system_attrs.get("fixed_params", {})
+        refused: list[tuple[float, dict[str, Any]]] = []
+        last = None
+        for sampler in (self._sampler, self._random):
+            for _ in range(_DRAWS):
+                params, values = self._draw(study, sampler, fixed)
+                if params == last and sampler is self._sampler:
+                    break  # it has one answer
+                last = params
+                if params in others:
+                    continue
+                cost = self._space.cost(values)
+                if cost * self._rng.random() < 1:
+                    return params
+                refused.append((cost, params))
+            if refused:
+                return min(refused, key=lambda draw: draw[0])[1]
+        return last or {}
 
     def sample_independent(
         self,
@@ -101,19 +130,24 @@ class RungSampler(BaseSampler):
             *self._learnt(study), param_name, param_distribution
         )
 
-    def _draws(self, study: Study, space: dict[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+    def _draw(
+        self, study: Study, sampler: BaseSampler, fixed: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Draw the parameters that count, as Optuna keeps them, and the values of the point."""
         learnt, trial = self._learnt(study)
-        last = None
-        for _ in range(_DRAWS):
-            drawn = dict(self._sampler.sample_relative(learnt, trial, space))
-            if drawn == last:
-                break  # the sampler has one answer
-            yield (last := drawn)
-        for _ in range(_DRAWS):
-            yield {
-                name: self._random.sample_independent(learnt, trial, name, among)
-                for name, among in space.items()
-            }
+        relative = sampler.infer_relative_search_space(learnt, trial)
+        params = sampler.sample_relative(learnt, trial, relative) | fixed
+        drawn: dict[str, Any] = {}
+
+        def choose(parameter: Parameter) -> Any:
+            name, among = parameter.name, parameter.distribution
+            if name not in params:
+                params[name] = sampler.sample_independent(learnt, trial, name, among)
+            drawn[name] = params[name]
+            return decoded(drawn[name])
+
+        values = self._space.walk(choose)
+        return drawn, values
 
     def _learnt(self, study: Study) -> tuple[Study, FrozenTrial]:
         """The study to learn from, and a trial in it that stands for the one that is drawn."""

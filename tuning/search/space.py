@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from models import ModelError, model_info
 from tuning.config.schema import Task
 from tuning.errors import ChromatuneError, nearest
+from tuning.launch.trainings import Operations
 from tuning.search.distributions import (
     KWARG,
     contains,
@@ -153,6 +155,20 @@ class Space:
             model_kwargs=kwargs,
             keep="best",
         )
+
+    def cost(self, values: Mapping[str, Any]) -> float:
+        """How many times the operations of the cheapest network an epoch takes; at least 1.
+
+        They are known before a network is trained, and are the same on every machine.
+        """
+        operations, least = self._operations
+        return max(1.0, operations.of(self.fit_config(values)) / least)
+
+    @functools.cached_property
+    def _operations(self) -> tuple[Operations, int]:
+        """The counter, and the operations of the cheapest network."""
+        counter = Operations()
+        return counter, min(counter.of(self.fit_config(values)) for values in self.probes())
 
     def locate(self, fit: FitConfig) -> dict[str, Any] | None:
         """Find the parameters of a training, as Optuna keeps them; None outside the space.

@@ -39,14 +39,16 @@ def run_finetune(task: Task, config: FinetuneLaunchConfig, session: Session) -> 
         )
 
 
-def conclude(outcome: LaunchOutcome, tracking_uri: str | None) -> Conclusion:
+def conclude(
+    outcome: LaunchOutcome, tracking_uri: str | None, *, promotes: bool = True
+) -> Conclusion:
     """Measure on the test set what was trained, and send the fine-tuned model through the gate."""
     return conclude_on_test(
         outcome,
         tracking_uri,
         _row_name,
         is_published=lambda cell: _FINETUNED in cell.cell_id,
-        is_candidate=lambda cell: _FINETUNED in cell.cell_id,
+        is_candidate=lambda cell: promotes and _FINETUNED in cell.cell_id,
     )
 
 

@@ -27,6 +27,7 @@ from tuning.config.schema import (
     resolve,
 )
 from tuning.display.comparison_table import ResultTable
+from tuning.display.published import PublishedResult, published_results
 from tuning.display.steps import step_progress
 from tuning.launch.folder import Launch
 from tuning.launch.open_dataset import local_root, open_prepared, prepare_settings
@@ -34,11 +35,13 @@ from tuning.launch.outcomes import LaunchOutcome
 from tuning.report import build_report, write_report
 from tuning.tracking.reader import read_store
 from tuning.tracking.registry.catalog import find_champion
-from tuning.tracking.registry.promotion import Promotion, promote
+from tuning.tracking.registry.promotion import Promotion, best_cell, promote
 from tuning.training.options import Positive
 from tuning.workflows.finals import run_finals
+from tuning.workflows.finetune import conclude as conclude_finetune
 from tuning.workflows.finetune import run_finetune
 from tuning.workflows.grid import run_grid
+from tuning.workflows.launch_results import Conclusion
 from tuning.workflows.resume import conclude
 from tuning.workflows.run_launch import Session
 from tuning.workflows.test_results import promotion_table
@@ -48,8 +51,9 @@ class ReproduceConfig(LaunchConfig):
     """Grids and finals train on `data`; the champions are fine-tuned on `target`.
 
     `grids` has the differences from the published grid of each task; `epoch_scale` multiplies the
-    epochs of the grids. Without `finals`, the single trainings are left out. With `force`, a
-    first champion need not beat the constant predictor.
+    epochs of the grids. Without `finals`, the single trainings are left out. With
+    `finetune_published`, the models of Tables V and VI are fine-tuned beside the champions. With
+    `force`, a first champion need not beat the constant predictor.
     """
 
     target: DataConfig = DataConfig(dataset="ncd")
@@ -59,6 +63,7 @@ class ReproduceConfig(LaunchConfig):
     epoch_scale: Positive | None = None
     finals: FinalsConfig | None = FinalsConfig()
     finetune: FinetuneConfig = FinetuneConfig(compare_scratch=True)
+    finetune_published: bool = False
     force: bool = False
 
     def for_launch(self, **sections: Any) -> dict[str, Any]:
@@ -138,6 +143,9 @@ class Job:
             yield f"promote {task}", partial(self._promote, task)
         for task in config.grids:
             yield f"finetune {task} on {config.target.dataset}", partial(self._finetune, task)
+            for row in published_results("ncd", task) if config.finetune_published else ():
+                title = f"finetune {row.name} on {config.target.dataset}"
+                yield title, partial(self._finetune_published, task, row)
 
     def _prepare(self, data: DataConfig) -> Step:
         source = self.sources.get(data.dataset)
@@ -166,9 +174,7 @@ class Job:
         if find_champion(self.tracking_uri, source, task) is None:
             line = f"{source} has no {task} champion: fine-tuning is left out"
             return Step(line, succeeded=False)
-        finetune = self.config.finetune.model_copy(update={"source": source})
-        sections = self.config.for_launch(data=self.config.target, finetune=finetune)
-        outcome = run_finetune(task, FinetuneLaunchConfig(**sections), self._session)
+        outcome = self._finetuned(task)
         step = self._concluded(outcome)
         if step.promotion is None or step.promotion.passed or not self.config.force:
             return step
@@ -180,6 +186,30 @@ class Job:
             succeeded=outcome.complete and forced.succeeded,
         )
 
+    def _finetune_published(self, task: Task, row: PublishedResult) -> Step:
+        """Fine-tune the best training of a published model, unless it is the champion.
+
+        It is measured, but not promoted on the target: that is for the champion.
+        """
+        data = open_prepared(self.config.data)
+        champion = find_champion(self.tracking_uri, data.name, task)
+        network = (row.model, row.head)
+        best = best_cell(self.tracking_uri, data.digest, task, network=network)
+        if best is None:
+            line = f"{row.name} has not been trained on {data.name}: fine-tuning is left out"
+            return Step(line, succeeded=False)
+        if champion is not None and champion.run_id == best.run_id:
+            return Step(f"{row.name} is the champion: it has been fine-tuned")
+        outcome = self._finetuned(task, model=best.model_uri)
+        found = conclude_finetune(outcome, self.tracking_uri, promotes=False)
+        return _step(outcome, found)
+
+    def _finetuned(self, task: Task, **changes: Any) -> LaunchOutcome:
+        source = self.config.data.dataset
+        finetune = self.config.finetune.model_copy(update={"source": source, **changes})
+        sections = self.config.for_launch(data=self.config.target, finetune=finetune)
+        return run_finetune(task, FinetuneLaunchConfig(**sections), self._session)
+
     def _through_gate(self, dataset: PreparedDataset, task: Task, run_id: str | None) -> Step:
         is_first = find_champion(self.tracking_uri, dataset.name, task) is None
         force = self.config.force and is_first
@@ -188,12 +218,7 @@ class Job:
         return Step(table=table, promotion=promotion, succeeded=promotion.passed)
 
     def _concluded(self, outcome: LaunchOutcome) -> Step:
-        found = conclude(outcome, self.tracking_uri)
-        return Step(
-            *("", found.table, found.promotion, found.advice),
-            succeeded=found.succeeded,
-            interrupted=outcome.interrupted,
-        )
+        return _step(outcome, conclude(outcome, self.tracking_uri))
 
     @property
     def _session(self) -> Session:
@@ -202,3 +227,11 @@ class Job:
             reuse=True,
             notify=self.config.notify,
         )
+
+
+def _step(outcome: LaunchOutcome, found: Conclusion) -> Step:
+    return Step(
+        *("", found.table, found.promotion, found.advice),
+        succeeded=found.succeeded,
+        interrupted=outcome.interrupted,
+    )

@@ -214,7 +214,7 @@ def dry_run_table(
             if is_grid and not enqueue_grid_point(study, plan.space):
                 break
             seed = seed_of(plan.seed, len(suggestions))
-            study.sampler = make_space_sampler(plan.search, seed, plan.space.parameters, {})
+            study.sampler = make_space_sampler(plan.search, seed, plan.space, {})
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]

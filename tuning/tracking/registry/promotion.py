@@ -105,10 +105,20 @@ class Promotion:
 
 
 def best_cell(
-    tracking_uri: str, dataset_digest: str, task: str, kind: str | None = None
+    tracking_uri: str,
+    dataset_digest: str,
+    task: str,
+    kind: str | None = None,
+    network: tuple[str, str] | None = None,
 ) -> StoredCell | None:
-    """The finished cell with the best val figure, of equal ones the oldest; None if none is."""
-    return _best(finished_cells(tracking_uri, dataset_digest, task, kind), CRITERIA[task])
+    """The finished cell with the best val figure, of equal ones the oldest; None if none is.
+
+    With `network`, model and head, only its cells count.
+    """
+    cells = finished_cells(tracking_uri, dataset_digest, task, kind)
+    if network is not None:
+        cells = [cell for cell in cells if (cell.model, cell.head) == network]
+    return _best(cells, CRITERIA[task])
 
 
 def promote(
