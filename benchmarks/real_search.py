@@ -3,8 +3,8 @@
     python -m benchmarks.real_search LAUNCH --data-root data
 
 LAUNCH is the folder of a grid on the same machine. Each search is `chromatune search` over the
-packaged space without its first points and without earlier results, with the longest epochs of the
-grid. It is timed from its command on, the grid from the beginning of its launch.
+packaged space of the network that won, without its first points and without earlier results, with
+the longest epochs of the grid. It is timed from its command on, the grid from its launch on.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def _grid(folder: Path) -> dict[str, Any]:
         "dataset": document["dataset"],
         "data": document["dataset_digest"],
         "cells": len(cells),
+        "model": winner["params"]["model"],
         "epochs": max(cell["params"]["epochs"] for cell in cells),
         "best": winner["cell_id"],
         "score": winner["metrics"][metric],
@@ -65,7 +66,11 @@ def _search(grid: dict[str, Any], data_root: Path, seed: int) -> dict[str, Any]:
         launch = chromatune.search(
             grid["task"],
             config=f"search_{grid['task']}",
-            set_={"search.points": [], "search.space.epochs": grid["epochs"]},
+            set_={
+                "search.points": [],
+                "search.space.epochs": grid["epochs"],
+                "search.space.model": grid["model"],
+            },
             dataset=grid["dataset"],
             data=grid["data"],
             data_root=data_root,

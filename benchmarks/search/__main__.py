@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import RESULTS, write
-from benchmarks.search.curves import Curves
-from benchmarks.search.methods import METHODS, WITH_PRIORS, Ours
+from benchmarks.search.curves import SPACES, Curves
+from benchmarks.search.methods import EQUAL_COSTS, METHODS, WITH_PRIORS, Ours
 from benchmarks.search.peers import PEERS, SLOW
 from benchmarks.search.plot import SHOWN_EPOCHS, save_plot
 from benchmarks.search.simulator import Method, Trace, simulate
@@ -56,6 +56,7 @@ def main() -> None:
         name
         for name in (*METHODS, *WITH_PRIORS, *PEERS)
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in asked.methods)
+        and (name != EQUAL_COSTS or len(SPACES[asked.space]["model"]) > 1)
     ]
     failed: list[str] = []
     with multiprocessing.Pool() as pool:

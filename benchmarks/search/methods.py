@@ -144,8 +144,15 @@ class _Indices(Space):
         return {parameter.name: choose(parameter) for parameter in self.parameters}
 
     def cost(self, values: Mapping[str, Any]) -> float:
+        if "model" not in values:
+            return 1.0
         operations = [_operations(model) for model in self.training["model"]]
-        return operations[values.get("model", 0)] / min(operations)
+        return operations[values["model"]] / min(operations)
+
+
+class _EqualCosts(_Indices):
+    def cost(self, values: Mapping[str, Any]) -> float:  # noqa: ARG002
+        return 1.0
 
 
 @functools.cache
@@ -164,7 +171,14 @@ def _operations(model: str) -> int:
 class Ours(_Study):
     """What `chromatune search` does, by the same objects; with priors if a point is `expected`."""
 
-    def __init__(self, space: str, seed: int, expected: Point | None = None, **search: Any) -> None:
+    def __init__(
+        self,
+        space: str,
+        seed: int,
+        expected: Point | None = None,
+        indices: type[Space] = _Indices,
+        **search: Any,
+    ) -> None:
         self._search = SearchConfig(space={"model": "autoencoder"}, **search)
         super().__init__(space, seed, RandomSampler(), NopPruner())
         promotion = make_promotion(self._search, EPOCHS)
@@ -178,7 +192,7 @@ class Ours(_Study):
                 for each in parameters
             ]
             self._study.enqueue_trial(point)
-        self._points = _Indices("colorizer", IMAGE_SIZE, tuple(parameters), {}, SPACES[space])
+        self._points = indices("colorizer", IMAGE_SIZE, tuple(parameters), {}, SPACES[space])
         self._running: set[int] = set()
 
     def know(self, point: Point, scores: Sequence[float]) -> None:
@@ -245,6 +259,9 @@ def _tpe(seed: int) -> TPESampler:
         return TPESampler(seed=seed, multivariate=True, group=True)
 
 
+# As if all networks cost the same: the default where there is one network.
+EQUAL_COSTS = "Chromatune, tpe, asha, equal costs"
+
 METHODS: Mapping[str, Callable[[str, int], Method]] = {
     "random search": lambda space, seed: Stopping(space, seed, RandomSampler(seed)),
     "Optuna, TPE": lambda space, seed: Stopping(space, seed, _tpe(seed)),
@@ -253,6 +270,7 @@ METHODS: Mapping[str, Callable[[str, int], Method]] = {
     "TPE, stopping ASHA of Ray Tune": stopping_asha,
     "Chromatune, tpe, hyperband": lambda s, seed: Ours(s, seed, scheduler="hyperband"),
     "Chromatune, gp, asha": lambda space, seed: Ours(space, seed, sampler="gp"),
+    EQUAL_COSTS: lambda space, seed: Ours(space, seed, indices=_EqualCosts),
     "Chromatune, tpe, asha (default)": Ours,
 }
 

@@ -77,12 +77,8 @@ def _train(dataset: PreparedDataset, space: str, place: tuple[int, int]) -> Reco
         eval_every=1,
     )
     data = load_task_data(dataset, config.task)
-    rows = {
-        field.name: getattr(data.train, field.name)[PICTURES]
-        for field in dataclasses.fields(data.train)
-        if field.name != "copies"
-    }
-    data = dataclasses.replace(data, train=Split(**rows))
+    planes = (data.train.L, data.train.a, data.train.b, data.train.mean_ab)
+    data = dataclasses.replace(data, train=Split(*(plane[PICTURES] for plane in planes)))
     psnr, seconds = np.zeros((2, EPOCHS), np.float32)
     began, epoch = time.process_time(), 0
     with contextlib.suppress(Diverged):
