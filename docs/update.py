@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dataset_size, grid_time, scaling
+from benchmarks import dataset_size, grid_time, real_search, scaling
 from benchmarks.harness import markdown, table
 from benchmarks.search import report as search
 from tuning.display.formatting import format_value
@@ -102,6 +102,21 @@ def _searches() -> str:
     return "\n".join(parts)
 
 
+def _networks() -> str:
+    """The space of two networks, on each dataset."""
+    names = [path.stem for path in sorted(BENCHMARKS.glob("search-*-networks.json"))]
+    parts = []
+    for name in names:
+        document = _benchmark(name)
+        title = f"### Two networks, on {document['dataset']}"
+        parts.append(f"{title}\n\n{search.tables(document)}\n{_origin([name])[2:]}")
+    return "\n".join(parts)
+
+
+def _real_search() -> str:
+    return f"{real_search.table(_benchmark('real_search'))}\n{_origin(['real_search'])}"
+
+
 def _champion_tables() -> str:
     parts = [_champion_table(champion) for champion in champions()]
     hardware = next(run["hardware"] for champion in champions() for run in champion["runs"])
@@ -179,7 +194,7 @@ _BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "limits": lambda: scaling.limits(_benchmark("scaling")),
     },
     "models.md": {"champions": _champion_tables},
-    "search.md": {"methods": _searches},
+    "search.md": {"methods": _searches, "networks": _networks, "real_search": _real_search},
     "reliability.md": {
         "soak": lambda: _long_tests("soak"),
         "cluster": lambda: _long_tests("cluster"),

@@ -147,7 +147,8 @@ class _Indices(Space):
         if "model" not in values:
             return 1.0
         operations = [_operations(model) for model in self.training["model"]]
-        return operations[values["model"]] / min(operations)
+        own: int = operations[values["model"]]
+        return own / min(operations)
 
 
 class _EqualCosts(_Indices):

@@ -77,8 +77,11 @@ def _train(dataset: PreparedDataset, space: str, place: tuple[int, int]) -> Reco
         eval_every=1,
     )
     data = load_task_data(dataset, config.task)
-    planes = (data.train.L, data.train.a, data.train.b, data.train.mean_ab)
-    data = dataclasses.replace(data, train=Split(*(plane[PICTURES] for plane in planes)))
+    whole = data.train
+    assert whole.a is not None
+    assert whole.b is not None
+    part = Split(whole.L[PICTURES], whole.a[PICTURES], whole.b[PICTURES], whole.mean_ab[PICTURES])
+    data = dataclasses.replace(data, train=part)
     psnr, seconds = np.zeros((2, EPOCHS), np.float32)
     began, epoch = time.process_time(), 0
     with contextlib.suppress(Diverged):
