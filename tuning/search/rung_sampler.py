@@ -5,6 +5,7 @@ Optuna's samplers rank every finished trial before every other one, and do not s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,10 +64,10 @@ def make_space_sampler(
 class RungSampler(BaseSampler):
     """Draws whole points of `space` as `sampler` does in a study whose trials ended with `values`.
 
-    A point that takes n times the operations of the cheapest is kept with a probability of 1/n:
-    where the sampler sees no difference, every network gets the same time. It is expected
-    improvement per second (Snoek et al., 2012) for samplers that draw. If all draws are refused,
-    the cheapest of them is taken.
+    A point that takes n times the operations of the cheapest is kept with a probability of 1/√n,
+    between the same number of trials for every network and the same time. It is expected
+    improvement per second (Snoek et al., 2012) for samplers that draw, with less weight on time. If
+    all draws are refused, the cheapest of them is taken.
 
     A point that another trial has is drawn again, in the end at random: in a finite space a sampler
     soon repeats the best ones.
@@ -112,7 +113,7 @@ class RungSampler(BaseSampler):
                 if params in others:
                     continue
                 cost = self._space.cost(values)
-                if cost * self._rng.random() < 1:
+                if math.sqrt(cost) * self._rng.random() < 1:
                     return params
                 refused.append((cost, params))
             if refused:
