@@ -243,9 +243,9 @@ def test_a_choice_that_costs_nine_times_as_much_is_suggested_a_third_as_often() 
     among = Parameter("x", CategoricalDistribution(["cheap", "dear"]))
     other = Parameter("y", FloatDistribution(0, 1))
     space = Costs("regression", 8, (among, other), {"dear": 9.0}, {})
-    tried = suggested("tpe", 400, 400, space, lambda _: 0.0)
-    # A quarter is expected, with a standard deviation of 2 %.
-    assert 0.18 < tried.count("dear") / len(tried) < 0.32
+    tried = suggested("tpe", 200, 200, space, lambda _: 0.0)
+    # A quarter is expected, with a standard deviation of 3 %.
+    assert 0.13 < tried.count("dear") / len(tried) < 0.37
 
 
 def test_the_better_choice_is_suggested_most_although_it_costs_more() -> None:
