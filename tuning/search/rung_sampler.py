@@ -46,15 +46,14 @@ def make_space_sampler(
 
     `values` are comparable scores of trials by number, larger ones better; `sign` is -1 where
     smaller values of the objective are. Where trials pause, TPE and GP learn from `values` alone,
-    and spend operations, not trials.
+    and begin with cheap networks.
     """
     start = startup_trials(search, space.parameters)
     sampler: BaseSampler
     if search.pauses_trials and search.sampler in _LEARN_FROM_STUDY:
         sampler = make_sampler(search, seed, n_startup_trials=start)
-        sampler = RungSampler(
-            sampler, space, {n: sign * value for n, value in values.items()}, seed
-        )
+        signed = {number: sign * value for number, value in values.items()}
+        sampler = RungSampler(sampler, space, signed, start, seed)
     else:
         sampler = make_sampler(search, seed)
     priors = {p.name: (p.distribution, p.prior) for p in space.parameters if p.prior is not None}
@@ -64,21 +63,26 @@ def make_space_sampler(
 class RungSampler(BaseSampler):
     """Draws whole points of `space` as `sampler` does in a study whose trials ended with `values`.
 
-    A point that takes n times the operations of the cheapest is kept with a probability of 1/√n,
-    between the same number of trials for every network and the same time. It is expected
-    improvement per second (Snoek et al., 2012) for samplers that draw, with less weight on time. If
-    all draws are refused, the cheapest of them is taken.
+    Of the first `start` points, which are drawn at random, one that takes n times the operations of
+    the cheapest is kept with a probability of 1/√n, between the same number of trials for every
+    network and the same time. If all draws are refused, the cheapest of them is taken.
 
     A point that another trial has is drawn again, in the end at random: in a finite space a sampler
     soon repeats the best ones.
     """
 
     def __init__(
-        self, sampler: BaseSampler, space: Space, values: Mapping[int, float], seed: int
+        self,
+        sampler: BaseSampler,
+        space: Space,
+        values: Mapping[int, float],
+        start: int,
+        seed: int,
     ) -> None:
         self._sampler = sampler
         self._space = space
         self._values = values
+        self._spends_operations = len(values) < start
         self._random = RandomSampler(seed)
         self._rng = np.random.default_rng(seed)
         self._known: Study | None = None
@@ -112,7 +116,7 @@ class RungSampler(BaseSampler):
                 last = params
                 if params in others:
                     continue
-                cost = self._space.cost(values)
+                cost = self._space.cost(values) if self._spends_operations else 1.0
                 if math.sqrt(cost) * self._rng.random() < 1:
                     return params
                 refused.append((cost, params))

@@ -227,7 +227,7 @@ def suggested(
     for number in range(count):
         values = {trial.number: score(trial.params["x"]) for trial in study.trials}
         drawn_by = make_sampler(search, number, n_startup_trials=start)
-        study.sampler = RungSampler(drawn_by, space, values, number)
+        study.sampler = RungSampler(drawn_by, space, values, start, number)
         study.tell(study.ask({p.name: p.distribution for p in space.parameters}), 0.0)
     return [trial.params["x"] for trial in study.trials]
 
