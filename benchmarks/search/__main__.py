@@ -62,7 +62,7 @@ def main() -> None:
     with multiprocessing.Pool() as pool:
         for dataset in asked.dataset:
             failed += compare(pool, dataset, asked.space, names, asked.seeds)
-    save_plot(asked.space)
+    save_plot("recipe")
     if failed:
         raise SystemExit(f"failed: {'; '.join(failed)}")
 
@@ -99,7 +99,7 @@ def compare(
         known: Any = json.loads(path.read_text()) if path.exists() else {}
         if known.get("curves") != digest:
             known = {}
-        if name == _DEFAULT:
+        if name == _DEFAULT and curves.psnr.shape[1] > 1:
             find = functools.partial(find_winners, dataset, space, most_epochs=_EPOCHS)
             winners = compared_winners(pool.map(find, range(seeds), chunksize=1))
             search = functools.partial(epochs_with_known, dataset, space, most_epochs=_EPOCHS)
@@ -118,7 +118,7 @@ def compare(
         write(
             path.stem,
             [],
-            command="python -m benchmarks.search",
+            command=f"python -m benchmarks.search{'' if space == 'recipe' else f' --space {space}'}",
             dataset=dataset,
             space=space,
             curves=digest,

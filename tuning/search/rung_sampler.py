@@ -67,8 +67,8 @@ class RungSampler(BaseSampler):
     the cheapest is kept with a probability of 1/√n, between the same number of trials for every
     network and the same time. If all draws are refused, the cheapest of them is taken.
 
-    A point that another trial has is drawn again, in the end at random: in a finite space a sampler
-    soon repeats the best ones.
+    Later, a point that another trial has is drawn again, in the end at random: in a finite space a
+    sampler soon repeats the best ones.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class RungSampler(BaseSampler):
         self._sampler = sampler
         self._space = space
         self._values = values
-        self._spends_operations = len(values) < start
+        self._is_start = len(values) < start
         self._random = RandomSampler(seed)
         self._rng = np.random.default_rng(seed)
         self._known: Study | None = None
@@ -100,29 +100,36 @@ class RungSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
+        fixed = trial.system_attrs.get("fixed_params", {})
+        if self._is_start:
+            return self._cheap(study, fixed)
         others = [
             other.params
             for other in study.get_trials(deepcopy=False)
             if other.params and other.number != trial.number
         ]
-        fixed = trial.system_attrs.get("fixed_params", {})
-        refused: list[tuple[float, dict[str, Any]]] = []
+        params: dict[str, Any] = {}
         last = None
-        for sampler in (self._sampler, self._random):
+        for at_random in (False, True):
             for _ in range(_DRAWS):
-                params, values = self._draw(study, sampler, fixed)
-                if params == last and sampler is self._sampler:
-                    break  # it has one answer
-                last = params
-                if params in others:
-                    continue
-                cost = self._space.cost(values) if self._spends_operations else 1.0
-                if math.sqrt(cost) * self._rng.random() < 1:
+                params, _ = self._draw(study, fixed, at_random=at_random)
+                if params not in others:
                     return params
-                refused.append((cost, params))
-            if refused:
-                return min(refused, key=lambda draw: draw[0])[1]
-        return last or {}
+                if params == last and not at_random:
+                    break  # the sampler has one answer
+                last = params
+        return params
+
+    def _cheap(self, study: Study, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """Draw until the operations of a point are accepted."""
+        refused: list[tuple[float, dict[str, Any]]] = []
+        for _ in range(_DRAWS):
+            params, values = self._draw(study, fixed)
+            cost = self._space.cost(values)
+            if math.sqrt(cost) * self._rng.random() < 1:
+                return params
+            refused.append((cost, params))
+        return min(refused, key=lambda draw: draw[0])[1]
 
     def sample_independent(
         self,
@@ -136,12 +143,17 @@ class RungSampler(BaseSampler):
         )
 
     def _draw(
-        self, study: Study, sampler: BaseSampler, fixed: Mapping[str, Any]
+        self, study: Study, fixed: Mapping[str, Any], *, at_random: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw the parameters that count, as Optuna keeps them, and the values of the point."""
         learnt, trial = self._learnt(study)
-        relative = sampler.infer_relative_search_space(learnt, trial)
-        params = sampler.sample_relative(learnt, trial, relative) | fixed
+        sampler = self._random if at_random else self._sampler
+        space = self._sampler.infer_relative_search_space(learnt, trial)
+        params: dict[str, Any] = (
+            {name: sampler.sample_independent(learnt, trial, name, space[name]) for name in space}
+            if at_random
+            else sampler.sample_relative(learnt, trial, space)
+        ) | fixed
         drawn: dict[str, Any] = {}
 
         def choose(parameter: Parameter) -> Any:
