@@ -118,7 +118,7 @@ def compare(
         write(
             path.stem,
             [],
-            command=f"python -m benchmarks.search{'' if space == 'recipe' else f' --space {space}'}",
+            command=f"python -m benchmarks.search --space {space}",
             dataset=dataset,
             space=space,
             curves=digest,
