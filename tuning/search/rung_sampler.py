@@ -147,19 +147,22 @@ class RungSampler(BaseSampler):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw the parameters that count, as Optuna keeps them, and the values of the point."""
         learnt, trial = self._learnt(study)
-        sampler = self._random if at_random else self._sampler
         space = self._sampler.infer_relative_search_space(learnt, trial)
-        params: dict[str, Any] = (
-            {name: sampler.sample_independent(learnt, trial, name, space[name]) for name in space}
-            if at_random
-            else sampler.sample_relative(learnt, trial, space)
-        ) | fixed
+        params: dict[str, Any]
+        if at_random:
+            params = {
+                name: self._random.sample_independent(learnt, trial, name, space[name])
+                for name in space
+            }
+        else:
+            params = dict(self._sampler.sample_relative(learnt, trial, space))
+        params |= fixed
         drawn: dict[str, Any] = {}
 
         def choose(parameter: Parameter) -> Any:
             name, among = parameter.name, parameter.distribution
             if name not in params:
-                params[name] = sampler.sample_independent(learnt, trial, name, among)
+                params[name] = self._sampler.sample_independent(learnt, trial, name, among)
             drawn[name] = params[name]
             return decoded(drawn[name])
 
