@@ -108,7 +108,7 @@ def _networks() -> str:
     parts = []
     for name in names:
         document = _benchmark(name)
-        title = f"### Two networks, on {document['dataset']}"
+        title = f"#### On {document['dataset']}"
         parts.append(f"{title}\n\n{search.tables(document)}\n{_origin([name])[2:]}")
     return "\n".join(parts)
 

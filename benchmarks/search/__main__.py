@@ -48,7 +48,7 @@ _DEFAULT = "Chromatune, tpe, asha (default)"
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--dataset", nargs="+", default=["faces", "ncd"])
-    options.add_argument("--space", default="recipe")
+    options.add_argument("--space", choices=list(SPACES), default="recipe")
     options.add_argument("--seeds", type=int, default=50, help=f"{_SLOW_SEEDS} of slow methods")
     options.add_argument("--methods", nargs="+", default=["*"], metavar="PATTERN")
     asked = options.parse_args()
@@ -58,6 +58,8 @@ def main() -> None:
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in asked.methods)
         and (name != EQUAL_COSTS or len(SPACES[asked.space]["model"]) > 1)
     ]
+    if not names or asked.seeds < 1:
+        options.error("nothing to do: give --methods that match one, and at least one seed")
     failed: list[str] = []
     with multiprocessing.Pool() as pool:
         for dataset in asked.dataset:

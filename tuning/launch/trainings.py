@@ -207,15 +207,18 @@ def _operations(fit: FitConfig) -> int:
     """
     model = network_without_weights(fit)
     model.to_empty(device="cpu")
+    for buffer in model.buffers():
+        buffer.zero_()  # indices, such as those of positions
     operations = 0
 
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+    def count(module: nn.Module, _: Any, output: Any) -> None:
         nonlocal operations
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        operations += own * math.prod(output.shape[2:])
+        # Other outputs, such as lists of planes or attention, count as one value.
+        operations += own * (math.prod(output.shape[2:]) if isinstance(output, Tensor) else 1)
 
     for module in model.modules():
         module.register_forward_hook(count)
     with torch.inference_mode():
         model.eval()(torch.zeros(1, 1, fit.image_size, fit.image_size))
-    return operations
+    return max(1, operations)

@@ -8,7 +8,6 @@ before its `training.json` is written, and a result is on disk before it is repo
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -30,7 +29,6 @@ from tuning.launch.records import (
 )
 from tuning.launch.trainings import Cell, Training
 from tuning.launch.trial_source import Verdict
-from tuning.search.distributions import decoded
 from tuning.search.objectives import best_so_far
 from tuning.search.plan import SearchPlan
 from tuning.search.promotion import Trained
@@ -39,6 +37,7 @@ from tuning.search.samplers import enqueue_grid_point, seed_of
 from tuning.search.stopping import is_stagnant, make_promotion, make_rule, rungs
 from tuning.search.study import quiet
 from tuning.search.study_checks import MARK, is_marked, is_point
+from tuning.search.trained import fit_of, scores, signed_scores, trained
 from tuning.training.config import FitConfig
 
 
@@ -216,28 +215,20 @@ class Ledger:
 
     def _trained(self, trial: FrozenTrial) -> Trained:
         assert self._promotion is not None
-        fit = self._fit_of(trial)
-        warmup = fit.warmup * fit.epochs if fit.schedule == "onecycle" else 0.0
-        scores = self._signed(trial)
-        if trial.state == TrialState.FAIL:
-            scores = dict.fromkeys(scores, -math.inf)
-        judged_from = self._promotion.judged_from(trial.number, warmup, fit.epochs)
         is_paused = trial.number in self._paused
-        return Trained(trial.number, scores, fit.epochs, judged_from, is_paused)
+        return trained(trial, self._fit_of(trial), self.plan, self._promotion, is_paused=is_paused)
 
     def _fit_of(self, trial: FrozenTrial) -> FitConfig:
         if trial.number not in self._fits:
-            space = self.plan.space
-            values = space.walk(lambda parameter: decoded(trial.params[parameter.name]))
-            self._fits[trial.number] = space.fit_config(values)
+            self._fits[trial.number] = fit_of(trial, self.plan)
         return self._fits[trial.number]
 
     def _is_at_pause(self, trial: FrozenTrial) -> bool:
         """Whether a trial's last score is that of a rung at which it pauses."""
         # One that was killed while it was drawn has no scores, and lacks parameters.
-        if self._promotion is None or not (scores := self._scores(trial)):
+        if self._promotion is None or not (reached := scores(trial, self.plan)):
             return False
-        last = max(scores)
+        last = max(reached)
         return self._promotion.pauses_at(self._trained(trial), last)
 
     def _ask(self) -> optuna.Trial | None:
@@ -298,27 +289,18 @@ class Ledger:
             and trial.state != TrialState.WAITING
         ]
 
-    def _take_in(self, trial: optuna.Trial, scores: Mapping[int, float]) -> None:
+    def _take_in(self, trial: optuna.Trial, told: Mapping[int, float]) -> None:
         """Store the scores that the study does not have yet."""
-        known = self._scores(self.study.get_trials(deepcopy=False)[trial.number])
-        new = {epoch: score for epoch, score in scores.items() if epoch not in known}
+        known = scores(self.study.get_trials(deepcopy=False)[trial.number], self.plan)
+        new = {epoch: score for epoch, score in told.items() if epoch not in known}
         if len(self.plan.objectives) == 1:
             for epoch, score in new.items():
                 trial.report(score, epoch)
         elif new:  # Optuna takes no intermediate values of several objectives
             trial.set_user_attr("scores", {**known, **new})
 
-    def _scores(self, trial: FrozenTrial) -> dict[int, float]:
-        """The best value of the first objective until each epoch that was validated."""
-        several = len(self.plan.objectives) > 1
-        stored = trial.user_attrs.get("scores", {}) if several else trial.intermediate_values
-        # JSON has no numbers as keys.
-        return {int(epoch): score for epoch, score in stored.items()}
-
     def _signed(self, trial: FrozenTrial) -> dict[int, float]:
-        """The same, where larger values are better."""
-        sign = self.plan.objectives[0].sign
-        return {epoch: sign * score for epoch, score in self._scores(trial).items()}
+        return signed_scores(trial, self.plan)
 
     def _cell(self, training: Training) -> CellRecord | None:
         return read_cell(self._storage, training.training_id, training.cells[0].cell_id)

@@ -211,6 +211,7 @@ class Space:
     def checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return a configuration to try as Optuna keeps it; keys that it leaves out are drawn.
 
+        A key that counts only for one value of another key, which is left out, implies that value.
         Raises ChromatuneError for a key or a value that is not in the space.
         """
         known = self.dimensions
@@ -222,6 +223,12 @@ class Space:
                     f"(valid: {', '.join(known)})"
                 )
             given[name] = typed(name, value, "search.points")
+        names = list(given)
+        while names:
+            for parent, wanted in known[names.pop()].when.items():
+                if parent not in {**self.constants, **given} and len(wanted) == 1:
+                    [given[parent]] = wanted
+                    names.append(parent)
         values = {**self.constants, **given}
         for name, value in given.items():
             if not contains(known[name].distribution, value):

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -20,10 +20,11 @@ from tuning.display.table import Table, row
 from tuning.launch.open_dataset import Log, open_prepared
 from tuning.search.distributions import decoded, described
 from tuning.search.plan import SearchPlan, plan_search
-from tuning.search.rung_sampler import make_space_sampler
+from tuning.search.rung_sampler import make_space_sampler, startup_trials
 from tuning.search.samplers import enqueue_grid_point, seed_of
 from tuning.search.stopping import make_promotion, rungs
 from tuning.search.study import quiet
+from tuning.search.trained import fit_of, trained
 from tuning.search.warm_start import WarmStart, feed_known
 from tuning.training.config import FitConfig
 from tuning.training.data import TaskData, load_task_data
@@ -209,12 +210,13 @@ def dry_run_table(
     # Of a grid all points that the search would try: their number is its cost.
     most = plan.search.num_samples if is_grid else min(_SUGGESTIONS, plan.search.num_samples)
     suggestions: list[dict[str, Any]] = []
+    comparable = _comparable(study, plan)
     with quiet():
         while len(suggestions) < most:
             if is_grid and not enqueue_grid_point(study, plan.space):
                 break
             seed = seed_of(plan.seed, len(suggestions))
-            study.sampler = make_space_sampler(plan.search, seed, plan.space, {})
+            study.sampler = make_space_sampler(plan.search, seed, plan.space, *comparable)
             suggestions.append(plan.space.sample(study.ask()))
     trials = len(suggestions) if is_grid else plan.search.num_samples
     fits = [plan.space.fit_config(values) for values in suggestions]
@@ -225,6 +227,18 @@ def dry_run_table(
         cost = _timed(cost, fits[:_SUGGESTIONS], data)
     shown = [plan.space.chosen(values) for values in suggestions[:_SUGGESTIONS]]
     return DryRunTable(plan, shown, known, cost)
+
+
+def _comparable(study: optuna.Study, plan: SearchPlan) -> tuple[Mapping[int, float], float]:
+    """What the sampler learns from known results, and the sign of the objective."""
+    sign = plan.objectives[0].sign
+    promotion = make_promotion(plan.search, plan.space.most_epochs)
+    known = [trial for trial in study.trials if trial.state.is_finished()]
+    if promotion is None:
+        return {trial.number: sign * trial.values[0] for trial in known if trial.values}, sign
+    all_trained = [trained(each, fit_of(each, plan), plan, promotion) for each in known]
+    start = startup_trials(plan.search, plan.space.parameters)
+    return promotion.comparable(all_trained, start), sign
 
 
 def expected_epochs(plan: SearchPlan, fits: Sequence[FitConfig], trials: int) -> int | None:

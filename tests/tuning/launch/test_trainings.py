@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from tuning.config.schema import REPORT_GRIDS, GridConfig, TrainingConfig
 from tuning.errors import ChromatuneError
-from tuning.launch.trainings import Training, grid_trainings
+from tuning.launch import trainings
+from tuning.launch.trainings import Operations, Training, grid_trainings
 
 
 def _grid(task: str, **changes: object) -> list[Training]:
@@ -49,6 +53,28 @@ def test_independent_cells_are_one_training_each_with_the_same_cell_ids() -> Non
 def test_the_costliest_trainings_come_first() -> None:
     models = [training.fit.model for training in _grid("regression")]
     assert models == ["cnn3"] * 3 + ["cnn2"] * 3 + ["cnn1"] * 3
+
+
+class _Odd(nn.Module):
+    """Returns a list, looks places up in a buffer, and has a weight that no module holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(1, 2, 3, padding=1)
+        self.register_buffer("places", torch.arange(4))
+        self.weights = nn.ParameterList([nn.Parameter(torch.zeros(4))])
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [self.inner(x) + self.weights[0][self.places].sum()]
+
+
+@pytest.mark.parametrize(("network", "operations"), [(_Odd(), 20 * 8**2), (nn.Identity(), 1)])
+def test_operations_of_any_network_are_counted(
+    monkeypatch: pytest.MonkeyPatch, network: nn.Module, operations: int
+) -> None:
+    monkeypatch.setattr(trainings, "network_without_weights", lambda _: network)
+    fit = dataclasses.replace(_grid("regression")[0].fit, image_size=8)
+    assert Operations().of(fit) == operations
 
 
 def test_scaled_cells_know_the_published_cell_they_stand_for() -> None:

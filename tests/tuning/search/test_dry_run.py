@@ -157,6 +157,33 @@ def test_the_cost_of_a_grid_is_that_of_its_points(
     assert "- at most 2.5 CPU hours\n- at most 1:30 of wall time\n" in lines
 
 
+def test_suggestions_follow_known_results_and_do_not_repeat_them(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    values = list(range(1, 41))
+    space = {"model": "autoencoder", "head": "tanh", "epochs": 9, "lr": 1e-3}
+    space["batch_size"] = {"type": "categorical", "choices": values}
+
+    def feed(study: optuna.Study, plan: SearchPlan, *_: Any, **__: Any) -> WarmStart:
+        distributions = {p.name: p.distribution for p in plan.space.parameters}
+        for value in values[::2]:
+            score = float(value)
+            known = optuna.trial.create_trial(
+                value=score,
+                params={"batch_size": value},
+                distributions=distributions,
+                intermediate_values=dict.fromkeys((1, 3, 9), score),
+            )
+            study.add_trial(known)
+        return WarmStart(20, 0)
+
+    monkeypatch.setattr(dry_run, "feed_known", feed)
+    table = dry_run_table("colorizer", config_of(tmp_path, space=space, num_samples=5))
+    suggested = {point["batch_size"] for point in table.suggestions}
+    assert len(suggested) == 5
+    assert not suggested & set(values[::2])
+
+
 def test_a_known_grid_costs_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     space = {"model": "autoencoder", "head": "tanh", "batch_size": 8, "lr": 0.1}
     space["epochs"] = {"type": "categorical", "choices": [4, 6]}

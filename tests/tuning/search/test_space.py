@@ -218,6 +218,9 @@ def test_points_are_checked_against_the_space(space_of: MakeSpace) -> None:
         "lr": 1e-3,
         "model": "unet",
     }
+    # What counts only for one value of a key that is left out implies that value.
+    width = {"model_kwargs.width": 16}
+    assert space.checked_point(width) == {"model": "unet", **width}
     for point, message in (
         ({"lrr": 1}, "unknown key 'lrr'; did you mean 'lr'?"),
         ({"lr": 1.0}, "not in the space: float 0.0001 to 0.01, log"),
