@@ -21,8 +21,10 @@ from tuning.launch.trial_state import metric_of
 from tuning.tracking.stored_runs import StoredCell
 
 _LEFT = ("state", "settings")
-# Always in the name of a trial, or the same for all.
-_NAMED = ("model", "head", "seed", "image_size", "model_kwargs")
+# Shown in the name of a trial.
+_NAMED = ("model", "head")
+# The same for all trials of a launch whose folder is elsewhere.
+_SHARED = ("seed", "image_size", "model_kwargs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +104,14 @@ class TrialsTable(ResultTable):
     def _row(self, row: TrialRow, *, is_best: bool) -> Row:
         value = "–" if row.value is None else format_value(self.metric, row.value)
         texts = (f"{row.epoch} of {row.epochs}", f"{row.done}/{row.cells}", row.status)
+        settings = {key: value for key, value in row.settings.items() if key not in _NAMED}
         below = [line for line in (one_line(row.error), row.log and f"log: {row.log}") if line]
         return Row(
             row.trial,
             (
                 Cell(value, winner="all" if is_best else None, missing=row.value is None),
                 *map(Cell, texts),
-                Cell("\n".join([settings_text(row.settings), *below]).strip()),
+                Cell("\n".join([settings_text(settings), *below]).strip()),
             ),
         )
 
@@ -163,7 +166,7 @@ def stored_table(cells: Sequence[StoredCell], metric: str, maximize: bool) -> Tr
             cell.epochs,
             cell.epochs,
             done=1,
-            settings={key: value for key, value in cell.params.items() if key not in _NAMED},
+            settings={key: value for key, value in cell.params.items() if key not in _SHARED},
             metrics={key: value for key, value in cell.metrics.items() if key.startswith("val_")},
             seconds=cell.metrics.get("train_seconds", 0.0),
         )
@@ -176,4 +179,4 @@ def stored_table(cells: Sequence[StoredCell], metric: str, maximize: bool) -> Tr
 def _settings(params: Mapping[str, Any], varied: Sequence[str]) -> dict[str, Any]:
     arguments = {f"model_kwargs.{k}": v for k, v in (params.get("model_kwargs") or {}).items()}
     every = {**params, **arguments}
-    return {name: every[name] for name in varied if name in every and name not in _NAMED}
+    return {name: every[name] for name in varied if name in every}

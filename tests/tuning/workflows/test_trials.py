@@ -213,11 +213,12 @@ def test_a_running_search_shows_finished_running_and_failed_trials(
         *[("0003", "failed", None), ("0004", "waiting", None)],
     ]
     assert [row["epoch"] for row in found["trials"]] == [4, 4, 3, 0, 0]
-    assert found["trials"][0]["settings"] == {"lr": 2e-3}
+    assert found["trials"][0]["settings"] == {"model": "cnn1", "lr": 2e-3}
     assert found["trials"][3]["error"] == "out of memory"
     lines = table.markdown()
     assert "★8.00" in lines
     assert "lr=4e-3" in lines
+    assert "model=" not in lines  # the names of the trials say it
     assert "out of memory" in lines
     rows = table.records()
     assert [(row["trial"][:4], row["val_rmse_lab_a"]) for row in rows[:2]] == [
