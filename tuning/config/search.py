@@ -26,6 +26,7 @@ from tuning.utils.safe_yaml import read_yaml_file
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 _CLASS = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_CONFIRM = r"[1-9]\d?x[2-9]"
 Scheduler = Literal["asha", "hyperband", "asha-stop", "median", "none"]
 
 
@@ -55,6 +56,12 @@ Sampler = Annotated[
     AfterValidator(_checked_sampler),
     WithJsonSchema({"anyOf": [{"enum": list(SAMPLERS)}, {"pattern": _CLASS}], "type": "string"}),
 ]
+
+
+def _checked_confirm(value: str) -> str:
+    if re.fullmatch(_CONFIRM, value):
+        return value
+    raise ValueError("input should be BESTxSEEDS, such as 3x3, with at least two seeds")
 
 
 class SearchConfig(BaseModel):
@@ -89,7 +96,14 @@ class SearchConfig(BaseModel):
     budget_cpu_hours: Positive | None = None
     max_stagnation_trials: Count | None = None
     min_improvement: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    confirm: Annotated[str, Field(pattern=r"^[1-9]\d?x[2-9]$")] | None = None
+    confirm: (
+        Annotated[
+            str,
+            AfterValidator(_checked_confirm),
+            WithJsonSchema({"pattern": f"^{_CONFIRM}$", "type": "string"}),
+        ]
+        | None
+    ) = None
 
     @property
     def chosen_scheduler(self) -> Scheduler:
