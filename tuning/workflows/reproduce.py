@@ -189,7 +189,8 @@ class Job:
     def _finetune_published(self, task: Task, row: PublishedResult) -> Step:
         """Fine-tune the best training of a published model, unless it is the champion.
 
-        It is measured, but not promoted on the target: that is for the champion.
+        It is measured, but neither compared with training from scratch nor promoted on the target:
+        that is for the champion.
         """
         data = open_prepared(self.config.data)
         champion = find_champion(self.tracking_uri, data.name, task)
@@ -200,7 +201,7 @@ class Job:
             return Step(line, succeeded=False)
         if champion is not None and champion.run_id == best.run_id:
             return Step(f"{row.name} is the champion: it has been fine-tuned")
-        outcome = self._finetuned(task, model=best.model_uri)
+        outcome = self._finetuned(task, model=best.model_uri, compare_scratch=False)
         found = conclude_finetune(outcome, self.tracking_uri, promotes=False)
         return _step(outcome, found)
 
