@@ -1,7 +1,8 @@
-"""Compare search methods on the recorded learning curves; `make bench-search`, half an hour.
+"""Compare search methods on the recorded learning curves; `make bench-search`.
 
     python -m benchmarks.search --methods 'Chromatune*'
 
+Takes about half an hour without Ax and the Gaussian processes, which take longer than all others.
 A method whose library is not installed keeps the figures that it has. Writes a file for each
 dataset, benchmarks/results/search-*.json, after each method, and docs/search.svg; `make docs`
 writes the tables into docs/search.md.
