@@ -82,7 +82,8 @@ bench: install
 	for name in commands first_run; do $(BIN)/python -m benchmarks.$$name || exit; done
 	$(BIN)/python -m benchmarks.dataset_size
 
-## The searches of docs/search.md, half an hour without Ax and Gaussian processes; other libraries go into environments of their own
+## The searches of docs/search.md, half an hour without Ax and Gaussian processes.
+## Other libraries go into environments of their own.
 bench-search:
 	for name in peers peers-neps; do \
 		$(PYTHON) -m venv $(VENV)-$$name && \
