@@ -93,24 +93,26 @@ def _scaling() -> str:
 
 def _searches() -> str:
     """What the default must reach, then every method on each dataset."""
-    names = [path.stem for path in sorted(BENCHMARKS.glob("search-*-recipe.json"))]
-    documents = [_benchmark(name) for name in names]
-    parts = [search.bars(documents)]
-    for name, document in zip(names, documents, strict=True):
-        origin = f"{search.libraries(document)}. {_origin([name])[2:]}"
-        parts.append(f"### On {document['dataset']}\n\n{search.tables(document)}\n{origin}")
-    return "\n".join(parts)
+    documents = _of_space("recipe")
+    return "\n".join([search.bars(list(documents.values())), *_search_tables(documents, "###")])
 
 
 def _networks() -> str:
-    """The space of two networks, on each dataset."""
-    names = [path.stem for path in sorted(BENCHMARKS.glob("search-*-networks.json"))]
-    parts = []
-    for name in names:
-        document = _benchmark(name)
-        title = f"#### On {document['dataset']}"
-        parts.append(f"{title}\n\n{search.tables(document)}\n{_origin([name])[2:]}")
-    return "\n".join(parts)
+    return "\n".join(_search_tables(_of_space("networks"), "####"))
+
+
+def _of_space(space: str) -> dict[str, dict[str, Any]]:
+    """The results on each dataset, by the name of their file."""
+    names = [path.stem for path in sorted(BENCHMARKS.glob(f"search-*-{space}.json"))]
+    return {name: _benchmark(name) for name in names}
+
+
+def _search_tables(documents: Mapping[str, Mapping[str, Any]], level: str) -> list[str]:
+    return [
+        f"{level} On {document['dataset']}\n\n{search.tables(document)}\n"
+        f"{search.libraries(document)}. {_origin([name])[2:]}"
+        for name, document in documents.items()
+    ]
 
 
 def _real_search() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import torch
+from optuna.trial import TrialState
 
 from tuning.config.schema import Task
 from tuning.config.search import SearchLaunchConfig
@@ -235,7 +236,8 @@ def _comparable(study: optuna.Study, plan: SearchPlan) -> tuple[Mapping[int, flo
     promotion = make_promotion(plan.search, plan.space.most_epochs)
     known = [trial for trial in study.trials if trial.state.is_finished()]
     if promotion is None:
-        return {trial.number: sign * trial.values[0] for trial in known if trial.values}, sign
+        ended = [trial for trial in known if trial.state == TrialState.COMPLETE]
+        return {trial.number: sign * trial.values[0] for trial in ended}, sign
     all_trained = [trained(each, fit_of(each, plan), plan, promotion) for each in known]
     start = startup_trials(plan.search, plan.space.parameters)
     return promotion.comparable(all_trained, start), sign
