@@ -59,10 +59,10 @@ def _share(model: str, data: TaskData) -> float:
     *_, result = fit(short, data)
     trained = time.process_time() - started
     validated = partial(evaluate, result.state.model, data.val, data.task)
-    usual = _seconds(partial(validated, names=whole.validated_metrics))
+    usual = _seconds(partial(validated, names=whole.validated_metrics(1)))
     complete = _seconds(validated)
-    epoch = (trained - 2 * usual) / _TRAINED  # after the first epoch and the last
-    count = sum(map(whole.is_validated, range(1, EPOCHS + 1)))
+    epoch = (trained - usual - complete) / _TRAINED  # after the first epoch and the last
+    count = sum(map(whole.is_validated, range(1, EPOCHS)))
     return (count * usual + complete) / (EPOCHS * epoch)
 
 

@@ -38,6 +38,9 @@ class Backend(Protocol):
     the running trials save their last epoch and returns; the next Ctrl-C raises KeyboardInterrupt.
     """
 
+    def starting(self, address: str | None) -> contextlib.AbstractContextManager[None]:
+        """Start what sessions need, while the block goes on; they share it, and it ends with it."""
+
     def session(self, job: Job) -> contextlib.AbstractContextManager[None]:
         """Make ready to run trials; ChromatuneError if they could never run."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -23,6 +25,7 @@ from tuning.utils.redaction import redact
 
 _ANSWER_WITHIN_S = 5
 _VARIABLE = "RAY_ADDRESS"
+_LOCAL = "local"
 # Ray sets both in the processes of `ray job submit`.
 _OF_JOBS = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 # What HTTP/2, and so gRPC, begins with: a greeting, and from both sides a frame of settings.
@@ -31,13 +34,18 @@ _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
 # Ray's words where the versions differ: first the cluster's, then this process's.
 _VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
+_WITHOUT_MONITORS = functools.partial(
+    ray._private.parameter.RayParams, no_monitor=True, include_log_monitor=False
+)
+
 _lasting: contextlib.ExitStack | None = None
+_starting: Future[None] | None = None
 _joined = False  # a cluster, that is: not a Ray of our own
 
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Keep a local Ray that `connected` starts within the block for its later calls in it."""
+    """Keep a local Ray that starts within the block for all that needs one later in it."""
     global _lasting
     with contextlib.ExitStack() as end:
         _lasting = end
@@ -48,53 +56,79 @@ def lasting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def starting(address: str | None) -> Iterator[None]:
+    """Start a local Ray while the block goes on, for all that is `connected` in it; then stop it.
+
+    Nothing is started if `address` (or RAY_ADDRESS) names a cluster, or if Ray runs already.
+    """
+    global _starting
+    if _starting is not None or _place(address) != _LOCAL or ray.is_initialized():
+        yield
+        return
+    with contextlib.ExitStack() as end:
+        until = _lasting or end
+        # The kernel ends Ray's daemons with the thread that has started them.
+        thread = until.enter_context(ThreadPoolExecutor(1, "ray"))
+        _starting = thread.submit(_start)
+        until.callback(_stop, _starting)
+        yield
+
+
+@contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Join the cluster at `address` (or RAY_ADDRESS), else start a Ray of our own.
+    """Join the cluster at `address` (or RAY_ADDRESS), else wait until a Ray of our own has started.
 
     Raises ChromatuneError within seconds if there is no such cluster, or if Ray does not start.
     """
     global _joined
-    address = address or os.environ.get(_VARIABLE) or "local"
-    # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
-    # told by the runner, with Ray's reason.
-    ray._private.worker._worker_logs_enabled = False
-    # Ray shows everybody who reaches the cluster the command line of each of its drivers.
-    ray._private.utils.get_entrypoint_name = provenance.command
-    common = {
-        "job_config": _OwnCodeFirst(),
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-        "ignore_reinit_error": True,
-    }
+    place = _place(address)
+    with starting(address):
+        if _starting is not None and place == _LOCAL:
+            _starting.result()
+            _joined = False
+            yield
+            return
     if ray.is_initialized():
         yield
         return
     try:
-        if address != "local":
-            check_cluster(address, _source(address))
-            _check_answers(address)
-            ray.init(address=address, **common)
-        else:
-            # Trials on this machine inherit the environment. What Ray Tune hands on of it, keys of
-            # buckets too, Ray would log; and it would keep trials from the workers that Ray starts
-            # at first, one for each slot.
-            class_cache.ENV_VARS_TO_PROPAGATE.clear()
-            class_cache.DEFAULT_ENV_VARS.clear()
-            # "local", since Ray would otherwise join whatever `ray start` has left on this machine.
-            environment.set_socket_folder()
-            with _hangup_blocked():
-                ray.init(
-                    address="local",
-                    num_cpus=len(os.sched_getaffinity(0)),
-                    include_dashboard=False,
-                    _node_ip_address="127.0.0.1",
-                    **common,
-                )
+        check_cluster(place, _source(place))
+        _check_answers(place)
+        _init(address=place)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        if address == "local":
-            reason = redact(str(error).strip().partition("\n")[0])
-            raise ChromatuneError(f"Ray could not start on this machine: {reason}") from None
-        raise ChromatuneError(_cannot_join(address, error)) from None
+        raise ChromatuneError(_cannot_join(place, error)) from None
+    _joined = True
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _place(address: str | None) -> str:
+    return address or os.environ.get(_VARIABLE) or _LOCAL
+
+
+def _start() -> None:
+    """Start a Ray on this machine; ChromatuneError if that fails."""
+    # Trials on this machine inherit the environment. What Ray Tune hands on of it, keys of buckets
+    # too, Ray would log; and it would keep trials from the workers that Ray starts at first, one
+    # for each slot.
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+    class_cache.DEFAULT_ENV_VARS.clear()
+    environment.set_socket_folder()
+    try:
+        with _hangup_blocked():
+            _init(
+                # "local", since Ray would otherwise join whatever `ray start` has left on this
+                # machine.
+                address=_LOCAL,
+                num_cpus=len(os.sched_getaffinity(0)),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+            )
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = redact(str(error).strip().partition("\n")[0])
+        raise ChromatuneError(f"Ray could not start on this machine: {reason}") from None
     except Exception as error:
         if type(error) is not Exception:
             raise
@@ -103,10 +137,30 @@ def connected(address: str | None) -> Iterator[None]:
             "Ray could not start on this machine in time, which happens where other work takes all "
             "of its processors or memory: run the command again, or free some first"
         ) from None
-    _joined = address != "local"
-    with contextlib.ExitStack() as end:
-        (_lasting if _lasting and address == "local" else end).callback(ray.shutdown)
-        yield
+
+
+def _stop(started: Future[None]) -> None:
+    global _starting
+    _starting = None
+    if started.exception() is None:  # waits for the start
+        ray.shutdown()
+
+
+def _init(**where: Any) -> None:
+    # Ray prints its daemons' complaints on stdout, where only results belong; a trial that died is
+    # told by the runner, with Ray's reason.
+    ray._private.worker._worker_logs_enabled = False
+    # A Ray of our own neither grows nor sends its logs on: two processes less to wait for.
+    ray._private.parameter.RayParams = _WITHOUT_MONITORS
+    # Ray shows everybody who reaches the cluster the command line of each of its drivers.
+    ray._private.utils.get_entrypoint_name = provenance.command
+    ray.init(
+        **where,
+        job_config=_OwnCodeFirst(),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        ignore_reinit_error=True,
+    )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 
 from models import list_models, use_code
 from tuning.backend.base import BackendError, Job
-from tuning.backend.cluster import connected, has_joined
+from tuning.backend.cluster import connected, has_joined, starting
 from tuning.backend.node_checks import check_here, check_nodes, inventory
 from tuning.backend.node_data import on_nodes
 from tuning.backend.resources import TrialShares, may_grow, trial_resources, wait_for_nodes
@@ -33,14 +32,15 @@ from tuning.launch.trainings import Training
 from tuning.launch.trial import Report, TrialInputs, claim_device, run_trial
 from tuning.launch.trial_lifecycle import LaunchMonitor
 
-# As many trials as Ray Tune itself would let wait for an autoscaler.
-_PENDING_TRIALS = "200"
 # Ray kills a trial 10 s after it has asked it to stop.
 _SAVES_WITHIN_S = 8.0
 
 
 class RayBackend:
     """A Ray of this machine, or a cluster; each trial is a Ray Tune trial."""
+
+    def starting(self, address: str | None) -> contextlib.AbstractContextManager[None]:
+        return starting(address)
 
     @contextlib.contextmanager
     def session(self, job: Job) -> Iterator[None]:
@@ -55,8 +55,6 @@ class RayBackend:
         # Failed trials are shown by the progress view, in a line each instead of a traceback.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         discard_ray_state(job.launch.storage)
-        if monitor.source.is_fixed and may_grow():
-            os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", _PENDING_TRIALS)
         tuner = _tuner(job, monitor, inputs)
         # At the end Ray reads failures back from storage, where a full disk has cut them short.
         try:

@@ -121,17 +121,18 @@ def error_picture(error: NDArray[Any], scale: float) -> Bytes:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def encode_png(picture: Bytes, *, fast: bool = False) -> bytes:
-    """Encode an RGB picture; `fast` takes an eighth of the time and half as much space again."""
-    options = [] if fast else [cv2.IMWRITE_PNG_COMPRESSION, 6]
+def encode_png(picture: Bytes) -> bytes:
+    """Encode an RGB picture, photographs to the size of zlib's default in a quarter of the time."""
+    strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 3, *strategy]
     return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def write_png(picture: Bytes, path: Path, *, fast: bool = False) -> None:
+def write_png(picture: Bytes, path: Path) -> None:
     """Write an RGB picture, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".picture-") as scratch:
         draft = Path(scratch) / "picture.png"
-        draft.write_bytes(encode_png(picture, fast=fast))
+        draft.write_bytes(encode_png(picture))
         draft.replace(path)
 
 

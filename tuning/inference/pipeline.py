@@ -111,6 +111,6 @@ def _finish(
 def _write(picture: Bytes, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_png(picture, path, fast=True)
+        write_png(picture, path)
     except OSError as error:
         raise ChromatuneError(f"cannot write {path}: {error.strerror or error}") from None

@@ -142,8 +142,8 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
         rgb, gray = lab_to_rgb(L, a, b), np.full_like(L, _MIDDLE)
         planes.append([rgb, _painted(L), _painted(gray, a=a), _painted(gray, b=b)])
         copies.append(list(augmented_copies(rgb, len(COPIES), keys[number])))
-    write_png(picture_grid(planes), folder / "planes.png", fast=True)
-    write_png(picture_grid(copies), folder / "copies.png", fast=True)
+    write_png(picture_grid(planes), folder / "planes.png")
+    write_png(picture_grid(copies), folder / "copies.png")
     return {
         "planes": {"split": "train", "columns": PLANES, "rows": numbers},
         "copies": {
@@ -158,7 +158,7 @@ def _pipeline(dataset: PreparedDataset, folder: Path) -> dict[str, Any]:
 def _write_sheet(folder: Path, name: str, split: Split, predicted: Floats, task: str) -> None:
     row_of = _colorizer_row if CRITERIA[task].predicts_planes else _regression_row
     rows = [row_of(split, predicted, row) for row in range(len(split))]
-    write_png(picture_grid(rows), folder / f"{name}.png", fast=True)
+    write_png(picture_grid(rows), folder / f"{name}.png")
 
 
 def _colorizer_row(split: Split, predicted: Floats, row: int) -> list[Bytes]:

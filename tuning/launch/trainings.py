@@ -202,13 +202,13 @@ class Operations:
 def _operations(fit: FitConfig) -> int:
     """Count with hooks.
 
-    torch's own counter would import its compiler, which takes seconds, and so would many an
-    operation on the meta device.
+    torch's own counter would import its compiler, which takes seconds, and many an operation on the
+    meta device, `to_empty` too, imports SymPy.
     """
     model = network_without_weights(fit)
-    model.to_empty(device="cpu")
-    for buffer in model.buffers():
-        buffer.zero_()  # indices, such as those of positions
+    model._apply(  # type: ignore[no-untyped-call]
+        lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype)
+    )
     operations = 0
 
     def count(module: nn.Module, _: Any, output: Any) -> None:

@@ -97,7 +97,7 @@ def colorize_upload(
         raise unavailable(error) from None
     values = (*_values(choice, prediction), kind, "; ".join(picture.notes))
     headers = dict(zip(HEADERS, values, strict=True))
-    return encode_png(paint(L, prediction.ab), fast=True), headers
+    return encode_png(paint(L, prediction.ab)), headers
 
 
 def _values(choice: Choice, prediction: Prediction) -> tuple[str, ...]:

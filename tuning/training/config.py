@@ -26,9 +26,9 @@ class FitConfig(TrainingOptions):
     `milestones` increase, and the last is the number of epochs. Validation takes place at every
     milestone, after the epochs `validate_at`, after every `eval_every` epochs, and after the first;
     without `eval_every`, about twenty times a training. It measures MSE, PSNR, registered metrics,
-    `keep_by` and `eval_metrics`, where `all` stands for all; the rest is measured of the state that
-    becomes a cell. Raises ChromatuneError for values that cannot be trained with, and
-    models.ModelError for an unknown model.
+    `keep_by` and `eval_metrics`, where `all` stands for all; the rest is measured of a state that
+    becomes a cell, as a milestone's does. Raises ChromatuneError for values that cannot be trained
+    with, and models.ModelError for an unknown model.
     """
 
     milestones: Annotated[tuple[_Count, ...], Field(min_length=1)]
@@ -107,10 +107,12 @@ class FitConfig(TrainingOptions):
         every = self.eval_every or max(1, self.epochs // 20)
         return epoch == 1 or epoch % every == 0 or epoch in (*self.milestones, *self.validate_at)
 
-    @property
-    def validated_metrics(self) -> frozenset[str]:
-        """The metrics that every validation measures, without prefix; MSE and PSNR always are."""
-        if ALL in self.eval_metrics:
+    def validated_metrics(self, epoch: int) -> frozenset[str]:
+        """The metrics that are measured after this epoch, without prefix; MSE and PSNR always are.
+
+        A milestone's state becomes a cell, which has all.
+        """
+        if ALL in self.eval_metrics or epoch in self.milestones:
             return frozenset(metric_names(self.task))
         watched = [*self.eval_metrics, *([self.keep_by] if self.keep_by else [])]
         own = [name.removeprefix("val_") for name in watched]

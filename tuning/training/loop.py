@@ -141,7 +141,7 @@ def _validate(
             data.task,
             device=device,
             batch_size=config.batch_size,
-            names=config.validated_metrics,
+            names=config.validated_metrics(epoch),
         )
     except NonFinitePredictionError:
         raise Diverged(epoch, "val_mse", math.nan) from None

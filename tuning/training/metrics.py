@@ -221,8 +221,10 @@ def _rgb_means(predicted: Floats, split: Split, names: frozenset[str]) -> dict[s
     pairs = list(zip(painted, known, strict=True))
     means = {}
     if "psnr_rgb" in names:
-        squared = [np.square(made.astype(np.float32) - own) for made, own in pairs]
-        means["mse_rgb"] = float(np.mean(squared, dtype=np.float64)) / 255**2
+        squared = [
+            np.square(made.astype(np.float32) - own).mean(dtype=float) for made, own in pairs
+        ]
+        means["mse_rgb"] = float(np.mean(squared)) / 255**2
     if "ssim_rgb" in names:
         each = [
             ssim(made.transpose(2, 0, 1), own.transpose(2, 0, 1), data_range=255)

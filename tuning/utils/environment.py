@@ -26,6 +26,9 @@ _DEFAULTS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # By default Ray fails a trial that does not end within 2 s of being stopped.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    # By default the worker of a suggested trial starts only when the trial before runs. Ours are
+    # suggested while there is room, so as many may wait as of Ray Tune's own suggestions.
+    "TUNE_MAX_PENDING_TRIALS_PG": "200",
     # Ray's own experiment state is never read: write it at most once an hour.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     # The driver does not need the metrics that were reported with a checkpoint.

@@ -115,29 +115,33 @@ def start_launch(
     data = task_data(config.data, dataset, task, planes=wants_planes)
     stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
     files = distinct([*import_code(config.imports), *code])
-    launch = None
-    if session.reuse:
-        parent = details.get("parent_model")
-        launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent, files)
-    is_new = launch is None
-    if launch is None:
-        check_store(session.tracking_uri)
-        launch = create_launch(
-            *(kind, task, stored, dataset, trainings),
-            tracking_uri=session.tracking_uri or "",
-            baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
-            code=files,
-            **details,
+    # Ray takes seconds to start, and so does what is checked and measured until it is needed.
+    with make_backend(config.resources.backend).starting(config.address):
+        launch = None
+        if session.reuse:
+            parent = details.get("parent_model")
+            launch = find_launch(
+                config.storage_path, kind, dataset.digest, trainings, parent, files
+            )
+        is_new = launch is None
+        if launch is None:
+            check_store(session.tracking_uri)
+            launch = create_launch(
+                *(kind, task, stored, dataset, trainings),
+                tracking_uri=session.tracking_uri or "",
+                baseline=constant_baseline(data.val, data.baseline_ab, task, "val_"),
+                code=files,
+                **details,
+            )
+        return run_launch(
+            launch,
+            make_trials or fixed_trials,
+            config,
+            session,
+            data=lambda: data,
+            is_new=is_new,
+            errors=errors,
         )
-    return run_launch(
-        launch,
-        make_trials or fixed_trials,
-        config,
-        session,
-        data=lambda: data,
-        is_new=is_new,
-        errors=errors,
-    )
 
 
 def fixed_trials(launch: Launch) -> Trials:

@@ -16,7 +16,7 @@ import pytest
 import ray
 
 from tuning.backend import resources
-from tuning.backend.cluster import _hangup_blocked, connected, lasting
+from tuning.backend.cluster import _hangup_blocked, connected, lasting, starting
 from tuning.backend.ray_tune import _train
 from tuning.backend.resources import TrialShares, trial_resources, wait_for_nodes
 from tuning.config.schema import ResourcesConfig
@@ -279,8 +279,8 @@ def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> No
 
     apart = ["start", "end", "start", "end"]
     assert launch_twice() == apart
+    assert launch_twice("auto") == apart  # a cluster is left after each launch
     with lasting():
-        assert launch_twice("auto") == apart  # a cluster is left after each launch
         assert launch_twice() == ["start"]
     assert daemons == ["start", "end"]
     assert launch_twice() == apart
@@ -288,6 +288,32 @@ def test_launches_have_a_ray_each_unless_it_is_to_last(daemons: list[str]) -> No
     with pytest.raises(ZeroDivisionError), lasting(), connected(None):
         _ = 1 / 0
     assert daemons == ["start", "end"]
+
+
+def test_a_local_ray_starts_beside_other_work(
+    daemons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = threading.Event()
+
+    def start(**_: Any) -> None:
+        assert prepared.wait(20)
+        daemons.append("start")
+
+    monkeypatch.setattr(ray, "init", start)
+    with starting(None):
+        assert daemons == []
+        prepared.set()
+        with connected(None):
+            assert daemons == ["start"]
+        assert daemons == ["start"]
+    assert daemons == ["start", "end"]
+    daemons.clear()
+    with starting("auto"):
+        pass
+    assert daemons == []
+    with pytest.raises(ZeroDivisionError), starting(None):
+        _ = 1 / 0
+    assert daemons == ["start", "end"]  # no Ray is left behind
 
 
 def test_what_ray_starts_ignores_a_closed_terminal() -> None:
