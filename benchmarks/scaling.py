@@ -3,13 +3,15 @@
     python -m benchmarks.scaling --trials 2000
 
 Ray, MLflow, checkpoints, cells and models are real; only the trainings are tiny: one epoch of CNN1
-on 800 images of 16 px. The costs per trial extrapolate to 10,000: the driver's do not grow.
+on 800 images of 16 px. An empty Ray Tune launch of as many trials is measured beside them. The
+costs per trial extrapolate to 10,000: the driver's do not grow.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -39,7 +41,14 @@ def main() -> None:
             "many trials: driver's processor time", " ms", 60, "most", [1e3 * _driver_cost(samples)]
         )
         stores = _store_sizes(folder)
-        results = write("scaling", [cost], trials=trials, samples=samples, stores=stores)
+        timed(
+            ["benchmarks.ways.empty", "--trials", str(trials), "--out", str(folder / "empty.json")],
+            folder / "empty.log",
+        )
+        empty = json.loads((folder / "empty.json").read_text())
+        results = write(
+            "scaling", [cost], trials=trials, samples=samples, stores=stores, empty=empty
+        )
     print(table(results))
 
 
@@ -50,12 +59,8 @@ def table(results: Mapping[str, Any]) -> str:
     cost = _driver_cost(samples)
     growth = (last["memory_bytes"] - first["memory_bytes"]) / trials
     rows = [
-        (
-            "driver, processor time",
-            f"{last['processor_s']:.0f} s",
-            f"{1e3 * cost:.0f} ms",
-            f"{cost * MANY / 60:.0f} min",
-        ),
+        _seconds_row("driver", cost, trials),
+        _seconds_row("an empty Ray Tune launch", results["empty"]["processor_s"], trials),
         (
             "driver, memory",
             f"{last['memory_bytes'] / 1e6:.0f} MB",
@@ -72,6 +77,11 @@ def table(results: Mapping[str, Any]) -> str:
     rows.append(("files in the launch folder", f"{stores['files']}", f"{each:.1f}", many))
     measured = f"{trials} trials, measured in {last['wall_s'] / 60:.1f} min"
     return markdown(("", measured, "per trial", f"{MANY:,} trials, extrapolated"), rows)
+
+
+def _seconds_row(name: str, each: float, trials: int) -> tuple[str, str, str, str]:
+    name = f"{name}, processor time"
+    return name, f"{each * trials:.0f} s", f"{1e3 * each:.0f} ms", f"{each * MANY / 60:.0f} min"
 
 
 def limits(results: Mapping[str, Any]) -> str:

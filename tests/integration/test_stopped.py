@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,20 @@ def assert_saved(place: Any) -> None:
 def test_ctrl_c_before_training_leaves_nothing_and_twice_it_stops_at_once(
     place: Any, undisturbed: Any, run: Callable[..., Any]
 ) -> None:
-    driver = place.start(*place.grid())
-    place.wait_for(driver, lambda: is_starting_ray(driver), "Ray to be started")
-    os.killpg(driver.process.pid, signal.SIGINT)
-    assert_stopped(driver, "stopped before anything was trained; the launch was removed")
-    assert place.launches() == []
-    assert place.runs() == {}
+    def has_launch(_: Any) -> bool:
+        return any((launch / "launch.json").exists() for launch in place.launches())
+
+    for has_come, message in (
+        (is_starting_ray, "interrupted"),
+        (has_launch, "stopped before anything was trained; the launch was removed"),
+    ):
+        driver = place.start(*place.grid())
+        place.wait_for(driver, partial(has_come, driver), message)
+        time.sleep(0.3)
+        os.killpg(driver.process.pid, signal.SIGINT)
+        assert_stopped(driver, message)
+        assert place.launches() == []
+        assert place.runs() == {}
 
     driver = place.start(*place.grid(), *ONE_SLOT)
     place.wait_for_first_cell(driver)
