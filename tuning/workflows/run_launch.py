@@ -115,16 +115,15 @@ def start_launch(
     data = task_data(config.data, dataset, task, planes=wants_planes)
     stored = (written_config or config).model_copy(update={"data": recorded(config.data, dataset)})
     files = distinct([*import_code(config.imports), *code])
-    # Ray takes seconds to start, and so does what is checked and measured until it is needed.
-    with make_backend(config.resources.backend).starting(config.address):
-        launch = None
-        if session.reuse:
-            parent = details.get("parent_model")
-            launch = find_launch(
-                config.storage_path, kind, dataset.digest, trainings, parent, files
-            )
-        is_new = launch is None
+    launch = None
+    if session.reuse:
+        parent = details.get("parent_model")
+        launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent, files)
+    is_new = launch is None
+    with contextlib.ExitStack() as end:
         if launch is None:
+            # Ray takes seconds to start, and so does what is checked and measured until then.
+            end.enter_context(make_backend(config.resources.backend).starting(config.address))
             check_store(session.tracking_uri)
             launch = create_launch(
                 *(kind, task, stored, dataset, trainings),
