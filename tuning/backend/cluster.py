@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 from ray.job_config import JobConfig
 from ray.tune.execution import class_cache
 
@@ -91,12 +92,15 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    source = _source(place)
     try:
-        check_cluster(place, _source(place))
+        if place == "auto":  # what Ray has written down may be a cluster that is gone
+            place = canonicalize_bootstrap_address(place) or place
+        check_cluster(place, source)
         _check_answers(place)
         _init(address=place)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ChromatuneError(_cannot_join(place, error)) from None
+        raise ChromatuneError(_cannot_join(place, source, error)) from None
     _joined = True
     try:
         yield
@@ -196,9 +200,8 @@ def _source(address: str) -> str:
     return f"this job's {_VARIABLE}" if _OF_JOBS in os.environ else _VARIABLE
 
 
-def _cannot_join(address: str, error: Exception) -> str:
+def _cannot_join(address: str, source: str, error: Exception) -> str:
     """Say in a line why, what has named the cluster, and how to do without it."""
-    source = _source(address)
     remedy = {
         "the cluster address": "`--address local` runs on this machine",
         _VARIABLE: f"{_VARIABLE} names it: if it is left over from other work, `unset {_VARIABLE}`",

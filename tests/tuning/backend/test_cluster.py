@@ -180,6 +180,15 @@ def test_a_cluster_that_cannot_be_joined_is_told_with_what_has_named_it(
     assert says.get(fault, "refused") in line
 
 
+@pytest.mark.usefixtures("no_ray")
+def test_a_cluster_that_ray_has_written_down_may_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray._private.services, "find_gcs_addresses", set)
+    monkeypatch.setattr(ray._private.services, "find_bootstrap_address", lambda _: "127.0.0.1:1")
+    with pytest.raises(ChromatuneError, match=r"at \S+:1: .*refused"), connected("auto"):
+        pytest.fail("joined")
+
+
 def _answer_as_a_web_server(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
@@ -266,6 +275,7 @@ def daemons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(ray, "is_initialized", lambda: told[-1:] == ["start"])
     monkeypatch.setattr(ray, "init", lambda **_: told.append("start"))
     monkeypatch.setattr(ray, "shutdown", lambda: told.append("end"))
+    monkeypatch.setattr("tuning.backend.cluster.canonicalize_bootstrap_address", lambda _: None)
     return told
 
 
