@@ -75,11 +75,11 @@ docs: install
 champions: install
 	$(BIN)/python -m docs.measure_champions $(ARGS)
 
-## The benchmarks of docs/performance.md, about half an hour: make bench DATA=DIR (with gt_faces/)
+## The benchmarks of docs/performance.md, an hour and a half: make bench DATA=DIR (with gt_faces/)
 bench: install
 	for copies in 1 10; do $(BIN)/chromatune prepare $(if $(DATA),faces --source "$(DATA)/gt_faces",synthetic-faces) --augment $$copies || exit; done
 	for name in grid_time orchestration validation_share; do $(BIN)/python -m benchmarks.$$name $(if $(DATA),,--dataset synthetic-faces) $(ARGS) || exit; done
-	for name in commands first_run; do $(BIN)/python -m benchmarks.$$name || exit; done
+	for name in commands first_run scaling; do $(BIN)/python -m benchmarks.$$name || exit; done
 	$(BIN)/python -m benchmarks.dataset_size
 
 ## The searches of docs/search.md, half an hour without Ax and Gaussian processes.

@@ -127,6 +127,9 @@ def main() -> None:
     except ImportError as error:
         print(f"error: {_not_importable(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # imports take a moment
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     run()
 
 

@@ -25,6 +25,7 @@ NAMES = (
     "validation_share",
     "commands",
     "first_run",
+    "scaling",
     "dataset_size",
 )  # what `make bench` runs
 

@@ -9,8 +9,9 @@ import os
 import re
 import signal
 import socket
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import ray
@@ -25,6 +26,7 @@ from tuning.utils.addresses import check_cluster
 from tuning.utils.redaction import redact
 
 _ANSWER_WITHIN_S = 5
+_STARTS_WITHIN_S = 15.0
 _VARIABLE = "RAY_ADDRESS"
 _LOCAL = "local"
 # Ray sets both in the processes of `ray job submit`.
@@ -39,21 +41,51 @@ _WITHOUT_MONITORS = functools.partial(
     ray._private.parameter.RayParams, no_monitor=True, include_log_monitor=False
 )
 
-_lasting: contextlib.ExitStack | None = None
-_starting: Future[None] | None = None
+_lock = threading.Lock()
+_users = 0  # of a Ray of our own: blocks that keep it from ending
+_own: _LocalRay | None = None
 _joined = False  # a cluster, that is: not a Ray of our own
+
+
+class _LocalRay:
+    """Ray's daemons, started in a thread of their own: the kernel ends them with that thread."""
+
+    def __init__(self) -> None:
+        self.started: Future[None] = Future()
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name="ray", daemon=True).start()
+
+    def stop(self) -> None:
+        """Wait until all has started, and end it; what hangs ends with this process."""
+        with contextlib.suppress(TimeoutError):
+            if self.started.exception(_STARTS_WITHIN_S) is None:
+                ray.shutdown()
+            self._ended.set()
+
+    def _run(self) -> None:
+        try:
+            _start()
+        except BaseException as error:
+            self.started.set_exception(error)
+        else:
+            self.started.set_result(None)
+        self._ended.wait()
 
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
     """Keep a local Ray that starts within the block for all that needs one later in it."""
-    global _lasting
-    with contextlib.ExitStack() as end:
-        _lasting = end
-        try:
-            yield
-        finally:
-            _lasting = None
+    global _users, _own
+    with _lock:
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _own is not None:
+                ended, _own = _own, None
+                ended.stop()
 
 
 @contextlib.contextmanager
@@ -62,16 +94,11 @@ def starting(address: str | None) -> Iterator[None]:
 
     Nothing is started if `address` (or RAY_ADDRESS) names a cluster, or if Ray runs already.
     """
-    global _starting
-    if _starting is not None or _place(address) != _LOCAL or ray.is_initialized():
-        yield
-        return
-    with contextlib.ExitStack() as end:
-        until = _lasting or end
-        # The kernel ends Ray's daemons with the thread that has started them.
-        thread = until.enter_context(ThreadPoolExecutor(1, "ray"))
-        _starting = thread.submit(_start)
-        until.callback(_stop, _starting)
+    global _own
+    with lasting():
+        with _lock:
+            if _own is None and _place(address) == _LOCAL and not ray.is_initialized():
+                _own = _LocalRay()
         yield
 
 
@@ -84,8 +111,8 @@ def connected(address: str | None) -> Iterator[None]:
     global _joined
     place = _place(address)
     with starting(address):
-        if _starting is not None and place == _LOCAL:
-            _starting.result()
+        if _own is not None and place == _LOCAL:
+            _own.started.result()
             _joined = False
             yield
             return
@@ -141,13 +168,6 @@ def _start() -> None:
             "Ray could not start on this machine in time, which happens where other work takes all "
             "of its processors or memory: run the command again, or free some first"
         ) from None
-
-
-def _stop(started: Future[None]) -> None:
-    global _starting
-    _starting = None
-    if started.exception() is None:  # waits for the start
-        ray.shutdown()
 
 
 def _init(**where: Any) -> None:

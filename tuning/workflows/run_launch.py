@@ -120,7 +120,7 @@ def start_launch(
         parent = details.get("parent_model")
         launch = find_launch(config.storage_path, kind, dataset.digest, trainings, parent, files)
     is_new = launch is None
-    with contextlib.ExitStack() as end:
+    with sigterm_as_ctrl_c(), contextlib.ExitStack() as end:
         if launch is None:
             # Ray takes seconds to start, and so does what is checked and measured until then.
             end.enter_context(make_backend(config.resources.backend).starting(config.address))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import signal
@@ -324,6 +325,28 @@ def test_a_local_ray_starts_beside_other_work(
     with pytest.raises(ZeroDivisionError), starting(None):
         _ = 1 / 0
     assert daemons == ["start", "end"]  # no Ray is left behind
+
+
+def test_a_local_ray_ends_with_the_last_launch_that_uses_it(daemons: list[str]) -> None:
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()  # of two threads
+    first.enter_context(connected(None))
+    second.enter_context(connected(None))
+    first.close()
+    assert daemons == ["start"]
+    second.close()
+    assert daemons == ["start", "end"]
+
+
+def test_a_start_that_hangs_holds_up_nobody_for_long(
+    daemons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(ray, "init", lambda **_: free.wait())
+    monkeypatch.setattr("tuning.backend.cluster._STARTS_WITHIN_S", 0.1)
+    with pytest.raises(KeyboardInterrupt), starting(None):
+        raise KeyboardInterrupt
+    free.set()
+    assert daemons == []
 
 
 def test_what_ray_starts_ignores_a_closed_terminal() -> None:
