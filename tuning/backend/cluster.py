@@ -26,6 +26,7 @@ from tuning.utils.addresses import check_cluster
 from tuning.utils.redaction import redact
 
 _ANSWER_WITHIN_S = 5
+# An end waits so long for a start that is still going on.
 _STARTS_WITHIN_S = 15.0
 _VARIABLE = "RAY_ADDRESS"
 _LOCAL = "local"
