@@ -47,6 +47,21 @@ USED: list[tuple[str, str, Callable[[Any], bool]]] = [
         calls("ray._private.utils.get_entrypoint_name()"),
     ),
     ("backend/cluster.py", "ray._private.utils.get_entrypoint_name", takes()),
+    (
+        "backend/cluster.py",
+        "ray._private.worker",  # likewise
+        calls("ray_params = ray._private.parameter.RayParams("),
+    ),
+    (
+        "backend/cluster.py",
+        "ray._private.parameter.RayParams",
+        takes("no_monitor", "include_log_monitor"),
+    ),
+    (
+        "backend/cluster.py",
+        "ray._private.services.canonicalize_bootstrap_address",
+        takes("addr"),
+    ),
     ("backend/cluster.py", "ray.init", takes("kwargs")),
     ("backend/cluster.py", "ray._private.worker", calls('kwargs.pop("_node_ip_address"')),
     (
@@ -63,6 +78,7 @@ USED: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("backend/cluster.py", "ray.job_config.JobConfig", calls("self._py_driver_sys_path")),
     ("backend/cluster.py", "ray.tune.execution.class_cache.ENV_VARS_TO_PROPAGATE", is_a(set)),
     ("backend/cluster.py", "ray.tune.execution.class_cache.DEFAULT_ENV_VARS", is_a(dict)),
+    ("launch/trainings.py", "torch.nn.Module._apply", takes("fn")),
     ("backend/ray_tune.py", "ray.train._internal.session.get_session", takes()),
     ("backend/ray_tune.py", "ray.train._internal.session._TrainSession.finish", takes("timeout")),
     (
