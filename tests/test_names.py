@@ -104,14 +104,24 @@ def test_what_python_has_imported_already_is_named_in_one_line(
 
 def test_a_file_named_like_a_library_is_named_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "rich.py"
-    file.write_text("")
-    done = subprocess.run(
+    done = start_with(file, "")
+    assert done.returncode == 2
+    assert f"remove or rename {file}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_during_imports_is_told_in_a_word(tmp_path: Path) -> None:
+    done = start_with(tmp_path / "rich.py", "raise KeyboardInterrupt")
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def start_with(library: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where `library` is found before the one of its name."""
+    library.write_text(code)
+    return subprocess.run(
         [sys.executable, "-c", "from chromatune import main; main()", "--help"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
+        env={**os.environ, "PYTHONPATH": f"{library.parent}{os.pathsep}{Path.cwd()}"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert f"remove or rename {file}" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
