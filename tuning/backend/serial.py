@@ -20,7 +20,10 @@ from tuning.launch.trial_lifecycle import LaunchMonitor
 class SerialBackend:
     """Trains on a GPU where torch finds one, else with `cpus_per_trial` threads (default 1)."""
 
-    def starting(self, address: str | None) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002
+    def starting(
+        self,
+        address: str | None,  # noqa: ARG002
+    ) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def session(self, job: Job) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002

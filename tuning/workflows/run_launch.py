@@ -174,6 +174,7 @@ def run_launch(
     is left behind then.
     """
     with (
+        sigterm_as_ctrl_c(),  # and below, since joining a cluster replaces the handler
         errors_with_resume_hint(launch, session.log, *errors),
         launch.held(take_over=session.take_over),
         contextlib.ExitStack() as undo,
